@@ -1,0 +1,8 @@
+"""Real-Time Crypto Analytics Platform: live exchange trades become exact one-minute candles.
+
+Follow a trade from the wire to the dashboard by reading the folders in this order:
+``simulator`` or the exchange, ``binance``, ``producer``, ``consumer`` (with ``core`` and ``store``),
+``backfill``, ``batch``, ``exporter``. ``runtime`` holds what every service shares.
+"""
+
+__version__ = "0.1.0"

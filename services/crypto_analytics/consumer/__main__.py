@@ -1,0 +1,75 @@
+"""Run ``python -m crypto_analytics.consumer``: trades from Kafka become raw objects and exact one-minute candles."""
+
+import argparse
+from threading import Event
+
+from confluent_kafka import KafkaException
+from structlog.stdlib import BoundLogger
+
+from crypto_analytics.binance.wire import Rules, latest_allowed
+from crypto_analytics.consumer.batch import Collector
+from crypto_analytics.consumer.merger import Merger
+from crypto_analytics.consumer.service import ConsumerService
+from crypto_analytics.consumer.settings import ConsumerSettings
+from crypto_analytics.runtime import health, kafka, logs, shutdown
+from crypto_analytics.runtime.clock import clock_for
+from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.store import postgres
+from crypto_analytics.store.archive import RawArchive
+from crypto_analytics.store.objects import open_store
+
+
+def main() -> int:
+    """Return 0 after a stop by signal, 1 where the consumer had to give up."""
+    parser = argparse.ArgumentParser(
+        prog="crypto_analytics.consumer",
+        description=__doc__,
+        epilog=describe(ConsumerSettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    settings = load(ConsumerSettings, "consumer")
+    log = logs.setup("consumer", settings)
+    stop = shutdown.stop_event()
+    state = health.Health()
+    port = health.serve(settings.METRICS_HOST, settings.METRICS_PORT, state)
+    log.info("listening", metrics_port=port)
+    try:
+        build(settings, stop, state, log).run()
+    except KafkaException as error:
+        log.error("gave_up", error=str(error), next="check KAFKA_* settings and this user's rights, then start again")
+        return 1
+    except Exception:
+        log.exception("gave_up", next="mend the cause above and start again; nothing is lost, offsets did not move")
+        return 1
+    log.info("stopped")
+    return 0
+
+
+def build(settings: ConsumerSettings, stop: Event, state: health.Health, log: BoundLogger) -> ConsumerService:
+    """Return the service that ``settings`` describe, with its real clients."""
+    now = clock_for(settings.AS_OF)
+    symbols = frozenset(settings.SYMBOLS)
+    merger = Merger(
+        connect=lambda: postgres.connect(settings, "consumer"),
+        archive=RawArchive(open_store(settings), settings.BUCKET_RAW),
+        dead_letters=kafka.producer(settings),
+        dead_letter_topic=settings.KAFKA_TOPIC_DLQ,
+        rules=lambda: Rules(symbols, latest_allowed(now(), settings.MAX_FUTURE_SECONDS)),
+        stop=stop,
+        log=log,
+    )
+    overrides = {"group.instance.id": settings.KAFKA_GROUP_INSTANCE_ID} if settings.KAFKA_GROUP_INSTANCE_ID else {}
+    return ConsumerService(
+        consumer=kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, **overrides),
+        topic=settings.KAFKA_TOPIC_TRADES,
+        collector=Collector(settings.BATCH_SECONDS, settings.BATCH_TRADES, settings.BATCH_MAX_TRADES),
+        merger=merger,
+        stop=stop,
+        health=state,
+        log=log,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,129 @@
+"""Candles are a commutative monoid, and everything exact about this platform rests on that.
+
+A *partial candle* is what a set of trades of one symbol in one minute adds up to. :func:`merge` takes the open of the
+smaller id, the close of the larger id, the extremes and the sums; with unique trade ids it is associative and
+commutative and has :data:`EMPTY` as identity. So batches, partitions, late trades, replays and repairs may come
+in any order and any grouping and give the same candle.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import compress
+from operator import mul, not_
+from typing import NamedTuple
+
+from crypto_analytics.core.minutes import MINUTE, minute_of
+from crypto_analytics.core.trades import Trade, TradeColumns
+
+
+class PartialCandle(NamedTuple):
+    """What some trades of one symbol in one minute add up to.
+
+    Prices and base volumes are scaled by 10^8, quote volumes by 10^16. ``open_id`` and ``close_id`` are the smallest
+    and the largest trade id held. ``taker_buy_*`` count the trades whose taker bought (the exchange's ``m`` is false).
+    """
+
+    open: int
+    open_id: int
+    close: int
+    close_id: int
+    high: int
+    low: int
+    volume: int
+    quote_volume: int
+    trade_count: int
+    taker_buy_volume: int
+    taker_buy_quote_volume: int
+
+
+EMPTY = PartialCandle(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def merge(left: PartialCandle, right: PartialCandle) -> PartialCandle:
+    """Return what the trades of both add up to. The two must not share a trade id."""
+    if not left.trade_count:
+        return right
+    if not right.trade_count:
+        return left
+    opening = left if left.open_id < right.open_id else right
+    closing = left if left.close_id > right.close_id else right
+    return PartialCandle(
+        open=opening.open,
+        open_id=opening.open_id,
+        close=closing.close,
+        close_id=closing.close_id,
+        high=max(left.high, right.high),
+        low=min(left.low, right.low),
+        volume=left.volume + right.volume,
+        quote_volume=left.quote_volume + right.quote_volume,
+        trade_count=left.trade_count + right.trade_count,
+        taker_buy_volume=left.taker_buy_volume + right.taker_buy_volume,
+        taker_buy_quote_volume=left.taker_buy_quote_volume + right.taker_buy_quote_volume,
+    )
+
+
+def candle_of(trade: Trade) -> PartialCandle:
+    """Return the partial candle of one trade; an aggregated trade counts as many trades as it covers ids."""
+    quote = trade.price * trade.quantity
+    return PartialCandle(
+        open=trade.price,
+        open_id=trade.first_id,
+        close=trade.price,
+        close_id=trade.last_id,
+        high=trade.price,
+        low=trade.price,
+        volume=trade.quantity,
+        quote_volume=quote,
+        trade_count=trade.last_id - trade.first_id + 1,
+        taker_buy_volume=0 if trade.buyer_is_maker else trade.quantity,
+        taker_buy_quote_volume=0 if trade.buyer_is_maker else quote,
+    )
+
+
+def aggregate(trades: TradeColumns) -> dict[int, PartialCandle]:
+    """Return the partial candle of every minute (its open time in microseconds) that ``trades`` touch.
+
+    The same as merging :func:`candle_of` each trade, in a tenth of the time.
+    """
+    times = trades.times
+    ordered = sorted(times)
+    if ordered != times:
+        trades = trades.sorted_by(times)
+        times = ordered
+    candles: dict[int, PartialCandle] = {}
+    start = 0
+    while start < len(times):
+        open_time = minute_of(times[start])
+        stop = bisect_left(times, open_time + MINUTE, start)
+        candles[open_time] = _add_up(trades.slice(start, stop))
+        start = stop
+    return candles
+
+
+def _add_up(trades: TradeColumns) -> PartialCandle:
+    """Return the candle of ``trades``, which share a minute and are at least one."""
+    open_id, close_id = min(trades.first_ids), max(trades.last_ids)
+    quotes = list(map(mul, trades.prices, trades.quantities))
+    taker_bought = list(map(not_, trades.buyer_is_maker))
+    covered = sum(trades.last_ids) - sum(trades.first_ids) + len(trades)
+    return PartialCandle(
+        open=trades.prices[trades.first_ids.index(open_id)],
+        open_id=open_id,
+        close=trades.prices[trades.last_ids.index(close_id)],
+        close_id=close_id,
+        high=max(trades.prices),
+        low=min(trades.prices),
+        volume=sum(trades.quantities),
+        quote_volume=sum(quotes),
+        trade_count=covered,
+        taker_buy_volume=sum(compress(trades.quantities, taker_bought)),
+        taker_buy_quote_volume=sum(compress(quotes, taker_bought)),
+    )
+
+
+def merge_all(candles: Iterable[PartialCandle]) -> PartialCandle:
+    """Return what all ``candles`` add up to, :data:`EMPTY` for none."""
+    total = EMPTY
+    for candle in candles:
+        total = merge(total, candle)
+    return total

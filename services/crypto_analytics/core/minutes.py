@@ -1,0 +1,31 @@
+"""Times are integers: microseconds since 1970-01-01 UTC. A minute is half open: [open_time, open_time + 60 s)."""
+
+from datetime import UTC, datetime, timedelta
+
+MINUTE = 60_000_000
+SECOND = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Archives since 2025 and streams with timeUnit=MICROSECOND carry microseconds, all others milliseconds.
+# 10^13 ms is the year 2286 and 10^13 us is April 1970: no trade of the exchange is near either.
+_LARGEST_MILLISECOND = 10**13
+
+
+def to_microseconds(timestamp: int) -> int:
+    """Return the exchange's ``timestamp`` (milliseconds or microseconds, told apart by size) in microseconds."""
+    return timestamp if timestamp > _LARGEST_MILLISECOND else timestamp * 1000
+
+
+def minute_of(microseconds: int) -> int:
+    """Return the open time (microseconds) of the minute that holds ``microseconds``."""
+    return microseconds - microseconds % MINUTE
+
+
+def to_datetime(microseconds: int) -> datetime:
+    """Return ``microseconds`` as an aware UTC datetime, exactly."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def from_datetime(moment: datetime) -> int:
+    """Return an aware ``moment`` in microseconds since the epoch, exactly."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)

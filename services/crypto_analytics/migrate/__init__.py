@@ -1,0 +1,1 @@
+"""The migration job: schema, roles and their passwords. It can run again and again."""

@@ -1,0 +1,40 @@
+"""Run ``python -m crypto_analytics.migrate``: apply the missing migrations and set the roles' passwords."""
+
+import argparse
+
+import psycopg
+
+from crypto_analytics.migrate.settings import MigrateSettings
+from crypto_analytics.runtime import logs
+from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.store import migrations, postgres
+
+
+def main() -> int:
+    """Return 0 where the schema is up to date, 1 where it could not be brought there."""
+    parser = argparse.ArgumentParser(
+        prog="crypto_analytics.migrate",
+        description=__doc__,
+        epilog=describe(MigrateSettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    settings = load(MigrateSettings, "migrate")
+    log = logs.setup("migrate", settings)
+    passwords = {
+        "writer": settings.WRITER_PASSWORD.get_secret_value(),
+        "transformer": settings.TRANSFORMER_PASSWORD.get_secret_value(),
+        "reader": settings.READER_PASSWORD.get_secret_value(),
+    }
+    try:
+        with postgres.connect(settings, "migrate") as connection:
+            applied = migrations.apply(connection, settings.MIGRATIONS_DIR, passwords)
+    except (psycopg.Error, migrations.MigrationChanged, FileNotFoundError) as error:
+        log.error("failed", error=str(error), next="mend the cause and run the same command again; it resumes")
+        return 1
+    log.info("done", applied=applied)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

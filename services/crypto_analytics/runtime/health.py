@@ -1,0 +1,61 @@
+"""/metrics (Prometheus) and /healthz on one port. Healthy is who made progress lately; ready is who can do its work."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import make_wsgi_app
+
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+
+class Health:
+    """The age of the last progress. A loop calls :meth:`beat` each time round, also when it had nothing to do."""
+
+    def __init__(self, stale_after_seconds: float = 60.0, now: Callable[[], float] = time.monotonic) -> None:
+        self._stale_after = stale_after_seconds
+        self._now = now
+        self._last = now()
+        self.ready = False
+
+    def beat(self) -> None:
+        """Note progress."""
+        self._last = self._now()
+
+    def age(self) -> float:
+        """Return the seconds since the last progress."""
+        return self._now() - self._last
+
+    def is_alive(self) -> bool:
+        """Whether there was progress lately."""
+        return self.age() <= self._stale_after
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+        """Leave probes out of the log."""
+
+
+def serve(host: str, port: int, health: Health) -> int:
+    """Serve /metrics, /healthz (liveness) and /readyz in a daemon thread; return the port really taken.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    metrics = make_wsgi_app()
+
+    def app(environ: dict[str, object], start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            return metrics(environ, start_response)  # type: ignore[no-any-return]
+        if path not in ("/healthz", "/readyz"):
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"try /metrics, /healthz or /readyz\n"]
+        good = health.is_alive() and (path == "/healthz" or health.ready)
+        start_response("200 OK" if good else "503 Service Unavailable", [("Content-Type", "text/plain")])
+        return [f"{'ok' if good else 'not ok'}: last progress {health.age():.1f} s ago\n".encode()]
+
+    server = make_server(host, port, app, server_class=WSGIServer, handler_class=_QuietHandler)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server.server_port

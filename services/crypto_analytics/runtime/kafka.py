@@ -1,0 +1,135 @@
+"""The Kafka clients' configuration, the topics' definition and the dead-letter record: one place for each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from crypto_analytics.runtime import metrics
+from crypto_analytics.runtime.settings import KafkaSettings
+
+DeliveryCallback = Callable[[KafkaError | None, Message], None]
+
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a whole bad frame must fit into the dead-letter topic
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as the contract wants it; ``config`` are the broker's topic settings."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+def topics(settings: KafkaSettings) -> list[Topic]:
+    """Return the platform's topics."""
+    week = str(7 * 24 * 3600 * 1000)
+    # LogAppendTime: with the trade's own time, retention would delete a replayed recording within minutes.
+    trades = {"retention.ms": week, "message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
+    return [
+        Topic(settings.KAFKA_TOPIC_TRADES, 6, trades),
+        Topic(settings.KAFKA_TOPIC_DLQ, 1, trades | {"max.message.bytes": str(MAX_MESSAGE_BYTES)}),
+    ]
+
+
+def ensure_topics(settings: KafkaSettings, replication: int = 1, timeout: float = 30.0) -> list[str]:
+    """Create the topics that are missing and return their names.
+
+    Raises:
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    admin = AdminClient(client_config(settings))
+    wanted = [NewTopic(t.name, t.partitions, replication, config=dict(t.config)) for t in topics(settings)]
+    created = []
+    for name, future in admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout).items():
+        try:
+            future.result(timeout)
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    return created
+
+
+def client_config(settings: KafkaSettings) -> dict[str, str | int | float | bool]:
+    """Return what every client needs: address and login."""
+    config: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
+        "security.protocol": settings.KAFKA_SECURITY_PROTOCOL,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 2000,
+    }
+    if settings.KAFKA_SECURITY_PROTOCOL.startswith("SASL"):
+        config |= {
+            "sasl.mechanism": settings.KAFKA_SASL_MECHANISM,
+            "sasl.username": settings.KAFKA_SASL_USERNAME,
+            "sasl.password": settings.KAFKA_SASL_PASSWORD.get_secret_value(),
+        }
+    if settings.KAFKA_SSL_CA_LOCATION is not None:
+        config["ssl.ca.location"] = str(settings.KAFKA_SSL_CA_LOCATION)
+    return config
+
+
+def producer(settings: KafkaSettings, **overrides: str | int | float | bool) -> Producer:
+    """Return an idempotent producer that waits for all replicas and keys as Java's clients do (murmur2)."""
+    return Producer(
+        client_config(settings)
+        | {
+            "enable.idempotence": True,
+            "acks": "all",
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "message.timeout.ms": 0,  # never give up: the queue fills, and that holds the stream back
+            "queue.buffering.max.kbytes": 65536,
+        }
+        | overrides
+    )
+
+
+def consumer(settings: KafkaSettings, group: str, **overrides: str | int | float | bool) -> Consumer:
+    """Return a consumer whose offsets move only by an explicit commit."""
+    return Consumer(
+        client_config(settings)
+        | {
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "session.timeout.ms": 10000,
+            "heartbeat.interval.ms": 2000,
+            "queued.max.messages.kbytes": 32768,
+            "fetch.wait.max.ms": 100,
+        }
+        | overrides
+    )
+
+
+def dead_letter(
+    kafka: Producer,
+    topic: str,
+    value: bytes,
+    *,
+    reason: str,
+    detail: str,
+    headers: Sequence[tuple[str, str]] = (),
+    on_delivery: DeliveryCallback | None = None,
+) -> None:
+    """Queue ``value`` for the dead-letter topic with its reason in the headers; the caller flushes.
+
+    Raises BufferError where the client's queue is full: poll, and call again.
+    A value too large even for that topic is cut, and a header tells its full size.
+    """
+    limit = MAX_MESSAGE_BYTES - 65536
+    cut = [("truncated_from_bytes", str(len(value)))] if len(value) > limit else []
+    kafka.produce(
+        topic,
+        value=value[:limit],
+        headers=[("reason", reason), ("detail", detail[:500]), *headers, *cut],
+        on_delivery=on_delivery,
+    )
+    metrics.DEAD_LETTERS.labels(reason).inc()

@@ -1,0 +1,202 @@
+"""The object store behind one small interface: any S3, a directory, or memory. A put is seen whole or not at all."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from secrets import token_hex
+from typing import NamedTuple, Protocol
+
+from minio import Minio
+from minio.error import S3Error
+
+from crypto_analytics.runtime.settings import ObjectStoreSettings
+
+
+class ObjectInfo(NamedTuple):
+    """An object's key within its bucket, its size in bytes and when it was written."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class ObjectNotFound(KeyError):
+    """There is no object of that key."""
+
+
+class ObjectStore(Protocol):
+    """What the platform needs of an object store."""
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """Write an object, or replace it. When this returns, the object survives a crash."""
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """Return an object's content. Raises ObjectNotFound."""
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys start with ``prefix``, in the order of their keys."""
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object; nothing happens where there is none."""
+
+
+class MemoryStore:
+    """An object store for tests and for trying things out."""
+
+    def __init__(self) -> None:
+        self._objects: dict[tuple[str, str], tuple[bytes, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """See ObjectStore."""
+        with self._lock:
+            self._objects[bucket, key] = (data, datetime.now(UTC))
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """See ObjectStore."""
+        try:
+            return self._objects[bucket, key][0]
+        except KeyError as error:
+            raise ObjectNotFound(f"{bucket}/{key}") from error
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """See ObjectStore."""
+        with self._lock:
+            found = sorted(
+                ObjectInfo(key, len(data), modified)
+                for (its_bucket, key), (data, modified) in self._objects.items()
+                if its_bucket == bucket and key.startswith(prefix)
+            )
+        yield from found
+
+    def delete(self, bucket: str, key: str) -> None:
+        """See ObjectStore."""
+        with self._lock:
+            self._objects.pop((bucket, key), None)
+
+
+class DirectoryStore:
+    """Objects as files below a folder, a bucket being its first level."""
+
+    _PARTIAL = ".partial-"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """See ObjectStore. The file and its folder entry are on disk before this returns."""
+        path = self._path(bucket, key)
+        self._make_folder(path.parent)
+        partial = path.with_name(f"{self._PARTIAL}{token_hex(8)}")
+        try:
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        self._sync_folder(path.parent)
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """See ObjectStore."""
+        try:
+            return self._path(bucket, key).read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectNotFound(f"{bucket}/{key}") from error
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """See ObjectStore."""
+        folder = self._root / bucket
+        start = folder / prefix.rpartition("/")[0]
+        found = []
+        for path in start.rglob("*"):
+            key = path.relative_to(folder).as_posix()
+            if not key.startswith(prefix) or path.name.startswith(self._PARTIAL):
+                continue
+            with suppress(FileNotFoundError):  # deleted while we looked
+                if path.is_file():
+                    status = path.stat()
+                    found.append(ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)))
+        yield from sorted(found)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """See ObjectStore."""
+        self._path(bucket, key).unlink(missing_ok=True)
+
+    def _path(self, bucket: str, key: str) -> Path:
+        parts = [bucket, *key.split("/")]
+        if any(part in ("", ".", "..") for part in parts):
+            raise ValueError(f"{bucket}/{key} is no object key")
+        return self._root.joinpath(*parts)
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        self._sync_folder(folder.parent)
+
+    @staticmethod
+    def _sync_folder(folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class S3Store:
+    """Any S3 service. Its puts are atomic and durable by the protocol's own promise."""
+
+    def __init__(self, client: Minio) -> None:
+        self._client = client
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """See ObjectStore."""
+        self._client.put_object(bucket, key, BytesIO(data), len(data))
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """See ObjectStore."""
+        try:
+            response = self._client.get_object(bucket, key)
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                raise ObjectNotFound(f"{bucket}/{key}") from error
+            raise
+        try:
+            return response.read()
+        finally:
+            response.close()
+            response.release_conn()
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """See ObjectStore."""
+        for item in self._client.list_objects(bucket, prefix=prefix, recursive=True):
+            if item.object_name and item.last_modified and not item.is_dir:
+                yield ObjectInfo(item.object_name, item.size or 0, item.last_modified)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """See ObjectStore."""
+        self._client.remove_object(bucket, key)
+
+
+def open_store(settings: ObjectStoreSettings) -> ObjectStore:
+    """Return the object store that the settings name."""
+    if settings.OBJECT_STORE == "directory":
+        assert settings.OBJECT_STORE_DIR is not None  # the settings' own check
+        return DirectoryStore(settings.OBJECT_STORE_DIR)
+    return S3Store(
+        Minio(
+            settings.S3_ENDPOINT,
+            access_key=settings.S3_ACCESS_KEY,
+            secret_key=settings.S3_SECRET_KEY.get_secret_value(),
+            secure=settings.S3_SECURE,
+            region=settings.S3_REGION,
+        )
+    )

@@ -1,0 +1,44 @@
+"""Remove raw objects that no transaction lists: what batches left that failed after writing."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import psycopg
+
+from crypto_analytics.store.archive import PREFIX, RawArchive
+
+# A batch writes its objects moments before it lists them; this is far longer than any transaction may last.
+GRACE = timedelta(hours=1)
+_PAGE = 1000
+
+
+def unlisted(
+    connection: psycopg.Connection, archive: RawArchive, now: datetime, grace: timedelta = GRACE
+) -> Iterator[str]:
+    """Yield the keys of the objects that were written before ``now`` - ``grace`` and are not listed."""
+    page: list[str] = []
+    for item in archive.store.list(archive.bucket, PREFIX):
+        if item.modified < now - grace:
+            page.append(item.key)
+        if len(page) == _PAGE:
+            yield from _not_in_database(connection, page)
+            page = []
+    yield from _not_in_database(connection, page)
+
+
+def sweep(connection: psycopg.Connection, archive: RawArchive, now: datetime, grace: timedelta = GRACE) -> int:
+    """Delete the unlisted objects and return how many there were."""
+    count = 0
+    for key in list(unlisted(connection, archive, now, grace)):
+        archive.store.delete(archive.bucket, key)
+        count += 1
+    return count
+
+
+def _not_in_database(connection: psycopg.Connection, keys: list[str]) -> Iterator[str]:
+    query = """
+        select key from unnest(%s::text[]) as key
+        where not exists (select from raw_objects where object_key = key)
+    """
+    for (key,) in connection.execute(query, [keys]):
+        yield key

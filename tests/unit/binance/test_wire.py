@@ -1,0 +1,113 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto_analytics.binance.wire import BadTrade, Rules, decode_batch, decode_one
+from crypto_analytics.core.trades import Trade
+
+NOW = 1_741_046_500_000_000
+RULES = Rules(frozenset({"TRXUSDT", "BTCUSDT"}), NOW)
+
+
+def value(**changes: object) -> bytes:
+    good = {"e": "trade", "E": 1741046401271969, "s": "TRXUSDT", "t": 348656870, "p": "0.2312", "q": "2619.4",
+            "T": 1741046401271497, "m": True, "M": True}  # fmt: skip
+    return json.dumps({name: its for name, its in (good | changes).items() if its != "absent"}).encode()
+
+
+def agg(**changes: object) -> bytes:
+    return value(**({"e": "aggTrade", "t": "absent", "a": 5, "f": 10, "l": 12} | changes))
+
+
+def test_a_trade() -> None:
+    raw = value()
+    symbol, trade = decode_one(raw, RULES)
+    assert symbol == "TRXUSDT"
+    assert trade == Trade(348656870, 348656870, 23120000, 261940000000, 1741046401271497, True, raw)
+
+
+def test_an_aggregated_trade_in_milliseconds() -> None:
+    _, trade = decode_one(agg(T=1741046401271), RULES)
+    assert (trade.first_id, trade.last_id, trade.time) == (10, 12, 1741046401271000)
+
+
+BAD = [
+    (b"", "not_json"),
+    (b"{", "not_json"),
+    (b"\xff\xfe", "not_json"),
+    (b'{"e":"trade","x":' + b"[" * 500_000, "not_json"),
+    (b"[]", "wrong_shape"),
+    (b"null", "wrong_shape"),
+    (b"{}", "wrong_shape"),
+    (value() + value(), "not_json"),
+    (value(e="kline"), "wrong_shape"),
+    (value(t="348656870"), "wrong_shape"),
+    (value(t=1.5), "wrong_shape"),
+    (value(t=2**70), "bad_id"),
+    (value(p=0.2312), "wrong_shape"),
+    (value(m="true"), "wrong_shape"),
+    (value(q="absent"), "wrong_shape"),
+    (value(s="DOGEUSDT"), "unknown_symbol"),
+    (value(s="trxusdt"), "unknown_symbol"),
+    (value(t=0), "bad_id"),
+    (value(t=-1), "bad_id"),
+    (value(t=2**53 + 1), "bad_id"),
+    (agg(f=12, l=10), "bad_id"),
+    (agg(f=-1, l=-1), "bad_id"),
+    (agg(f=1, l=10**9), "bad_id"),
+    (value(p="-1.0"), "bad_price"),
+    (value(p="0.00000000"), "bad_price"),
+    (value(p="0." + "1" * 30), "bad_price"),
+    (value(p="1e5"), "bad_price"),
+    (value(p="99999999999999999999"), "bad_price"),
+    (value(q="-3"), "bad_quantity"),
+    (value(q="0"), "bad_quantity"),
+    (value(q="NaN"), "bad_quantity"),
+    (value(T=NOW + 1), "bad_time"),
+    (value(T=NOW * 1000), "bad_time"),
+    (value(T=0), "bad_time"),
+    (value(T=-1), "bad_time"),
+]
+
+
+@pytest.mark.parametrize(("raw", "reason"), BAD)
+def test_what_is_bad_is_named(raw: bytes, reason: str) -> None:
+    with pytest.raises(BadTrade) as caught:
+        decode_one(raw, RULES)
+    assert caught.value.reason == reason
+    assert caught.value.detail
+
+
+good_values = st.builds(
+    value,
+    s=st.sampled_from(["TRXUSDT", "BTCUSDT"]),
+    t=st.integers(1, 2**53),
+    p=st.sampled_from(["0.2312", "27123.45000000", "1"]),
+    T=st.sampled_from([1741046401271, 1741046401271497]),
+    m=st.booleans(),
+)
+any_values = st.one_of(good_values, st.builds(agg, f=st.integers(1, 10)), st.sampled_from([raw for raw, _ in BAD]))
+
+
+@given(st.one_of(st.lists(good_values, max_size=20), st.lists(any_values, max_size=20)))
+def test_the_fast_way_agrees_with_one_by_one(values: list[bytes]) -> None:
+    batch = decode_batch(values, RULES)
+    expected: dict[str, list[Trade]] = {}
+    bad = []
+    for position, raw in enumerate(values):
+        try:
+            symbol, trade = decode_one(raw, RULES)
+        except BadTrade as error:
+            bad.append((position, error.reason))
+        else:
+            expected.setdefault(symbol, []).append(trade)
+    assert {symbol: columns.rows() for symbol, columns in batch.trades.items()} == expected
+    assert [(position, error.reason) for position, error in batch.bad] == bad
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_judged_without_a_crash(raw: bytes) -> None:
+    with pytest.raises(BadTrade):
+        decode_one(raw, RULES)

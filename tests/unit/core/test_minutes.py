@@ -1,0 +1,36 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto_analytics.core.minutes import MINUTE, from_datetime, minute_of, to_datetime, to_microseconds
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "microseconds"),
+    [
+        (1598850897967, 1598850897967000),
+        (1741046401271497, 1741046401271497),
+        (10**13, 10**16),
+        (10**13 + 1, 10**13 + 1),
+    ],
+)
+def test_milliseconds_and_microseconds_are_told_apart(timestamp: int, microseconds: int) -> None:
+    assert to_microseconds(timestamp) == microseconds
+
+
+@given(st.integers(0, 2**53))
+def test_a_minute_holds_its_microseconds(microseconds: int) -> None:
+    assert minute_of(microseconds) % MINUTE == 0
+    assert minute_of(microseconds) <= microseconds < minute_of(microseconds) + MINUTE
+
+
+@given(st.integers(0, 253_402_300_799_999_999))
+def test_datetimes_are_exact(microseconds: int) -> None:
+    assert from_datetime(to_datetime(microseconds)) == microseconds
+
+
+def test_a_zone_is_honoured() -> None:
+    there = datetime(2025, 3, 4, 2, tzinfo=timezone(timedelta(hours=2)))
+    assert to_datetime(from_datetime(there)) == datetime(2025, 3, 4, tzinfo=UTC)

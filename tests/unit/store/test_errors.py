@@ -1,0 +1,40 @@
+import psycopg
+import pytest
+from minio.error import S3Error
+from urllib3.exceptions import MaxRetryError
+
+from crypto_analytics.store.errors import is_retryable
+
+
+def s3(code: str) -> S3Error:
+    return S3Error(None, code, "message", "resource", "request", "host")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (psycopg.OperationalError("server closed the connection"), True),
+        (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.DeadlockDetected(), True),
+        (psycopg.errors.SerializationFailure(), True),
+        (psycopg.errors.LockNotAvailable(), True),
+        (psycopg.errors.QueryCanceled(), True),
+        (psycopg.errors.DiskFull(), True),
+        (psycopg.InterfaceError("the connection is closed"), True),
+        (psycopg.errors.InvalidPassword(), False),
+        (psycopg.errors.UndefinedTable(), False),
+        (psycopg.errors.CheckViolation(), False),
+        (psycopg.errors.InsufficientPrivilege(), False),
+        (s3("SlowDown"), True),
+        (s3("InternalError"), True),
+        (s3("AccessDenied"), False),
+        (s3("NoSuchBucket"), False),
+        (MaxRetryError(None, "/"), True),  # type: ignore[arg-type]
+        (OSError(28, "No space left on device"), True),
+        (PermissionError(), False),
+        (ValueError(), False),
+        (AssertionError(), False),
+    ],
+)
+def test_the_verdict(error: BaseException, verdict: bool) -> None:
+    assert is_retryable(error) is verdict
