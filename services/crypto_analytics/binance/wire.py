@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from crypto_analytics.core.decimals import parse_scaled, parse_scaled_column
-from crypto_analytics.core.minutes import SECOND, from_datetime, to_datetime, to_microseconds
+from crypto_analytics.core.minutes import SECOND, from_datetime, to_datetime, to_microseconds, to_microseconds_column
 from crypto_analytics.core.trades import Trade, TradeColumns
 
 # Ids above 2^53 do not survive a JSON parser that reads numbers as doubles; the exchange's are below 10^10.
@@ -147,7 +147,7 @@ def _by_symbol(events: list[TradeEvent], values: Sequence[bytes]) -> dict[str, t
 def _checked_columns(symbol: str, events: list[TradeEvent], raws: list[bytes], rules: Rules) -> TradeColumns:
     """Return ``events`` as columns; raises ValueError where any of them would not pass :func:`decode_one`."""
     ids = [event.t for event in events]
-    times = [to_microseconds(event.T) for event in events]
+    times = to_microseconds_column([event.T for event in events])
     prices = parse_scaled_column([event.p for event in events])
     quantities = parse_scaled_column([event.q for event in events])
     good = (

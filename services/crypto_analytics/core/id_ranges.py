@@ -55,6 +55,17 @@ class IdRanges:
         for first, last in other:
             self.add(first, last)
 
+    def remove(self, first: int, last: int) -> None:
+        """Remove the ids ``first``..``last``, as far as they are in the set."""
+        firsts, lasts = self._firsts, self._lasts
+        start, stop = bisect_left(lasts, first), bisect_right(firsts, last)  # the ranges that overlap
+        if start >= stop:
+            return
+        left, right = (firsts[start], first - 1), (last + 1, lasts[stop - 1])
+        kept = [(low, high) for low, high in (left, right) if low <= high]
+        firsts[start:stop] = [low for low, _ in kept]
+        lasts[start:stop] = [high for _, high in kept]
+
     def covers(self, first: int, last: int) -> bool:
         """Whether every id of ``first``..``last`` is in the set."""
         position = bisect_left(self._lasts, last)

@@ -1,5 +1,6 @@
 """Times are integers: microseconds since 1970-01-01 UTC. A minute is half open: [open_time, open_time + 60 s)."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 MINUTE = 60_000_000
@@ -14,6 +15,13 @@ _LARGEST_MILLISECOND = 10**13
 def to_microseconds(timestamp: int) -> int:
     """Return the exchange's ``timestamp`` (milliseconds or microseconds, told apart by size) in microseconds."""
     return timestamp if timestamp > _LARGEST_MILLISECOND else timestamp * 1000
+
+
+def to_microseconds_column(timestamps: Sequence[int]) -> list[int]:
+    """Return every timestamp as :func:`to_microseconds` does."""
+    if min(timestamps, default=0) > _LARGEST_MILLISECOND:
+        return list(timestamps)
+    return [timestamp if timestamp > _LARGEST_MILLISECOND else timestamp * 1000 for timestamp in timestamps]
 
 
 def minute_of(microseconds: int) -> int:

@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 # producer
 FRAMES_RECEIVED = Counter("frames_received", "WebSocket frames received from the exchange")
+FRAMES_IGNORED = Counter("frames_ignored", "Frames that are no trade by design, by kind", ["kind"])
 TRADES_PRODUCED = Counter("trades_produced", "Trades handed to Kafka", ["source"])
 RECONNECTS = Counter("stream_reconnects", "Stream connections opened after the first, by cause", ["cause"])
 GAPS_FOUND = Counter("gaps_found", "Runs of missing trade ids noticed by the producer")
@@ -41,3 +42,10 @@ DEAD_LETTERS = Counter("dead_letters", "Records sent to the dead-letter topic", 
 KLINES_WRITTEN = Counter("klines_written", "Official klines inserted or corrected")
 OBJECTS_SWEPT = Counter("objects_swept", "Unlisted raw objects removed")
 PARTITIONS_EXPORTED = Counter("partitions_exported", "Days written to the lake", ["table"])
+
+# simulator
+SIM_TRADES_STREAMED = Counter("sim_trades_streamed", "Trades of the play streamed, each once")
+SIM_FRAMES_SENT = Counter("sim_frames_sent", "Frames handed to connections")
+SIM_CONNECTIONS = Gauge("sim_connections", "Open stream connections")
+SIM_REST_REQUESTS = Counter("sim_rest_requests", "REST requests answered", ["path", "status"])
+SIM_FAULTS = Counter("sim_faults", "Scripted faults that happened", ["type"])

@@ -28,10 +28,14 @@ HttpUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["http", "https"])]
 WebSocketUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["ws", "wss"])]
 
 
-class CommonSettings(BaseSettings):
-    """Logging and the port of /metrics and /healthz."""
+class SettingsGroup(BaseSettings):
+    """What all groups agree on: an empty variable counts as not set, and nothing changes after the start."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+
+class CommonSettings(SettingsGroup):
+    """Logging and the port of /metrics and /healthz."""
 
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
     LOG_FORMAT: Literal["json", "console"] = Field("json", description="one JSON object a line, or for people")
@@ -39,7 +43,7 @@ class CommonSettings(BaseSettings):
     METRICS_PORT: Port = Field(0, description="port of /metrics and /healthz; 0 takes a free one")
 
 
-class ClockSettings(BaseSettings):
+class ClockSettings(SettingsGroup):
     """The platform's idea of now."""
 
     AS_OF: AwareDatetime | None = Field(
@@ -79,7 +83,7 @@ class MarketSettings(ClockSettings):
         return tuple(dict.fromkeys(symbols))
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(SettingsGroup):
     """The broker, the login and the topics."""
 
     KAFKA_BOOTSTRAP_SERVERS: str = Field("127.0.0.1:9092", description="comma-separated host:port of the brokers")
@@ -101,7 +105,7 @@ class KafkaSettings(BaseSettings):
         return self
 
 
-class PostgresSettings(BaseSettings):
+class PostgresSettings(SettingsGroup):
     """The database and this service's role in it."""
 
     POSTGRES_HOST: str = Field("127.0.0.1", description="host of PostgreSQL")
@@ -114,7 +118,7 @@ class PostgresSettings(BaseSettings):
     )
 
 
-class ObjectStoreSettings(BaseSettings):
+class ObjectStoreSettings(SettingsGroup):
     """Where objects go: a directory, or any S3."""
 
     OBJECT_STORE: Literal["directory", "s3"] = Field("s3", description="kind of object store")

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.core.minutes import MINUTE, from_datetime, minute_of, to_datetime, to_microseconds
+from crypto_analytics.core.minutes import (
+    MINUTE,
+    from_datetime,
+    minute_of,
+    to_datetime,
+    to_microseconds,
+    to_microseconds_column,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +25,11 @@ from crypto_analytics.core.minutes import MINUTE, from_datetime, minute_of, to_d
 )
 def test_milliseconds_and_microseconds_are_told_apart(timestamp: int, microseconds: int) -> None:
     assert to_microseconds(timestamp) == microseconds
+
+
+@given(st.lists(st.integers(0, 10**16)))
+def test_a_column_is_converted_like_its_elements(timestamps: list[int]) -> None:
+    assert to_microseconds_column(timestamps) == [to_microseconds(timestamp) for timestamp in timestamps]
 
 
 @given(st.integers(0, 2**53))

@@ -1,0 +1,56 @@
+"""``python -m crypto_analytics.simulator``."""
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from crypto_analytics.runtime import logs
+from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.simulator.recordings import RecordingError
+from crypto_analytics.simulator.server import Simulator
+from crypto_analytics.simulator.settings import SimulatorSettings
+
+_DESCRIPTION = """\
+Speak the exchange's WebSocket streams and REST interface on one port: a market generated from a seed, or a recorded
+file. The play starts with the first client. /sim/status tells how far it is; POST /sim/faults takes scripted faults,
+for example '[{"type": "drop", "at": 1000}, {"type": "rest", "status": 429, "count": 3}]' (all of them are described
+in simulator/faults.py). /metrics and /healthz are on the same port: METRICS_HOST and METRICS_PORT do not count here.
+"""
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    argparse.ArgumentParser(
+        prog="python -m crypto_analytics.simulator",
+        description=_DESCRIPTION,
+        epilog=describe(SimulatorSettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    settings = load(SimulatorSettings, "simulator")
+    logger = logs.setup("simulator", settings)
+    asyncio.run(_run(settings))
+    logger.info("stopped")
+
+
+async def _run(settings: SimulatorSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    try:
+        simulator = Simulator(settings)
+        await simulator.start()
+    except RecordingError as error:
+        sys.exit(f"simulator: {error}")
+    except OSError as error:
+        address = f"{settings.SIM_HOST}:{settings.SIM_PORT}"
+        sys.exit(f"simulator: cannot listen on {address}: {error}; choose another port with SIM_PORT")
+    try:
+        await simulator.serve_until(stop)
+    finally:
+        await simulator.stop()
+
+
+if __name__ == "__main__":
+    main()
