@@ -1,0 +1,104 @@
+"""Fetches what is missing, page by page; each page is committed, so a run that was cut short is resumed by the next."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import psycopg
+import structlog
+
+from crypto_analytics.backfill import planner
+from crypto_analytics.backfill.progress import Progress
+from crypto_analytics.binance.errors import Rejected
+from crypto_analytics.binance.rest import PAGE, Kline
+from crypto_analytics.core.minutes import MINUTE, to_datetime
+from crypto_analytics.runtime import metrics
+from crypto_analytics.runtime.clock import Clock
+from crypto_analytics.store import klines as table
+
+log = structlog.get_logger("backfill")
+
+
+class KlineSource(Protocol):
+    """What is used of :class:`crypto_analytics.binance.rest.BinanceRest`."""
+
+    async def klines(self, symbol: str, start_ms: int, end_ms: int | None = None, limit: int = PAGE) -> list[Kline]:
+        """Return klines from ``start_ms`` on."""
+        ...
+
+
+@dataclass
+class Summary:
+    """What a run did; ``absent`` are minutes without a kline at the exchange, ``refused`` the symbols it refuses."""
+
+    fetched: int = 0
+    written: int = 0
+    absent: int = 0
+    requests: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+class MisalignedKline(ValueError):
+    """The exchange sent a kline that does not begin on a minute."""
+
+
+class Backfill:
+    """One run over all symbols."""
+
+    def __init__(
+        self, source: KlineSource, connect: Callable[[], psycopg.Connection], clock: Clock, progress: Progress
+    ) -> None:
+        self._source = source
+        self._connect = connect
+        self._clock = clock
+        self._progress = progress
+        self.summary = Summary()
+
+    async def run(self, symbols: Sequence[str], days: int) -> None:
+        """Fetch the missing klines of the last ``days`` days, and keep account in ``summary``.
+
+        A symbol that the exchange refuses does not keep the others from being fetched. Cancelling is safe: it can
+        only come while an answer is waited for, and whole pages are committed.
+
+        Raises:
+            ExchangeError: the exchange is unreachable, or blocks this host's location.
+            MisalignedKline: an answer makes no sense.
+            psycopg.Error: the database fails.
+        """
+        with self._connect() as connection:
+            for symbol in symbols:
+                try:
+                    await self._fetch(connection, symbol, days)
+                except Rejected as error:
+                    self.summary.refused.append(symbol)
+                    log.error("symbol_refused", symbol=symbol, cause=str(error), next="check SYMBOLS")
+
+    async def _fetch(self, connection: psycopg.Connection, symbol: str, days: int) -> None:
+        wanted = planner.window(self._clock(), days)
+        known = table.minutes_held(connection, symbol, *wanted)
+        left = planner.missing_count(known, wanted)
+        self._progress.begin(symbol, left)
+        while (page := planner.next_page(known, wanted)) is not None:
+            answer = await self._source.klines(symbol, page.start * MINUTE // 1000, limit=page.limit)
+            _check(symbol, answer)
+            fresh = planner.closed(answer, wanted, self._clock())
+            with connection.transaction():
+                written = table.upsert(connection, symbol, fresh)
+            metrics.KLINES_WRITTEN.inc(written)
+            self.summary.requests += 1
+            self.summary.fetched += len(fresh)
+            self.summary.written += written
+            known.add(*planner.learned(page, answer, wanted))
+            before, left = left, planner.missing_count(known, wanted)
+            self._progress.advance(symbol, before - left)
+        held = table.minutes_held(connection, symbol, *wanted)
+        self.summary.absent += planner.missing_count(held, wanted)
+
+
+def _check(symbol: str, klines: Sequence[Kline]) -> None:
+    for kline in klines:
+        if kline.open_time % MINUTE:
+            when = to_datetime(kline.open_time).isoformat()
+            raise MisalignedKline(
+                f"{symbol}: a kline opens at {when}, which is no whole minute; check BINANCE_REST_URL"
+            )

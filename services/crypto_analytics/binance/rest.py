@@ -1,0 +1,242 @@
+"""The exchange's REST interface, as far as the platform needs it: klines, trades by id, and how far the exchange is.
+
+Endpoints, weights, limits: https://developers.binance.com/docs/binance-spot-api-docs/rest-api (Market Data endpoints).
+All of them have security type NONE: no API key. The market-data-only host (data-api.binance.vision) serves all of them
+but historicalTrades.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import Random
+from types import TracebackType
+from typing import Annotated, Self, TypeVar
+
+import httpx
+import msgspec
+import structlog
+
+from crypto_analytics.binance.errors import ExchangeError, RateLimited, Unavailable, error_of, is_retryable
+from crypto_analytics.binance.weights import WeightBudget
+from crypto_analytics.core.minutes import to_microseconds
+from crypto_analytics.runtime.retry import backoff
+
+PAGE = 1000
+_ATTEMPTS = 6
+_USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
+_MICROSECONDS = {"X-MBX-TIME-UNIT": "MICROSECOND"}
+_TICKER_SYMBOLS = 100
+
+# A plain decimal that NUMERIC(_, 8) holds without rounding; a negative one is for the quality gate to judge.
+Decimal8 = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,19}(\.[0-9]{1,8})?$")]
+
+log = structlog.get_logger("binance.rest")
+
+
+class Kline(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The twelve columns of a kline: prices and volumes as the decimal strings received, times in microseconds."""
+
+    open_time: int
+    open: Decimal8
+    high: Decimal8
+    low: Decimal8
+    close: Decimal8
+    volume: Decimal8
+    close_time: int
+    quote_volume: Decimal8
+    trade_count: int
+    taker_buy_volume: Decimal8
+    taker_buy_quote_volume: Decimal8
+    ignore: str
+
+
+class AggTrade(msgspec.Struct, frozen=True, gc=False):
+    """Trades of one taker order at one price: ``a`` aggregate id, ``f``..``l`` trade ids, ``T`` time as received."""
+
+    a: int
+    p: str
+    q: str
+    f: int
+    l: int  # noqa: E741  # the exchange's name
+    T: int
+    m: bool
+    M: bool = True
+
+    @property
+    def is_void(self) -> bool:
+        """Whether the exchange uses the aggregate's id for nothing (p=0, q=0, f=-1, l=-1)."""
+        return self.f < 0
+
+
+class HistoricalTrade(msgspec.Struct, frozen=True, gc=False):
+    """One trade as historicalTrades and trades give it; ``time`` as received (milliseconds or microseconds)."""
+
+    id: int
+    price: str
+    qty: str
+    time: int
+    isBuyerMaker: bool  # noqa: N815  # the exchange's names
+    isBestMatch: bool = True  # noqa: N815
+
+
+class SymbolInfo(msgspec.Struct, frozen=True):
+    """What the platform uses of a symbol's exchange information; ``status`` is TRADING, HALT or BREAK."""
+
+    symbol: str
+    status: str = "TRADING"
+
+
+class _Ticker(msgspec.Struct, frozen=True):
+    symbol: str
+    lastId: int  # noqa: N815
+
+
+class _ExchangeInfo(msgspec.Struct, frozen=True):
+    symbols: list[SymbolInfo]
+
+
+Answer = TypeVar("Answer")
+Query = Mapping[str, str | int | None]  # None: left out
+
+
+class BinanceRest:
+    """An asynchronous client that keeps to the request weight, waits when told to and retries what may pass.
+
+    Every method raises :class:`~crypto_analytics.binance.errors.ExchangeError`: ``Blocked`` and ``Rejected`` at once,
+    ``Unavailable`` after a bounded number of attempts. A rate limit or a ban is waited out, however long it lasts.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        weight_limit: int = 6000,
+        timeout: float = 15.0,
+        attempts: int = _ATTEMPTS,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
+        random: Random | None = None,
+    ) -> None:
+        """``clock`` gives seconds since the epoch, ``timeout`` is in seconds (the exchange itself gives up at 10)."""
+        self._client = httpx.AsyncClient(base_url=base_url.rstrip("/"), timeout=timeout, transport=transport)
+        self._budget = WeightBudget(weight_limit, now=clock, sleep=sleep)
+        self._attempts = attempts
+        self._sleep = sleep
+        self._random = random
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def klines(self, symbol: str, start_ms: int, end_ms: int | None = None, limit: int = PAGE) -> list[Kline]:
+        """Return up to ``limit`` one-minute klines from ``start_ms`` on, oldest first; the last may still be open."""
+        query: Query = {"symbol": symbol, "interval": "1m", "startTime": start_ms, "endTime": end_ms, "limit": limit}
+        rows = await self._get("klines", query, weight=2, kind=list[Kline])
+        return [
+            msgspec.structs.replace(
+                row, open_time=to_microseconds(row.open_time), close_time=to_microseconds(row.close_time)
+            )
+            for row in rows
+        ]
+
+    async def agg_trades(
+        self,
+        symbol: str,
+        *,
+        from_id: int | None = None,
+        start_time: int | None = None,
+        end_time: int | None = None,
+        limit: int = PAGE,
+    ) -> list[AggTrade]:
+        """Return up to ``limit`` aggregated trades, oldest first, less void ones: the newest if nothing else is said.
+
+        ``from_id`` is an aggregate id; the times are the exchange's, in milliseconds or microseconds.
+        """
+        query: Query = {
+            "symbol": symbol,
+            "fromId": from_id,
+            "startTime": start_time,
+            "endTime": end_time,
+            "limit": limit,
+        }
+        rows = await self._get("aggTrades", query, weight=4, kind=list[AggTrade], headers=_MICROSECONDS)
+        return [row for row in rows if not row.is_void]
+
+    async def historical_trades(self, symbol: str, from_id: int, limit: int = PAGE) -> list[HistoricalTrade]:
+        """Return up to ``limit`` trades with ids from ``from_id`` on, in ascending order."""
+        query: Query = {"symbol": symbol, "fromId": from_id, "limit": limit}
+        return await self._get("historicalTrades", query, weight=25, kind=list[HistoricalTrade], headers=_MICROSECONDS)
+
+    async def recent_trades(self, symbol: str, limit: int = PAGE) -> list[HistoricalTrade]:
+        """Return the newest ``limit`` trades, in ascending order of their ids."""
+        query: Query = {"symbol": symbol, "limit": limit}
+        return await self._get("trades", query, weight=25, kind=list[HistoricalTrade], headers=_MICROSECONDS)
+
+    async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+        """Return the newest trade id of each of ``symbols`` that has traded in the last 24 hours."""
+        wanted = set(symbols)
+        few = len(symbols) <= _TICKER_SYMBOLS
+        weight = 80 if not few else 2 if len(symbols) <= 20 else 40
+        query: Query = {"symbols": _names(symbols) if few else None, "type": "MINI"}
+        rows = await self._get("ticker/24hr", query, weight=weight, kind=list[_Ticker])
+        return {row.symbol: row.lastId for row in rows if row.symbol in wanted and row.lastId > 0}
+
+    async def exchange_info(self, symbols: Sequence[str]) -> dict[str, SymbolInfo]:
+        """Return what the exchange says about ``symbols``; it rejects the request if it does not know one of them."""
+        info = await self._get("exchangeInfo", {"symbols": _names(symbols)}, weight=20, kind=_ExchangeInfo)
+        return {row.symbol: row for row in info.symbols}
+
+    async def _get(
+        self,
+        endpoint: str,
+        query: Query,
+        *,
+        weight: int,
+        kind: type[Answer],
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        delays = backoff(random=self._random)
+        failures = 0
+        while True:
+            await self._budget.acquire(weight)
+            try:
+                return await self._try(endpoint, query, kind, headers)
+            except RateLimited as error:
+                self._budget.pause(error.retry_after)
+                severity = log.error if error.banned else log.warning
+                severity("rest_banned" if error.banned else "rest_rate_limited", cause=str(error))
+            except ExchangeError as error:
+                failures += 1
+                if not is_retryable(error) or failures >= self._attempts:
+                    raise
+                delay = next(delays)
+                log.warning("rest_retry", cause=str(error), attempt=failures, wait_seconds=round(delay, 3))
+                await self._sleep(delay)
+
+    async def _try(self, endpoint: str, query: Query, kind: type[Answer], headers: Mapping[str, str] | None) -> Answer:
+        params = {name: value for name, value in query.items() if value is not None}
+        try:
+            response = await self._client.get(f"/api/v3/{endpoint}", params=params, headers=headers)
+        except httpx.RequestError as error:
+            where = f"{self._client.base_url}api/v3/{endpoint}"
+            cause = f"{type(error).__name__} {error}".strip()
+            raise Unavailable(f"no answer from {where} ({cause}); check the network and BINANCE_REST_URL") from error
+        used = response.headers.get(_USED_WEIGHT, "")
+        if used.isdigit():
+            self._budget.report(int(used))
+        where = str(response.url.copy_with(query=None))
+        if response.status_code != httpx.codes.OK:
+            raise error_of(response.status_code, response.headers, response.content, where)
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Unavailable(f"{where} gave no valid answer ({error}); check BINANCE_REST_URL") from error
+
+
+def _names(symbols: Sequence[str]) -> str:
+    return msgspec.json.encode(list(symbols)).decode()

@@ -1,0 +1,152 @@
+"""Trades that the exchange still has, by their ids: as individual trades, or aggregated where there are many.
+
+Each method yields pages of trade objects re-laid as the stream sends them, strings and time unit as received. They may
+yield fewer ids than asked for; what is still missing then is for the caller to try in another way.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import msgspec
+
+from crypto_analytics.binance.rest import PAGE, AggTrade, HistoricalTrade
+from crypto_analytics.core.id_ranges import IdRange
+
+Page = list[bytes]
+Method = Callable[[str, IdRange], AsyncIterator[Page]]
+
+
+class TradeHistory(Protocol):
+    """What is used of :class:`crypto_analytics.binance.rest.BinanceRest`."""
+
+    async def historical_trades(self, symbol: str, from_id: int, limit: int = PAGE) -> list[HistoricalTrade]:
+        """Return trades by id."""
+        ...
+
+    async def recent_trades(self, symbol: str, limit: int = PAGE) -> list[HistoricalTrade]:
+        """Return the newest trades."""
+        ...
+
+    async def agg_trades(self, symbol: str, *, from_id: int | None = None, limit: int = PAGE) -> list[AggTrade]:
+        """Return aggregated trades by aggregate id."""
+        ...
+
+
+class _TradeObject(msgspec.Struct, tag_field="e", tag="trade"):
+    E: int
+    s: str
+    t: int
+    p: str
+    q: str
+    T: int
+    m: bool
+    M: bool
+
+
+class _AggTradeObject(msgspec.Struct, tag_field="e", tag="aggTrade"):
+    E: int
+    s: str
+    a: int
+    p: str
+    q: str
+    f: int
+    l: int  # noqa: E741  # the exchange's name
+    T: int
+    m: bool
+    M: bool
+
+
+def trade_object(symbol: str, trade: HistoricalTrade) -> bytes:
+    """Return ``trade`` as the stream would have sent it; its event time is its trade time."""
+    return msgspec.json.encode(
+        _TradeObject(
+            E=trade.time,
+            s=symbol,
+            t=trade.id,
+            p=trade.price,
+            q=trade.qty,
+            T=trade.time,
+            m=trade.isBuyerMaker,
+            M=trade.isBestMatch,
+        )
+    )
+
+
+def agg_trade_object(symbol: str, trade: AggTrade) -> bytes:
+    """Return the aggregated ``trade`` as the stream would have sent it; its event time is its trade time."""
+    return msgspec.json.encode(
+        _AggTradeObject(
+            E=trade.T, s=symbol, a=trade.a, p=trade.p, q=trade.q, f=trade.f, l=trade.l, T=trade.T, m=trade.m, M=trade.M
+        )
+    )
+
+
+class History:
+    """The methods of getting missing trades, and which of them to try first."""
+
+    def __init__(self, rest: TradeHistory, *, aggregated_above: int, aggregated_stream: bool = False) -> None:
+        """Holes of more than ``aggregated_above`` ids, or all with an aggregated stream, come aggregated first."""
+        self._rest = rest
+        self._above = aggregated_above
+        self._aggregated_stream = aggregated_stream
+
+    def methods(self, hole: IdRange) -> list[Method]:
+        """Return the ways to fill ``hole``, each for what the ones before it left open."""
+        if self._aggregated_stream or hole.last - hole.first >= self._above:
+            return [self.aggregated, self.individual, self.recent]
+        return [self.individual, self.recent, self.aggregated]
+
+    async def individual(self, symbol: str, hole: IdRange) -> AsyncIterator[Page]:
+        """Yield the trades of ``hole``, found by id."""
+        cursor = hole.first
+        while cursor <= hole.last:
+            limit = min(PAGE, hole.last - cursor + 1)
+            rows = await self._rest.historical_trades(symbol, cursor, limit)
+            wanted = [row for row in rows if cursor <= row.id <= hole.last]
+            if not wanted:
+                return
+            yield [trade_object(symbol, row) for row in wanted]
+            cursor = max(row.id for row in wanted) + 1
+
+    async def recent(self, symbol: str, hole: IdRange) -> AsyncIterator[Page]:
+        """Yield those trades of ``hole`` that are among the newest 1000: for hosts that do not serve older ones."""
+        rows = await self._rest.recent_trades(symbol)
+        if wanted := [row for row in rows if hole.first <= row.id <= hole.last]:
+            yield [trade_object(symbol, row) for row in wanted]
+
+    async def aggregated(self, symbol: str, hole: IdRange) -> AsyncIterator[Page]:
+        """Yield the aggregated trades that lie wholly inside ``hole``; at its edges some ids may stay open."""
+        cursor = await self._find_aggregate(symbol, hole.first)
+        while cursor is not None:
+            rows = await self._rest.agg_trades(symbol, from_id=cursor)
+            if wanted := [row for row in rows if hole.first <= row.f and row.l <= hole.last]:
+                yield [agg_trade_object(symbol, row) for row in wanted]
+            cursor = rows[-1].a + 1 if rows and rows[-1].l < hole.last else None
+
+    async def _find_aggregate(self, symbol: str, trade_id: int) -> int | None:
+        """Return the id of the first aggregate that ends at ``trade_id`` or later, at most a page too small.
+
+        Aggregate ids and trade ids grow together, so the id is found by bisection: no time is needed. Each aggregate
+        has at least one trade, so it lies at most as many aggregates before the newest as its trade does before the
+        newest trade; only void aggregates can break that bound, and then the search starts from the first aggregate.
+        """
+        newest = await self._rest.agg_trades(symbol, limit=1)
+        if not newest or newest[-1].l < trade_id:
+            return None
+        high = newest[-1].a
+        low = max(0, high - (newest[-1].l - trade_id))
+        if low and (start := await self._aggregate_from(symbol, low)) is not None and start.f > trade_id:
+            low, high = 0, low
+        while high - low >= PAGE:
+            middle = (low + high) // 2
+            found = await self._aggregate_from(symbol, middle)
+            if found is None or found.l >= trade_id:
+                high = middle
+            else:
+                low = found.a + 1
+        return low
+
+    async def _aggregate_from(self, symbol: str, aggregate_id: int) -> AggTrade | None:
+        """Return the first aggregate from ``aggregate_id`` on that is not void."""
+        rows = await self._rest.agg_trades(symbol, from_id=aggregate_id, limit=10)
+        return rows[0] if rows else None

@@ -1,0 +1,146 @@
+"""Up to which trade each symbol was sent by earlier runs: read back from the end of the trades topic.
+
+The stream's own records (source ``ws``) are written in the order of the stream, and a hole in it is repaired after it
+was noticed. So from a symbol's oldest stream record in view on, every id that the topic holds is in view, and what is
+missing between them is a hole that outlived the earlier run. Repaired records alone say less: they may lie anywhere.
+Holes before the oldest stream record in view are not seen here; those the database lists are found by ``gaps``.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
+from crypto_analytics.core.id_ranges import IdRanges
+
+_FIRST_WINDOW = 10_000
+_IDLE_SECONDS = 30.0
+_CALL_SECONDS = 5.0  # a blocked call delays a stop by this much
+_POLL_SECONDS = 0.5
+_POLL_RECORDS = 5_000
+_ANY_TIME = 2**62
+
+log = structlog.get_logger("producer.last_ids")
+
+
+class TopicMissing(Exception):
+    """The trades topic does not exist."""
+
+
+class TailUnreadable(Exception):
+    """The broker answers, but the records it says are there do not come."""
+
+
+@dataclass
+class TailIndex:
+    """What the records seen so far say of each of ``symbols``. Pure; records may be added in any order."""
+
+    symbols: frozenset[str]
+    _held: dict[str, IdRanges] = field(default_factory=dict)
+    _oldest_streamed: dict[str, int] = field(default_factory=dict)
+
+    def add(self, value: bytes, *, streamed: bool) -> None:
+        """Note a record's value; ``streamed`` tells a record of the stream from a repaired one."""
+        try:
+            symbol, trade = decode_one(value, Rules(self.symbols, _ANY_TIME))
+        except BadTrade:
+            return  # of a symbol no longer configured, or not written by this platform: no part of any sequence
+        self._held.setdefault(symbol, IdRanges()).add(trade.first_id, trade.last_id)
+        if streamed:
+            self._oldest_streamed[symbol] = min(trade.first_id, self._oldest_streamed.get(symbol, trade.first_id))
+
+    def is_complete(self) -> bool:
+        """Whether a record of the stream was seen for every symbol, so that reading further back adds nothing."""
+        return len(self._oldest_streamed) == len(self.symbols)
+
+    def result(self) -> dict[str, IdRanges]:
+        """Return the ids sent per symbol from its oldest stream record on; of the newest run alone without one."""
+        sent: dict[str, IdRanges] = {}
+        for symbol, held in self._held.items():
+            runs = list(held)
+            start = self._oldest_streamed.get(symbol, runs[-1].first)
+            sent[symbol] = IdRanges(run for run in runs if run.last >= start)
+        return sent
+
+
+def windows(low: int, high: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yield offset ranges [start, stop) from the end ``high`` of a partition back to its beginning ``low``.
+
+    Each is as long as all before it together, and all together are at most ``most`` offsets.
+    """
+    end, size = high, _FIRST_WINDOW
+    low = max(low, high - most)
+    while end > low:
+        start = max(low, high - size)
+        yield start, end
+        end, size = start, size * 2
+
+
+def read_last_ids(
+    consumer: Consumer, topic: str, symbols: Sequence[str], most: int, stop: Event
+) -> dict[str, IdRanges]:
+    """Return the ids sent per symbol, as far as at most ``most`` records a partition tell; stops early if asked to.
+
+    Raises:
+        TopicMissing: the topic does not exist.
+        TailUnreadable: the records do not come.
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    index = TailIndex(frozenset(symbols))
+    views = [
+        (partition, windows(*consumer.get_watermark_offsets(partition, timeout=_CALL_SECONDS), most))
+        for partition in _partitions(consumer, topic)
+    ]
+    while views and not index.is_complete() and not stop.is_set():
+        remaining = []
+        for partition, view in views:
+            window = next(view, None)
+            if window is not None:
+                _read(consumer, partition, window, index, stop)
+                remaining.append((partition, view))
+        views = remaining
+    return index.result()
+
+
+def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
+    about = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
+    if about.error is not None and about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise TopicMissing(f"topic {topic} does not exist; create it, or set KAFKA_TOPIC_TRADES to one that does")
+    if about.error is not None:
+        raise KafkaException(about.error)
+    return [TopicPartition(topic, number) for number in about.partitions]
+
+
+def _read(
+    consumer: Consumer, partition: TopicPartition, window: tuple[int, int], index: TailIndex, stop: Event
+) -> None:
+    start, end = window
+    consumer.assign([TopicPartition(partition.topic, partition.partition, start)])
+    position, idle = start, 0.0
+    while position < end and not stop.is_set():
+        messages = consumer.consume(_POLL_RECORDS, _POLL_SECONDS)
+        idle = 0.0 if messages else idle + _POLL_SECONDS
+        if idle > _IDLE_SECONDS:
+            where = f"{partition.topic}[{partition.partition}]"
+            raise TailUnreadable(f"{where} ends at {end}, but nothing comes after {position}; check the broker's log")
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                position = end
+                continue
+            offset = message.offset()
+            if offset is not None and offset < end:
+                index.add(message.value() or b"", streamed=_is_streamed(message))
+                position = offset + 1
+            else:
+                position = end
+    consumer.unassign()
+
+
+def _is_streamed(message: Message) -> bool:
+    return ("source", b"rest") not in (message.headers() or [])

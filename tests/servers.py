@@ -1,0 +1,216 @@
+"""What the fixtures hand out: addresses, logins and settings of the servers that the tests share."""
+
+import json
+import os
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from crypto_analytics.runtime.kafka import ensure_topics
+from crypto_analytics.runtime.settings import KafkaSettings, PostgresSettings
+from crypto_analytics.store import migrations
+from crypto_analytics.store.postgres import connect
+from embedded import jars, kafka, postgres
+from embedded.ports import LOOPBACK, free_port
+from embedded.processes import Program, Supervisor
+
+ROOT = Path(__file__).resolve().parents[1]
+MIGRATIONS = ROOT / "migrations"
+ROLES = ("writer", "transformer", "reader")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database of the test's own. ``passwords`` are those of the three roles and of "superuser"."""
+
+    host: str
+    port: int
+    database: str
+    passwords: Mapping[str, str]
+
+    def user(self, role: str) -> str:
+        """Return the login of ``role``."""
+        return postgres.SUPERUSER if role == "superuser" else role
+
+    def settings(self, role: str) -> PostgresSettings:
+        """Return the settings of a service that logs in as ``role``."""
+        return PostgresSettings(
+            POSTGRES_HOST=self.host,
+            POSTGRES_PORT=self.port,
+            POSTGRES_DB=self.database,
+            POSTGRES_USER=self.user(role),
+            POSTGRES_PASSWORD=SecretStr(self.passwords[role]),
+        )
+
+    def env(self, role: str) -> dict[str, str]:
+        """Return the same settings as environment variables."""
+        return {
+            "POSTGRES_HOST": self.host,
+            "POSTGRES_PORT": str(self.port),
+            "POSTGRES_DB": self.database,
+            "POSTGRES_USER": self.user(role),
+            "POSTGRES_PASSWORD": self.passwords[role],
+        }
+
+    def connect(self, role: str = "superuser") -> psycopg.Connection:
+        """Return a connection in autocommit mode."""
+        return connect(self.settings(role), "test")
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The broker, and topics of the test's own: created as the contract wants them."""
+
+    bootstrap_servers: str
+    topic_trades: str
+    topic_dlq: str
+
+    def settings(self) -> KafkaSettings:
+        """Return the settings of a service that uses the topics."""
+        return KafkaSettings(
+            KAFKA_BOOTSTRAP_SERVERS=self.bootstrap_servers,
+            KAFKA_TOPIC_TRADES=self.topic_trades,
+            KAFKA_TOPIC_DLQ=self.topic_dlq,
+        )
+
+    def env(self) -> dict[str, str]:
+        """Return the same settings as environment variables."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "KAFKA_TOPIC_TRADES": self.topic_trades,
+            "KAFKA_TOPIC_DLQ": self.topic_dlq,
+        }
+
+
+@dataclass(frozen=True)
+class SimulatedExchange:
+    """A running simulator."""
+
+    port: int
+
+    @property
+    def rest_url(self) -> str:
+        """Return what BINANCE_REST_URL is to be."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Return what BINANCE_WS_URL is to be."""
+        return f"ws://{LOOPBACK}:{self.port}"
+
+    def env(self) -> dict[str, str]:
+        """Return both as environment variables."""
+        return {"BINANCE_WS_URL": self.ws_url, "BINANCE_REST_URL": self.rest_url}
+
+    def status(self) -> dict[str, object]:
+        """Return the simulator's own account of the play."""
+        with urllib.request.urlopen(f"{self.rest_url}/sim/status", timeout=5) as answer:
+            status: dict[str, object] = json.load(answer)
+        return status
+
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            self.status()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+        return True
+
+
+class Servers:
+    """One Kafka and one PostgreSQL under a supervisor, each started when it is first asked for."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self._passwords = {role: postgres.new_password() for role in (*ROLES, "superuser")}
+        self._postgres: postgres.PostgresServer | None = None
+        self._kafka: kafka.KafkaServer | None = None
+        self._numbers = count(1)
+
+    def postgres(self) -> postgres.PostgresServer:
+        """Return the running PostgreSQL, with a migrated database ``migrated`` to copy from."""
+        if self._postgres is None:
+            folder = self.supervisor.state / "postgres"
+            server = postgres.PostgresServer(folder, free_port(), self._passwords["superuser"])
+            self.supervisor.start(postgres.program(server))
+            self.supervisor.wait_ready("postgres")
+            with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+                connection.execute("create database migrated")
+            with psycopg.connect(server.conninfo("migrated"), autocommit=True) as connection:
+                migrations.apply(connection, MIGRATIONS, {role: self._passwords[role] for role in ROLES})
+            self._postgres = server
+        return self._postgres
+
+    def kafka(self) -> kafka.KafkaServer:
+        """Return the running Kafka."""
+        if self._kafka is None:
+            server = kafka.KafkaServer(self.supervisor.state / "kafka", free_port(), free_port())
+            resolved = jars.ensure_jars(self.supervisor.log_of("maven"))
+            self.supervisor.start(kafka.program(server, resolved))
+            self.supervisor.wait_ready("kafka")
+            self._kafka = server
+        return self._kafka
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Copy the migrated database, and drop the copy at the end whoever is connected."""
+        server = self.postgres()
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {} template migrated").format(sql.Identifier(name)))
+        try:
+            yield Database(LOOPBACK, server.port, name, self._passwords)
+        finally:
+            with psycopg.connect(server.conninfo(), autocommit=True) as connection:  # the test may have killed it
+                connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+    def broker(self) -> Broker:
+        """Create topics of the test's own."""
+        mark = uuid4().hex[:8]
+        broker = Broker(self.kafka().bootstrap_servers, f"crypto.trades.raw.{mark}", f"crypto.trades.dlq.{mark}")
+        ensure_topics(broker.settings())
+        return broker
+
+    @contextmanager
+    def simulator(self, env: Mapping[str, str]) -> Iterator[SimulatedExchange]:
+        """Run a simulator with the settings ``env``."""
+        exchange = SimulatedExchange(free_port())
+        name = f"simulator-{next(self._numbers)}"
+        program = service(name, "simulator", {**env, "SIM_HOST": LOOPBACK, "SIM_PORT": str(exchange.port)})
+        self.supervisor.start(replace(program, ready=exchange.is_ready, restart=False))
+        try:
+            self.supervisor.wait_ready(name)
+            yield exchange
+        finally:
+            self.supervisor.stop(name)
+
+
+def service(name: str, module: str, env: Mapping[str, str]) -> Program:
+    """Return the program ``python -m crypto_analytics.<module>`` with ``env`` on top of this environment."""
+    path = os.pathsep.join([str(ROOT / "services"), str(ROOT)])
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SIM_", "POSTGRES_", "KAFKA_"))}
+    return Program(
+        name=name,
+        command=[sys.executable, "-m", f"crypto_analytics.{module}"],
+        env={**inherited, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **env},
+        folder=ROOT,
+    )
+
+
+@contextmanager
+def running_servers(state: Path) -> Iterator[Servers]:
+    """Yield servers whose files are under ``state``; stop them and remove the files at the end."""
+    with Supervisor(state) as supervisor:
+        yield Servers(supervisor)
+    shutil.rmtree(state)

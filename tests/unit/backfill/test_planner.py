@@ -1,0 +1,101 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crypto_analytics.backfill.planner import Page, closed, learned, missing_count, next_page, window
+from crypto_analytics.binance.rest import Kline
+from crypto_analytics.core.id_ranges import IdRange, IdRanges
+from crypto_analytics.core.minutes import MINUTE
+
+FIRST = 29_000_000
+WANTED = IdRange(FIRST, FIRST + 2879)
+
+
+def kline(minute: int) -> Kline:
+    opened = minute * MINUTE
+    return Kline(opened, "1.0", "1.0", "1.0", "1.0", "0.0", opened + 59_999_000, "0.0", 0, "0.0", "0.0", "0")
+
+
+def answer(exchange: IdRanges, page: Page) -> list[Kline]:
+    """What an exchange with klines for the minutes ``exchange`` says to ``page``."""
+    minutes = (minute for first, last in exchange for minute in range(max(first, page.start), last + 1))
+    return [kline(minute) for minute, _ in zip(minutes, range(page.limit), strict=False)]
+
+
+def run(held: IdRanges, exchange: IdRanges) -> tuple[IdRanges, int]:
+    """Return what is held after a run, and how many requests it took."""
+    known, held, requests = IdRanges(held), IdRanges(held), 0
+    while (page := next_page(known, WANTED)) is not None:
+        rows = answer(exchange, page)
+        for row in closed(rows, WANTED, (WANTED.last + 1) * MINUTE):
+            held.add(row.open_time // MINUTE, row.open_time // MINUTE)
+        known.add(*learned(page, rows, WANTED))
+        requests += 1
+    return held, requests
+
+
+def test_the_window_ends_with_the_last_closed_minute() -> None:
+    now = (FIRST + 2880) * MINUTE
+    assert window(now, 2) == WANTED
+    assert window(now + MINUTE - 1, 2) == WANTED
+    assert window(now - 1, 2) == IdRange(FIRST - 1, FIRST + 2878)
+
+
+def test_an_empty_table_is_filled_with_full_pages() -> None:
+    exchange = IdRanges([(FIRST - 5000, FIRST + 5000)])
+    held, requests = run(IdRanges(), exchange)
+    assert list(held) == [WANTED]
+    assert requests == 3
+
+
+def test_nothing_missing_costs_nothing() -> None:
+    assert run(IdRanges([WANTED]), IdRanges([WANTED])) == (IdRanges([WANTED]), 0)
+
+
+def test_a_second_run_asks_only_for_what_is_new() -> None:
+    held = IdRanges([(FIRST, FIRST + 2874)])
+    assert next_page(held, WANTED) == Page(FIRST + 2875, 5)
+    assert run(held, IdRanges([WANTED]))[1] == 1
+
+
+def test_a_halted_market_costs_one_request_a_run() -> None:
+    exchange = IdRanges([(FIRST, FIRST + 100), (FIRST + 2000, WANTED.last)])
+    held, _ = run(IdRanges(), exchange)
+    assert held == exchange
+    assert run(held, exchange) == (exchange, 1)
+
+
+def test_a_symbol_listed_today_costs_one_request_a_run() -> None:
+    exchange = IdRanges([(WANTED.last - 500, WANTED.last)])
+    held, requests = run(IdRanges(), exchange)
+    assert (held, requests) == (exchange, 1)
+    assert run(held, exchange)[1] == 1
+
+
+def test_a_newest_kline_that_is_not_there_yet_is_no_trouble() -> None:
+    exchange = IdRanges([(FIRST, WANTED.last - 1)])
+    held, requests = run(IdRanges([(FIRST, WANTED.last - 1)]), exchange)
+    assert (held, requests) == (exchange, 1)
+
+
+def test_open_klines_and_those_outside_the_window_are_left_out() -> None:
+    rows = [kline(minute) for minute in (FIRST - 1, FIRST, FIRST + 1, WANTED.last, WANTED.last + 1)]
+    now = (FIRST + 1) * MINUTE + 30_000_000
+    assert [row.open_time // MINUTE for row in closed(rows, WANTED, now)] == [FIRST]
+
+
+SPANS = st.lists(st.tuples(st.integers(-100, 3000), st.integers(0, 900)), max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(held=SPANS, exchange=SPANS)
+def test_a_run_ends_with_everything_the_exchange_has_at_a_request_a_thousand_minutes(
+    held: list[tuple[int, int]], exchange: list[tuple[int, int]]
+) -> None:
+    there = IdRanges((FIRST + start, FIRST + start + length) for start, length in exchange)
+    before = IdRanges((FIRST + start, FIRST + start + length) for start, length in held)
+    after, requests = run(before, there)
+    for first, last in there:
+        low, high = max(first, WANTED.first), min(last, WANTED.last)
+        assert low > high or after.covers(low, high)
+    assert requests <= 3
+    assert missing_count(after, WANTED) <= missing_count(before, WANTED)

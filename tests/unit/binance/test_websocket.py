@@ -1,0 +1,263 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from crypto_analytics.binance.errors import Blocked, Rejected
+from crypto_analytics.binance.websocket import Cause, ConnectionAttempts, TradeStream
+from tests.unit.binance.streaming import QUICK, SHUTDOWN, Recorder, Server, following
+
+
+async def say_hello_and_stay(connection: ServerConnection, number: int) -> None:
+    await connection.send(f"hello {number}")
+    await connection.wait_closed()
+
+
+def test_frames_come_as_bytes_with_their_time_from_the_combined_stream() -> None:
+    async def script(connection: ServerConnection, number: int) -> None:
+        await connection.send('{"text": "ä"}')
+        await connection.send(b"\x00binary")
+        await connection.send("")
+        await connection.wait_closed()
+
+    async def run() -> None:
+        listener, server = Recorder(), Server(script)
+        async with following(server, listener):
+            await listener.until(lambda heard: len(heard.frames) == 3)
+        assert listener.frames == ['{"text": "ä"}'.encode(), b"\x00binary", b""]
+        assert all(time > 1_700_000_000_000_000 for time in listener.times)
+        assert listener.events == [("connected", "start")]
+        assert server.paths == ["/stream?streams=btcusdt@trade/ethusdt@trade&timeUnit=MICROSECOND"]
+
+    asyncio.run(run())
+
+
+def test_more_symbols_need_more_connections() -> None:
+    async def run() -> None:
+        listener, server = Recorder(), Server(say_hello_and_stay)
+        symbols = [f"S{number}USDT" for number in range(5)]
+        async with following(server, listener, replace(QUICK, streams_per_connection=2), symbols):
+            await listener.until(lambda heard: len(heard.frames) == 3)
+        assert sorted(listener.symbols) == [tuple(symbols[0:2]), tuple(symbols[2:4]), tuple(symbols[4:])]
+
+    asyncio.run(run())
+
+
+def test_a_broken_connection_is_opened_again() -> None:
+    async def script(connection: ServerConnection, number: int) -> None:
+        await connection.send(f"hello {number}")
+        if number == 1:
+            connection.transport.abort()
+        await connection.wait_closed()
+
+    async def run() -> None:
+        listener = Recorder()
+        async with following(Server(script), listener):
+            await listener.until(lambda heard: heard.frames == [b"hello 1", b"hello 2"])
+        assert listener.events == [("connected", "start"), ("disconnected", "closed"), ("connected", "closed")]
+
+    asyncio.run(run())
+
+
+def test_a_silent_connection_whose_exchange_has_more_trades_is_replaced() -> None:
+    async def run() -> None:
+        listener = Recorder(behind=True)
+        async with following(Server(say_hello_and_stay), listener):
+            await listener.until(lambda heard: ("connected", "stalled") in heard.events)
+
+    asyncio.run(run())
+
+
+def test_a_silent_connection_in_a_quiet_market_stays() -> None:
+    async def run() -> None:
+        asked = asyncio.Event()
+
+        class Quiet(Recorder):
+            async def is_behind(self, symbols: Sequence[str]) -> bool:
+                asked.set()
+                return False
+
+        listener, server = Quiet(), Server(say_hello_and_stay)
+        async with following(server, listener):
+            for _ in range(2):
+                await asyncio.wait_for(asked.wait(), 10)
+                asked.clear()
+        assert listener.events == [("connected", "start")]
+
+    asyncio.run(run())
+
+
+def test_a_dead_connection_gives_no_pong_and_is_replaced() -> None:
+    async def script(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            connection.transport.pause_reading()  # type: ignore[attr-defined]
+        await connection.send(f"hello {number}")
+        await connection.wait_closed()
+
+    async def run() -> None:
+        listener = Recorder()
+        async with following(Server(script), listener):
+            await listener.until(lambda heard: ("connected", "no_pong") in heard.events)
+
+    asyncio.run(run())
+
+
+def test_who_is_busy_with_a_frame_is_not_taken_for_stalled() -> None:
+    async def run() -> None:
+        release, asked = asyncio.Event(), []
+
+        class Busy(Recorder):
+            async def on_frame(self, frame: bytes, received_at: int) -> bool:
+                self.frames.append(frame)
+                self.changed.set()
+                await release.wait()
+                return False
+
+            async def is_behind(self, symbols: Sequence[str]) -> bool:
+                asked.append(symbols)
+                return True
+
+        listener = Busy()
+        async with following(Server(say_hello_and_stay), listener, replace(QUICK, stall=0.05)):
+            await listener.until(lambda heard: bool(heard.frames))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.3)
+            assert asked == []
+            release.set()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("cause", ["hand_over", "server_shutdown"])
+def test_a_hand_over_opens_the_next_connection_before_the_old_one_ends(cause: Cause) -> None:
+    async def script(connection: ServerConnection, number: int) -> None:
+        if number == 1 and cause == "server_shutdown":
+            await connection.send(SHUTDOWN)
+        await say_hello_and_stay(connection, number)
+
+    async def run() -> None:
+        listener, server = Recorder(), Server(script)
+        policy = replace(QUICK, hand_over=0.2) if cause == "hand_over" else QUICK
+        async with following(server, listener, policy):
+            await listener.until(lambda heard: b"hello 2" in heard.frames)
+            async with asyncio.timeout(10):
+                while server.open != 1:
+                    await asyncio.sleep(0.01)
+        assert listener.events[:2] == [("connected", "start"), ("connected", cause)]
+        assert "disconnected" not in [event for event, _ in listener.events]
+        assert server.most_open == 2
+
+    asyncio.run(run())
+
+
+def test_an_old_connection_that_ends_before_the_new_one_is_open_leaves_a_hole() -> None:
+    async def run() -> None:
+        listener = Recorder()
+
+        async def script(connection: ServerConnection, number: int) -> None:
+            await connection.send(f"hello {number}")
+            if number == 1:
+                await connection.send(SHUTDOWN)
+                connection.transport.abort()
+                server.answers.append((503, {}))
+            await connection.wait_closed()
+
+        server = Server(script)
+        async with following(server, listener):
+            await listener.until(lambda heard: ("connected", "server_shutdown") in heard.events)
+        assert ("disconnected", "server_shutdown") in listener.events
+
+    asyncio.run(run())
+
+
+def test_a_frame_of_a_megabyte_comes_through_and_a_larger_one_than_allowed_costs_the_connection() -> None:
+    async def script(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            await connection.send("x" * 1_000_000)
+            await connection.send("x" * 5_000_000)
+        else:
+            await connection.send("small")
+        await connection.wait_closed()
+
+    async def run() -> None:
+        listener = Recorder()
+        async with following(Server(script), listener):
+            await listener.until(lambda heard: b"small" in heard.frames)
+        assert len(listener.frames[0]) == 1_000_000
+        assert len(listener.frames) == 2
+        assert ("connected", "frame_too_large") in listener.events
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("status", "kind"), [(451, Blocked), (403, Rejected), (404, Rejected)])
+def test_a_refusal_for_good_ends_the_stream_and_names_the_setting(status: int, kind: type[Exception]) -> None:
+    async def run() -> None:
+        server = Server(say_hello_and_stay, [(status, {})])
+        async with following(server, Recorder()) as task:
+            with pytest.raises(ExceptionGroup) as caught:
+                await asyncio.wait_for(asyncio.shield(task), 10)
+        (error,) = caught.value.exceptions
+        assert type(error) is kind
+        assert "BINANCE_WS_URL" in str(error)
+
+    asyncio.run(run())
+
+
+def test_a_refusal_that_may_pass_is_tried_again() -> None:
+    async def run() -> None:
+        listener = Recorder()
+        server = Server(say_hello_and_stay, [(503, {}), (429, {"Retry-After": "0"})])
+        async with following(server, listener):
+            await listener.until(lambda heard: heard.frames == [b"hello 3"])
+        assert listener.events == [("connected", "start")]
+
+    asyncio.run(run())
+
+
+def test_a_server_that_is_away_is_waited_for() -> None:
+    async def run() -> None:
+        listener = Recorder()
+        async with serve(Server(say_hello_and_stay).handle, "127.0.0.1", 0) as gone:
+            port = gone.sockets[0].getsockname()[1]
+        stream = TradeStream(f"ws://127.0.0.1:{port}", ["A"], listener, policy=QUICK)
+        task = asyncio.create_task(stream.run())
+        server = Server(say_hello_and_stay)
+        async with serve(server.handle, "127.0.0.1", port, process_request=server.refuse):
+            await listener.until(lambda heard: heard.frames == [b"hello 1"])
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_what_the_listener_raises_ends_the_stream() -> None:
+    async def run() -> None:
+        listener = Recorder(error=RuntimeError("sink broken"))
+        async with following(Server(say_hello_and_stay), listener) as task:
+            with pytest.raises(ExceptionGroup) as caught:
+                await asyncio.wait_for(asyncio.shield(task), 10)
+        assert caught.value.exceptions[0] is listener.error
+
+    asyncio.run(run())
+
+
+def test_no_more_than_three_hundred_attempts_in_five_minutes() -> None:
+    now, slept = [0.0], []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    async def run() -> None:
+        attempts = ConnectionAttempts(now=lambda: now[0], sleep=sleep)
+        for second in range(300):
+            now[0] = second / 10
+            await attempts.acquire()
+        assert slept == []
+        await attempts.acquire()
+        assert slept == [pytest.approx(300 - 29.9)]
+
+    asyncio.run(run())

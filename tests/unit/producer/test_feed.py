@@ -1,0 +1,169 @@
+import asyncio
+from collections.abc import Sequence
+
+from crypto_analytics.binance.errors import Unavailable
+from crypto_analytics.binance.wire import Rules
+from crypto_analytics.core.id_ranges import IdRange, IdRanges
+from crypto_analytics.producer.feed import Feed
+from crypto_analytics.producer.gaps import GapCheck, MergedGap
+from crypto_analytics.producer.history import trade_object
+from crypto_analytics.producer.sequence import TradeIds
+from crypto_analytics.producer.sink import MemorySink
+from tests.unit.producer.exchange import TIME, MemoryExchange, trade
+
+SYMBOLS = ["BTCUSDT", "ETHUSDT"]
+RULES = Rules(frozenset(SYMBOLS), TIME + 10**12)
+
+
+def frame(trade_id: int, symbol: str = "BTCUSDT") -> bytes:
+    return b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}"
+
+
+def feed_over(exchange: MemoryExchange) -> tuple[Feed, MemorySink]:
+    sink = MemorySink()
+
+    async def no_wait(seconds: float) -> None:
+        return None
+
+    return Feed(SYMBOLS, sink, exchange, lambda: RULES, sleep=no_wait), sink
+
+
+def test_a_trade_goes_to_the_sink_and_a_bad_frame_to_the_dead_letters_whole() -> None:
+    async def run() -> None:
+        feed, sink = feed_over(MemoryExchange())
+        assert await feed.on_frame(frame(5), 17) is False
+        assert await feed.on_frame(b"junk", 18) is False
+        assert await feed.on_frame(b'{"result":null,"id":1}', 19) is False
+        assert [(symbol, t.first_id, source) for symbol, t, source in sink.trades] == [("BTCUSDT", 5, "ws")]
+        assert sink.rejected == [(b"junk", "not_json", "ws")]
+
+    asyncio.run(run())
+
+
+def test_the_server_s_notice_asks_for_a_hand_over() -> None:
+    async def run() -> None:
+        feed, sink = feed_over(MemoryExchange())
+        assert await feed.on_frame(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}', 1) is True
+        assert sink.rejected == []
+
+    asyncio.run(run())
+
+
+def test_a_symbol_is_live_when_connected_caught_up_and_without_a_hole() -> None:
+    async def run() -> None:
+        exchange = MemoryExchange(last=7)
+        feed, _ = feed_over(exchange)
+        await feed.on_frame(frame(5), 1)
+        feed.on_connected(SYMBOLS, "start")
+        assert feed.live() == set()
+        await feed.catch_up(SYMBOLS)
+        assert feed.live() == {"ETHUSDT"}, "trades 6 and 7 are missing"
+        await feed.on_frame(frame(6), 1)
+        await feed.on_frame(frame(7), 1)
+        assert feed.live() == set(SYMBOLS)
+        feed.on_disconnected(SYMBOLS, "closed")
+        assert feed.live() == set()
+
+    asyncio.run(run())
+
+
+def test_after_a_break_the_exchange_is_asked_before_a_symbol_is_live_again_but_not_at_a_hand_over() -> None:
+    async def run() -> None:
+        feed, _ = feed_over(MemoryExchange(last=7))
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        feed.on_connected(SYMBOLS, "hand_over")
+        assert feed.live() == set(SYMBOLS)
+        feed.on_disconnected(SYMBOLS, "closed")
+        feed.on_connected(SYMBOLS, "closed")
+        assert feed.live() == set()
+
+    asyncio.run(run())
+
+
+def test_catching_up_goes_on_until_the_exchange_answers() -> None:
+    class Shaky(MemoryExchange):
+        async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+            self.asked.append("last")
+            if len(self.asked) < 4:
+                raise Unavailable("away")
+            return dict.fromkeys(symbols, 7)
+
+    async def run() -> None:
+        exchange = Shaky()
+        feed, _ = feed_over(exchange)
+        await feed.on_frame(frame(5), 1)
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        assert len(exchange.asked) == 4
+        assert list(feed.ids["BTCUSDT"].holes) == [(6, 7)]
+
+    asyncio.run(run())
+
+
+def test_an_answer_older_than_the_newest_break_makes_nobody_live() -> None:
+    async def run() -> None:
+        asked, release = asyncio.Event(), asyncio.Event()
+
+        class Slow(MemoryExchange):
+            async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+                asked.set()
+                await release.wait()
+                return {}
+
+        feed, _ = feed_over(Slow())
+        feed.on_connected(SYMBOLS, "start")
+        first = asyncio.create_task(feed.catch_up(SYMBOLS))
+        await asked.wait()
+        feed.on_disconnected(SYMBOLS, "closed")
+        feed.on_connected(SYMBOLS, "closed")
+        release.set()
+        await first
+        assert feed.live() == set()
+
+    asyncio.run(run())
+
+
+def test_a_silent_stream_is_behind_only_if_the_exchange_has_more_or_does_not_say() -> None:
+    async def run() -> None:
+        exchange = MemoryExchange(last=5)
+        feed, _ = feed_over(exchange)
+        await feed.on_frame(frame(5), 1)
+        await feed.on_frame(frame(5, "ETHUSDT"), 1)
+        assert await feed.is_behind(SYMBOLS) is False
+        exchange.last = 6
+        assert await feed.is_behind(SYMBOLS) is True
+        exchange.last, exchange.failing = 5, Unavailable("away")
+        assert await feed.is_behind(SYMBOLS) is True
+
+    asyncio.run(run())
+
+
+def test_listed_holes_are_reopened_with_growing_pauses_until_they_are_gone() -> None:
+    class View:
+        def __init__(self) -> None:
+            self.gaps = [MergedGap("BTCUSDT", IdRange(5, 6))]
+
+        def read(self, symbols: Sequence[str]) -> list[MergedGap]:
+            return self.gaps
+
+    async def run() -> None:
+        ids, now, view = {symbol: TradeIds() for symbol in SYMBOLS}, [0.0], View()
+        check = GapCheck(view, ids, 60, now=lambda: now[0])
+        ids["BTCUSDT"].resume(IdRanges([(1, 100)]))
+        await check.look()
+        assert list(ids["BTCUSDT"].holes) == [(5, 6)]
+        ids["BTCUSDT"].observe(5, 6)
+        now[0] = 1
+        await check.look()
+        assert not ids["BTCUSDT"].holes, "its repair is on its way to the database"
+        now[0] = 121
+        await check.look()
+        assert list(ids["BTCUSDT"].holes) == [(5, 6)], "the repair did not get there"
+        view.gaps = []
+        await check.look()
+        view.gaps = [MergedGap("BTCUSDT", IdRange(5, 6))]
+        await check.look()
+        assert list(ids["BTCUSDT"].holes) == [(5, 6)]
+
+    asyncio.run(run())

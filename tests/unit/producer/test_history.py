@@ -1,0 +1,104 @@
+import asyncio
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crypto_analytics.binance.rest import AggTrade, HistoricalTrade
+from crypto_analytics.core.id_ranges import IdRange, IdRanges
+from crypto_analytics.producer.history import History, Method, agg_trade_object, trade_object
+from tests.unit.producer.exchange import MemoryExchange
+
+
+def covered(method: Method, hole: IdRange) -> IdRanges:
+    async def collect() -> IdRanges:
+        ids = IdRanges()
+        async for page in method("BTCUSDT", hole):
+            for value in page:
+                row = msgspec.json.decode(value)
+                first, last = (row["t"], row["t"]) if row["e"] == "trade" else (row["f"], row["l"])
+                assert not ids.overlaps(first, last), "twice"
+                ids.add(first, last)
+        return ids
+
+    return asyncio.run(collect())
+
+
+def test_a_trade_is_laid_out_as_the_stream_sends_it() -> None:
+    row = HistoricalTrade(348656870, "0.2312", "2619.4", 1741046401271497, True, True)
+    assert trade_object("TRXUSDT", row) == (
+        b'{"e":"trade","E":1741046401271497,"s":"TRXUSDT","t":348656870,"p":"0.2312","q":"2619.4",'
+        b'"T":1741046401271497,"m":true,"M":true}'
+    )
+
+
+def test_an_aggregated_trade_is_laid_out_as_the_stream_sends_it() -> None:
+    row = AggTrade(26129, "0.01633102", "4.70443515", 27781, 27783, 1498793709153, True, False)
+    assert agg_trade_object("BNBBTC", row) == (
+        b'{"e":"aggTrade","E":1498793709153,"s":"BNBBTC","a":26129,"p":"0.01633102","q":"4.70443515",'
+        b'"f":27781,"l":27783,"T":1498793709153,"m":true,"M":false}'
+    )
+
+
+def test_individual_trades_come_page_by_page() -> None:
+    exchange = MemoryExchange(first=1, last=10_000)
+    ids = covered(History(exchange, aggregated_above=100_000).individual, IdRange(500, 3200))
+    assert list(ids) == [(500, 3200)]
+    assert exchange.asked == ["historical_trades"] * 3
+
+
+def test_ids_that_the_exchange_lacks_stay_open() -> None:
+    exchange = MemoryExchange(first=1, last=100, lacking=IdRanges([(20, 25)]))
+    history = History(exchange, aggregated_above=100_000)
+    assert list(covered(history.individual, IdRange(10, 30))) == [(10, 19), (26, 30)]
+    assert list(covered(history.individual, IdRange(90, 130))) == [(90, 100)]
+    assert list(covered(history.individual, IdRange(20, 25))) == []
+
+
+def test_of_the_recent_trades_those_of_the_hole_are_taken() -> None:
+    exchange = MemoryExchange(first=1, last=5000)
+    history = History(exchange, aggregated_above=100_000)
+    assert list(covered(history.recent, IdRange(4990, 4995))) == [(4990, 4995)]
+    assert list(covered(history.recent, IdRange(3999, 4005))) == [(4001, 4005)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    span=st.tuples(st.integers(1, 5000), st.integers(1, 9000)),
+    per_aggregate=st.integers(1, 7),
+    hole=st.tuples(st.integers(0, 9500), st.integers(0, 3000)),
+    lacking=st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 200)), max_size=3),
+    voids=st.booleans(),
+)
+def test_aggregates_cover_exactly_what_lies_wholly_inside_the_hole(
+    span: tuple[int, int], per_aggregate: int, hole: tuple[int, int], lacking: list[tuple[int, int]], voids: bool
+) -> None:
+    first, count = span
+    exchange = MemoryExchange(
+        first=first,
+        last=first + count,
+        per_aggregate=per_aggregate,
+        lacking=IdRanges((first + low, first + low + length) for low, length in lacking),
+        void_aggregates=voids,
+    )
+    wanted = IdRange(first + hole[0], first + hole[0] + hole[1])
+    expected = IdRanges((a.f, a.l) for a in exchange.aggregates() if wanted.first <= a.f and a.l <= wanted.last)
+    assert covered(History(exchange, aggregated_above=1).aggregated, wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("hole", "aggregated_stream", "first_method"),
+    [
+        (IdRange(1, 100), False, "individual"),
+        (IdRange(1, 101), False, "aggregated"),
+        (IdRange(1, 2), True, "aggregated"),
+    ],
+)
+def test_large_holes_and_aggregated_streams_are_filled_aggregated_first(
+    hole: IdRange, aggregated_stream: bool, first_method: str
+) -> None:
+    history = History(MemoryExchange(), aggregated_above=100, aggregated_stream=aggregated_stream)
+    names = [method.__name__ for method in history.methods(hole)]
+    assert names[0] == first_method
+    assert sorted(names) == ["aggregated", "individual", "recent"]

@@ -1,0 +1,235 @@
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from crypto_analytics.binance.errors import Blocked, Unavailable
+from crypto_analytics.binance.wire import Rules
+from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.producer.feed import Feed
+from crypto_analytics.producer.history import History, trade_object
+from crypto_analytics.producer.repair import Repairer
+from crypto_analytics.producer.sink import MemorySink
+from tests.unit.producer.exchange import TIME, MemoryExchange, trade
+
+RULES = Rules(frozenset({"BTCUSDT", "ETHUSDT"}), TIME + 10**12)
+
+
+class World:
+    """A feed with its repairer over an exchange in memory, and a clock that only the test moves."""
+
+    def __init__(self, exchange: MemoryExchange, aggregated_above: int = 100_000) -> None:
+        self.exchange = exchange
+        self.sink = MemorySink()
+        self.feed = Feed(["BTCUSDT", "ETHUSDT"], self.sink, exchange, lambda: RULES)
+        self.now = 0.0
+        history = History(exchange, aggregated_above=aggregated_above)
+        self.repairer = Repairer(
+            self.feed.ids, history, self.sink, lambda: RULES, now=lambda: self.now, random=Random(5)
+        )
+
+    async def stream(self, *trade_ids: int, symbol: str = "BTCUSDT") -> None:
+        for trade_id in trade_ids:
+            await self.feed.on_frame(b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}", 1)
+
+    async def repair(self) -> None:
+        self.repairer.due()  # a hole must last from one look to the next
+        for symbol, holes in self.repairer.due().items():
+            await self.repairer.repair(symbol, holes)
+
+    def sent(self, symbol: str = "BTCUSDT") -> IdRanges:
+        return IdRanges((t.first_id, t.last_id) for name, t, _ in self.sink.trades if name == symbol)
+
+    def holes(self, symbol: str = "BTCUSDT") -> list[tuple[int, int]]:
+        return [tuple(hole) for hole in self.feed.ids[symbol].holes]
+
+
+def metric(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    data=st.data(),
+    count=st.integers(1, 60),
+    aggregated_above=st.sampled_from([1, 5, 100_000]),
+    refuses=st.sampled_from([set(), {"historical_trades"}, {"agg_trades"}]),
+)
+def test_whatever_is_dropped_doubled_or_reordered_every_id_is_sent_at_least_once(
+    data: st.DataObject, count: int, aggregated_above: int, refuses: set[str]
+) -> None:
+    exchange = MemoryExchange(first=1, last=100 + count, refuses=refuses)
+    ids = list(range(100, 101 + count))
+    kept = data.draw(st.lists(st.sampled_from(ids), max_size=2 * count))
+    arrival = data.draw(st.permutations(kept))
+
+    async def run() -> None:
+        world = World(exchange, aggregated_above)
+        await world.stream(100)
+        await world.stream(*arrival)
+        await world.feed.catch_up(["BTCUSDT"])
+        await world.repair()
+        assert world.sent().covers(100, 100 + count)
+        assert world.holes() == []
+        assert world.sink.rejected == []
+
+    asyncio.run(run())
+
+
+def test_a_hole_that_closes_by_itself_is_not_repaired() -> None:
+    async def run() -> None:
+        world = World(MemoryExchange(last=10))
+        await world.stream(1, 3)
+        assert world.repairer.due() == {}
+        await world.stream(2)
+        assert world.repairer.due() == {}
+        assert world.exchange.asked == []
+
+    asyncio.run(run())
+
+
+def test_a_repaired_hole_is_counted_and_its_trades_are_marked() -> None:
+    async def run() -> None:
+        before = {name: metric(name) for name in ("gaps_found_total", "gaps_repaired_total", "trades_repaired_total")}
+        world = World(MemoryExchange(last=10))
+        await world.stream(1, 5)
+        await world.repair()
+        assert [source for _, _, source in world.sink.trades] == ["ws", "ws", "rest", "rest", "rest"]
+        grown = {name: metric(name) - value for name, value in before.items()}
+        assert grown == {"gaps_found_total": 1, "gaps_repaired_total": 1, "trades_repaired_total": 3}
+
+    asyncio.run(run())
+
+
+def test_what_the_exchange_lacks_stays_a_hole_is_tried_again_later_and_found_once() -> None:
+    async def run() -> None:
+        before = metric("gaps_found_total")
+        world = World(MemoryExchange(last=20, lacking=IdRanges([(5, 6)])))
+        await world.stream(1, 10)
+        await world.repair()
+        assert world.holes() == [(5, 6)]
+        asked = len(world.exchange.asked)
+        await world.repair()
+        assert len(world.exchange.asked) == asked, "it was put off"
+        world.now += 5
+        await world.repair()
+        assert len(world.exchange.asked) > asked
+        world.now += 900
+        world.exchange.lacking = IdRanges()
+        await world.repair()
+        assert world.holes() == []
+        assert metric("gaps_found_total") - before == 1
+
+    asyncio.run(run())
+
+
+def test_a_hole_in_vain_does_not_keep_others_from_being_repaired() -> None:
+    async def run() -> None:
+        world = World(MemoryExchange(last=40, lacking=IdRanges([(5, 6)])))
+        await world.stream(1, 10)
+        await world.repair()
+        await world.stream(20)
+        await world.repair()
+        assert world.holes() == [(5, 6)]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Blocked("set BINANCE_REST_URL")])
+def test_an_exchange_that_is_away_leaves_the_hole_for_later(error: Exception) -> None:
+    async def run() -> None:
+        world = World(MemoryExchange(last=40, failing=error))  # type: ignore[arg-type]
+        await world.stream(1, 10)
+        await world.repair()
+        assert world.holes() == [(2, 9)]
+        assert len(world.exchange.asked) == 1, "one failure is enough for now"
+        world.exchange.failing = None
+        world.now += 5
+        await world.repair()
+        assert world.holes() == []
+
+    asyncio.run(run())
+
+
+def test_a_row_that_is_no_good_trade_is_a_dead_letter_and_stays_missing() -> None:
+    class Wrong(MemoryExchange):
+        async def historical_trades(self, *args: Any, **kwargs: Any) -> Any:
+            rows = await super().historical_trades(*args, **kwargs)
+            return [type(row)(row.id, "0.0" if row.id == 3 else row.price, row.qty, row.time, True) for row in rows]
+
+    async def run() -> None:
+        world = World(Wrong(last=40, refuses={"recent_trades", "agg_trades"}))
+        await world.stream(1, 5)
+        await world.repair()
+        assert world.holes() == [(3, 3)]
+        assert {(reason, source) for _, reason, source in world.sink.rejected} == {("bad_price", "rest")}
+
+    asyncio.run(run())
+
+
+def test_a_large_hole_comes_aggregated_with_individual_trades_at_its_edges() -> None:
+    async def run() -> None:
+        world = World(MemoryExchange(last=500, per_aggregate=10), aggregated_above=100)
+        await world.stream(4, 335)
+        await world.repair()
+        assert world.sent().covers(4, 335)
+        repaired = [t for _, t, source in world.sink.trades if source == "rest"]
+        assert {t.last_id - t.first_id + 1 for t in repaired} == {1, 10}
+        assert len([t for t in repaired if t.first_id == t.last_id]) == 5 + 5
+
+    asyncio.run(run())
+
+
+def test_live_trades_flow_while_a_repair_is_under_way() -> None:
+    async def run() -> None:
+        asked, release = asyncio.Event(), asyncio.Event()
+
+        class Slow(MemoryExchange):
+            async def historical_trades(self, *args: Any, **kwargs: Any) -> Any:
+                asked.set()
+                await release.wait()
+                return await super().historical_trades(*args, **kwargs)
+
+        world = World(Slow(last=100))
+        await world.stream(1, 10)
+        running = asyncio.create_task(world.repairer.run(0.01))
+        await asyncio.wait_for(asked.wait(), 10)
+        await world.stream(11, 12)
+        await world.stream(7, 8, symbol="ETHUSDT")
+        assert list(world.sent()) == [(1, 1), (10, 12)]
+        assert list(world.sent("ETHUSDT")) == [(7, 8)]
+        release.set()
+        await until(lambda: world.holes() == [])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert list(world.sent()) == [(1, 12)]
+
+    asyncio.run(run())
+
+
+def test_a_sink_that_fails_ends_the_repairer() -> None:
+    class Broken(MemorySink):
+        async def send(self, *args: Any) -> None:
+            if args[-1] == "rest":
+                raise RuntimeError("broken")
+
+    async def run() -> None:
+        world = World(MemoryExchange(last=100))
+        world.sink = Broken()
+        world.feed._sink = world.repairer._sink = world.sink
+        await world.stream(1, 10)
+        with pytest.raises(ExceptionGroup):
+            await asyncio.wait_for(world.repairer.run(0.01), 10)
+
+    asyncio.run(run())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,112 @@
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto_analytics.core.id_ranges import IdRange, IdRanges
+from crypto_analytics.producer.sequence import Ledger, TradeIds, common
+
+ID_SETS = st.sets(st.integers(0, 40))
+
+
+def ranges(ids: set[int]) -> IdRanges:
+    return IdRanges((i, i) for i in ids)
+
+
+def ids_of(held: IdRanges) -> set[int]:
+    return {i for first, last in held for i in range(first, last + 1)}
+
+
+@given(ID_SETS, st.integers(0, 40), st.integers(0, 40))
+def test_removing_a_range_from_a_set_of_ids(ids: set[int], first: int, last: int) -> None:
+    held = ranges(ids)
+    held.remove(first, last)
+    assert held == ranges(ids - set(range(first, last + 1)))
+
+
+@given(ID_SETS, ID_SETS)
+def test_common_is_the_intersection(left: set[int], right: set[int]) -> None:
+    assert ids_of(common(ranges(left), ranges(right))) == left & right
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 3)), min_size=1, max_size=40))
+def test_holes_are_what_was_passed_over_and_never_came(spans: list[tuple[int, int]]) -> None:
+    seen = TradeIds()
+    sent: set[int] = set()
+    for first, length in spans:
+        seen.observe(first, first + length)
+        sent |= set(range(first, first + length + 1))
+    start = spans[0][0]
+    assert ids_of(seen.holes) == {i for i in range(start, max(sent) + 1) if i not in sent}
+    assert seen.next == max(sent) + 1
+
+
+def test_a_symbol_never_seen_starts_with_its_first_trade() -> None:
+    seen = TradeIds()
+    seen.expect(500)
+    assert not seen.holes
+    seen.observe(498, 498)
+    assert not seen.holes
+    assert seen.next == 499
+
+
+def test_what_the_exchange_is_ahead_is_a_hole_until_it_comes() -> None:
+    seen = TradeIds()
+    seen.observe(10, 10)
+    seen.expect(13)
+    assert list(seen.holes) == [(11, 13)]
+    seen.observe(12, 12)
+    seen.observe(14, 14)
+    assert list(seen.holes) == [(11, 11), (13, 13)]
+    seen.expect(12)
+    assert list(seen.holes) == [(11, 11), (13, 13)]
+
+
+def test_behind_is_who_lacks_trades_that_were_neither_sent_nor_expected() -> None:
+    seen = TradeIds()
+    seen.expect(500)
+    assert not seen.is_behind(500)
+    assert seen.is_behind(501)
+    seen.observe(501, 501)
+    assert not seen.is_behind(501)
+    assert seen.is_behind(502)
+
+
+def test_resuming_knows_the_holes_of_the_earlier_run() -> None:
+    seen = TradeIds()
+    seen.resume(IdRanges([(10, 20), (25, 30)]))
+    assert (seen.next, list(seen.holes)) == (31, [(21, 24)])
+    seen.resume(IdRanges())
+    assert seen.next == 31
+
+
+def test_ids_tried_in_vain_wait_longer_each_time_and_the_others_do_not() -> None:
+    ledger = Ledger(first_retry=4, random=Random(3))
+    holes = IdRanges([(1, 5), (10, 12)])
+    waits = []
+    now = 0.0
+    for _ in range(12):
+        assert list(ledger.due(holes, now)) == [(1, 5), (10, 12)]
+        waits.append(ledger.defer(IdRange(1, 5), now))
+        assert list(ledger.due(holes, now)) == [(10, 12)]
+        now += waits[-1]
+    assert 0.4 <= waits[0] <= 4
+    assert all(wait <= 900 for wait in waits)
+    assert max(waits) > 90
+
+
+def test_a_part_of_a_hole_that_was_tried_counts_as_tried_and_is_forgotten_once_closed() -> None:
+    ledger = Ledger(first_retry=4, random=Random(3))
+    ledger.defer(IdRange(1, 9), 0)
+    assert ledger.was_tried(IdRange(4, 4))
+    assert not ledger.was_tried(IdRange(10, 11))
+    assert not ledger.due(IdRanges([(4, 4)]), 0)
+    assert ledger.due(IdRanges([(4, 4)]), 4)
+    ledger.due(IdRanges(), 4)
+    assert not ledger.was_tried(IdRange(4, 4))
+
+
+def test_an_empty_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="before it starts"):
+        TradeIds().reopen(5, 4)
