@@ -62,7 +62,7 @@ create table raw_objects (
 comment on table raw_objects is
     'One row per archived object. An object that is not listed here does not exist for readers and is swept.';
 
-create index raw_objects_symbol_hour on raw_objects (symbol, hour);
+create index raw_objects_hour on raw_objects (hour, symbol);
 
 create view trade_id_gaps as
 select

@@ -1,0 +1,85 @@
+{{
+    config(
+        unique_key=['symbol', 'open_time'],
+        indexes=[{'columns': ['updated_at']}],
+        pre_hook='{{ note_build_from_bronze() }} {{ remove_incomplete_minutes() }}',
+        post_hook=['{{ analyze_new_table() }}', '{{ analyze_removed_minutes() }}'],
+    )
+}}
+
+{%- set since = seen_until() %}
+
+with
+
+official as (
+
+    select *
+    from {{ ref('bronze_historical_klines') }}
+    where updated_at >= {{ since }}
+
+),
+
+realtime as (
+
+    select *
+    from {{ ref('bronze_realtime_klines') }} as candle
+    where
+        updated_at >= {{ since }}
+        and is_complete
+        and not exists (
+            select
+            from {{ ref('bronze_historical_klines') }} as kline
+            where kline.symbol = candle.symbol and kline.open_time = candle.open_time
+        )
+
+),
+
+chosen as (
+
+    select
+        symbol,
+        'official' as source,
+
+        open,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume,
+        trade_count,
+        taker_buy_volume,
+        taker_buy_quote_volume,
+        (quote_volume / nullif(volume, 0))::numeric(27, 8) as vwap,
+
+        open_time,
+        updated_at as source_updated_at
+    from official
+    union all
+    select
+        symbol,
+        'realtime',
+
+        open,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume,
+        trade_count,
+        taker_buy_volume,
+        taker_buy_quote_volume,
+        vwap,
+
+        open_time,
+        updated_at
+    from realtime
+
+)
+
+select
+    *,
+    {{ built_at() }} as updated_at
+from chosen
+{%- if is_incremental() %}
+where not {{ is_unchanged('chosen', ['source'] + measures()) }}
+{%- endif %}

@@ -1,0 +1,123 @@
+"""Run ``python -m crypto_analytics.batch``: the steps from klines to the lake, each in its own environment.
+
+Exit codes: 0 done, 1 a step failed finally, 2 wrong settings or arguments, 3 another batch run goes on, 143 stopped.
+"""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+import httpx
+import psycopg
+from structlog.stdlib import BoundLogger
+
+from crypto_analytics.batch import outcome as said
+from crypto_analytics.batch.lock import AlreadyRunning, batch_lock
+from crypto_analytics.batch.runner import Outcome, Runner
+from crypto_analytics.batch.settings import BatchSettings
+from crypto_analytics.batch.steps import STEPS, Step, select
+from crypto_analytics.runtime import logs, shutdown
+from crypto_analytics.runtime.retry import backoff
+from crypto_analytics.runtime.settings import describe, load
+
+GOES_ON = 3
+INTERRUPTED = 143
+_LONGEST_PAUSE = 60.0
+_ALERT_SECONDS = 10.0
+
+
+def main() -> int:
+    """Return the exit code of a run."""
+    arguments = _parser().parse_args()
+    if arguments.list:
+        for step in STEPS:
+            print(f"{step.name:<16} {step.component:<9} {step.role:<12} {' '.join(step.command)}")
+        return 0
+    settings = load(BatchSettings, "batch")
+    log = logs.setup("batch", settings)
+    stop = shutdown.stop_event()
+    try:
+        with batch_lock(settings.reader()):
+            outcomes = run(arguments.steps, settings, stop)
+    except AlreadyRunning:
+        print("batch: another batch run goes on; wait for its end, then run this again", file=sys.stderr)
+        return GOES_ON
+    except psycopg.Error as error:
+        cause = " ".join(str(error).split())
+        print(f"batch: no database: {cause}; check POSTGRES_* and run this again", file=sys.stderr)
+        return 1
+    if arguments.report:
+        arguments.report.write_text(json.dumps(said.report(outcomes), indent=2) + "\n")
+    return finish(outcomes, settings, log, stopped=stop.is_set())
+
+
+def run(steps: tuple[Step, ...], settings: BatchSettings, stop: Event) -> list[Outcome]:
+    """Run ``steps`` up to the first that fails finally, or until ``stop``; return how they went."""
+    runner = Runner(
+        settings.BATCH_PROJECT_DIR,
+        stop,
+        retries=settings.BATCH_RETRIES,
+        pauses=lambda: backoff(settings.BATCH_RETRY_SECONDS, _LONGEST_PAUSE),
+    )
+    outcomes: list[Outcome] = []
+    for step in steps:
+        if stop.is_set():
+            break
+        outcomes.append(runner.run(step, settings.command(step), settings.environment(step)))
+        if not outcomes[-1].succeeded:
+            break
+    return outcomes
+
+
+def finish(outcomes: list[Outcome], settings: BatchSettings, log: BoundLogger, *, stopped: bool) -> int:
+    """Tell how the run went, the failure last; return the exit code."""
+    print(said.table(outcomes), flush=True)
+    if stopped:
+        log.warning("interrupted", next="run it again; every step resumes or repeats harmlessly")
+        return INTERRUPTED
+    failed = next((outcome for outcome in outcomes if not outcome.succeeded), None)
+    if failed is None:
+        return 0
+    _alert(failed, settings.ALERT_WEBHOOK_URL.get_secret_value(), log)
+    print(said.failure(failed), file=sys.stderr)
+    return 1
+
+
+def _alert(failed: Outcome, url: str, log: BoundLogger) -> None:
+    """Tell the webhook. That it cannot be told is logged without its address, which is a secret."""
+    if not url:
+        return
+    try:
+        message = said.alert(failed, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        httpx.post(url, json=message, timeout=_ALERT_SECONDS).raise_for_status()
+    except httpx.HTTPStatusError as error:
+        log.error("alert_failed", error=f"HTTP {error.response.status_code}", next="check ALERT_WEBHOOK_URL")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        log.error("alert_failed", error=type(error).__name__, next="check ALERT_WEBHOOK_URL")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="crypto_analytics.batch",
+        description=__doc__,
+        epilog=describe(BatchSettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--steps", type=_steps, default=STEPS, help="comma-separated steps to run (default: all)")
+    parser.add_argument("--list", action="store_true", help="list the steps and their commands, and run nothing")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write seconds, tries and exit codes as JSON")
+    return parser
+
+
+def _steps(names: str) -> tuple[Step, ...]:
+    try:
+        return select(names)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

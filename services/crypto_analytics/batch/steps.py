@@ -1,0 +1,103 @@
+"""The steps of the batch, in order: the one definition that the embedded run, Compose and the Airflow DAG share.
+
+Only the standard library is imported, so that a DAG file can load this module by itself.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Component = Literal["services", "dbt", "ge"]
+Role = Literal["writer", "transformer", "reader"]
+
+_DBT = ("--project-dir", "dbt", "--profiles-dir", "dbt", "--no-use-colors")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a step's container asks for and may use at most, in Kubernetes' notation."""
+
+    cpu_request: str
+    cpu_limit: str
+    memory_request: str
+    memory_limit: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Attributes:
+        name: the task's name.
+        component: whose image or environment it runs in.
+        command: the program and its arguments, to be run in the folder that holds ``dbt/`` and ``ge/``.
+        role: the PostgreSQL role it logs in as.
+        resources: requests and limits.
+        timeout_seconds: how long one try may take.
+    """
+
+    name: str
+    component: Component
+    command: tuple[str, ...]
+    role: Role
+    resources: Resources
+    timeout_seconds: int
+
+
+_LIGHT = Resources(cpu_request="100m", cpu_limit="1", memory_request="128Mi", memory_limit="512Mi")
+_DBT_RESOURCES = Resources(cpu_request="200m", cpu_limit="1", memory_request="256Mi", memory_limit="512Mi")
+_GE_RESOURCES = Resources(cpu_request="200m", cpu_limit="1", memory_request="384Mi", memory_limit="1Gi")
+_EXPORT_RESOURCES = Resources(cpu_request="200m", cpu_limit="1", memory_request="256Mi", memory_limit="1Gi")
+
+
+def _dbt(name: str, *arguments: str) -> Step:
+    return Step(name, "dbt", ("dbt", *arguments, *_DBT), "transformer", _DBT_RESOURCES, timeout_seconds=600)
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        name="backfill_recent",
+        component="services",
+        command=("python", "-m", "crypto_analytics.backfill"),
+        role="writer",
+        resources=_LIGHT,
+        timeout_seconds=600,
+    ),
+    _dbt("dbt_silver", "run", "--select", "tag:silver"),
+    _dbt("dbt_test_silver", "test", "--select", "tag:silver,test_type:data"),
+    Step(
+        name="ge_validate",
+        component="ge",
+        command=("python", "-m", "ge"),
+        role="reader",
+        resources=_GE_RESOURCES,
+        timeout_seconds=300,
+    ),
+    _dbt("dbt_gold", "run", "--select", "tag:gold"),
+    _dbt("dbt_test_gold", "test", "--select", "tag:gold,test_type:data"),
+    Step(
+        name="export_lake",
+        component="services",
+        command=("python", "-m", "crypto_analytics.exporter"),
+        role="reader",
+        resources=_EXPORT_RESOURCES,
+        timeout_seconds=900,
+    ),
+)
+
+RETRIES = 2
+
+
+def select(names: str | None) -> tuple[Step, ...]:
+    """Return the steps with the comma-separated ``names``, in their own order; all of them for None.
+
+    Raises:
+        ValueError: a name is unknown, or there is none.
+    """
+    if names is None:
+        return STEPS
+    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    known = [step.name for step in STEPS]
+    unknown = sorted(wanted - set(known))
+    if unknown or not wanted:
+        raise ValueError(f"{', '.join(unknown) or 'nothing'} is no step; the steps are {', '.join(known)}")
+    return tuple(step for step in STEPS if step.name in wanted)

@@ -1,0 +1,112 @@
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from crypto_analytics.batch.runner import TAIL_LINES, Outcome, Runner
+from crypto_analytics.batch.steps import Resources, Step
+
+RESOURCES = Resources("100m", "1", "64Mi", "128Mi")
+
+
+def step(timeout_seconds: int = 20) -> Step:
+    return Step("a_step", "services", ("python", "-c", "..."), "reader", RESOURCES, timeout_seconds)
+
+
+class Told:
+    """A runner whose output and pauses are kept."""
+
+    def __init__(self, folder: Path, retries: int = 0) -> None:
+        self.lines: list[str] = []
+        self.pauses: list[float] = []
+        self.stop = threading.Event()
+        self.runner = Runner(folder, self.stop, retries=retries, pauses=self._pauses, out=self.lines.append)
+
+    def _pauses(self) -> Iterator[float]:
+        for pause in (0.001, 0.002, 0.004):
+            self.pauses.append(pause)
+            yield pause
+
+    def run(self, code: str, timeout_seconds: int = 20) -> Outcome:
+        return self.runner.run(step(timeout_seconds), [sys.executable, "-c", code], {"PYTHONUNBUFFERED": "1"})
+
+
+def test_a_step_that_succeeds_runs_once_and_its_output_is_handed_on(tmp_path: Path) -> None:
+    told = Told(tmp_path, retries=2)
+    outcome = told.run("import sys; print('out'); print('err', file=sys.stderr)")
+    assert (outcome.exit_code, outcome.tries, outcome.succeeded) == (0, 1, True)
+    assert {"out", "err"} <= set(told.lines)
+    assert not told.pauses
+
+
+def test_a_step_that_fails_is_tried_again_after_growing_pauses(tmp_path: Path) -> None:
+    told = Told(tmp_path, retries=2)
+    outcome = told.run("import sys; print('because'); sys.exit(7)")
+    assert (outcome.exit_code, outcome.tries, outcome.tail) == (7, 3, ("because",))
+    assert told.pauses == [0.001, 0.002]
+
+
+def test_a_later_try_may_succeed(tmp_path: Path) -> None:
+    told = Told(tmp_path, retries=2)
+    code = "from pathlib import Path; p = Path('tried'); found = p.exists(); p.touch(); raise SystemExit(not found)"
+    outcome = told.run(code)
+    assert (outcome.exit_code, outcome.tries) == (0, 2)
+
+
+def test_only_the_last_lines_are_kept(tmp_path: Path) -> None:
+    outcome = Told(tmp_path).run("print(*range(1000), sep='\\n')")
+    assert outcome.tail == tuple(str(number) for number in range(1000 - TAIL_LINES, 1000))
+
+
+def test_a_step_that_does_not_end_is_stopped_with_its_children(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "open('child', 'w').write(str(child.pid))\n"
+        "time.sleep(600)"
+    )
+    started = time.monotonic()
+    outcome = Told(tmp_path).run(code, timeout_seconds=2)
+    assert not outcome.succeeded
+    assert outcome.tail[-1] == "stopped: not done after 2 s"
+    assert time.monotonic() - started < 12
+    assert is_gone(int((tmp_path / "child").read_text()))
+
+
+def is_gone(pid: int) -> bool:
+    """Whether the process has ended; what is left of it may wait for init to collect it."""
+    status = Path(f"/proc/{pid}/stat")
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if status.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+    return False
+
+
+def test_stop_ends_the_child_in_order_and_there_is_no_retry(tmp_path: Path) -> None:
+    told = Told(tmp_path, retries=2)
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "print('ready')\n"
+        "time.sleep(600)"
+    )
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(told.run(code)))
+    thread.start()
+    while "ready" not in told.lines:
+        assert thread.is_alive()
+    told.stop.set()
+    thread.join(10)
+    assert [(outcome.exit_code, outcome.tries) for outcome in outcomes] == [(143, 1)]
+
+
+def test_a_program_that_is_not_there_names_its_setting(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    outcome = told.runner.run(step(), ["/nowhere/python"], {})
+    assert not outcome.succeeded
+    assert "set BATCH_PYTHON_SERVICES" in outcome.tail[-1]

@@ -1,0 +1,103 @@
+from datetime import UTC, datetime
+from threading import Event
+
+import pytest
+
+from crypto_analytics.exporter.partitions import MANIFEST, Fingerprint
+from crypto_analytics.exporter.writer import Content, TableWriter, Written
+from crypto_analytics.store.objects import MemoryStore
+
+T0 = datetime(2026, 1, 5, tzinfo=UTC)
+ONE, TWO = Fingerprint(1, T0), Fingerprint(2, T0)
+
+
+class Table:
+    """A table of partitions in memory that counts how often each is read."""
+
+    def __init__(self, **partitions: Fingerprint) -> None:
+        self.partitions = partitions
+        self.reads: list[str] = []
+
+    def read(self, partition: str) -> Content | None:
+        self.reads.append(partition)
+        fingerprint = self.partitions.get(partition)
+        return None if fingerprint is None else Content(f"{partition} {fingerprint.rows}".encode(), fingerprint)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def update(store: MemoryStore, table: Table, layout: str = "layout", **options: bool) -> Written:
+    return TableWriter(store, "silver", "t", layout).update(table.partitions, table.read, Event(), **options)
+
+
+def objects(store: MemoryStore) -> dict[str, bytes]:
+    return {info.key: store.get("silver", info.key) for info in store.list("silver") if MANIFEST not in info.key}
+
+
+def test_a_second_run_reads_and_writes_nothing(store: MemoryStore) -> None:
+    table = Table(a=ONE, b=ONE)
+    assert update(store, table) == (2, 2, 0)
+    written = {info.key: info.modified for info in store.list("silver")}
+    assert update(store, table) == (2, 0, 0)
+    assert table.reads == ["a", "b"]
+    assert {info.key: info.modified for info in store.list("silver")} == written
+
+
+def test_a_change_rewrites_its_partition_alone_and_a_removed_one_goes(store: MemoryStore) -> None:
+    update(store, Table(a=ONE, b=ONE, c=ONE))
+    changed = Table(a=ONE, b=TWO)
+    assert update(store, changed) == (2, 1, 1)
+    assert changed.reads == ["b"]
+    assert objects(store) == {"t/a/part.parquet": b"a 1", "t/b/part.parquet": b"b 2"}
+
+
+def test_without_pruning_what_is_not_wanted_stays(store: MemoryStore) -> None:
+    update(store, Table(a=ONE, b=ONE))
+    assert update(store, Table(a=ONE), prune=False) == (1, 0, 0)
+    assert set(objects(store)) == {"t/a/part.parquet", "t/b/part.parquet"}
+
+
+def test_other_columns_rewrite_everything(store: MemoryStore) -> None:
+    table = Table(a=ONE, b=ONE)
+    update(store, table)
+    assert update(store, table, layout="another") == (2, 2, 0)
+
+
+def test_what_was_written_before_an_error_is_remembered(store: MemoryStore) -> None:
+    table = Table(a=ONE, b=ONE)
+
+    def fail_at_b(partition: str) -> Content | None:
+        if partition == "b":
+            raise ConnectionError("away")
+        return table.read(partition)
+
+    with pytest.raises(ConnectionError):
+        TableWriter(store, "silver", "t", "layout").update(table.partitions, fail_at_b, Event())
+    assert update(store, table) == (2, 1, 0)
+    assert table.reads == ["a", "b"]
+
+
+def test_it_ends_between_partitions_once_it_is_asked_to(store: MemoryStore) -> None:
+    table, stop = Table(a=ONE, b=ONE), Event()
+
+    def read_and_stop(partition: str) -> Content | None:
+        stop.set()
+        return table.read(partition)
+
+    assert TableWriter(store, "silver", "t", "layout").update(table.partitions, read_and_stop, stop) == (2, 1, 0)
+    assert set(objects(store)) == {"t/a/part.parquet"}
+
+
+def test_the_fingerprint_of_what_was_read_is_remembered_not_the_one_planned(store: MemoryStore) -> None:
+    table = Table(a=TWO)  # changed between the plan and the read
+    TableWriter(store, "silver", "t", "layout").update({"a": ONE}, table.read, Event())
+    assert update(store, table) == (1, 0, 0)
+
+
+def test_a_partition_that_became_empty_is_not_written(store: MemoryStore) -> None:
+    table = Table()
+    assert TableWriter(store, "silver", "t", "layout").update({"a": ONE}, table.read, Event()) == (1, 0, 0)
+    assert not list(store.list("silver"))
