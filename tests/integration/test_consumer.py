@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import BinaryIO
 
 import psycopg
 import pytest
@@ -63,6 +64,13 @@ def consumer(servers: Servers, name: str, env: dict[str, str]) -> Iterator[None]
         yield
     finally:
         servers.supervisor.stop(name)
+
+
+def start(env: dict[str, str], log: BinaryIO) -> "subprocess.Popen[bytes]":
+    """Start a consumer without a supervisor, to see how it ends."""
+    path = {"PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)])}
+    command = [sys.executable, "-m", "crypto_analytics.consumer"]
+    return subprocess.Popen(command, env={**os.environ, **path, **env}, stderr=log)
 
 
 def wait_for_merged(servers: Servers, postgres: Database, count: int) -> None:
@@ -154,10 +162,8 @@ def test_sigterm_drains_commits_and_exits_cleanly_and_a_restart_reads_nothing_ag
     stream = as_stream(recorded_data / "TRXUSDT-stream-2025-03-04.tsv")
     produce(kafka, stream)
     env = environment(kafka, postgres, tmp_path, BATCH_SECONDS="600", BATCH_TRADES="1000000")
-    command = [sys.executable, "-m", "crypto_analytics.consumer"]
-    path = {"PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)])}
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, env={**os.environ, **path, **env}, stderr=log)
+        process = start(env, log)
         servers.supervisor.wait_until(
             lambda: b"partitions_assigned" in (tmp_path / "log").read_bytes(), TIMEOUT, "it reads nothing"
         )
@@ -176,6 +182,33 @@ def test_sigterm_drains_commits_and_exits_cleanly_and_a_restart_reads_nothing_ag
     )
     assert sum(max(0, part.offset) for part in committed) == 10_000
     assert len(drained) in range(10_001)
+
+
+def test_sigterm_while_the_database_is_away_still_exits_cleanly(
+    servers: Servers, kafka: Broker, postgres: Database, recorded_data: Path, tmp_path: Path
+) -> None:
+    produce(kafka, as_stream(recorded_data / "TRXUSDT-stream-2025-03-04.tsv"))
+    env = environment(kafka, postgres, tmp_path, POSTGRES_PORT="1", BATCH_TRADES="100", BATCH_MAX_TRADES="100")
+    with (tmp_path / "log").open("wb") as log:
+        process = start(env, log)
+        servers.supervisor.wait_until(
+            lambda: b"store_away" in (tmp_path / "log").read_bytes(), TIMEOUT, "it does not notice"
+        )
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+    assert b"stopped_while_store_away" in (tmp_path / "log").read_bytes()
+
+
+def test_a_refused_login_ends_the_consumer_and_says_what_to_check(
+    servers: Servers, kafka: Broker, postgres: Database, tmp_path: Path
+) -> None:
+    produce(kafka, [("TRXUSDT", b'{"e":"trade","s":"TRXUSDT","t":1,"p":"1","q":"1","T":1741046401271,"m":true}')])
+    with (tmp_path / "log").open("wb") as log:
+        process = start(environment(kafka, postgres, tmp_path, POSTGRES_PASSWORD="wrong"), log)
+        assert process.wait(timeout=TIMEOUT) == 1
+    text = (tmp_path / "log").read_text()
+    assert "password authentication failed" in text
+    assert "check POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB" in text
 
 
 @pytest.mark.parametrize(

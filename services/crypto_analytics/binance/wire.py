@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import compress
 from operator import ne
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
 from crypto_analytics.core.decimals import parse_scaled, parse_scaled_column
-from crypto_analytics.core.minutes import SECOND, from_datetime, to_datetime, to_microseconds, to_microseconds_column
+from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds, to_microseconds_column
 from crypto_analytics.core.trades import Trade, TradeColumns
 
 # Ids above 2^53 do not survive a JSON parser that reads numbers as doubles; the exchange's are below 10^10.
@@ -51,6 +51,10 @@ class AggTradeEvent(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
     m: bool
 
 
+class _OtherEvent(msgspec.Struct, tag_field="e", tag=""):
+    """No event of the exchange. A union makes msgspec demand the tag, which it does not of a single type."""
+
+
 class Rules(NamedTuple):
     """What a good trade must satisfy: a known symbol, and a time not after ``latest`` (microseconds)."""
 
@@ -76,7 +80,7 @@ class DecodedBatch:
 
 
 _decode_any = msgspec.json.Decoder(TradeEvent | AggTradeEvent).decode
-_decode_trade = msgspec.json.Decoder(TradeEvent).decode
+_decode_trade = msgspec.json.Decoder(TradeEvent | _OtherEvent).decode
 
 
 def decode_one(value: bytes, rules: Rules) -> tuple[str, Trade]:
@@ -101,8 +105,7 @@ def decode_one(value: bytes, rules: Rules) -> tuple[str, Trade]:
     quantity = _positive("bad_quantity", event.q)
     time = to_microseconds(event.T)
     if not FIRST_TRADE_TIME <= time <= rules.latest:
-        latest = to_datetime(rules.latest).isoformat()
-        raise BadTrade("bad_time", f"trade time {event.T} is not between 2017-07-01 and {latest}")
+        raise BadTrade("bad_time", f"trade time {time} us is not between {FIRST_TRADE_TIME} and {rules.latest} us")
     return event.s, Trade(first, last, price, quantity, time, event.m, value)
 
 
@@ -119,12 +122,12 @@ def _positive(reason: str, text: str) -> int:
 def decode_batch(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
     """Return the good trades of ``values`` by symbol, in order of arrival, and the bad ones with their reasons."""
     try:
-        events = [_decode_trade(value) for value in values]
+        events = cast(list[TradeEvent], [_decode_trade(value) for value in values])
         trades = {
             symbol: _checked_columns(symbol, symbol_events, raws, rules)
             for symbol, (symbol_events, raws) in _by_symbol(events, values).items()
         }
-    except (ValueError, RecursionError):  # BadTrade and msgspec's errors are ValueErrors; nesting without end is not
+    except (ValueError, AttributeError, RecursionError):  # not JSON or a broken rule; another event; endless nesting
         return _decode_each(values, rules)
     return DecodedBatch(trades, [])
 

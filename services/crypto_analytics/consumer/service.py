@@ -1,5 +1,6 @@
 """The consumer's loop: collect, hand over, and commit offsets only after the database has."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from crypto_analytics.runtime.health import Health
 
 _POLL_SECONDS = 0.1
 _POLL_MESSAGES = 10_000
+_COLLECT_SECONDS = 60.0
+_LOOK_IN_SECONDS = 60.0  # well within max.poll.interval.ms, five minutes
 _DRAIN_SECONDS = 7.0  # SIGTERM to exit within ten seconds
 
 _FATAL = frozenset(
@@ -62,6 +65,10 @@ class ConsumerService:
         self._now = now
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="merge")
         self._pending: _Pending | None = None
+        self._deadline: float | None = None
+        self._last_look = now()
+        self._next_collection = now() + _COLLECT_SECONDS
+        self._paused = False
 
     def run(self) -> None:
         """Consume until asked to stop, then merge what was read and leave the group.
@@ -70,6 +77,7 @@ class ConsumerService:
             KafkaException: the broker refuses this consumer for good.
             Exception: a batch failed in a way that no retry mends.
         """
+        gc.disable()  # a batch is a hundred thousand objects without a cycle: looking through them costs a third
         self._consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
         try:
             while not self._stop.is_set():
@@ -77,28 +85,48 @@ class ConsumerService:
                 self._settle(timeout=0)
                 if self._pending is None and self._collector.is_due(self._now()):
                     self._hand_over()
+                self._collect_garbage()
                 self._health.beat()
             self._drain()
+        except Stopped:
+            self._log.warning("stopped_while_store_away", next="the batch is read again at the next start")
         finally:
             self._worker.shutdown(wait=False, cancel_futures=True)
             self._consumer.close()
             self._merger.close()
 
+    def _collect_garbage(self) -> None:
+        if self._now() >= self._next_collection:
+            gc.collect()
+            self._next_collection = self._now() + _COLLECT_SECONDS
+
     def _read(self) -> None:
         room = self._collector.room()
         if room:
+            if self._paused:
+                self._consumer.resume(self._consumer.assignment())
+                self._paused = False
+            self._last_look = self._now()
             longest = self._collector.wait(self._now(), _POLL_SECONDS)
             messages = self._consumer.consume(min(room, _POLL_MESSAGES), longest)
         else:
-            # A store is away or slow. Look in on the broker now and then, or it takes this consumer for dead.
             self._settle(timeout=_POLL_SECONDS)
-            message = self._consumer.poll(0)
-            messages = [message] if message is not None else []
+            messages = self._stay_in_the_group()
         good = [message for message in messages if message.error() is None]
         if len(good) < len(messages):
             self._judge(messages)
         self._collector.add(good, self._now())
         self._health.ready = not self._merger.waiting
+
+    def _stay_in_the_group(self) -> list[Message]:
+        """Look in on the broker during a long outage of a store, or it takes this consumer for dead."""
+        if self._now() - self._last_look < _LOOK_IN_SECONDS:
+            return []
+        self._last_look = self._now()
+        self._consumer.pause(self._consumer.assignment())  # no record may come: there is no room for it
+        self._paused = True
+        message = self._consumer.poll(0)
+        return [] if message is None else [message]
 
     def _judge(self, messages: list[Message]) -> None:
         """Log what the client library mends by itself, raise what it cannot."""
@@ -131,23 +159,28 @@ class ConsumerService:
 
     def _drain(self) -> None:
         """Merge what was read, within the time that a stop may take; what is not merged is read again next time."""
-        deadline = self._now() + _DRAIN_SECONDS
-        try:
-            while self._pending is not None and self._now() < deadline:
-                self._settle(timeout=deadline - self._now())
-            if len(self._collector) and self._pending is None:
-                self._hand_over()
-                self._settle(timeout=deadline - self._now())
-        except Stopped:
-            self._log.warning("stopped_while_store_away", next="the batch is read again at the next start")
+        self._deadline = self._now() + _DRAIN_SECONDS
+        self._settle(self._time_left())
+        if len(self._collector) and self._pending is None:
+            self._hand_over()
+            self._settle(self._time_left())
+
+    def _time_left(self) -> float:
+        """Return the seconds that the merge of the pending batch may still take at a stop or a rebalance."""
+        return _DRAIN_SECONDS if self._deadline is None else max(0.0, self._deadline - self._now())
+
+    def is_stuck(self) -> bool:
+        """Whether a batch is still being merged: a store hangs in a call that nothing can interrupt."""
+        return self._pending is not None and not self._pending.future.done()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._paused = False
         self._log.info("partitions_assigned", partitions=[part.partition for part in partitions])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish the pending batch and forget the one being collected: the partitions' next reader has it again."""
         try:
-            self._settle(timeout=_DRAIN_SECONDS)
+            self._settle(self._time_left())
         except Stopped:
             self._log.warning("stopped_while_store_away", next="the batch is read again at the next start")
         self._collector.take()

@@ -21,5 +21,5 @@ class ConsumerSettings(CommonSettings, MarketSettings, KafkaSettings, PostgresSe
     BATCH_SECONDS: PositiveFloat = Field(1.0, description="a batch is merged when its oldest record waited this long")
     BATCH_TRADES: PositiveInt = Field(5_000, description="or when it holds this many records, whichever is first")
     BATCH_MAX_TRADES: PositiveInt = Field(
-        50_000, description="while one batch is being merged the next one grows up to this many records"
+        20_000, description="while one batch is being merged the next one grows up to this many records"
     )

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
@@ -32,7 +33,15 @@ class Health:
         return self.age() <= self._stale_after
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread a connection: one that says nothing must not keep the probes waiting."""
+
+    daemon_threads = True
+
+
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 5
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
         """Leave probes out of the log."""
 
@@ -56,6 +65,6 @@ def serve(host: str, port: int, health: Health) -> int:
         start_response("200 OK" if good else "503 Service Unavailable", [("Content-Type", "text/plain")])
         return [f"{'ok' if good else 'not ok'}: last progress {health.age():.1f} s ago\n".encode()]
 
-    server = make_server(host, port, app, server_class=WSGIServer, handler_class=_QuietHandler)
+    server = make_server(host, port, app, server_class=_Server, handler_class=_QuietHandler)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server.server_port

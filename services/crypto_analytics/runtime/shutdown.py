@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT ask the service to stop at its next safe point; a second one is not needed and does nothing."""
+"""SIGTERM and SIGINT ask the service to stop at its next safe point; a second one does nothing."""
 
 import signal
 import threading
@@ -10,6 +10,9 @@ def stop_event() -> threading.Event:
     stop = threading.Event()
 
     def handle(signum: int, frame: FrameType | None) -> None:
+        # A second signal within Event.set would wait for the lock that this thread holds.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         stop.set()
 
     signal.signal(signal.SIGTERM, handle)

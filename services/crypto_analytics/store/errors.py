@@ -6,7 +6,17 @@ from urllib3.exceptions import HTTPError
 from crypto_analytics.store import postgres
 
 _PASSING_S3_CODES = frozenset(
-    {"InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "XMinioServerNotInitialized"}
+    {
+        "InternalError",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "SlowDownRead",
+        "SlowDownWrite",
+        "TooManyRequests",
+        "XMinioServerNotInitialized",
+        "XMinioStorageFull",
+    }
 )
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple, Protocol
 
+import certifi
 from minio import Minio
 from minio.error import S3Error
+from urllib3 import PoolManager, Retry, Timeout
 
 from crypto_analytics.runtime.settings import ObjectStoreSettings
 
@@ -198,5 +200,17 @@ def open_store(settings: ObjectStoreSettings) -> ObjectStore:
             secret_key=settings.S3_SECRET_KEY.get_secret_value(),
             secure=settings.S3_SECURE,
             region=settings.S3_REGION,
+            http_client=_http_client(),
         )
+    )
+
+
+def _http_client() -> PoolManager:
+    """Return a client that gives up on a silent store within seconds; minio's own waits for minutes, and six times."""
+    return PoolManager(
+        timeout=Timeout(connect=3, read=10),
+        retries=Retry(total=1, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+        maxsize=16,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
     )

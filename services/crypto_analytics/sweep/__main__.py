@@ -4,6 +4,8 @@ import argparse
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+from minio.error import MinioException
+from urllib3.exceptions import HTTPError
 
 from crypto_analytics.runtime import logs, metrics
 from crypto_analytics.runtime.settings import describe, load
@@ -36,7 +38,7 @@ def main() -> int:
                     log.info("would_remove", key=key)
                 return 0
             count = sweep(connection, archive, now, grace)
-    except (psycopg.Error, OSError) as error:
+    except (psycopg.Error, OSError, MinioException, HTTPError) as error:
         log.error("failed", error=str(error).strip(), next="run the same command again when the stores are back")
         return 1
     metrics.OBJECTS_SWEPT.inc(count)

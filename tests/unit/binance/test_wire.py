@@ -41,6 +41,8 @@ BAD = [
     (b"[]", "wrong_shape"),
     (b"null", "wrong_shape"),
     (b"{}", "wrong_shape"),
+    (value(e="absent"), "wrong_shape"),
+    (value(e=""), "wrong_shape"),
     (value() + value(), "not_json"),
     (value(e="kline"), "wrong_shape"),
     (value(t="348656870"), "wrong_shape"),
@@ -105,6 +107,12 @@ def test_the_fast_way_agrees_with_one_by_one(values: list[bytes]) -> None:
             expected.setdefault(symbol, []).append(trade)
     assert {symbol: columns.rows() for symbol, columns in batch.trades.items()} == expected
     assert [(position, error.reason) for position, error in batch.bad] == bad
+
+
+@pytest.mark.parametrize("latest", [2**62, 10**16])
+def test_a_bad_time_is_named_whatever_the_limit(latest: int) -> None:
+    with pytest.raises(BadTrade, match="bad_time"):
+        decode_one(value(T=0), Rules(RULES.symbols, latest))
 
 
 @given(st.binary(max_size=200))

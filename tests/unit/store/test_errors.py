@@ -4,6 +4,7 @@ from minio.error import S3Error
 from urllib3.exceptions import MaxRetryError
 
 from crypto_analytics.store.errors import is_retryable
+from crypto_analytics.store.postgres import LoginRefused
 
 
 def s3(code: str) -> S3Error:
@@ -21,12 +22,13 @@ def s3(code: str) -> S3Error:
         (psycopg.errors.QueryCanceled(), True),
         (psycopg.errors.DiskFull(), True),
         (psycopg.InterfaceError("the connection is closed"), True),
-        (psycopg.errors.InvalidPassword(), False),
+        (LoginRefused(), False),
         (psycopg.errors.UndefinedTable(), False),
         (psycopg.errors.CheckViolation(), False),
         (psycopg.errors.InsufficientPrivilege(), False),
         (s3("SlowDown"), True),
         (s3("InternalError"), True),
+        (s3("XMinioStorageFull"), True),
         (s3("AccessDenied"), False),
         (s3("NoSuchBucket"), False),
         (MaxRetryError(None, "/"), True),  # type: ignore[arg-type]
