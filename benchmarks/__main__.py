@@ -1,0 +1,32 @@
+"""Run ``python -m benchmarks``: throughput beside its limit and its peers, latency, memory. Prints Markdown."""
+
+import argparse
+import os
+import platform
+
+from benchmarks import latency, memory, throughput
+from benchmarks.stack import stack
+
+
+def main() -> None:
+    """Run all benchmarks, or those named."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=["throughput", "latency", "memory", []], help="default: all")
+    parser.add_argument("--trades", type=int, default=600_000, help="length of the topic (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30, help="length of the latency run (default %(default)s)")
+    arguments = parser.parse_args()
+    wanted = arguments.what or ["throughput", "latency", "memory"]
+    print(f"{os.cpu_count()} processors, Python {platform.python_version()}, broker and database on this machine")
+    with stack() as running:
+        if "throughput" in wanted:
+            throughput.run(running, arguments.trades, arguments.rounds)
+        if "latency" in wanted:
+            latency.run(running, per_second=5_000, seconds=arguments.seconds)
+        if "memory" in wanted:
+            memory.run(running, symbol_count=3, trades=arguments.trades * 2, per_second=5_000)
+            memory.run(running, symbol_count=2_000, trades=arguments.trades, per_second=5_000)
+
+
+if __name__ == "__main__":
+    main()

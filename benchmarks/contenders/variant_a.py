@@ -1,0 +1,49 @@
+"""Variant A as in production: decoding, checks, deduplication, archive, candles and PostgreSQL, exact to the end."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+import structlog
+from confluent_kafka import Message
+
+from crypto_analytics.consumer.__main__ import build
+from crypto_analytics.consumer.settings import ConsumerSettings
+from crypto_analytics.runtime import health
+from crypto_analytics.store.merge import Merged
+
+
+def main() -> None:
+    """Merge BENCH_COUNT trades and print the time from the first record read to the last commit."""
+    count = int(os.environ["BENCH_COUNT"])
+    stop = threading.Event()
+    service = build(ConsumerSettings(), stop, health.Health(), structlog.stdlib.get_logger())  # type: ignore[call-arg]
+    merger, collector = service._merger, service._collector
+    merged, started, ended, batches = 0, 0.0, 0.0, 0
+
+    class TimedCollector(type(collector)):  # type: ignore[misc]
+        def add(self, messages: list[Message], now: float) -> None:
+            nonlocal started
+            if messages and not started:
+                started = time.perf_counter()
+            super().add(messages, now)
+
+    class TimedMerger(type(merger)):  # type: ignore[misc]
+        def work(self, messages: Sequence[Message]) -> Merged:
+            nonlocal merged, ended, batches
+            result = super().work(messages)
+            merged, batches, ended = merged + result.trades, batches + 1, time.perf_counter()
+            if merged >= count:
+                stop.set()
+            return result
+
+    collector.__class__ = TimedCollector
+    merger.__class__ = TimedMerger
+    service.run()
+    print(json.dumps({"seconds": ended - started, "trades": merged, "batches": batches}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""From trade time to visible row, seen from outside: a reader polls PostgreSQL while trades come in real time."""
+
+import os
+import sys
+import threading
+import time
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from random import Random
+
+import psycopg
+from confluent_kafka import Producer
+
+from benchmarks import load
+from benchmarks.stack import ROOT, Stack
+from embedded.processes import Program
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
+_STEP = 0.01
+
+
+@dataclass
+class Feed:
+    """What was sent: per symbol the ids in order and the wall-clock time of each trade, in seconds."""
+
+    ids: dict[str, list[int]] = field(default_factory=lambda: {symbol: [] for symbol in SYMBOLS})
+    times: dict[str, list[float]] = field(default_factory=lambda: {symbol: [] for symbol in SYMBOLS})
+
+
+def send(bootstrap: str, topic: str, per_second: int, seconds: float, feed: Feed) -> None:
+    """Produce trades whose time is the moment they are sent, evenly spread."""
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "partitioner": "murmur2_random",
+                         "compression.type": "lz4"})  # fmt: skip
+    random, sent, started = Random(1), 0, time.time()
+    while (elapsed := time.time() - started) < seconds:
+        for _ in range(int(elapsed * per_second) - sent):
+            symbol, now = SYMBOLS[sent % len(SYMBOLS)], time.time()
+            trade_id = 1_000_001 + sent // len(SYMBOLS)
+            feed.ids[symbol].append(trade_id)
+            feed.times[symbol].append(now)
+            producer.produce(topic, value=load.trade_value(symbol, trade_id, int(now * 1000), random), key=symbol)
+            sent += 1
+        producer.poll(_STEP)
+    producer.flush()
+
+
+def watch(conninfo: str, feed: Feed, done: threading.Event) -> list[float]:
+    """Return, for every trade, the seconds from its time to the first look that found it in a committed row."""
+    delays: list[float] = []
+    seen = dict.fromkeys(SYMBOLS, 0)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        while True:
+            last_look = done.is_set()
+            rows = connection.execute("select symbol, max(last_id) from trade_id_ranges group by symbol").fetchall()
+            now = time.time()
+            for symbol, last in rows:
+                ids = feed.ids[symbol]
+                start, stop = bisect_left(ids, seen[symbol]), bisect_right(ids, last)
+                delays += [now - moment for moment in feed.times[symbol][start:stop]]
+                seen[symbol] = last + 1
+            if last_look:
+                return delays
+            time.sleep(_STEP)
+
+
+def run(stack: Stack, per_second: int, seconds: float) -> None:
+    """Print the percentiles of the delay at ``per_second`` trades, with the consumer's default settings."""
+    topic, database = stack.new_topic("bench.latency"), stack.new_database("latency")
+    env = stack.env(topic=topic, database=database, KAFKA_CONSUMER_GROUP=database)
+    program = Program("latency", [sys.executable, "-m", "crypto_analytics.consumer"], env=env, folder=ROOT)
+    stack.supervisor.start(program)
+    log = stack.supervisor.log_of("latency")
+    env["LOG_LEVEL"] = os.environ.get("LOG_LEVEL", "INFO")
+    feed, done = Feed(), threading.Event()
+    warm = Feed()
+    send(stack.kafka.bootstrap_servers, topic, 100, 0.1, warm)  # until it has joined the group
+    with psycopg.connect(stack.postgres.conninfo(database), autocommit=True) as connection:
+        stack.supervisor.wait_until(
+            lambda: connection.execute("select from trade_id_ranges").fetchone() is not None, 60, f"no trade yet: {log}"
+        )
+        connection.execute("truncate trade_id_ranges, fact_realtime_trades_1m, raw_objects")
+    sender = threading.Thread(target=send, args=(stack.kafka.bootstrap_servers, topic, per_second, seconds, feed))
+    delays: list[float] = []
+    watcher = threading.Thread(target=lambda: delays.extend(watch(stack.postgres.conninfo(database), feed, done)))
+    watcher.start()
+    sender.start()
+    sender.join()
+    time.sleep(3)
+    done.set()
+    watcher.join()
+    stack.supervisor.stop("latency")
+    total = sum(map(len, feed.ids.values()))
+    if len(delays) != total:
+        raise RuntimeError(f"{len(delays)} of {total} trades became visible")
+    delays.sort()
+    p50, p99, worst = (delays[min(total - 1, int(total * share))] for share in (0.5, 0.99, 1))
+    print(f"\ntrade time to visible row at {per_second:,} trades/s for {seconds:.0f} s ({total:,} trades): "
+          f"p50 {p50:.2f} s, p99 {p99:.2f} s, max {worst:.2f} s   (aim: p99 under 1.5)", flush=True)  # fmt: skip

@@ -1,0 +1,49 @@
+"""The load: trades as the exchange sends them, about 150 bytes each, spread over symbols, with ids without a hole."""
+
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from confluent_kafka import Producer
+
+START_MS = 1_767_571_200_000  # 2026-01-05T00:00:00Z
+
+
+def trade_value(symbol: str, trade_id: int, time_ms: int, random: Random) -> bytes:
+    """Return one trade as the exchange's stream has it."""
+    cents, lots = random.randrange(2_700_000, 2_712_000), random.randrange(1, 99_999)
+    maker = "true" if random.random() < 0.5 else "false"
+    return (
+        f'{{"e":"trade","E":{time_ms + 1},"s":"{symbol}","t":{trade_id},"p":"{cents // 100}.{cents % 100:02}000000",'
+        f'"q":"0.{lots:05}000","T":{time_ms},"m":{maker},"M":true}}'
+    ).encode()
+
+
+def trades(symbols: Sequence[str], count: int, per_second: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
+    """Yield (symbol, value) of ``count`` trades, ``per_second`` of them in each second of trade time."""
+    random = Random(seed)
+    for number in range(count):
+        symbol = symbols[number % len(symbols)]
+        trade_id = 1_000_001 + number // len(symbols)
+        yield symbol, trade_value(symbol, trade_id, START_MS + number * 1000 // per_second, random)
+
+
+def produce(bootstrap: str, topic: str, rows: Iterator[tuple[str, bytes]]) -> None:
+    """Write ``rows`` to ``topic`` as the producer service does."""
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "linger.ms": 5,
+        }
+    )
+    for symbol, value in rows:
+        while True:
+            try:
+                producer.produce(topic, value=value, key=symbol)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    producer.flush()

@@ -1,0 +1,77 @@
+"""Trades per second of each contender on one topic, and the ratios that matter."""
+
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+from benchmarks import load
+from benchmarks.stack import ROOT, Stack
+from embedded.bootstrap import python_of
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A module of benchmarks.contenders, its settings, and the interpreter that has its libraries."""
+
+    name: str
+    module: str
+    env: dict[str, str] = field(default_factory=dict)
+    share: float = 1.0
+    """How much of the topic it reads: a slow peer is measured on less."""
+    environment: str = "services"
+    """The virtual environment that it runs in."""
+
+
+CONTENDERS = (
+    Contender("consume, counting only", "consume"),
+    Contender("consume, taking each value", "consume", {"BENCH_VALUES": "1"}),
+    Contender("variant A, end to end, default settings", "variant_a"),
+    Contender("Bytewax, tumbling minute, no sink", "bytewax_tumbling", environment="bench"),
+    Contender("Quix Streams, tumbling minute, no sink", "quix_tumbling", share=0.1, environment="bench"),
+)
+
+
+def measure(stack: Stack, contender: Contender, topic: str, count: int, run: int) -> float:
+    """Return the trades per second of one run in a process of its own.
+
+    Raises:
+        subprocess.CalledProcessError: the contender failed.
+        RuntimeError: it did not count all trades.
+    """
+    database = stack.new_database(f"{contender.module}_{run}")
+    wanted = round(count * contender.share)
+    env = stack.env(
+        topic=topic, database=database, BENCH_COUNT=str(wanted), KAFKA_CONSUMER_GROUP=database, **contender.env
+    )
+    command = [str(python_of(contender.environment)), "-m", f"benchmarks.contenders.{contender.module}"]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        done.check_returncode()
+    result = json.loads(done.stdout.splitlines()[-1])
+    if result["trades"] < wanted:
+        raise RuntimeError(f"{contender.name} counted {result['trades']} of {wanted} trades")
+    return float(result["trades"]) / float(result["seconds"])
+
+
+def run(stack: Stack, count: int, rounds: int) -> dict[str, float]:
+    """Print the table and return the median trades per second by contender."""
+    topic = stack.new_topic("bench.throughput")
+    print(f"writing {count:,} trades of {len(SYMBOLS)} symbols ...", flush=True)
+    load.produce(stack.kafka.bootstrap_servers, topic, load.trades(SYMBOLS, count, per_second=1000))
+    rates: dict[str, list[float]] = {contender.name: [] for contender in CONTENDERS}
+    for number in range(rounds):  # in turn, so that a slow moment of the machine meets all of them
+        for contender in CONTENDERS:
+            rates[contender.name].append(measure(stack, contender, topic, count, number))
+    medians = {name: statistics.median(its) for name, its in rates.items()}
+    limit, ours, peer = (medians[CONTENDERS[position].name] for position in (1, 2, 3))
+    print(f"\n| contender ({count:,} trades, median of {rounds}) | trades/s | min-max |\n|---|---:|---:|")
+    for name, its in rates.items():
+        print(f"| {name} | {medians[name]:,.0f} | {min(its):,.0f}-{max(its):,.0f} |")
+    print(f"\nvariant A / consume with values: {ours / limit:.2f}   (aim: at least 0.5)")
+    print(f"variant A / Bytewax: {ours / peer:.1f}   (aim: at least 5)", flush=True)
+    return medians

@@ -1,0 +1,54 @@
+"""Run the platform on this machine: ``python -m embedded demo``, or as ``make help`` shows."""
+
+import argparse
+import sys
+
+from crypto_analytics.runtime import shutdown
+from crypto_analytics.runtime.settings import describe, load
+from embedded import control, demo
+from embedded.display import Display
+from embedded.problems import Problem
+from embedded.processes import Interrupted
+from embedded.settings import DemoSettings
+
+_COMMANDS = """\
+commands:
+  demo     start everything, run the main job, write the report, stop everything
+  batch    run the batch steps for a run that goes on, or on the stores of the last one
+  status   which runs there are, and how many trades are at each hop
+  psql     open the database of a run that goes on, or of the last one
+  stop     stop what runs, and what a killed run left behind
+"""
+
+
+def main() -> int:
+    """Return 0 when done, 1 when the run failed, 2 where the user has to mend something first, 130 when stopped."""
+    parser = argparse.ArgumentParser(
+        prog="python -m embedded",
+        description=__doc__,
+        epilog=f"{_COMMANDS}\n{describe(DemoSettings)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = {
+        "demo": demo.main,
+        "batch": control.run_batch,
+        "status": control.status,
+        "psql": control.psql,
+        "stop": control.stop,
+    }
+    parser.add_argument("command", choices=actions)
+    command = parser.parse_args().command
+    settings = load(DemoSettings, "embedded")
+    display = Display()
+    try:
+        return actions[command](settings, shutdown.stop_event(), display)
+    except Interrupted:
+        display.say("stopped: no process is left behind")
+        return 130
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,39 @@
+"""The batch steps as a child of the run, or beside a run that goes on."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from signal import SIGTERM
+
+from embedded import environment
+from embedded.bootstrap import ROOT, python_of
+from embedded.layout import Layout
+from embedded.passwords import Passwords
+from embedded.processes import Program
+from embedded.services import job
+
+SECONDS = 900
+
+
+def program(layout: Layout, passwords: Passwords) -> Program:
+    """Return the batch steps, in the DAG's order, for the run whose state is in ``layout``."""
+    batch = job("batch", "crypto_analytics.batch", settings(layout, passwords), "--report", str(layout.batch_file))
+    return replace(batch, death_signal=SIGTERM)  # it has children of its own to stop
+
+
+def settings(layout: Layout, passwords: Passwords) -> Mapping[str, str]:
+    """Return the settings of all the steps."""
+    setup = environment.Setup.load(layout.run_file)
+    return {
+        **environment.market(setup.feed),
+        **environment.postgres(setup.addresses, passwords, "writer"),  # each step's own login takes its place
+        **environment.objects(layout),
+        **environment.role_passwords(passwords),
+        "BATCH_PYTHON_SERVICES": sys.executable,
+        "BATCH_DBT": str(python_of("dbt").with_name("dbt")),
+        "BATCH_PYTHON_GE": str(python_of("ge")),
+        "BATCH_PROJECT_DIR": str(ROOT),
+        "DBT_TARGET_PATH": str(layout.dbt / "target"),
+        "DBT_LOG_PATH": str(layout.dbt / "logs"),
+        "GE_DATA_DOCS_DIR": str(layout.ge),
+    }

@@ -1,0 +1,37 @@
+"""Write the hashed locks in requirements/ anew: one an environment, for every system and Python from 3.11 on."""
+
+import argparse
+import subprocess
+
+from embedded.bootstrap import ROOT, uv
+
+# Lock: what it is made from. The services' own needs stand in pyproject.toml.
+SOURCES = {
+    "services": ["pyproject.toml", "--all-extras"],
+    "dev": ["pyproject.toml", "--all-extras", "requirements/dev.in"],
+    "dbt": ["requirements/dbt.in", "--overrides", "requirements/dbt.override"],
+    "ge": ["requirements/ge.in"],
+    "bench": ["requirements/bench.in"],
+    "bootstrap": ["requirements/bootstrap.in"],
+}
+
+
+def main() -> int:
+    """Return the exit code of the first lock that could not be made, else 0."""
+    parser = argparse.ArgumentParser(prog="python -m embedded.locks", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    upgrade = ["--upgrade"] if parser.parse_args().upgrade else []
+    for name, sources in SOURCES.items():
+        options = ["--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
+        header = ["--custom-compile-command", "make lock"]
+        output = ["--output-file", f"requirements/{name}.txt"]
+        command = [uv(), "pip", "compile", *options, *header, *upgrade, *sources, *output]
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if code:
+            return code
+        print(f"requirements/{name}.txt")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

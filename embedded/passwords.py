@@ -1,0 +1,43 @@
+"""The passwords of the embedded PostgreSQL: random, made on the first start, in one file that only its owner reads."""
+
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from embedded.postgres import new_password
+from embedded.problems import Problem
+
+
+@dataclass(frozen=True, repr=False)
+class Passwords:
+    """One a role; ``superuser`` is for migrations and for looking around."""
+
+    superuser: str
+    writer: str
+    transformer: str
+    reader: str
+
+
+def load(path: Path) -> Passwords:
+    """Return the passwords in ``path``; the file is made if there is none.
+
+    Raises:
+        Problem: the file is damaged.
+    """
+    names = [field.name for field in fields(Passwords)]
+    if not path.exists():
+        _write(path, Passwords(**{name: new_password() for name in names}))
+    lines = (line.partition("=") for line in path.read_text().splitlines() if "=" in line)
+    values = {name.removesuffix("_PASSWORD").lower(): value for name, _, value in lines}
+    if not all(values.get(name) for name in names):
+        raise Problem(f"{path} is damaged", "a password is missing", f"rm {path} and start afresh: make clean")
+    return Passwords(**{name: values[name] for name in names})
+
+
+def _write(path: Path, passwords: Passwords) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"{name.upper()}_PASSWORD={value}\n" for name, value in asdict(passwords).items())
+    unfinished.replace(path)

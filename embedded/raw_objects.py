@@ -1,0 +1,54 @@
+"""Reading the raw archive back: the listed objects really are there and hold each trade exactly once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psycopg
+
+from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.store.archive import RawArchive
+
+_ANY_TIME = 2**63
+
+
+@dataclass(frozen=True)
+class Archived:
+    """What was read: objects, values (lines), the trade ids they cover, and how many ids are there twice."""
+
+    objects: int
+    values: int
+    trade_ids: int
+    repeated_ids: int
+
+
+def read_back(connection: psycopg.Connection, archive: RawArchive) -> Archived:
+    """Read every listed object.
+
+    Raises:
+        ObjectNotFound: a listed object is missing.
+        ValueError: an object holds another number of values than listed, or a value that is no trade.
+    """
+    ids: dict[str, list[tuple[int, int]]] = {}
+    objects = values = 0
+    for key, symbol, count in connection.execute("select object_key, symbol, value_count from raw_objects"):
+        lines = archive.read(key)
+        if len(lines) != count:
+            raise ValueError(f"{key} holds {len(lines)} values, {count} are listed")
+        decoded = decode_batch(lines, Rules(frozenset([symbol]), _ANY_TIME))
+        if decoded.bad:
+            raise ValueError(f"{key} holds a value that is no trade of {symbol}: {decoded.bad[0][1]}")
+        for trades in decoded.trades.values():
+            ids.setdefault(symbol, []).extend(zip(trades.first_ids, trades.last_ids, strict=True))
+        objects += 1
+        values += len(lines)
+    total = sum(last - first + 1 for pairs in ids.values() for first, last in pairs)
+    return Archived(objects, values, total, sum(repeated(pairs) for pairs in ids.values()))
+
+
+def repeated(pairs: Iterable[tuple[int, int]]) -> int:
+    """Return how many ids of the closed ranges ``pairs`` were in an earlier one already."""
+    count, reached = 0, 0
+    for first, last in sorted(pairs):
+        count += max(0, min(last, reached) - first + 1)
+        reached = max(reached, last)
+    return count

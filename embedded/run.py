@@ -1,0 +1,225 @@
+"""One run of the main job, stage by stage: servers, services, play or follow, batch steps, report."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from crypto_analytics.runtime.kafka import ensure_topics
+from crypto_analytics.runtime.settings import KafkaSettings, ObjectStoreSettings
+from crypto_analytics.store.archive import RawArchive
+from crypto_analytics.store.objects import open_store
+from embedded import (
+    batch,
+    bootstrap,
+    dead_letters,
+    environment,
+    exchange,
+    jars,
+    kafka,
+    observe,
+    passwords,
+    postgres,
+    raw_objects,
+    report,
+)
+from embedded.arrival import Arrival
+from embedded.display import Display
+from embedded.layout import Layout
+from embedded.ports import free_port
+from embedded.problems import Problem
+from embedded.processes import Supervisor
+from embedded.services import job, service
+from embedded.settings import DemoSettings
+
+LOOK_SECONDS = 0.2
+JARS_SECONDS = 600
+ENVIRONMENTS_SECONDS = 1200
+MIGRATE_SECONDS = 60
+MINUTE = 60.0
+
+
+@dataclass
+class Run:
+    """One run under its supervisor."""
+
+    settings: DemoSettings
+    layout: Layout
+    supervisor: Supervisor
+    display: Display
+
+    def __post_init__(self) -> None:
+        self.passwords = passwords.load(self.layout.secrets)
+        self.addresses = environment.Addresses(
+            kafka=self.settings.KAFKA_PORT or free_port(), postgres=self.settings.POSTGRES_PORT or free_port()
+        )
+        self.server = postgres.PostgresServer(self.layout.postgres, self.addresses.postgres, self.passwords.superuser)
+        self.simulator = None if self.settings.LIVE else exchange.Simulator(self.settings.SIM_PORT or free_port())
+        self.producer_metrics = free_port()
+        self.totals = observe.Totals()
+        self.kafka_settings = KafkaSettings(**environment.kafka(self.addresses))  # type: ignore[arg-type]
+
+    def start_servers(self) -> environment.Feed:
+        """Start all that the services need, as much as possible side by side, and return the feed."""
+        with self.display.phase("servers", "Kafka, PostgreSQL and the feed are ready"):
+            self.supervisor.start(job("environments", "embedded.bootstrap", {}, "dbt", "ge"))
+            if not jars.jars_dir().is_dir():
+                self.supervisor.start(job("jars", "embedded.jars", {}, str(self.supervisor.log_of("maven"))))
+            self.supervisor.start(postgres.program(self.server))
+            if self.simulator:
+                wanted = service("simulator", self._simulator_settings(), metrics_port=0)
+                self.supervisor.start(exchange.program(self.simulator, wanted))
+            if self.supervisor.is_known("jars"):
+                self._finish("jars", JARS_SECONDS)
+            broker = kafka.KafkaServer(self.layout.kafka, self.addresses.kafka, free_port())
+            self.supervisor.start(kafka.program(broker, jars.jars_dir()))
+            self.supervisor.wait_ready("postgres")
+            self._migrate()
+            self.supervisor.wait_ready(*(["simulator"] if self.simulator else []), "kafka")
+            ensure_topics(self.kafka_settings)
+        return self.simulator.feed() if self.simulator else exchange.real(self.settings)
+
+    def start_services(self, feed: environment.Feed) -> None:
+        """Start consumer and producer."""
+        environment.Setup(feed, self.addresses, self._simulator_settings()).save(self.layout.run_file)
+        common = environment.market(feed) | environment.kafka(self.addresses) | environment.objects(self.layout)
+        writer = environment.postgres(self.addresses, self.passwords, "writer")
+        reader = environment.postgres(self.addresses, self.passwords, "reader")
+        self.supervisor.start(
+            service("consumer", common | writer, metrics_port=free_port()),
+            service("producer", common | reader, metrics_port=self.producer_metrics),
+        )
+        self.supervisor.wait_ready("consumer", "producer")
+
+    def play(self, feed: environment.Feed) -> None:
+        """Stream the play and wait until all of it has been merged, or will not come any more."""
+        simulator = self.simulator
+        assert simulator is not None  # the real exchange has no end to wait for
+        arrival = Arrival()
+        total = simulator.progress().trades_total
+        topic = observe.Topic(self.kafka_settings, environment.CONSUMER_GROUP)
+        try:
+            with (
+                self.display.phase("streaming", "the play is streamed and merged"),
+                self.display.streaming(total) as show,
+            ):
+                self.start_services(feed)
+
+                def has_come() -> bool:
+                    sight = self._look(topic)
+                    show(sight)
+                    return arrival.has_come(sight)
+
+                self.supervisor.wait_until(has_come, float("inf"), "the play does not end", every=LOOK_SECONDS)
+        finally:
+            topic.close()
+
+    def follow(self) -> None:
+        """Let the feed run, with the batch steps every few minutes, until MINUTES are over or somebody stops it."""
+        ends = time.monotonic() + (self.settings.MINUTES * MINUTE or float("inf"))
+        topic = observe.Topic(self.kafka_settings, environment.CONSUMER_GROUP)
+        try:
+            while time.monotonic() < ends:
+                pause = min(ends, time.monotonic() + self.settings.BATCH_EVERY_MINUTES * MINUTE)
+                with self.display.streaming(None, quiet_seconds=MINUTE) as show:
+
+                    def is_over(until: float = pause, show: Callable[[observe.Sight | None], None] = show) -> bool:
+                        show(self._look(topic))
+                        return time.monotonic() >= until
+
+                    self.supervisor.wait_until(is_over, float("inf"), "the pause does not end", every=1.0)
+                try:
+                    self.batch()
+                except Problem as problem:
+                    self.display.say(f"           {problem}")  # the next run may do better
+        finally:
+            topic.close()
+
+    def batch(self) -> None:
+        """Run the batch steps.
+
+        Raises:
+            Problem: one of them failed.
+        """
+        if self.supervisor.is_known("environments"):
+            self._finish("environments", ENVIRONMENTS_SECONDS)
+        with self.display.phase("batch", "backfill, dbt, quality gate, gold and export are done"):
+            self.supervisor.start(batch.program(self.layout, self.passwords))
+            self._finish("batch", batch.SECONDS)
+
+    def settle(self) -> None:
+        """Wait until every server answers, should one have just been started again."""
+        self.supervisor.wait_ready("postgres", "kafka", *(["simulator"] if self.simulator else []))
+
+    def report(self, feed: environment.Feed) -> None:
+        """Stop the services, so that the numbers stand still, then take and write down the evidence."""
+        self._count()
+        sent = self.simulator.progress().trades_sent if self.simulator else None
+        for name in ("producer", "consumer"):
+            self.supervisor.stop(name)
+        topic = observe.Topic(self.kafka_settings, environment.CONSUMER_GROUP)
+        try:
+            produced, uncommitted = topic.count()
+        finally:
+            topic.close()
+        store = ObjectStoreSettings(**environment.objects(self.layout))  # type: ignore[arg-type]
+        archive = RawArchive(open_store(store), store.BUCKET_RAW)
+        with psycopg.connect(self.server.conninfo(environment.DATABASE), autocommit=True) as connection:
+            counts = report.Counts(
+                trades_sent=sent,
+                produced=produced,
+                uncommitted=uncommitted,
+                dead_letters=dead_letters.read(self.kafka_settings),
+                archived=raw_objects.read_back(connection, archive),
+                gaps_found=self.totals.of("gaps_found_total"),
+                gaps_repaired=self.totals.of("gaps_repaired_total"),
+                restarts=self.supervisor.restarts,
+                seconds=self.display.seconds,
+            )
+            found = report.build(connection, counts, mode=self.settings.mode, symbols=feed.symbols, as_of=feed.as_of)
+            report.write_tables(connection, self.layout.report)
+            found.write(self.layout.report)
+            self.display.hops(found)
+            self.display.gold(report.newest_gold(connection))
+
+    def _simulator_settings(self) -> dict[str, str]:
+        if self.simulator is None:
+            return {}
+        return exchange.simulator_settings(self.settings) | {"SIM_PORT": str(self.simulator.port)}
+
+    def _migrate(self) -> None:
+        self.server.ensure_database(environment.DATABASE)
+        roles = environment.role_passwords(self.passwords)
+        login = environment.postgres(self.addresses, self.passwords, "superuser")
+        folder = {"MIGRATIONS_DIR": str(bootstrap.ROOT / "migrations")}
+        self.supervisor.start(job("migrate", "crypto_analytics.migrate", login | roles | folder))
+        self._finish("migrate", MIGRATE_SECONDS)
+
+    def _finish(self, name: str, seconds: float) -> None:
+        code = self.supervisor.finish(name, seconds)
+        if code != 0:
+            log = self.supervisor.log_of(name)
+            cause = last_line(log) or f"it ended with exit code {code}"
+            raise Problem(f"{name} failed", cause, f"see: tail -n 30 {log}")
+
+    def _look(self, topic: observe.Topic) -> observe.Sight | None:
+        self._count()
+        try:
+            play = self.simulator.progress() if self.simulator else None
+        except OSError:
+            return None  # being started again
+        return observe.look(topic, self.server.conninfo(environment.DATABASE), play)
+
+    def _count(self) -> None:
+        try:
+            self.totals.see(observe.metrics(self.producer_metrics))
+        except OSError:
+            return  # being started again; the next look has its counters
+
+
+def last_line(log: Path) -> str:
+    """Return the last line that a job wrote: by the services' custom it says what to do."""
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,45 @@
+"""Settings of the embedded run: ``make demo NAME=value``, or environment variables."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from crypto_analytics.runtime.settings import MarketSettings, Port
+
+Mode = Literal["play", "forever", "live"]
+
+
+class DemoSettings(MarketSettings):
+    """What the embedded run plays, and where it listens and writes."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    DEMO_DIR: Path = Field(Path(".demo"), description="the only folder that the embedded run writes to")
+    REPLAY: Path | None = Field(None, description="recording to play instead of the generated market")
+    KLINES: Path | None = Field(None, description="official klines of the recording (csv, zip), to reconcile with")
+    REST_FILE: Path | None = Field(None, description="recording that REST answers from; empty: REPLAY")
+    LIVE: bool = Field(False, description="follow the real exchange until Ctrl-C")
+    FOREVER: bool = Field(False, description="play the generated market in real time until Ctrl-C")
+    MINUTES: NonNegativeInt = Field(0, description="end LIVE or FOREVER after so many minutes; 0: at Ctrl-C")
+    BATCH_EVERY_MINUTES: PositiveFloat = Field(5, description="pause between batch runs of LIVE and FOREVER")
+    KAFKA_PORT: Port = Field(9092, description="port of the embedded Kafka")
+    POSTGRES_PORT: Port = Field(5432, description="port of the embedded PostgreSQL")
+    SIM_PORT: Port = Field(8899, description="port of the simulator")
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> Self:
+        chosen = [name for name in ("REPLAY", "LIVE", "FOREVER") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} exclude each other: keep one")
+        if self.REPLAY is None and (self.KLINES or self.REST_FILE):
+            raise ValueError("KLINES and REST_FILE belong to a recording: name it with REPLAY=file")
+        return self
+
+    @property
+    def mode(self) -> Mode:
+        """Which kind of run this is; each kind has a state of its own."""
+        if self.LIVE:
+            return "live"
+        return "forever" if self.FOREVER else "play"
