@@ -48,7 +48,7 @@ check: ## Check that there is no default password and no float for money
 	@$(BOOTSTRAP) dev -- -m pytest -q tests/unit/test_no_default_passwords.py tests/unit/test_no_float_money.py
 
 bench: ## Measure against bare consumers and other stream processors, on one topic
-	@$(BOOTSTRAP) --java services bench -- -m benchmarks
+	@$(BOOTSTRAP) --java services bench dbt -- -m benchmarks
 
 ##@ Keep
 setup: ## Make all environments and fetch Kafka, without running anything

@@ -1,22 +1,25 @@
-"""Run ``python -m benchmarks``: throughput beside its limit and its peers, latency, memory. Prints Markdown."""
+"""Run ``python -m benchmarks``: throughput beside its limit and its peers, latency, memory, dbt. Prints Markdown."""
 
 import argparse
 import os
 import platform
 
-from benchmarks import latency, memory, throughput
+from benchmarks import dbt_incremental, latency, memory, throughput
 from benchmarks.stack import stack
+from embedded.bootstrap import python_of
+
+PARTS = ["throughput", "latency", "memory", "dbt"]
 
 
-def main() -> None:
+def main() -> int:
     """Run all benchmarks, or those named."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["throughput", "latency", "memory", []], help="default: all")
+    parser.add_argument("what", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--trades", type=int, default=600_000, help="length of the topic (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contender (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=30, help="length of the latency run (default %(default)s)")
     arguments = parser.parse_args()
-    wanted = arguments.what or ["throughput", "latency", "memory"]
+    wanted = arguments.what or PARTS
     print(f"{os.cpu_count()} processors, Python {platform.python_version()}, broker and database on this machine")
     with stack() as running:
         if "throughput" in wanted:
@@ -26,7 +29,10 @@ def main() -> None:
         if "memory" in wanted:
             memory.run(running, symbol_count=3, trades=arguments.trades * 2, per_second=5_000)
             memory.run(running, symbol_count=2_000, trades=arguments.trades, per_second=5_000)
+    if "dbt" in wanted:
+        return dbt_incremental.main(["--dbt", str(python_of("dbt").with_name("dbt"))])
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -67,8 +67,10 @@ def _launcher(account: Account) -> Iterable[str]:
         raise Problem("PostgreSQL cannot run as root", "its folders are private and no capability opens them", _MEND)
     only = f"-all,+{usable[0]}"
     ids = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
+    # access(2), which PostgreSQL's programs look for each other with, ignores capabilities without no_setuid_fixup.
+    rights = ["--securebits=+no_setuid_fixup", f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
     # INT: PostgreSQL's fast shutdown. setpriv itself asks for it, as a change of user clears the earlier wish.
-    return [setpriv, *ids, f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}", "--pdeathsig=INT"]
+    return [setpriv, *ids, *rights, "--pdeathsig=INT"]
 
 
 def _effective_capabilities() -> int:

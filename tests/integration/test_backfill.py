@@ -80,7 +80,7 @@ def changes(connection: psycopg.Connection) -> dict[tuple[str, datetime], dateti
     return {(symbol, open_time): updated for symbol, open_time, updated in rows}
 
 
-def test_the_table_holds_exactly_the_closed_klines_and_a_second_run_fetches_nothing(
+def test_the_table_holds_exactly_the_closed_klines_and_a_second_run_reads_the_newest_alone(
     run: Run, postgres: Database, simulator: Callable[..., SimulatedExchange]
 ) -> None:
     exchange = simulator(**PLAY)
@@ -95,7 +95,7 @@ def test_the_table_holds_exactly_the_closed_klines_and_a_second_run_fetches_noth
             assert table(connection, symbol) == expected
         before = changes(connection)
         code, last = run(exchange)
-        assert (code, last["klines_fetched"], last["requests"]) == (0, 0, 0)
+        assert (code, last["klines_fetched"], last["klines_written"], last["requests"]) == (0, 20, 0, 2)
         assert changes(connection) == before
 
 
@@ -115,7 +115,7 @@ def test_holes_are_fetched_again_and_wrong_rows_on_the_way_corrected(
         )
         code, last = run(exchange)
         assert code == 0
-        assert (last["requests"], last["klines_fetched"], last["klines_written"]) == (1, 51, 3)
+        assert (last["requests"], last["klines_fetched"], last["klines_written"]) == (2, 700 + 10, 3)
         assert table(connection, "BTCUSDT") == whole
         moved = {key for key, when in changes(connection).items() if before[key] != when}
         assert moved == {("BTCUSDT", moment) for moment in (*hole, wrong)}

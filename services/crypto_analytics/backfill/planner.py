@@ -1,8 +1,9 @@
 """Which klines to ask for next. Pure; minutes are counted since the epoch.
 
-What is in the table, and what the exchange was found not to have, is *known*; everything else in the window is asked
-for, oldest first. Answers start at the first kline at or after the minute asked for and go on without a bound in
-time, so a run over a window costs at most one request for each thousand minutes, however its holes lie.
+What is in the table, less its newest ten minutes, and what the exchange was found not to have, is *known*; everything
+else in the window is asked for, oldest first. Answers start at the first kline at or after the minute asked for and go
+on without a bound in time, so a run over a window costs at most one request for each thousand minutes, however its
+holes lie.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.core.minutes import MINUTE
 
 DAY_MINUTES = 24 * 60
+UNSETTLED_MINUTES = 10
 
 
 class Page(NamedTuple):
@@ -26,6 +28,18 @@ def window(now: int, days: int) -> IdRange:
     """Return the minutes of the last ``days`` days that are closed at ``now`` (microseconds)."""
     last = now // MINUTE - 1
     return IdRange(last + 1 - days * DAY_MINUTES, last)
+
+
+def settled(held: IdRanges) -> IdRanges:
+    """Return the minutes ``held`` less the newest ten: those are read again.
+
+    A clock that is ahead of the exchange's takes a kline that is still open for closed. It is then among the newest
+    that are held, however long ago that was, and the next run corrects it.
+    """
+    known = IdRanges(held)
+    if held.last is not None:
+        known.remove(held.last - UNSETTLED_MINUTES + 1, held.last)
+    return known
 
 
 def missing_count(known: IdRanges, wanted: IdRange) -> int:

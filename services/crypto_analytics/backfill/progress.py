@@ -16,7 +16,7 @@ class Progress(Protocol):
     """Shows how far the run is."""
 
     def begin(self, symbol: str, minutes: int) -> None:
-        """Begin ``symbol``, of which ``minutes`` are missing."""
+        """Begin ``symbol``, of which ``minutes`` are to be read."""
         ...
 
     def advance(self, symbol: str, minutes: int) -> None:
@@ -28,8 +28,8 @@ class LoggedProgress:
     """A log line where a symbol begins; the summary at the end tells the rest."""
 
     def begin(self, symbol: str, minutes: int) -> None:
-        """Log how much is missing."""
-        log.info("fetching", symbol=symbol, missing_minutes=minutes)
+        """Log how much is to be read."""
+        log.info("fetching", symbol=symbol, minutes=minutes)
 
     def advance(self, symbol: str, minutes: int) -> None:
         """Stay quiet."""

@@ -159,7 +159,12 @@ class _Connection:
                 await (await self._socket.ping())
         except (TimeoutError, ConnectionClosed):
             return "no_pong"
-        return "stalled" if await self._listener.is_behind(self._symbols) else None
+        try:
+            async with asyncio.timeout(self._policy.stall):  # the answer may be held back by a limit, or a ban
+                behind = await self._listener.is_behind(self._symbols)
+        except TimeoutError:
+            return "stalled"
+        return "stalled" if behind else None
 
     @property
     def replace_because(self) -> Cause:
@@ -212,12 +217,25 @@ class TradeStream:
         cause: Cause = "start"
         old: _Connection | None = None
         new: _Connection | None = None
+
+        def look_at_old() -> None:
+            """Tell the listener if the old connection ended before the new one is open: trades may be missing."""
+            nonlocal cause, old
+            if old is not None and old.reader.done():
+                cause, old = self._ended(old, symbols), None
+
+        async def pause(seconds: float) -> None:
+            """Wait before another attempt; if the old connection ends meanwhile, the listener hears of it at once."""
+            until = time.monotonic() + seconds
+            if old is not None:
+                await asyncio.wait({old.reader}, timeout=seconds)
+                look_at_old()
+            await asyncio.sleep(until - time.monotonic())
+
         try:
             while True:
-                new = await self._connect(symbols, delays)
-                if old is not None and old.reader.done():  # before the new one was open: trades may be missing
-                    cause = self._ended(old, symbols)
-                    old = None
+                new = await self._connect(symbols, delays, pause)
+                look_at_old()
                 self._announce(symbols, cause)
                 if old is not None:
                     await _wait(new.flowing, self._policy.overlap)
@@ -231,7 +249,7 @@ class TradeStream:
                 else:
                     cause, old = new.replace_because, new
                 new = None
-                await asyncio.sleep(next(delays))
+                await pause(next(delays))
         finally:
             left = [connection.reader for connection in (old, new) if connection is not None]
             for reader in left:
@@ -251,8 +269,10 @@ class TradeStream:
         log.info("stream_connected", cause=cause, symbols=len(symbols), url=self._url)
         self._listener.on_connected(symbols, cause)
 
-    async def _connect(self, symbols: Sequence[str], delays: Iterator[float]) -> _Connection:
-        """Return an open connection; tries for as long as the failure may pass."""
+    async def _connect(
+        self, symbols: Sequence[str], delays: Iterator[float], pause: Callable[[float], Awaitable[None]]
+    ) -> _Connection:
+        """Return an open connection; tries for as long as the failure may pass, with a ``pause`` in between."""
         streams = "/".join(f"{symbol.lower()}@{self._type}" for symbol in symbols)
         address = f"{self._url}/stream?streams={streams}&timeUnit=MICROSECOND"
         while True:
@@ -288,7 +308,7 @@ class TradeStream:
                 )
             else:
                 return _Connection(socket, symbols, self._listener, self._policy)
-            await asyncio.sleep(wait)
+            await pause(wait)
 
     def _delays(self) -> Iterator[float]:
         return backoff(random=self._random)

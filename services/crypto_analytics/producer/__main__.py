@@ -25,7 +25,6 @@ from crypto_analytics.runtime.clock import clock_for
 from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.runtime.settings import describe, load
 
-_FLUSH_SECONDS = 7.0  # SIGTERM to exit within ten seconds
 _START_ATTEMPTS = 12  # about a minute for Kafka and its topics to come up
 
 _REFUSED = frozenset(
@@ -60,8 +59,8 @@ def main() -> int:
         sample_latency=settings.AS_OF is None,
     )
     try:
-        asyncio.run(run(settings, sink, state, stop, log))
-        left = sink.flush(_FLUSH_SECONDS)
+        stopped_at = asyncio.run(run(settings, sink, state, stop, log))
+        left = sink.flush(service.seconds_left(stopped_at))
     except Exception as error:  # noqa: BLE001  # logged with its cause: the process ends here
         return give_up(error, log)
     if left:
@@ -70,8 +69,10 @@ def main() -> int:
     return 0
 
 
-async def run(settings: ProducerSettings, sink: KafkaSink, state: health.Health, stop: Event, log: BoundLogger) -> None:
-    """Find out where earlier runs ended, then follow the stream until ``stop``."""
+async def run(
+    settings: ProducerSettings, sink: KafkaSink, state: health.Health, stop: Event, log: BoundLogger
+) -> float:
+    """Find out where earlier runs ended, then follow the stream until ``stop``; return when (monotonic) that came."""
     clock = clock_for(settings.AS_OF)
     symbols = frozenset(settings.SYMBOLS)
     rest = BinanceRest(
@@ -81,7 +82,11 @@ async def run(settings: ProducerSettings, sink: KafkaSink, state: health.Health,
     )
     async with rest:
         feed = Feed(
-            settings.SYMBOLS, sink, rest, lambda: Rules(symbols, latest_allowed(clock(), settings.MAX_FUTURE_SECONDS))
+            settings.SYMBOLS,
+            sink,
+            rest,
+            lambda: Rules(symbols, latest_allowed(clock(), settings.MAX_FUTURE_SECONDS)),
+            catch_up_seconds=settings.CATCH_UP_SECONDS,
         )
         feed.resume(await last_ids(settings, state, stop, log))
         stream = TradeStream(
@@ -104,7 +109,7 @@ async def run(settings: ProducerSettings, sink: KafkaSink, state: health.Health,
             log.info(
                 "gap_check_off", next="to close holes that outlive a crash, set POSTGRES_USER and GAP_CHECK_SECONDS"
             )
-        await service.run(feed, parts, health=state, stop=stop)
+        return await service.run(feed, parts, health=state, stop=stop)
 
 
 async def last_ids(
@@ -134,9 +139,8 @@ async def last_ids(
             else:
                 log.info("resuming", after={symbol: ids.last for symbol, ids in sent.items()})
                 return sent
-            if stop.is_set():
+            if await asyncio.to_thread(stop.wait, next(delays)):
                 return {}
-            await asyncio.sleep(next(delays))
     finally:
         tail.close()
     raise AssertionError("the last attempt returns or raises")

@@ -1,7 +1,7 @@
 """Takes the stream's frames, and knows per symbol what was sent, what is missing, and what is live."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -37,17 +37,20 @@ class Feed(Listener):
         exchange: Progress,
         rules: Callable[[], Rules],
         *,
+        catch_up_seconds: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """``catch_up_seconds`` lie between two looks at how far the exchange is; 0: only when a connection opens."""
         self.ids = {symbol: TradeIds() for symbol in symbols}
         self._sink = sink
         self._exchange = exchange
         self._new_rules = rules
+        self._catch_up_seconds = catch_up_seconds
         self._sleep = sleep
         self._rules = rules()
         self._connected: set[str] = set()
         self._caught_up: set[str] = set()
-        self._opened: dict[str, int] = dict.fromkeys(symbols, 0)
+        self._breaks: dict[str, int] = dict.fromkeys(symbols, 0)  # connections opened or lost
         self._to_catch_up: asyncio.Queue[Sequence[str]] = asyncio.Queue()
         self._frames = 0
 
@@ -84,24 +87,37 @@ class Feed(Listener):
         self._connected.update(symbols)
         if cause not in ("hand_over", "server_shutdown"):
             self._caught_up.difference_update(symbols)
-        for symbol in symbols:
-            self._opened[symbol] += 1
+        self._count_break(symbols)
         self._to_catch_up.put_nowait(symbols)
 
     def on_disconnected(self, symbols: Sequence[str], cause: Cause) -> None:
         """Count ``symbols`` as not live."""
         self._connected.difference_update(symbols)
         self._caught_up.difference_update(symbols)
+        self._count_break(symbols)
+
+    def _count_break(self, symbols: Sequence[str]) -> None:
+        for symbol in symbols:
+            self._breaks[symbol] += 1
 
     async def run(self) -> None:
-        """Catch up after every (re)connect until cancelled; connections do so independently of each other."""
+        """Catch up after every (re)connect, and every so often, until cancelled; connections do not wait for others."""
         async with asyncio.TaskGroup() as group:
+            if self._catch_up_seconds:
+                group.create_task(self._catch_up_regularly())
             while True:
                 group.create_task(self.catch_up(await self._to_catch_up.get()))
 
+    async def _catch_up_regularly(self) -> None:
+        """Find out what a single stream does not bring although the others of its connection go on."""
+        while True:
+            await self._sleep(self._catch_up_seconds)
+            if connected := [symbol for symbol in self.ids if symbol in self._connected]:
+                await self.catch_up(connected)
+
     async def catch_up(self, symbols: Sequence[str]) -> None:
         """Ask how far the exchange is, so that trades missed at the end of a quiet symbol are known to be missing."""
-        opened = self._opened[symbols[0]]
+        asked_at = {symbol: self._breaks[symbol] for symbol in symbols}
         for delay in backoff(1.0, 30.0):
             try:
                 newest = await self._exchange.last_trade_ids(symbols)
@@ -111,11 +127,14 @@ class Feed(Listener):
             else:
                 for symbol, trade_id in newest.items():
                     self.ids[symbol].expect(trade_id)
-                if opened == self._opened[symbols[0]]:  # else the answer may be older than the newest break
-                    self._caught_up.update(symbols)
+                self._caught_up.update(self._unbroken(asked_at))
                 return
-            if opened != self._opened[symbols[0]]:
-                return  # another one is under way for a newer connection
+            if not self._unbroken(asked_at):
+                return  # the next connection, or the one opened meanwhile, has its own
+
+    def _unbroken(self, asked_at: Mapping[str, int]) -> list[str]:
+        """Return the symbols without a break since: for others an answer may be older than their newest break."""
+        return [symbol for symbol, breaks in asked_at.items() if breaks == self._breaks[symbol]]
 
     async def is_behind(self, symbols: Sequence[str]) -> bool:
         """Whether the exchange has trades that did not come; if it does not say, doubt the connection."""

@@ -6,6 +6,7 @@ It finds what the producer cannot know by itself: holes that outlived a crash, a
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import psycopg
@@ -13,6 +14,7 @@ import structlog
 
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.sequence import Ledger, TradeIds
+from crypto_analytics.producer.threads import detached
 from crypto_analytics.runtime.settings import PostgresSettings
 from crypto_analytics.store.postgres import connect
 
@@ -57,7 +59,7 @@ class PostgresGaps:
             psycopg.Error: the server is away, refuses the login, or has no such view.
         """
         with connect(self._settings, "producer") as connection:
-            connection.execute("set statement_timeout = '5s'")  # a stop waits for this thread
+            connection.execute("set statement_timeout = '5s'")  # an optional look must not load the server
             rows = connection.execute(_QUERY, (list(symbols), GAPS_A_ROUND)).fetchall()
         return [MergedGap(symbol, IdRange(first, last)) for symbol, first, last in rows]
 
@@ -87,7 +89,7 @@ class GapCheck:
     async def look(self) -> None:
         """Read the list once and reopen what is due."""
         listed = {symbol: IdRanges() for symbol in self._ids}
-        for gap in await asyncio.to_thread(self._view.read, list(self._ids)):
+        for gap in await detached(partial(self._view.read, list(self._ids))):
             listed[gap.symbol].add(*gap.ids)
         for symbol, holes in listed.items():
             ledger = self._ledgers[symbol]

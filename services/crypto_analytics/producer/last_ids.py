@@ -93,6 +93,7 @@ def read_last_ids(
     views = [
         (partition, windows(*consumer.get_watermark_offsets(partition, timeout=_CALL_SECONDS), most))
         for partition in _partitions(consumer, topic)
+        if not stop.is_set()
     ]
     while views and not index.is_complete() and not stop.is_set():
         remaining = []

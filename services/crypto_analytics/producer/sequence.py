@@ -39,7 +39,12 @@ class TradeIds:
             self.next = max(self.next, last + 1)
 
     def expect(self, newest: int) -> None:
-        """Note that the exchange has trades up to ``newest``. A symbol never seen starts with its first trade."""
+        """Note that the exchange has trades up to ``newest``.
+
+        A symbol never seen starts with its first trade, or with the first one after what was expected before.
+        """
+        if not self.next and 0 < self._known < newest:
+            self.next = self._known + 1
         self._known = max(self._known, newest)
         if self.next and newest >= self.next:
             self.holes.add(self.next, newest)

@@ -1,7 +1,8 @@
 """Runs the producer's parts side by side until it is told to stop, or one of them fails for good."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from threading import Event
 
 from crypto_analytics.producer.feed import Feed
@@ -9,10 +10,16 @@ from crypto_analytics.runtime.health import Health
 
 _TICK_SECONDS = 0.25
 _STOP_SECONDS = 0.1
+_STOP_WITHIN = 8.0  # SIGTERM to exit within ten seconds, the end of the interpreter included
 
 
-async def run(feed: Feed, parts: Sequence[Coroutine[None, None, None]], *, health: Health, stop: Event) -> None:
-    """Run ``feed`` and the other ``parts`` until ``stop`` is set, then cancel them.
+def seconds_left(stopped_at: float, now: Callable[[], float] = time.monotonic) -> float:
+    """Return how many seconds of a stop seen at ``stopped_at`` (monotonic) are left for what is still to be done."""
+    return max(0.0, stopped_at + _STOP_WITHIN - now())
+
+
+async def run(feed: Feed, parts: Sequence[Coroutine[None, None, None]], *, health: Health, stop: Event) -> float:
+    """Run ``feed`` and the other ``parts`` until ``stop`` is set, then cancel them; return when (monotonic) that was.
 
     Raises:
         ExceptionGroup: of what failed for good.
@@ -21,8 +28,10 @@ async def run(feed: Feed, parts: Sequence[Coroutine[None, None, None]], *, healt
         tasks = [group.create_task(part) for part in (feed.run(), _tick(feed, health), *parts)]
         while not stop.is_set():
             await asyncio.sleep(_STOP_SECONDS)
+        stopped_at = time.monotonic()
         for task in tasks:
             task.cancel()
+    return stopped_at
 
 
 async def _tick(feed: Feed, health: Health) -> None:

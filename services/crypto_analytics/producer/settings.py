@@ -33,6 +33,10 @@ class ProducerSettings(CommonSettings, MarketSettings, RestSettings, KafkaSettin
     GAP_CHECK_SECONDS: NonNegativeFloat = Field(
         60.0, description="look for holes in what is merged this often; 0: never"
     )
+    CATCH_UP_SECONDS: NonNegativeFloat = Field(
+        60.0,
+        description="ask the exchange this often how far each symbol is, to find a stream that stopped alone; 0: never",
+    )
     TAIL_SCAN_RECORDS: PositiveInt = Field(
         200_000, description="at the start, read back this many records a partition to find each symbol's last trade"
     )

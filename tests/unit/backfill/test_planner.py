@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto_analytics.backfill.planner import Page, closed, learned, missing_count, next_page, window
+from crypto_analytics.backfill.planner import Page, closed, learned, missing_count, next_page, settled, window
 from crypto_analytics.binance.rest import Kline
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.core.minutes import MINUTE
@@ -23,7 +23,7 @@ def answer(exchange: IdRanges, page: Page) -> list[Kline]:
 
 def run(held: IdRanges, exchange: IdRanges) -> tuple[IdRanges, int]:
     """Return what is held after a run, and how many requests it took."""
-    known, held, requests = IdRanges(held), IdRanges(held), 0
+    known, held, requests = settled(held), IdRanges(held), 0
     while (page := next_page(known, WANTED)) is not None:
         rows = answer(exchange, page)
         for row in closed(rows, WANTED, (WANTED.last + 1) * MINUTE):
@@ -47,13 +47,22 @@ def test_an_empty_table_is_filled_with_full_pages() -> None:
     assert requests == 3
 
 
-def test_nothing_missing_costs_nothing() -> None:
-    assert run(IdRanges([WANTED]), IdRanges([WANTED])) == (IdRanges([WANTED]), 0)
+def test_the_newest_ten_minutes_held_are_never_settled() -> None:
+    held = IdRanges([(FIRST, FIRST + 99), (FIRST + 105, FIRST + 106)])
+    assert list(settled(held)) == [(FIRST, FIRST + 96)]
+    assert list(held) == [(FIRST, FIRST + 99), (FIRST + 105, FIRST + 106)]
+    assert list(settled(IdRanges([(FIRST, FIRST + 3)]))) == []
+    assert list(settled(IdRanges())) == []
 
 
-def test_a_second_run_asks_only_for_what_is_new() -> None:
+def test_nothing_missing_costs_one_request_for_the_newest_ten_minutes() -> None:
+    assert next_page(settled(IdRanges([WANTED])), WANTED) == Page(WANTED.last - 9, 10)
+    assert run(IdRanges([WANTED]), IdRanges([WANTED])) == (IdRanges([WANTED]), 1)
+
+
+def test_a_second_run_asks_only_for_what_is_new_and_the_ten_minutes_before() -> None:
     held = IdRanges([(FIRST, FIRST + 2874)])
-    assert next_page(held, WANTED) == Page(FIRST + 2875, 5)
+    assert next_page(settled(held), WANTED) == Page(FIRST + 2865, 15)
     assert run(held, IdRanges([WANTED]))[1] == 1
 
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from crypto_analytics.binance.errors import Blocked, Rejected
 from crypto_analytics.binance.websocket import Cause, ConnectionAttempts, TradeStream
@@ -64,6 +64,20 @@ def test_a_broken_connection_is_opened_again() -> None:
 def test_a_silent_connection_whose_exchange_has_more_trades_is_replaced() -> None:
     async def run() -> None:
         listener = Recorder(behind=True)
+        async with following(Server(say_hello_and_stay), listener):
+            await listener.until(lambda heard: ("connected", "stalled") in heard.events)
+
+    asyncio.run(run())
+
+
+def test_a_silent_connection_is_replaced_where_the_exchange_does_not_say_in_time() -> None:
+    class Banned(Recorder):
+        async def is_behind(self, symbols: Sequence[str]) -> bool:
+            await asyncio.Event().wait()
+            return False
+
+    async def run() -> None:
+        listener = Banned()
         async with following(Server(say_hello_and_stay), listener):
             await listener.until(lambda heard: ("connected", "stalled") in heard.events)
 
@@ -168,6 +182,55 @@ def test_an_old_connection_that_ends_before_the_new_one_is_open_leaves_a_hole() 
         async with following(server, listener):
             await listener.until(lambda heard: ("connected", "server_shutdown") in heard.events)
         assert ("disconnected", "server_shutdown") in listener.events
+
+    asyncio.run(run())
+
+
+def test_an_old_connection_that_ends_while_new_ones_are_refused_is_told_at_once() -> None:
+    async def run() -> None:
+        listener, refused = Recorder(), asyncio.Event()
+
+        async def script(connection: ServerConnection, number: int) -> None:
+            await connection.send(SHUTDOWN)
+            await refused.wait()
+
+        class Refusing(Server):
+            def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
+                answer = super().refuse(connection, request)
+                if len(self.paths) == 1:
+                    self.answers.append((429, {"Retry-After": "3600"}))
+                else:
+                    refused.set()
+                return answer
+
+        server = Refusing(script)
+        async with following(server, listener):
+            await listener.until(lambda heard: len(heard.events) == 2)
+        assert listener.events == [("connected", "start"), ("disconnected", "server_shutdown")]
+        assert len(server.paths) == 2
+
+    asyncio.run(run())
+
+
+def test_an_old_connection_that_ended_is_told_once() -> None:
+    async def run() -> None:
+        listener = Recorder()
+
+        async def script(connection: ServerConnection, number: int) -> None:
+            if number == 1:
+                server.answers += [(503, {})] * 3
+                await connection.send(SHUTDOWN)
+            else:
+                await say_hello_and_stay(connection, number)
+
+        server = Server(script)
+        async with following(server, listener):
+            await listener.until(lambda heard: b"hello 5" in heard.frames)
+        assert listener.events == [
+            ("connected", "start"),
+            ("disconnected", "server_shutdown"),
+            ("connected", "server_shutdown"),
+        ]
 
     asyncio.run(run())
 

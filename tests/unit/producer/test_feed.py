@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from crypto_analytics.binance.errors import Unavailable
 from crypto_analytics.binance.wire import Rules
@@ -26,6 +26,12 @@ def feed_over(exchange: MemoryExchange) -> tuple[Feed, MemorySink]:
         return None
 
     return Feed(SYMBOLS, sink, exchange, lambda: RULES, sleep=no_wait), sink
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
 
 
 def test_a_trade_goes_to_the_sink_and_a_bad_frame_to_the_dead_letters_whole() -> None:
@@ -120,6 +126,101 @@ def test_an_answer_older_than_the_newest_break_makes_nobody_live() -> None:
         release.set()
         await first
         assert feed.live() == set()
+
+    asyncio.run(run())
+
+
+def test_an_answer_older_than_a_break_makes_nobody_live_after_a_late_hand_over() -> None:
+    async def run() -> None:
+        asked, release = asyncio.Event(), asyncio.Event()
+
+        class Slow(MemoryExchange):
+            async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+                asked.set()
+                await release.wait()
+                return {}
+
+        feed, _ = feed_over(Slow())
+        feed.on_connected(SYMBOLS, "start")
+        first = asyncio.create_task(feed.catch_up(SYMBOLS))
+        await asked.wait()
+        feed.on_disconnected(SYMBOLS, "server_shutdown")
+        release.set()
+        await first
+        feed.on_connected(SYMBOLS, "server_shutdown")
+        assert feed.live() == set()
+        await feed.catch_up(SYMBOLS)
+        assert feed.live() == set(SYMBOLS)
+
+    asyncio.run(run())
+
+
+def test_a_break_of_one_connection_leaves_the_answer_good_for_the_others() -> None:
+    async def run() -> None:
+        class Breaking(MemoryExchange):
+            async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+                feed.on_disconnected(["ETHUSDT"], "closed")
+                feed.on_connected(["ETHUSDT"], "closed")
+                return {}
+
+        feed, _ = feed_over(Breaking())
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        assert feed.live() == {"BTCUSDT"}
+
+    asyncio.run(run())
+
+
+def test_a_stream_that_stops_alone_is_found_without_a_break() -> None:
+    async def run() -> None:
+        slept: list[float] = []
+        time_passes = asyncio.Semaphore(0)
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            await time_passes.acquire()
+
+        exchange = MemoryExchange(last=5)
+        feed = Feed(SYMBOLS, MemorySink(), exchange, lambda: RULES, catch_up_seconds=60, sleep=sleep)
+        running = asyncio.create_task(feed.run())
+        await feed.on_frame(frame(5), 1)
+        await feed.on_frame(frame(5, "ETHUSDT"), 1)
+        time_passes.release()
+        await until(lambda: len(slept) == 2)
+        assert exchange.asked == [], "nothing is connected"
+        feed.on_connected(["ETHUSDT"], "start")
+        feed.on_connected(["BTCUSDT"], "start")
+        await until(lambda: feed.live() == set(SYMBOLS))
+        exchange.last = 7
+        for trade_id in (6, 7):
+            await feed.on_frame(frame(trade_id, "ETHUSDT"), 1)
+        time_passes.release()
+        await until(lambda: feed.live() == {"ETHUSDT"})
+        assert list(feed.ids["BTCUSDT"].holes) == [(6, 7)]
+        assert exchange.asked == ["last_trade_ids"] * 3, "one for each connection, then one for all"
+        await until(lambda: slept == [60, 60, 60])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_without_a_time_the_exchange_is_asked_only_when_a_connection_opens() -> None:
+    async def run() -> None:
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            await asyncio.Event().wait()
+
+        exchange = MemoryExchange(last=5)
+        feed = Feed(SYMBOLS, MemorySink(), exchange, lambda: RULES, catch_up_seconds=0, sleep=sleep)
+        running = asyncio.create_task(feed.run())
+        feed.on_connected(SYMBOLS, "start")
+        await until(lambda: feed.live() == set(SYMBOLS))
+        assert (slept, exchange.asked) == ([], ["last_trade_ids"])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(run())
 

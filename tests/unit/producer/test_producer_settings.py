@@ -13,6 +13,12 @@ def test_without_a_database_user_the_second_look_is_off(monkeypatch: pytest.Monk
     assert ProducerSettings().looks_for_gaps is False
 
 
+def test_the_regular_look_at_the_exchange_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ProducerSettings().CATCH_UP_SECONDS == 60
+    monkeypatch.setenv("CATCH_UP_SECONDS", "0")
+    assert ProducerSettings().CATCH_UP_SECONDS == 0
+
+
 def test_the_exchange_s_limits_bound_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ProducerSettings().policy.hand_over == 23.5 * 3600
     for name, value in (("HANDOVER_HOURS", "25"), ("STREAMS_PER_CONNECTION", "1025"), ("BINANCE_WEIGHT_LIMIT", "79")):

@@ -51,6 +51,18 @@ def test_a_symbol_never_seen_starts_with_its_first_trade() -> None:
     assert seen.next == 499
 
 
+def test_a_symbol_never_seen_misses_what_the_exchange_has_gained_since_it_was_first_asked() -> None:
+    seen = TradeIds()
+    seen.expect(500)
+    seen.expect(500)
+    assert not seen.holes
+    seen.expect(503)
+    assert list(seen.holes) == [(501, 503)]
+    seen.observe(501, 503)
+    assert not seen.holes
+    assert seen.next == 504
+
+
 def test_what_the_exchange_is_ahead_is_a_hole_until_it_comes() -> None:
     seen = TradeIds()
     seen.observe(10, 10)

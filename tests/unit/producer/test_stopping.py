@@ -1,0 +1,117 @@
+"""A stop is over within ten seconds, whatever the producer was doing."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from itertools import repeat
+from threading import Event, Timer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+
+from crypto_analytics.binance.wire import Rules
+from crypto_analytics.producer import __main__, service
+from crypto_analytics.producer.feed import Feed
+from crypto_analytics.producer.gaps import GapCheck, MergedGap
+from crypto_analytics.producer.last_ids import TopicMissing, read_last_ids
+from crypto_analytics.producer.sequence import TradeIds
+from crypto_analytics.producer.settings import ProducerSettings
+from crypto_analytics.producer.sink import MemorySink
+from crypto_analytics.producer.threads import detached
+from crypto_analytics.runtime.health import Health
+from tests.unit.producer.exchange import MemoryExchange
+
+
+def test_a_look_for_gaps_that_hangs_is_not_waited_for() -> None:
+    asked, release = Event(), Event()
+    safety = Timer(5, release.set)  # ends the test where the look is waited for
+
+    class Hanging:
+        def read(self, symbols: Sequence[str]) -> list[MergedGap]:
+            asked.set()
+            release.wait()
+            return []
+
+    async def run() -> None:
+        look = asyncio.create_task(GapCheck(Hanging(), {"BTCUSDT": TradeIds()}, 60).run())
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+        look.cancel()
+        await asyncio.gather(look, return_exceptions=True)
+
+    safety.start()
+    asyncio.run(run())
+    assert not release.is_set()
+    safety.cancel()
+    release.set()
+
+
+def test_a_detached_call_returns_and_raises_as_any_other() -> None:
+    def fail() -> None:
+        raise LookupError("why")
+
+    assert asyncio.run(detached(lambda: 7)) == 7
+    with pytest.raises(LookupError, match="why"):
+        asyncio.run(detached(fail))
+
+
+def test_what_the_parts_take_to_end_is_taken_off_the_time_to_flush() -> None:
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.3)
+
+    async def run() -> float:
+        feed = Feed(["BTCUSDT"], MemorySink(), MemoryExchange(), lambda: Rules(frozenset({"BTCUSDT"}), 0))
+        stop = Event()
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        return await service.run(feed, [slow_to_end()], health=Health(), stop=stop)
+
+    stopped_at = asyncio.run(run())
+    assert time.monotonic() - stopped_at >= 0.3
+    assert service.seconds_left(stopped_at) <= 8 - 0.3
+
+
+@pytest.mark.parametrize(("now", "left"), [(100.0, 8.0), (103.0, 5.0), (120.0, 0.0)])
+def test_the_time_left_counts_from_the_stop(now: float, left: float) -> None:
+    assert service.seconds_left(100.0, now=lambda: now) == left
+
+
+def test_reading_the_tail_ends_with_the_call_in_which_the_stop_came() -> None:
+    class Broker:
+        def __init__(self, stop: Event) -> None:
+            self.stop = stop
+            self.calls = 0
+
+        def list_topics(self, topic: str, timeout: float) -> Any:
+            about = type("About", (), {"error": None, "partitions": range(6)})
+            return type("Topics", (), {"topics": {topic: about}})
+
+        def get_watermark_offsets(self, partition: object, timeout: float) -> tuple[int, int]:
+            self.calls += 1
+            self.stop.set()
+            return 0, 10
+
+    stop = Event()
+    broker: Any = Broker(stop)
+    assert read_last_ids(broker, "trades", ["BTCUSDT"], 1000, stop) == {}
+    assert broker.calls == 1
+
+
+def test_a_stop_ends_the_wait_for_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: object) -> None:
+        raise TopicMissing("not yet")
+
+    tail = SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(__main__.kafka, "consumer", lambda *arguments, **changes: tail)
+    monkeypatch.setattr(__main__, "read_last_ids", missing)
+    monkeypatch.setattr(__main__, "backoff", lambda *steps: repeat(5.0))
+    stop = Event()
+    Timer(0.1, stop.set).start()
+    started = time.monotonic()
+    sent = asyncio.run(__main__.last_ids(ProducerSettings(), Health(), stop, structlog.get_logger()))
+    assert sent == {}
+    assert time.monotonic() - started < 4
