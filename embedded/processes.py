@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +66,7 @@ class Program:
         ready: whether the child can do its work now; must return quickly.
         ready_seconds: how long that may take.
         prepare: called before each start and restart.
-        stop_signal: asks it to stop in order; also what it gets when the supervisor dies, unless ``death_signal``.
+        stop_signal: asks it to stop in order.
         death_signal: sent by the kernel when the supervisor dies.
         account: another user to run as.
         restart: whether it is started again when it dies; a job is not.
@@ -246,13 +247,14 @@ class Supervisor:
         self._on_death(name, code)
 
     def stop_all(self) -> None:
-        """Stop the children in the reverse order of their start."""
-        for name in reversed(list(self._children)):
-            self.stop(name)
+        """Stop the children in the reverse order of their start, each whatever happens to the others."""
+        with ExitStack() as stack:
+            for name in self._children:
+                stack.callback(self.stop, name)
 
     def stop(self, name: str) -> None:
         """Stop one child and all that it started: its signal, ten seconds' grace, then SIGKILL."""
-        child = self._children.pop(name)
+        child = self._children[name]
         if child.process.poll() is None:
             child.process.send_signal(child.program.stop_signal)
             try:
@@ -261,6 +263,7 @@ class Supervisor:
                 child.process.kill()
                 child.process.wait()
         end(child.record.members(self.state), 1)
+        del self._children[name]
         self.records.remove(name)
 
     def _spawn(self, program: Program) -> tuple[subprocess.Popen[bytes], Record]:

@@ -10,7 +10,7 @@ import psycopg
 from crypto_analytics.runtime.kafka import ensure_topics
 from crypto_analytics.runtime.settings import KafkaSettings, ObjectStoreSettings
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.objects import open_store
+from crypto_analytics.store.objects import ObjectNotFound, open_store
 from embedded import (
     batch,
     bootstrap,
@@ -172,7 +172,7 @@ class Run:
                 produced=produced,
                 uncommitted=uncommitted,
                 dead_letters=dead_letters.read(self.kafka_settings),
-                archived=raw_objects.read_back(connection, archive),
+                archived=_read_back(connection, archive),
                 gaps_found=self.totals.of("gaps_found_total"),
                 gaps_repaired=self.totals.of("gaps_repaired_total"),
                 restarts=self.supervisor.restarts,
@@ -217,6 +217,14 @@ class Run:
             self.totals.see(observe.metrics(self.producer_metrics))
         except OSError:
             return  # being started again; the next look has its counters
+
+
+def _read_back(connection: psycopg.Connection, archive: RawArchive) -> raw_objects.Archived:
+    try:
+        return raw_objects.read_back(connection, archive)
+    except (ObjectNotFound, ValueError) as error:
+        mend = "keep this folder and file an issue: this must not happen"
+        raise Problem("the raw archive is not what raw_objects lists", str(error), mend) from error
 
 
 def last_line(log: Path) -> str:

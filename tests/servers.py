@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from uuid import uuid4
@@ -37,7 +37,7 @@ class Database:
     host: str
     port: int
     database: str
-    passwords: Mapping[str, str]
+    passwords: Mapping[str, str] = field(repr=False)
 
     def user(self, role: str) -> str:
         """Return the login of ``role``."""

@@ -61,6 +61,7 @@ def client_config(settings: KafkaSettings) -> dict[str, str | int | float | bool
         "security.protocol": settings.KAFKA_SECURITY_PROTOCOL,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 2000,
+        "log_level": 4,  # warnings: one step below, clients tell of harmless events when they close
     }
     if settings.KAFKA_SECURITY_PROTOCOL.startswith("SASL"):
         config |= {
