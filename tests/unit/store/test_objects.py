@@ -1,13 +1,44 @@
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from minio import Minio
+from moto.server import ThreadedMotoServer
+from pydantic import SecretStr
+from urllib3.exceptions import HTTPError
 
-from crypto_analytics.store.objects import DirectoryStore, MemoryStore, ObjectNotFound, ObjectStore
+from crypto_analytics.runtime.settings import ObjectStoreSettings
+from crypto_analytics.store.errors import is_retryable
+from crypto_analytics.store.objects import DirectoryStore, MemoryStore, ObjectNotFound, ObjectStore, open_store
 
 
-@pytest.fixture(params=["memory", "directory"])
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """Yield the address of an S3 service in this process."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "directory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return MemoryStore() if request.param == "memory" else DirectoryStore(tmp_path / "objects")
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "directory":
+        return open_store(ObjectStoreSettings(OBJECT_STORE="directory", OBJECT_STORE_DIR=tmp_path / "objects"))
+    endpoint, keys = request.getfixturevalue("s3"), {"access_key": uuid4().hex, "secret_key": uuid4().hex}
+    client = Minio(endpoint, **keys, secure=False, region="us-east-1")
+    for bucket in ("raw", "gold"):
+        if client.bucket_exists(bucket):
+            for item in client.list_objects(bucket, recursive=True):
+                client.remove_object(bucket, str(item.object_name))
+        else:
+            client.make_bucket(bucket)
+    settings = {"S3_ACCESS_KEY": keys["access_key"], "S3_SECRET_KEY": SecretStr(keys["secret_key"])}
+    return open_store(ObjectStoreSettings(OBJECT_STORE="s3", S3_ENDPOINT=endpoint, S3_SECURE=False, **settings))
 
 
 def test_what_is_put_can_be_read_listed_replaced_and_deleted(store: ObjectStore) -> None:
@@ -49,3 +80,12 @@ def test_a_failed_put_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="No space"):
         store.put("raw", "a", b"data")
     assert list((tmp_path / "raw").iterdir()) == []
+
+
+def test_a_store_that_is_away_is_worth_another_try() -> None:
+    settings = ObjectStoreSettings(
+        OBJECT_STORE="s3", S3_ENDPOINT="127.0.0.1:1", S3_SECURE=False, S3_ACCESS_KEY="a", S3_SECRET_KEY=SecretStr("b")
+    )
+    with pytest.raises(HTTPError) as caught:
+        open_store(settings).put("raw", "key", b"data")
+    assert is_retryable(caught.value)
