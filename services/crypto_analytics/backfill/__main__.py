@@ -23,7 +23,7 @@ from crypto_analytics.binance.errors import ExchangeError
 from crypto_analytics.binance.rest import BinanceRest
 from crypto_analytics.runtime import health, logs, shutdown
 from crypto_analytics.runtime.clock import clock_for
-from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.store import postgres
 
 INTERRUPTED = 143
@@ -32,12 +32,7 @@ _STOP_SECONDS = 0.1
 
 def main() -> int:
     """Return the exit code of a run."""
-    parser = argparse.ArgumentParser(
-        prog="crypto_analytics.backfill",
-        description=__doc__,
-        epilog=describe(BackfillSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("backfill", __doc__, BackfillSettings)
     parser.add_argument("--days", type=_days, help="days back from now (default: BACKFILL_DAYS)")
     arguments = parser.parse_args()
     settings = load(BackfillSettings, "backfill")

@@ -21,7 +21,7 @@ from crypto_analytics.batch.settings import BatchSettings
 from crypto_analytics.batch.steps import STEPS, Step, select
 from crypto_analytics.runtime import logs, shutdown
 from crypto_analytics.runtime.retry import backoff
-from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.runtime.settings import command_line, load
 
 GOES_ON = 3
 INTERRUPTED = 143
@@ -100,12 +100,7 @@ def _alert(failed: Outcome, url: str, log: BoundLogger) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="crypto_analytics.batch",
-        description=__doc__,
-        epilog=describe(BatchSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("batch", __doc__, BatchSettings)
     parser.add_argument("--steps", type=_steps, default=STEPS, help="comma-separated steps to run (default: all)")
     parser.add_argument("--list", action="store_true", help="list the steps and their commands, and run nothing")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write seconds, tries and exit codes as JSON")

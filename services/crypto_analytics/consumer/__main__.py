@@ -1,6 +1,5 @@
 """Run ``python -m crypto_analytics.consumer``: trades from Kafka become raw objects and exact one-minute candles."""
 
-import argparse
 import logging
 import os
 from threading import Event
@@ -15,7 +14,7 @@ from crypto_analytics.consumer.service import ConsumerService
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.runtime import health, kafka, logs, shutdown
 from crypto_analytics.runtime.clock import clock_for
-from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.store import postgres
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import open_store
@@ -23,12 +22,7 @@ from crypto_analytics.store.objects import open_store
 
 def main() -> int:
     """Return 0 after a stop by signal, 1 where the consumer had to give up."""
-    parser = argparse.ArgumentParser(
-        prog="crypto_analytics.consumer",
-        description=__doc__,
-        epilog=describe(ConsumerSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("consumer", __doc__, ConsumerSettings)
     parser.parse_args()
     settings = load(ConsumerSettings, "consumer")
     log = logs.setup("consumer", settings)

@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 failed, 2 wrong settings, 143 stopped by a signal. Running it again does the rest.
 """
 
-import argparse
 from threading import Event
 
 import psycopg
@@ -14,7 +13,7 @@ from crypto_analytics.exporter import candles, trades
 from crypto_analytics.exporter.settings import ExporterSettings
 from crypto_analytics.runtime import health, logs, shutdown
 from crypto_analytics.runtime.clock import clock_for
-from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.store import postgres
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import ObjectStore, open_store
@@ -24,12 +23,7 @@ INTERRUPTED = 143
 
 def main() -> int:
     """Return the exit code of a run."""
-    parser = argparse.ArgumentParser(
-        prog="crypto_analytics.exporter",
-        description=__doc__,
-        epilog=describe(ExporterSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("exporter", __doc__, ExporterSettings)
     parser.parse_args()
     settings = load(ExporterSettings, "exporter")
     log = logs.setup("exporter", settings)

@@ -1,23 +1,16 @@
 """Run ``python -m crypto_analytics.migrate``: apply the missing migrations and set the roles' passwords."""
 
-import argparse
-
 import psycopg
 
 from crypto_analytics.migrate.settings import MigrateSettings
 from crypto_analytics.runtime import logs
-from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.store import migrations, postgres
 
 
 def main() -> int:
     """Return 0 where the schema is up to date, 1 where it could not be brought there."""
-    parser = argparse.ArgumentParser(
-        prog="crypto_analytics.migrate",
-        description=__doc__,
-        epilog=describe(MigrateSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("migrate", __doc__, MigrateSettings)
     parser.parse_args()
     settings = load(MigrateSettings, "migrate")
     log = logs.setup("migrate", settings)

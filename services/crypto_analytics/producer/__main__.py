@@ -1,6 +1,5 @@
 """Run ``python -m crypto_analytics.producer``: the exchange's trade stream into Kafka, without holes."""
 
-import argparse
 import asyncio
 from threading import Event
 
@@ -23,7 +22,7 @@ from crypto_analytics.producer.sink import KafkaSink
 from crypto_analytics.runtime import health, kafka, logs, shutdown
 from crypto_analytics.runtime.clock import clock_for
 from crypto_analytics.runtime.retry import backoff
-from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.runtime.settings import command_line, load
 
 _START_ATTEMPTS = 12  # about a minute for Kafka and its topics to come up
 
@@ -39,12 +38,7 @@ _REFUSED = frozenset(
 
 def main() -> int:
     """Return 0 after a stop by signal, 1 where the producer had to give up."""
-    parser = argparse.ArgumentParser(
-        prog="crypto_analytics.producer",
-        description=__doc__,
-        epilog=describe(ProducerSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("producer", __doc__, ProducerSettings)
     parser.parse_args()
     settings = load(ProducerSettings, "producer")
     log = logs.setup("producer", settings)

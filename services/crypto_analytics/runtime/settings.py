@@ -5,6 +5,7 @@ and adds its own. All names, defaults and meanings are listed in ``.env.example`
 """
 
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -183,6 +184,16 @@ def _plain(value: object) -> object:
             return [_plain(part) for part in value]
         case _:
             return str(value)
+
+
+def command_line(service: str, description: str | None, settings: type[BaseSettings]) -> ArgumentParser:
+    """Return the parser of a service's command line; its ``--help`` lists the settings too."""
+    return ArgumentParser(
+        prog=f"python -m crypto_analytics.{service}",
+        description=description,
+        epilog=describe(settings),
+        formatter_class=RawDescriptionHelpFormatter,
+    )
 
 
 def describe(settings: Sequence[type[BaseSettings]] | type[BaseSettings]) -> str:

@@ -1,12 +1,11 @@
 """``python -m crypto_analytics.simulator``."""
 
-import argparse
 import asyncio
 import signal
 import sys
 
 from crypto_analytics.runtime import logs
-from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.simulator.recordings import RecordingError
 from crypto_analytics.simulator.server import Simulator
 from crypto_analytics.simulator.settings import SimulatorSettings
@@ -21,12 +20,7 @@ in simulator/faults.py). /metrics and /healthz are on the same port: METRICS_HOS
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    argparse.ArgumentParser(
-        prog="python -m crypto_analytics.simulator",
-        description=_DESCRIPTION,
-        epilog=describe(SimulatorSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    command_line("simulator", _DESCRIPTION, SimulatorSettings).parse_args()
     settings = load(SimulatorSettings, "simulator")
     logger = logs.setup("simulator", settings)
     asyncio.run(_run(settings))

@@ -1,6 +1,5 @@
 """Run ``python -m crypto_analytics.sweep``: remove raw objects that no transaction lists."""
 
-import argparse
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -8,7 +7,7 @@ from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
 from crypto_analytics.runtime import logs, metrics
-from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.store import postgres
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import open_store
@@ -18,12 +17,7 @@ from crypto_analytics.sweep.settings import SweepSettings
 
 def main() -> int:
     """Return 0 where the archive is swept, 1 where a store was away."""
-    parser = argparse.ArgumentParser(
-        prog="crypto_analytics.sweep",
-        description=__doc__,
-        epilog=describe(SweepSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line("sweep", __doc__, SweepSettings)
     parser.add_argument("--dry-run", action="store_true", help="only print the keys that would be removed")
     arguments = parser.parse_args()
     settings = load(SweepSettings, "sweep")
