@@ -1,5 +1,6 @@
 """The consumer as its users run it: a process, a real Kafka, a real PostgreSQL, an archive in a directory."""
 
+import json
 import os
 import signal
 import subprocess
@@ -81,6 +82,13 @@ def wait_for_merged(servers: Servers, postgres: Database, count: int) -> None:
             return row is not None and row[0] >= count
 
         servers.supervisor.wait_until(merged, TIMEOUT, "not all trades are merged")
+
+
+def made_trade(symbol: str, trade_id: int, random: Random) -> bytes:
+    """Return a trade, ten a second."""
+    trade = {"e": "trade", "s": symbol, "t": trade_id, "p": f"{random.randrange(1, 10**6)}.5", "q": "0.25",
+             "T": 1741046401271 + trade_id * 100, "m": random.random() < 0.5}  # fmt: skip
+    return json.dumps(trade).encode()
 
 
 def as_stream(path: Path) -> list[tuple[str, bytes]]:
@@ -182,6 +190,39 @@ def test_sigterm_drains_commits_and_exits_cleanly_and_a_restart_reads_nothing_ag
     )
     assert sum(max(0, part.offset) for part in committed) == 10_000
     assert len(drained) in range(10_001)
+
+
+def test_consumers_that_come_and_go_share_the_work_exactly(
+    servers: Servers, kafka: Broker, postgres: Database, tmp_path: Path
+) -> None:
+    random = Random(3)
+    symbols = [f"COIN{number}USDT" for number in range(12)]
+    rows: list[tuple[str, bytes | None]] = [
+        (symbol, made_trade(symbol, trade_id, random)) for trade_id in range(1, 5001) for symbol in symbols
+    ]
+    env = environment(kafka, postgres, tmp_path, SYMBOLS=",".join(symbols), KAFKA_CONSUMER_GROUP=kafka.topic_trades)
+    third = len(rows) // 3
+    with consumer(servers, "consumer-stays", env):
+        produce(kafka, rows[:third])
+        wait_for_merged(servers, postgres, third // 2)  # in the middle of its work
+        with consumer(servers, "consumer-comes-and-goes", env):
+            log = servers.supervisor.log_of("consumer-comes-and-goes")
+            servers.supervisor.wait_until(
+                lambda: b'"partitions": [' in log.read_bytes() and b"partitions_assigned" in log.read_bytes(),
+                TIMEOUT,
+                "it gets no partition",
+            )
+            produce(kafka, rows[third : 2 * third])
+            wait_for_merged(servers, postgres, third + third // 2)
+        produce(kafka, rows[2 * third :])
+        wait_for_merged(servers, postgres, len(rows))
+    assert servers.supervisor.log_of("consumer-stays").read_bytes().count(b"partitions_revoked") >= 3
+    oracle = Oracle()
+    oracle.add_values(value for _, value in rows if value is not None)
+    with postgres.connect("reader") as connection:
+        assert stored_candles(connection) == oracle.candles
+        assert stored_ids(connection) == oracle.ids
+        assert sorted(archived(connection, tmp_path)) == sorted(value for _, value in rows if value is not None)
 
 
 def test_sigterm_while_the_database_is_away_still_exits_cleanly(
