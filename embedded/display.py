@@ -75,7 +75,7 @@ class Display:
         table = Table("hop", "rows", "lag", "", title="From trade to gold", title_justify="left")
         for column in table.columns[1:3]:
             column.justify = "right"
-        lag = {hop: f"{rows:,}" for hop, rows in report.lag.items()}
+        lag = {hop: "not built" if rows is None else f"{rows:,}" for hop, rows in report.lag.items()}
         sent = "unknown" if report.trades_sent is None else f"{report.trades_sent:,}"
         rows = [
             ("feed: trades", sent, "", ""),

@@ -64,7 +64,7 @@ class Report:
     klines: int
     silver_rows: int
     gold_rows: int
-    lag: Mapping[str, int]
+    lag: Mapping[str, int | None]
     reconciliation: Mapping[str, int]
     restarts: Mapping[str, int]
     seconds: Mapping[str, float]
@@ -181,8 +181,8 @@ _GOLD_LAG = """
 """
 
 
-def _lag(connection: psycopg.Connection, counts: Counts) -> dict[str, int]:
-    """Return how many rows each hop is behind the one before: trades, and from silver on its own rows."""
+def _lag(connection: psycopg.Connection, counts: Counts) -> dict[str, int | None]:
+    """Return how many rows each hop is behind the one before: trades, and from silver on its own rows; None where dbt has not built yet."""
     sent = counts.produced if counts.trades_sent is None else counts.trades_sent
     merged = _number(connection, sql.SQL(_MERGED))
     built = _exists(connection, ("analytics", "gold_klines_5m"))
@@ -190,8 +190,8 @@ def _lag(connection: psycopg.Connection, counts: Counts) -> dict[str, int]:
         "kafka": max(0, sent - counts.produced),
         "candles": counts.uncommitted,
         "archive": merged - counts.archived.trade_ids,
-        "silver": _number(connection, sql.SQL(_SILVER_LAG)) if built else 0,
-        "gold": _number(connection, sql.SQL(_GOLD_LAG)) if built else 0,
+        "silver": _number(connection, sql.SQL(_SILVER_LAG)) if built else None,
+        "gold": _number(connection, sql.SQL(_GOLD_LAG)) if built else None,
     }
 
 
