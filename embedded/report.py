@@ -182,7 +182,10 @@ _GOLD_LAG = """
 
 
 def _lag(connection: psycopg.Connection, counts: Counts) -> dict[str, int | None]:
-    """Return how many rows each hop is behind the one before: trades, and from silver on its own rows; None where dbt has not built yet."""
+    """Return how many rows each hop is behind the one before: trades, and from silver on its own rows.
+
+    None where dbt has not built yet.
+    """
     sent = counts.produced if counts.trades_sent is None else counts.trades_sent
     merged = _number(connection, sql.SQL(_MERGED))
     built = _exists(connection, ("analytics", "gold_klines_5m"))
