@@ -62,7 +62,3 @@ class Layout:
     def secrets(self) -> Path:
         """The passwords of all kinds of run."""
         return self.root / "secrets.env"
-
-    def venv(self, name: str) -> Path:
-        """Return a virtual environment."""
-        return self.root / "venv" / name

@@ -1,9 +1,7 @@
 """Retries with jittered exponential backoff. Whether an error is worth a retry is decided by a pure function."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
-
-RetryVerdict = Callable[[BaseException], bool]
 
 
 def backoff(first: float = 0.2, largest: float = 10.0, random: Random | None = None) -> Iterator[float]:

@@ -6,7 +6,6 @@ and adds its own. All names, defaults and meanings are listed in ``.env.example`
 
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
@@ -196,12 +195,10 @@ def command_line(service: str, description: str | None, settings: type[BaseSetti
     )
 
 
-def describe(settings: Sequence[type[BaseSettings]] | type[BaseSettings]) -> str:
+def describe(settings: type[BaseSettings]) -> str:
     """Return a table of the settings (name, default, meaning) for ``--help``."""
-    classes = settings if isinstance(settings, Sequence) else [settings]
-    fields = {name: info for cls in classes for name, info in cls.model_fields.items()}
     lines = ["Settings are environment variables:"]
-    for name, info in fields.items():
+    for name, info in settings.model_fields.items():
         default = "required" if info.is_required() else f"default {_plain(info.default)!r}"
         lines.append(f"  {name:<28} {info.description} ({default})")
     return "\n".join(lines)
