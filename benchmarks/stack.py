@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
-from crypto_analytics.runtime.kafka import topics
 from crypto_analytics.runtime.settings import KafkaSettings
 from crypto_analytics.store import migrations
-from embedded import jars, kafka, postgres
+from embedded import jars, kafka, postgres, topics
 from embedded.ports import LOOPBACK, free_port
 from embedded.processes import Supervisor
 
@@ -34,11 +31,13 @@ class Stack:
 
     def new_topic(self, name: str) -> str:
         """Create a trades topic as the contract wants it, and a dead-letter topic beside it."""
-        settings = KafkaSettings(KAFKA_TOPIC_TRADES=name, KAFKA_TOPIC_DLQ=f"{name}.dlq")
-        wanted = [NewTopic(t.name, t.partitions, 1, config=dict(t.config)) for t in topics(settings)]
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})
-        for future in admin.create_topics(wanted).values():
-            future.result(30)
+        topics.ensure_copies(
+            KafkaSettings(
+                KAFKA_BOOTSTRAP_SERVERS=self.kafka.bootstrap_servers,
+                KAFKA_TOPIC_TRADES=name,
+                KAFKA_TOPIC_DLQ=f"{name}.dlq",
+            )
+        )
         return name
 
     def new_database(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Kafka's jars: resolved once with Maven into a cache whose name is the hash of the pom, so that a pom has its own."""
+"""Jars, Kafka's above all: resolved once with Maven into a cache named by the pom's hash, so that a pom has its own."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def cache_root() -> Path:
     return Path(os.environ.get("CRYPTO_ANALYTICS_CACHE") or home) / "crypto-analytics"
 
 
-def jars_dir() -> Path:
-    """Return the folder that holds the jars, or will."""
-    return cache_root() / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:16]}"
+def jars_dir(name: str = "kafka", pom: Path = POM) -> Path:
+    """Return the folder that holds the jars of ``pom``, or will."""
+    return cache_root() / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:16]}"
 
 
-def ensure_jars(log: Path) -> Path:
-    """Return the folder with the jars, after resolving them if need be. Maven's output goes to ``log``.
+def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
+    """Return the folder with the jars of ``pom``, after resolving them if need be. Maven's output goes to ``log``.
 
     The folder appears whole or not at all: a download that breaks leaves nothing that a later run would trust.
 
     Raises:
         Problem: Maven failed.
     """
-    target = jars_dir()
+    target = jars_dir(name, pom)
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def ensure_jars(log: Path) -> Path:
     unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
         unfinished.chmod(0o755)
-        shutil.copy(POM, unfinished / "pom.xml")  # Maven writes beside the pom: not into the checkout
+        shutil.copy(pom, unfinished / "pom.xml")  # Maven writes beside the pom: not into the checkout
         quietly = ["--batch-mode", "--no-transfer-progress", "-Dstyle.color=never"]
         command = ["mvn", *quietly, "-f", str(unfinished / "pom.xml")]
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={unfinished}"]
@@ -52,7 +52,7 @@ def ensure_jars(log: Path) -> Path:
             )
         if done.returncode != 0:
             mend = f"check the network and what Maven says in {log}, then run the same command again"
-            raise Problem("Kafka's jars could not be fetched", f"mvn exited with {done.returncode}", mend)
+            raise Problem(f"the jars of {name} could not be fetched", f"mvn exited with {done.returncode}", mend)
         try:
             unfinished.rename(target)
         except OSError:  # another run was faster: a folder that is not empty is never replaced

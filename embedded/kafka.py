@@ -1,9 +1,15 @@
-"""A real Kafka of one's own: one node in KRaft mode (no ZooKeeper), on loopback only."""
+"""A real Kafka of one's own: one node in KRaft mode (no ZooKeeper), on loopback only.
+
+Without logins it takes whoever reaches it, which is this machine. With an administrator's password it is set up as in
+lite and Compose: logins with SCRAM, and nothing allowed that no ACL allows.
+"""
 
 import secrets
 import subprocess
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -15,16 +21,23 @@ from embedded.problems import Problem
 from embedded.processes import Program
 
 _LOG4J = Path(__file__).parent / "resources" / "log4j2.xml"
+ADMIN = "admin"
 _HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
 
 
 @dataclass(frozen=True)
 class KafkaServer:
-    """One broker: its folder, the port for clients and the port on which it is its own controller."""
+    """One broker: its folder, the port for clients and the port on which it is its own controller.
+
+    ``admin_password`` makes clients log in, and is that of the user ``admin``; such a broker talks to itself on
+    ``internal_port``.
+    """
 
     folder: Path
     port: int
     controller_port: int
+    internal_port: int = 0
+    admin_password: str = field(default="", repr=False)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -33,11 +46,21 @@ class KafkaServer:
 
     def is_ready(self) -> bool:
         """Whether it answers as a broker does."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        admin = AdminClient({**self._login(), "bootstrap.servers": self.bootstrap_servers, "log_level": 0})
         try:
             return bool(admin.list_topics(timeout=0.5).brokers)
         except KafkaException:
             return False
+
+    def _login(self) -> dict[str, str]:
+        if not self.admin_password:
+            return {}
+        return {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": ADMIN,
+            "sasl.password": self.admin_password,
+        }
 
 
 def program(server: KafkaServer, jars: Path) -> Program:
@@ -51,22 +74,19 @@ def program(server: KafkaServer, jars: Path) -> Program:
     properties.write_text("".join(f"{key}={value}\n" for key, value in _properties(server).items()))
     java = [java_command(), *_HEAP, f"-Dlog4j2.configurationFile={_LOG4J}", "-cp", f"{jars}/*"]
     if not (server.folder / "data" / "meta.properties").exists():
-        _format(java, properties, server.folder)
+        _format(java, properties, server)
     return Program(
         name="kafka", command=[*java, "kafka.Kafka", str(properties)], ready=server.is_ready, folder=server.folder
     )
 
 
 def _properties(server: KafkaServer) -> dict[str, str]:
-    listeners = f"PLAINTEXT://{LOOPBACK}:{server.port},CONTROLLER://{LOOPBACK}:{server.controller_port}"
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{LOOPBACK}:{server.controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": listeners,
-        "advertised.listeners": f"PLAINTEXT://{server.bootstrap_servers}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        **(_with_logins(server) if server.admin_password else _open(server)),
         "log.dirs": str(server.folder / "data"),
         "auto.create.topics.enable": "false",
         # After kill -9 the broker may register again only when its old session is over: not in nine seconds but three.
@@ -84,9 +104,50 @@ def _properties(server: KafkaServer) -> dict[str, str]:
     }
 
 
-def _format(java: list[str], properties: Path, folder: Path) -> None:
+def _open(server: KafkaServer) -> dict[str, str]:
+    return {
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{server.port},CONTROLLER://{LOOPBACK}:{server.controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{server.bootstrap_servers}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    }
+
+
+def _with_logins(server: KafkaServer) -> dict[str, str]:
+    listeners = f"CLIENT://{LOOPBACK}:{server.port},INTERNAL://{LOOPBACK}:{server.internal_port}"
+    return {
+        "listeners": f"{listeners},CONTROLLER://{LOOPBACK}:{server.controller_port}",
+        "advertised.listeners": listeners,
+        "listener.security.protocol.map": "CLIENT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "INTERNAL",
+        "listener.name.client.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.client.scram-sha-512.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:{ADMIN};User:ANONYMOUS",  # who has no name came in on loopback
+    }
+
+
+def _format(java: list[str], properties: Path, server: KafkaServer) -> None:
     cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=").replace("-", "A")
     command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    with _admin_login(server) as arguments:
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, cwd=server.folder)
     if done.returncode != 0:
-        raise Problem("Kafka's storage could not be formatted", done.stderr or done.stdout, f"look at {folder}")
+        raise Problem("Kafka's storage could not be formatted", done.stderr or done.stdout, f"look at {server.folder}")
+
+
+@contextmanager
+def _admin_login(server: KafkaServer) -> Iterator[list[str]]:
+    """Yield the arguments that make the administrator: the name of a file, for everyone sees a process's arguments."""
+    if not server.admin_password:
+        yield []
+        return
+    path = server.folder / "format.arguments"
+    path.touch(mode=0o600)
+    try:
+        path.write_text(f"--add-scram\nSCRAM-SHA-512=[name={ADMIN},password={server.admin_password}]\n")
+        yield [f"@{path}"]
+    finally:
+        path.unlink()

@@ -5,14 +5,24 @@ import subprocess
 
 from embedded.bootstrap import ROOT, uv
 
+# An image installs what its service needs and no more, in the versions that the tests ran with.
+_IN_IMAGE = ("pyproject.toml", "--constraints", "requirements/services.txt")
+
 # Lock: what it is made from. The services' own needs stand in pyproject.toml.
 SOURCES = {
     "services": ["pyproject.toml", "--all-extras"],
-    "dev": ["pyproject.toml", "--all-extras", "requirements/dev.in"],
+    "ops": ["pyproject.toml", "--extra", "embedded", "requirements/ops.in"],
+    "dev": ["pyproject.toml", "--all-extras", "requirements/dev.in", "requirements/ops.in"],
     "dbt": ["requirements/dbt.in", "--overrides", "requirements/dbt.override"],
     "ge": ["requirements/ge.in"],
     "bench": ["requirements/bench.in"],
     "bootstrap": ["requirements/bootstrap.in"],
+    "images/services": [*_IN_IMAGE],
+    "images/backfill": [*_IN_IMAGE, "--extra", "backfill"],
+    "images/exporter": [*_IN_IMAGE, "--extra", "exporter"],
+    "images/simulator": [*_IN_IMAGE, "--extra", "simulator"],
+    "images/tools": [*_IN_IMAGE, "--extra", "tools"],
+    "images/postgres": ["requirements/images/postgres.in", "--no-deps"],
 }
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psycopg
 
-from crypto_analytics.runtime.kafka import ensure_topics
 from crypto_analytics.runtime.settings import KafkaSettings, ObjectStoreSettings
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import ObjectNotFound, open_store
@@ -24,6 +23,7 @@ from embedded import (
     postgres,
     raw_objects,
     report,
+    topics,
 )
 from embedded.arrival import Arrival
 from embedded.display import Display
@@ -78,7 +78,7 @@ class Run:
             self.supervisor.wait_ready("postgres")
             self._migrate()
             self.supervisor.wait_ready(*(["simulator"] if self.simulator else []), "kafka")
-            ensure_topics(self.kafka_settings)
+            topics.ensure(self.kafka_settings)
         return self.simulator.feed() if self.simulator else exchange.real(self.settings)
 
     def start_services(self, feed: environment.Feed) -> None:

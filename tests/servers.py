@@ -17,11 +17,10 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from crypto_analytics.runtime.kafka import ensure_topics
 from crypto_analytics.runtime.settings import KafkaSettings, PostgresSettings
 from crypto_analytics.store import migrations
 from crypto_analytics.store.postgres import connect
-from embedded import jars, kafka, postgres
+from embedded import jars, kafka, postgres, topics
 from embedded.ports import LOOPBACK, free_port
 from embedded.processes import Program, Supervisor
 
@@ -70,26 +69,31 @@ class Database:
 
 @dataclass(frozen=True)
 class Broker:
-    """The broker, and topics of the test's own: created as the contract wants them."""
+    """The broker, and topics of the test's own: created as the contract wants them. ``login`` is a user's, if any."""
 
     bootstrap_servers: str
     topic_trades: str
     topic_dlq: str
+    login: tuple[str, str] | None = field(default=None, repr=False)
 
     def settings(self) -> KafkaSettings:
         """Return the settings of a service that uses the topics."""
-        return KafkaSettings(
-            KAFKA_BOOTSTRAP_SERVERS=self.bootstrap_servers,
-            KAFKA_TOPIC_TRADES=self.topic_trades,
-            KAFKA_TOPIC_DLQ=self.topic_dlq,
-        )
+        return KafkaSettings(**self.env())  # type: ignore[arg-type]
 
     def env(self) -> dict[str, str]:
         """Return the same settings as environment variables."""
-        return {
+        env = {
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "KAFKA_TOPIC_TRADES": self.topic_trades,
             "KAFKA_TOPIC_DLQ": self.topic_dlq,
+        }
+        if self.login is None:
+            return env
+        user, password = self.login
+        return env | {
+            "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "KAFKA_SASL_USERNAME": user,
+            "KAFKA_SASL_PASSWORD": password,
         }
 
 
@@ -136,6 +140,7 @@ class Servers:
         self._passwords = {role: postgres.new_password() for role in (*ROLES, "superuser")}
         self._postgres: postgres.PostgresServer | None = None
         self._kafka: kafka.KafkaServer | None = None
+        self._guarded: kafka.KafkaServer | None = None
         self._numbers = count(1)
 
     def postgres(self) -> postgres.PostgresServer:
@@ -151,6 +156,17 @@ class Servers:
                 migrations.apply(connection, MIGRATIONS, {role: self._passwords[role] for role in ROLES})
             self._postgres = server
         return self._postgres
+
+    def guarded_kafka(self) -> kafka.KafkaServer:
+        """Return a second running Kafka: one with logins, where nothing is allowed yet but to its administrator."""
+        if self._guarded is None:
+            folder = self.supervisor.state / "guarded"
+            server = kafka.KafkaServer(folder, free_port(), free_port(), free_port(), postgres.new_password())
+            program = kafka.program(server, jars.ensure_jars(self.supervisor.log_of("maven")))
+            self.supervisor.start(replace(program, name="guarded"))
+            self.supervisor.wait_ready("guarded")
+            self._guarded = server
+        return self._guarded
 
     def kafka(self) -> kafka.KafkaServer:
         """Return the running Kafka."""
@@ -179,7 +195,7 @@ class Servers:
         """Create topics of the test's own."""
         mark = uuid4().hex[:8]
         broker = Broker(self.kafka().bootstrap_servers, f"crypto.trades.raw.{mark}", f"crypto.trades.dlq.{mark}")
-        ensure_topics(broker.settings())
+        topics.ensure_copies(broker.settings())
         return broker
 
     @contextmanager

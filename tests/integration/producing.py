@@ -14,6 +14,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.runtime.kafka import client_config
 from embedded.ports import LOOPBACK, free_port
 from embedded.problems import Problem
 from tests.servers import Broker, Servers, SimulatedExchange, service
@@ -32,7 +33,7 @@ class Trades:
     values: dict[tuple[str, int], bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._consumer = Consumer({"bootstrap.servers": self.broker.bootstrap_servers, "group.id": "test"})
+        self._consumer = Consumer(client_config(self.broker.settings()) | {"group.id": "reader-test"})
         topic = self.broker.topic_trades
         partitions = self._consumer.list_topics(topic).topics[topic].partitions
         self._partitions = [TopicPartition(topic, number, 0) for number in partitions]
@@ -69,7 +70,7 @@ class Trades:
 
 
 def dead_letters(broker: Broker) -> list[tuple[bytes, dict[str, str]]]:
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "test"})
+    consumer = Consumer(client_config(broker.settings()) | {"group.id": "reader-test"})
     part = TopicPartition(broker.topic_dlq, 0, 0)
     consumer.assign([part])
     total = consumer.get_watermark_offsets(part)[1]

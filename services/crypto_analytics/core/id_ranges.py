@@ -56,7 +56,13 @@ class IdRanges:
             self.add(first, last)
 
     def remove(self, first: int, last: int) -> None:
-        """Remove the ids ``first``..``last``, as far as they are in the set."""
+        """Remove the ids ``first``..``last``, as far as they are in the set.
+
+        Raises:
+            ValueError: ``first`` is greater than ``last``.
+        """
+        if first > last:
+            raise ValueError(f"an id range cannot end before it starts: {first}..{last}")
         firsts, lasts = self._firsts, self._lasts
         start, stop = bisect_left(lasts, first), bisect_right(firsts, last)  # the ranges that overlap
         if start >= stop:

@@ -107,7 +107,11 @@ def read_last_ids(
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
-    about = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
+    try:
+        about = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
+    except KafkaException:
+        consumer.poll(0)  # where the login is refused, this call says so; that one only found nobody
+        raise
     if about.error is not None and about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise TopicMissing(f"topic {topic} does not exist; create it, or set KAFKA_TOPIC_TRADES to one that does")
     if about.error is not None:

@@ -1,57 +1,15 @@
-"""The Kafka clients' configuration, the topics' definition and the dead-letter record: one place for each."""
+"""The Kafka clients' configuration and the dead-letter record: one place for each."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.settings import KafkaSettings
 
 DeliveryCallback = Callable[[KafkaError | None, Message], None]
 
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # a whole bad frame must fit into the dead-letter topic
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A topic as the contract wants it; ``config`` are the broker's topic settings."""
-
-    name: str
-    partitions: int
-    config: Mapping[str, str]
-
-
-def topics(settings: KafkaSettings) -> list[Topic]:
-    """Return the platform's topics."""
-    week = str(7 * 24 * 3600 * 1000)
-    # LogAppendTime: with the trade's own time, retention would delete a replayed recording within minutes.
-    trades = {"retention.ms": week, "message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
-    return [
-        Topic(settings.KAFKA_TOPIC_TRADES, 6, trades),
-        Topic(settings.KAFKA_TOPIC_DLQ, 1, trades | {"max.message.bytes": str(MAX_MESSAGE_BYTES)}),
-    ]
-
-
-def ensure_topics(settings: KafkaSettings, replication: int = 1, timeout: float = 30.0) -> list[str]:
-    """Create the topics that are missing and return their names.
-
-    Raises:
-        KafkaException: the broker cannot be reached or refuses.
-    """
-    admin = AdminClient(client_config(settings))
-    wanted = [NewTopic(t.name, t.partitions, replication, config=dict(t.config)) for t in topics(settings)]
-    created = []
-    for name, future in admin.create_topics(wanted, operation_timeout=timeout, request_timeout=timeout).items():
-        try:
-            future.result(timeout)
-            created.append(name)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
-    return created
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # what the dead-letter topic takes, so that a whole bad frame fits
 
 
 def client_config(settings: KafkaSettings) -> dict[str, str | int | float | bool]:
@@ -74,11 +32,21 @@ def client_config(settings: KafkaSettings) -> dict[str, str | int | float | bool
     return config
 
 
+def _end_where_login_is_refused(error: KafkaError) -> None:
+    """Raise from the next poll, consume or flush: the client library itself would try a wrong password for ever."""
+    if error.code() == KafkaError._AUTHENTICATION:
+        raise KafkaException(error)
+
+
 def producer(settings: KafkaSettings, **overrides: str | int | float | bool) -> Producer:
-    """Return an idempotent producer that waits for all replicas and keys as Java's clients do (murmur2)."""
+    """Return an idempotent producer that waits for all replicas and keys as Java's clients do (murmur2).
+
+    Its ``poll`` and ``flush`` raise KafkaException where the broker refuses the login.
+    """
     return Producer(
         client_config(settings)
         | {
+            "error_cb": _end_where_login_is_refused,
             "enable.idempotence": True,
             "acks": "all",
             "partitioner": "murmur2_random",
@@ -93,10 +61,14 @@ def producer(settings: KafkaSettings, **overrides: str | int | float | bool) -> 
 
 
 def consumer(settings: KafkaSettings, group: str, **overrides: str | int | float | bool) -> Consumer:
-    """Return a consumer whose offsets move only by an explicit commit."""
+    """Return a consumer whose offsets move only by an explicit commit.
+
+    Its ``poll`` and ``consume`` raise KafkaException where the broker refuses the login.
+    """
     return Consumer(
         client_config(settings)
         | {
+            "error_cb": _end_where_login_is_refused,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,

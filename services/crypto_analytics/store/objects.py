@@ -193,19 +193,22 @@ def open_store(settings: ObjectStoreSettings) -> ObjectStore:
     if settings.OBJECT_STORE == "directory":
         assert settings.OBJECT_STORE_DIR is not None  # the settings' own check
         return DirectoryStore(settings.OBJECT_STORE_DIR)
-    return S3Store(
-        Minio(
-            settings.S3_ENDPOINT,
-            access_key=settings.S3_ACCESS_KEY,
-            secret_key=settings.S3_SECRET_KEY.get_secret_value(),
-            secure=settings.S3_SECURE,
-            region=settings.S3_REGION,
-            http_client=_http_client(),
-        )
+    return S3Store(s3_client(settings))
+
+
+def s3_client(settings: ObjectStoreSettings) -> Minio:
+    """Return a client of the S3 service that the settings name."""
+    return Minio(
+        settings.S3_ENDPOINT,
+        access_key=settings.S3_ACCESS_KEY,
+        secret_key=settings.S3_SECRET_KEY.get_secret_value(),
+        secure=settings.S3_SECURE,
+        region=settings.S3_REGION,
+        http_client=http_client(),
     )
 
 
-def _http_client() -> PoolManager:
+def http_client() -> PoolManager:
     """Return a client that gives up on a silent store within seconds; minio's own waits for minutes, and six times."""
     return PoolManager(
         timeout=Timeout(connect=3, read=10),

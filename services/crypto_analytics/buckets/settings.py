@@ -1,0 +1,27 @@
+"""Settings of the buckets job; its S3_ACCESS_KEY is MinIO's root user."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, NonNegativeFloat, SecretStr, model_validator
+
+from crypto_analytics.runtime.settings import CommonSettings, ObjectStoreSettings
+
+
+class BucketsSettings(CommonSettings, ObjectStoreSettings):
+    """What is declared, and the secret keys that the users get."""
+
+    ACCESS_FILE: Path = Field(
+        Path("charts/minio/files/access.yaml"), description="file that declares buckets, users and rights"
+    )
+    BUCKETS_WAIT_SECONDS: NonNegativeFloat = Field(120.0, description="wait this long for a MinIO that is starting")
+    S3_SECRET_KEY_CONSUMER: SecretStr = Field(min_length=8, description="secret key of the user consumer")
+    S3_SECRET_KEY_EXPORTER: SecretStr = Field(min_length=8, description="secret key of the user exporter")
+    S3_SECRET_KEY_SWEEP: SecretStr = Field(min_length=8, description="secret key of the user sweep")
+    S3_SECRET_KEY_READER: SecretStr = Field(min_length=8, description="secret key of the user reader")
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        if self.OBJECT_STORE != "s3":
+            raise ValueError("there is nothing to do for a directory: set OBJECT_STORE=s3, or leave this job out")
+        return self

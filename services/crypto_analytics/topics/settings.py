@@ -1,0 +1,30 @@
+"""Settings of the topics job; its KAFKA_SASL_USERNAME is the broker's administrator."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, SecretStr, model_validator
+
+from crypto_analytics.runtime.settings import CommonSettings, KafkaSettings
+
+
+class TopicsSettings(CommonSettings, KafkaSettings):
+    """What is declared, how often it is copied, and the passwords that the users get."""
+
+    ACCESS_FILE: Path = Field(
+        Path("charts/kafka/files/access.yaml"), description="file that declares topics, users and rights"
+    )
+    KAFKA_REPLICATION_FACTOR: PositiveInt = Field(1, description="copies of each topic; at most the number of brokers")
+    KAFKA_MIN_INSYNC_REPLICAS: PositiveInt = Field(1, description="copies that must confirm a write")
+    TOPICS_WAIT_SECONDS: NonNegativeFloat = Field(120.0, description="wait this long for brokers that are starting")
+    KAFKA_PASSWORD_PRODUCER: SecretStr = Field(min_length=1, description="password of the user producer")
+    KAFKA_PASSWORD_CONSUMER: SecretStr = Field(min_length=1, description="password of the user consumer")
+    KAFKA_PASSWORD_READER: SecretStr = Field(min_length=1, description="password of the user reader")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if not self.KAFKA_SECURITY_PROTOCOL.startswith("SASL"):
+            raise ValueError("users need logins: set KAFKA_SECURITY_PROTOCOL to SASL_PLAINTEXT or SASL_SSL")
+        if self.KAFKA_MIN_INSYNC_REPLICAS > self.KAFKA_REPLICATION_FACTOR:
+            raise ValueError("KAFKA_MIN_INSYNC_REPLICAS is above KAFKA_REPLICATION_FACTOR: nothing could be written")
+        return self

@@ -1,0 +1,339 @@
+"""The topics job against a broker with logins, and the services there with no more rights than are declared."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from crypto_analytics.runtime import kafka as clients
+from embedded.kafka import ADMIN
+from embedded.ports import LOOPBACK, free_port
+from embedded.postgres import new_password
+from embedded.topics import ACCESS_FILE
+from tests.integration.producing import SYMBOLS, Trades, producing
+from tests.oracle import Oracle, stored_candles
+from tests.servers import ROOT, Broker, Database, Servers, SimulatedExchange, service
+
+TRADES, DLQ, GROUP = "crypto.trades.raw", "crypto.trades.dlq", "crypto-candles"
+USERS = ("producer", "consumer", "reader")
+TIMEOUT = 60
+
+
+class Guarded:
+    """A broker with logins, and the passwords of its users."""
+
+    def __init__(self, servers: Servers) -> None:
+        server = servers.guarded_kafka()
+        self.passwords = {ADMIN: server.admin_password, **{user: new_password() for user in USERS}}
+        self.bootstrap_servers = server.bootstrap_servers
+
+    def of(self, user: str, password: str | None = None) -> Broker:
+        """Return the broker as ``user`` sees it."""
+        return Broker(self.bootstrap_servers, TRADES, DLQ, login=(user, password or self.passwords[user]))
+
+    def env(self, **changes: str) -> dict[str, str]:
+        return {**self.of(ADMIN).env(), **{f"KAFKA_PASSWORD_{user.upper()}": self.passwords[user] for user in USERS},
+                "ACCESS_FILE": str(ACCESS_FILE), **changes}  # fmt: skip
+
+    def run(self, **changes: str) -> tuple[int, list[str], dict[str, Any]]:
+        """Run the job; return its exit code, what it says it changed, and its last line."""
+        done = subprocess.run(
+            [sys.executable, "-m", "crypto_analytics.topics"], env=job_env(self.env(**changes)),
+            stderr=subprocess.PIPE, text=True, check=False, timeout=TIMEOUT,
+        )  # fmt: skip
+        assert not [secret for secret in self.passwords.values() if secret in done.stderr]
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        return done.returncode, [line["what"] for line in lines if line["event"] == "changed"], lines[-1]
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        return AdminClient(clients.client_config(self.of(ADMIN).settings()))
+
+    def config(self, topic: str) -> dict[str, str]:
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        answer = self.admin.describe_configs([resource])[resource].result(TIMEOUT)
+        return {name: entry.value for name, entry in answer.items()}
+
+    def rights(self, user: str) -> set[tuple[str, str]]:
+        """Return (resource, operation) of all that a user may do."""
+        any_of = (ResourceType.ANY, None, ResourcePatternType.ANY, f"User:{user}", None,
+                  AclOperation.ANY, AclPermissionType.ANY)  # fmt: skip
+        return {(acl.name, acl.operation.name) for acl in self.admin.describe_acls(AclBindingFilter(*any_of)).result()}
+
+
+def job_env(env: dict[str, str]) -> dict[str, str]:
+    """Return ``env`` on top of this environment."""
+    path = os.pathsep.join([str(ROOT / "services"), str(ROOT)])
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("KAFKA_")}
+    return {**inherited, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **env}
+
+
+@pytest.fixture(scope="module")
+def fresh(servers: Servers) -> Guarded:
+    """Return a broker that nobody set up."""
+    return Guarded(servers)
+
+
+@pytest.fixture(scope="module")
+def first_run(fresh: Guarded) -> tuple[int, list[str], dict[str, Any]]:
+    return fresh.run()
+
+
+@pytest.fixture
+def guarded(fresh: Guarded, first_run: tuple[int, list[str], dict[str, Any]]) -> Guarded:
+    """Return the broker as declared; who changes that must bring it back."""
+    return fresh
+
+
+@contextmanager
+def changed_file(tmp_path: Path, change: Callable[[Any], None]) -> Iterator[str]:
+    """Yield the name of a copy of the declaration that ``change`` has changed."""
+    content = yaml.safe_load(ACCESS_FILE.read_text())
+    change(content)
+    path = tmp_path / "access.yaml"
+    path.write_text(yaml.safe_dump(content))
+    yield str(path)
+
+
+def consume(broker: Broker, group: str, topic: str) -> list[Message]:
+    """Return the first messages, or what the broker says instead."""
+    consumer = clients.consumer(broker.settings(), group)
+    try:
+        consumer.subscribe([topic])
+        return consumer.consume(1, 20)
+    finally:
+        consumer.close()
+
+
+def code(messages: list[Message]) -> int | None:
+    [message] = messages
+    error = message.error()
+    return None if error is None else error.code()
+
+
+def test_from_nothing_to_all_that_is_declared_and_then_nothing_more(
+    first_run: tuple[int, list[str], dict[str, Any]], guarded: Guarded
+) -> None:
+    exit_code, changes, last = first_run
+    assert (exit_code, last["event"], last["changed"]) == (0, "done", len(changes))
+    assert changes[:2] == [f"topic {TRADES} created with 6 partitions", f"topic {DLQ} created with 1 partitions"]
+    assert {f"user {user} has its password now" for user in USERS} < set(changes)
+    topics = guarded.admin.list_topics(timeout=TIMEOUT).topics
+    assert (len(topics[TRADES].partitions), len(topics[DLQ].partitions)) == (6, 1)
+    assert guarded.config(TRADES)["message.timestamp.type"] == "LogAppendTime"
+    assert guarded.config(DLQ)["max.message.bytes"] == str(clients.MAX_MESSAGE_BYTES)
+    assert guarded.rights("producer") == {(TRADES, "READ"), (TRADES, "WRITE"), (DLQ, "WRITE")}
+    assert guarded.rights("consumer") == {(TRADES, "READ"), (DLQ, "WRITE"), (GROUP, "READ")}
+
+    exit_code, changes, last = guarded.run()
+    assert (exit_code, changes, last["changed"]) == (0, [], 0)
+
+
+def test_what_drifted_is_brought_back(guarded: Guarded) -> None:
+    change = ConfigResource(
+        ResourceType.TOPIC,
+        TRADES,
+        incremental_configs=[
+            ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET),
+            ConfigEntry("segment.ms", "1000", incremental_operation=AlterConfigOpType.SET),
+        ],
+    )
+    for future in guarded.admin.incremental_alter_configs([change]).values():
+        future.result(TIMEOUT)
+    guarded.passwords["consumer"] = new_password()
+    exit_code, changes, _ = guarded.run()
+    assert exit_code == 0
+    assert changes == [
+        f"topic {TRADES} has retention.ms=604800000, no segment.ms now", "user consumer has its password now",
+    ]  # fmt: skip
+    assert guarded.config(TRADES)["retention.ms"] == "604800000"
+
+
+def test_partitions_are_added_and_never_taken_away(guarded: Guarded, tmp_path: Path) -> None:
+    def with_partitions(number: int) -> Callable[[Any], None]:
+        topic = {"name": "crypto-more", "topicName": "crypto.more", "partitions": number, "config": {}}
+        return lambda content: content["topics"].append(topic)
+
+    with changed_file(tmp_path, with_partitions(1)) as path:
+        assert guarded.run(ACCESS_FILE=path)[:2] == (0, ["topic crypto.more created with 1 partitions"])
+    with changed_file(tmp_path, with_partitions(3)) as path:
+        assert guarded.run(ACCESS_FILE=path)[:2] == (0, ["topic crypto.more has 3 partitions now"])
+    with changed_file(tmp_path, with_partitions(2)) as path:
+        exit_code, changes, last = guarded.run(ACCESS_FILE=path)
+    assert (exit_code, changes) == (1, [])
+    assert "topic crypto.more has 3 partitions and 2 are declared" in last["error"]
+
+
+def test_a_right_that_is_taken_out_of_the_file_is_taken_from_the_user(guarded: Guarded, tmp_path: Path) -> None:
+    def without_dead_letters(content: Any) -> None:
+        consumer = next(user for user in content["users"] if user["name"] == "consumer")
+        consumer["acls"] = [acl for acl in consumer["acls"] if acl["resource"]["name"] != DLQ]
+
+    with changed_file(tmp_path, without_dead_letters) as path:
+        assert guarded.run(ACCESS_FILE=path)[:2] == (0, [f"removed: consumer may Write topic {DLQ}"])
+    assert guarded.rights("consumer") == {(TRADES, "READ"), (GROUP, "READ")}
+    assert guarded.run()[:2] == (0, [f"added: consumer may Write topic {DLQ}"])
+
+
+def test_more_replicas_than_brokers_wait_and_then_say_so(guarded: Guarded) -> None:
+    exit_code, changes, last = guarded.run(KAFKA_REPLICATION_FACTOR="3", TOPICS_WAIT_SECONDS="1")
+    assert (exit_code, changes) == (1, [])
+    assert "1 of at least 3 brokers" in last["error"]
+
+
+def test_a_broker_that_is_away_is_waited_for_and_then_named(guarded: Guarded) -> None:
+    address = f"{LOOPBACK}:{free_port()}"
+    exit_code, _, last = guarded.run(KAFKA_BOOTSTRAP_SERVERS=address, TOPICS_WAIT_SECONDS="1")
+    assert exit_code == 1
+    assert f"no broker at {address}" in last["error"]
+
+
+def test_a_wrong_password_of_the_administrator_is_told_at_once(guarded: Guarded) -> None:
+    exit_code, _, last = guarded.run(KAFKA_SASL_PASSWORD=new_password(), TOPICS_WAIT_SECONDS="600")
+    assert exit_code == 1
+    assert "the broker refuses the user admin" in last["error"]
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_wrong_password_is_refused(guarded: Guarded, user: str) -> None:
+    told: list[KafkaError] = []
+    config: dict[str, Any] = {**clients.client_config(guarded.of(user, new_password()).settings()),
+                              "error_cb": told.append, "log_level": 0}  # fmt: skip
+    client = AdminClient(config)
+    with pytest.raises(KafkaException):
+        client.list_topics(timeout=2)
+    client.poll(0)
+    assert KafkaError._AUTHENTICATION in {error.code() for error in told}
+
+
+@pytest.mark.parametrize("name", ["producer", "consumer"])
+def test_a_service_whose_password_is_wrong_ends_and_says_what_to_do(
+    guarded: Guarded, postgres: Database, tmp_path: Path, name: str
+) -> None:
+    env = {**guarded.of(name, new_password()).env(), **postgres.env("reader"), "OBJECT_STORE": "directory",
+           "OBJECT_STORE_DIR": str(tmp_path)}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", f"crypto_analytics.{name}"], env=job_env(env),
+        stderr=subprocess.PIPE, text=True, check=False, timeout=TIMEOUT,
+    )  # fmt: skip
+    [last] = [event for line in done.stderr.splitlines() if '"gave_up"' in line for event in [json.loads(line)]]
+    assert done.returncode == 1
+    assert "_AUTHENTICATION" in last["error"]
+    assert last["next"].startswith("check KAFKA_*")
+
+
+def test_users_cannot_read_write_or_join_what_is_not_theirs(guarded: Guarded) -> None:
+    denied_topic, denied_group = KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED
+    assert code(consume(guarded.of("consumer"), GROUP, DLQ)) == denied_topic
+    assert code(consume(guarded.of("producer"), GROUP, TRADES)) == denied_group
+    assert code(consume(guarded.of("consumer"), "another", TRADES)) == denied_group
+    assert code(consume(guarded.of("reader"), GROUP, TRADES)) == denied_group
+    for user, topic in (("consumer", TRADES), ("reader", TRADES), ("reader", DLQ)):
+        assert sent(guarded.of(user), topic) == denied_topic
+    admin = AdminClient(clients.client_config(guarded.of("producer").settings()))
+    with pytest.raises(KafkaException) as refused:
+        admin.delete_topics([TRADES], operation_timeout=5)[TRADES].result(TIMEOUT)
+    assert refused.value.args[0].code() == denied_topic
+
+
+def sent(broker: Broker, topic: str) -> int | None:
+    """Return the code of the error that a write ends with, if any."""
+    producer = Producer(clients.client_config(broker.settings()) | {"acks": "all", "message.timeout.ms": 10_000})
+    codes: list[int | None] = []
+    producer.produce(topic, b"x", on_delivery=lambda error, _: codes.append(error and error.code()))
+    assert producer.flush(20) == 0
+    return codes[0]
+
+
+def test_the_services_work_with_what_they_are_allowed(
+    servers: Servers,
+    guarded: Guarded,
+    postgres: Database,
+    simulator: Callable[..., SimulatedExchange],
+    tmp_path: Path,
+) -> None:
+    """The producer, twice, so that it looks for the end of the topic; the consumer, which also writes a dead letter."""
+    exchange = simulator(SYMBOLS=",".join(SYMBOLS), SIM_MINUTES="3", SIM_RATE="1500")
+    reader = guarded.of("reader")
+    trades = Trades(reader)
+    with producing(servers, "guarded-producer", guarded.of("producer"), exchange, **postgres.env("reader")) as running:
+        running.until(lambda: trades.hold_all_of(exchange), "trades are missing")
+        assert "gave_up" not in running.log()
+    with producing(servers, "guarded-again", guarded.of("producer"), exchange) as again:
+        again.until(lambda: '"event": "resuming"' in again.log() and again.is_ready(), "it does not start again")
+    assert sent(guarded.of("producer"), TRADES) is None  # a value that is no trade
+
+    env = {**guarded.of("consumer").env(), **postgres.env("writer"), "OBJECT_STORE": "directory",
+           "OBJECT_STORE_DIR": str(tmp_path), "SYMBOLS": ",".join(SYMBOLS), "KAFKA_CONSUMER_GROUP": GROUP,
+           "KAFKA_GROUP_INSTANCE_ID": "consumer-0", "MAX_FUTURE_SECONDS": "1000000000"}  # fmt: skip
+    servers.supervisor.start(service("guarded-consumer", "consumer", env))
+    try:
+        oracle = Oracle()
+        oracle.add_values(trades.values.values())
+        with postgres.connect() as connection:
+            servers.supervisor.wait_until(
+                lambda: stored_candles(connection) == oracle.candles, TIMEOUT, "candles are missing"
+            )
+        letters = consume(reader, "reader-of-letters", DLQ)
+        assert letters[0].value() == b"x"
+        servers.supervisor.wait_until(lambda: lag(reader) == 0, TIMEOUT, "offsets are not committed")
+
+        os.kill(servers.supervisor.pid("guarded"), signal.SIGKILL)  # a broker that comes back knows its users at once
+        servers.supervisor.wait_until(
+            lambda: servers.supervisor.restarts.get("guarded") == 1 and servers.guarded_kafka().is_ready(),
+            TIMEOUT, "the broker does not come back",
+        )  # fmt: skip
+        assert sent(guarded.of("producer"), TRADES) is None
+        servers.supervisor.wait_until(lambda: lag(reader) == 0, TIMEOUT, "it does not go on reading")
+        assert servers.supervisor.restarts["guarded-consumer"] == 0
+    finally:
+        servers.supervisor.stop("guarded-consumer")
+        trades.close()
+
+
+def lag(broker: Broker) -> int:
+    """Return how far the consumer's group is behind, as somebody sees it who may only look."""
+    looking = Consumer(clients.client_config(broker.settings()) | {"group.id": GROUP})
+    parts = looking.committed([TopicPartition(TRADES, number) for number in range(6)], TIMEOUT)
+    behind = [looking.get_watermark_offsets(part)[1] - max(0, part.offset) for part in parts]
+    looking.close()
+    return sum(behind)
+
+
+def test_settings_that_name_an_undeclared_topic_are_refused(guarded: Guarded) -> None:
+    exit_code, _, last = guarded.run(KAFKA_TOPIC_TRADES="trades")
+    assert exit_code == 1
+    assert last["error"].startswith("KAFKA_TOPIC_TRADES is trades, but only crypto.trades.raw, ")
+
+
+def test_the_declaration_is_needed_whole(guarded: Guarded, tmp_path: Path) -> None:
+    def misspell(content: Any) -> None:
+        content["users"][1]["acls"][0]["operations"] = ["Raed"]
+
+    with changed_file(tmp_path, misspell) as path:
+        exit_code, changes, last = guarded.run(ACCESS_FILE=path)
+    assert (exit_code, changes) == (1, [])
+    assert last["error"] == f"{path}: Invalid enum value 'Raed' - at `$.users[1].acls[0].operations[0]`"
+    assert replace(guarded.of("reader"), login=None).env().keys().isdisjoint({"KAFKA_SASL_PASSWORD"})
