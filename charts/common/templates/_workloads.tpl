@@ -1,0 +1,131 @@
+{{/* Account of the chart's pods, without rights and without a token. One a chart, called like the chart. */}}
+{{- define "common.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ .Chart.Name }}
+  namespace: {{ .Release.Namespace }}
+  labels: {{- include "common.labels" . | nindent 4 }}
+automountServiceAccountToken: false
+{{- end -}}
+
+{{/* Values: replicas, strategy (as in a Deployment), progressDeadlineSeconds, and those of the pod. */}}
+{{- define "common.deployment" -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{- include "common.metadata" . | nindent 2 }}
+spec:
+  replicas: {{ .Values.replicas }}
+  revisionHistoryLimit: 3
+  {{- with .Values.progressDeadlineSeconds }}
+  progressDeadlineSeconds: {{ . }}
+  {{- end }}
+  {{- with .Values.strategy }}
+  strategy: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  selector:
+    matchLabels: {{- include "common.selector" . | nindent 6 }}
+  template: {{- include "common.podTemplate" . | nindent 4 }}
+{{- end -}}
+
+{{/*
+Values: replicas, persistence {size, storageClass, mountPath}, and those of the pod. The volume is called `data` and stays
+when the release goes. Pods are managed in parallel, or a pod that never got ready would keep its correction waiting.
+*/}}
+{{- define "common.statefulset" -}}
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{- include "common.metadata" . | nindent 2 }}
+spec:
+  replicas: {{ .Values.replicas }}
+  revisionHistoryLimit: 3
+  podManagementPolicy: Parallel
+  serviceName: {{ get . "serviceName" | default (include "common.name" .) }}
+  persistentVolumeClaimRetentionPolicy:
+    whenDeleted: Retain
+    whenScaled: Retain
+  selector:
+    matchLabels: {{- include "common.selector" . | nindent 6 }}
+  template: {{- include "common.podTemplate" . | nindent 4 }}
+  volumeClaimTemplates:
+    - metadata:
+        name: data
+        labels: {{- include "common.selector" . | nindent 10 }}
+      spec:
+        accessModes: [ReadWriteOnce]
+        {{- with .Values.persistence.storageClass }}
+        storageClassName: {{ . }}
+        {{- end }}
+        resources:
+          requests:
+            storage: {{ .Values.persistence.size }}
+{{- end -}}
+
+{{/*
+A Job that can run again: its name carries a hash of its spec, so a changed one is a new Job and an unchanged one stays as it
+is. One that failed is looked up in the cluster and gets a successor with a name of its own.
+Values: backoffLimit, activeDeadlineSeconds, and those of the pod.
+*/}}
+{{- define "common.job" -}}
+{{- $spec := include "common.jobSpec" (merge (dict "restartPolicy" "Never") (omit . "restartPolicy")) -}}
+{{- $name := printf "%s-%s" (include "common.name" .) (sha256sum $spec | trunc 10) -}}
+{{- with lookup "batch/v1" "Job" .Release.Namespace $name -}}
+{{- $uid := .metadata.uid -}}
+{{- range .status.conditions -}}
+{{- if and (eq .type "Failed") (eq .status "True") }}{{ $name = printf "%s-%s" $name (trunc 5 $uid) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ $name }}
+  namespace: {{ .Release.Namespace }}
+  labels: {{- include "common.labels" . | nindent 4 }}
+spec: {{- $spec | nindent 2 }}
+{{- end -}}
+
+{{- define "common.jobSpec" -}}
+backoffLimit: {{ .Values.backoffLimit }}
+activeDeadlineSeconds: {{ .Values.activeDeadlineSeconds }}
+template: {{- include "common.podTemplate" . | nindent 2 }}
+{{- end -}}
+
+{{/*
+Only with more than one replica, or where asked for: with one, it can only block a drain.
+Values: replicas, podDisruptionBudget {enabled, maxUnavailable}.
+*/}}
+{{- define "common.podDisruptionBudget" -}}
+{{- if or .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{- include "common.metadata" . | nindent 2 }}
+spec:
+  maxUnavailable: {{ .Values.podDisruptionBudget.maxUnavailable }}
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels: {{- include "common.selector" . | nindent 6 }}
+{{- end -}}
+{{- end -}}
+
+{{/* For Prometheus' operator. Values: podMonitor {enabled, interval, path, port, labels}. */}}
+{{- define "common.podMonitor" -}}
+{{- if .Values.podMonitor.enabled -}}
+apiVersion: monitoring.coreos.com/v1
+kind: PodMonitor
+metadata:
+  name: {{ include "common.name" . }}
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "common.labels" . | nindent 4 }}
+    {{- with .Values.podMonitor.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  selector:
+    matchLabels: {{- include "common.selector" . | nindent 6 }}
+  podMetricsEndpoints:
+    - port: {{ .Values.podMonitor.port | default "metrics" }}
+      path: {{ .Values.podMonitor.path | default "/metrics" }}
+      interval: {{ .Values.podMonitor.interval | default "15s" }}
+{{- end -}}
+{{- end -}}

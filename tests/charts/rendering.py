@@ -1,0 +1,101 @@
+"""Charts and environments as helm and helmfile render them, and what is in the objects. Each rendering is done once."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.servers import ROOT
+
+Object = Mapping[str, Any]
+
+KUBERNETES = "1.36.3"
+NAMESPACE = "crypto-analytics"
+ENVIRONMENTS = ("default", "lite", "production")
+CHARTS = tuple(sorted(file.parent.name for file in (ROOT / "charts").glob("*/values.schema.json")))
+_SECONDS = 120
+# Variables that helmfile honours: those of whoever runs the tests must not count.
+_VARIABLES = ("KUBE_CONTEXT", "IMAGE_REGISTRY", "FEED", "SYMBOLS", "BINANCE_WS_URL", "BINANCE_REST_URL", "KAFKA_PORT")
+
+
+def chart(name: str, values: Mapping[str, Any] | None = None) -> tuple[Object, ...]:
+    """Return the objects of chart ``name``, with ``values`` over its own."""
+    return _chart(name, json.dumps(values or {}))
+
+
+def environment(name: str, **variables: str) -> tuple[Object, ...]:
+    """Return the objects of all of our releases in the environment ``name``; upstream charts are left out."""
+    return _environment(name, tuple(sorted(variables.items())))
+
+
+@cache
+def _chart(name: str, values: str) -> tuple[Object, ...]:
+    return tuple(_documents(template(name, values)))
+
+
+@cache
+def _environment(name: str, variables: tuple[tuple[str, str], ...]) -> tuple[Object, ...]:
+    command = [program("helmfile"), "--environment", name, "--quiet", "--selector", "tier=platform", "template"]
+    inherited = {key: value for key, value in os.environ.items() if key not in _VARIABLES}
+    return tuple(_documents(_run(command, env={**inherited, **dict(variables)})))
+
+
+def template(name: str, values: str, *, fails: bool = False) -> str:
+    """Return what `helm template` prints for a chart and ``values`` (YAML); where it ``fails``, its complaint."""
+    where = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES, "--values", "-"]
+    return _run([program("helm"), "template", name, str(ROOT / "charts" / name), *where], values, fails=fails)
+
+
+def program(name: str) -> str:
+    """Return the path of helm or helmfile; the test fails, with what to do, where it is missing."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.fail(f"{name} is not on PATH; next: make doctor (it says how to install it; offline: make airgap)")
+    return path
+
+
+def _run(command: list[str], text: str = "", *, fails: bool = False, env: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(
+        command, input=text, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS
+    )
+    assert bool(done.returncode) is fails, f"{' '.join(command)}\n{done.stderr[-3000:]}"
+    return done.stderr if fails else done.stdout
+
+
+def _documents(text: str) -> Iterator[Object]:
+    return (document for document in yaml.safe_load_all(text) if document)
+
+
+def name_of(one: Object) -> str:
+    """Return kind and name, for messages."""
+    return f"{one['kind']}/{one['metadata']['name']}"
+
+
+def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
+    """Return the objects of these kinds."""
+    return [one for one in objects if one["kind"] in kinds]
+
+
+def pods(objects: tuple[Object, ...]) -> list[tuple[str, Object]]:
+    """Return every pod, or pod template, with the name of the object that it stands in."""
+    found = []
+    for one in objects:
+        match one["kind"]:
+            case "Pod":
+                found.append((name_of(one), one))
+            case "Deployment" | "StatefulSet" | "Job":
+                found.append((name_of(one), one["spec"]["template"]))
+            case "CronJob":
+                found.append((name_of(one), one["spec"]["jobTemplate"]["spec"]["template"]))
+    return found
+
+
+def containers(pod: Object) -> list[Object]:
+    """Return all containers of a pod, in the order in which they start."""
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]

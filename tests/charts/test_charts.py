@@ -1,0 +1,173 @@
+"""Each chart by itself: with its own values and with each optional value switched, and with a typo in them."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.charts.rendering import CHARTS, chart, containers, of_kind, pods, program, template
+from tests.charts.rules import problems
+from tests.servers import ROOT
+
+Values = Mapping[str, Any]
+
+# What many charts have, switched. A chart without the value is left out.
+_COMMON: dict[str, Values] = {
+    "registry": {"image": {"registry": "registry.example.com:5000/team"}},
+    "pull secrets": {"imagePullSecrets": ["registry"]},
+    "labels": {"extraLabels": {"team": "data"}},
+    "annotations": {"podAnnotations": {"example.com/note": "seen"}},
+    "node": {"nodeSelector": {"disk": "fast"}},
+    "taint": {"tolerations": [{"key": "data", "operator": "Exists"}]},
+    "affinity": {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 1, "preference": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}}]}}},
+    "spread": {"topologySpread": [{"topologyKey": "zone", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}]},
+    "volume": {"extraVolumes": [{"name": "authority", "configMap": {"name": "authority"}}],
+               "extraVolumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}]},
+    "no policies": {"networkPolicy": {"enabled": False}},
+    "exposed": {"expose": {"enabled": True}},
+    "monitored": {"podMonitor": {"enabled": True, "interval": "30s", "labels": {"release": "prometheus"}}},
+    "budget": {"podDisruptionBudget": {"enabled": True}},
+    "storage class": {"persistence": {"storageClass": "fast"}},
+}  # fmt: skip
+_OWN: dict[str, dict[str, Values]] = {
+    "consumer": {"three": {"replicas": 3}, "a setting": {"settings": {"BATCH_TRADES": 1000000, "S3_SECURE": None}}},
+    "producer": {"no internet": {"networkPolicy": {"egressInternet": []}}},
+    "simulator": {"a port": {"expose": {"enabled": True, "nodePort": 31899}}},
+    "migrate": {"outside": {"networkPolicy": {"egress": [{"cidrs": ["10.0.0.0/8"], "ports": [5432]}]}}},
+    "kafka": {
+        "by the operator": {"mode": "strimzi"},
+        "monitored": {"mode": "strimzi", "podMonitor": {"enabled": True}},
+    },
+    "namespace": {
+        "no secrets": {"secrets": {"create": False}},
+        "operator": {"networkPolicy": {"strimziOperator": {"enabled": True}}},
+        "DNS on the node": {"networkPolicy": {"dns": {"cidrs": ["169.254.20.10/32"]}}},
+    },
+    "batch": {
+        "by Airflow": {"schedule": {"enabled": False}},
+        "no sweep": {"sweep": {"enabled": False}},
+        "passing docs": {"dataDocs": {"persistence": {"enabled": False}}},
+        "docs on a class": {"dataDocs": {"persistence": {"storageClass": "fast"}}},
+        "a tag": {"components": {"dbt": {"image": {"tag": "1.2.3"}}}},
+    },
+}
+
+
+def _values(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "charts" / name / "values.yaml").read_text()))
+
+
+def _switches() -> Iterator[Any]:
+    for name in CHARTS:
+        there = _values(name)
+        common = {title: values for title, values in _COMMON.items() if set(values) <= set(there)}
+        for title, values in (common | _OWN.get(name, {})).items():
+            if (name, title) == ("kafka", "monitored"):
+                continue  # only in mode strimzi, as environment production has it
+            yield pytest.param(name, values, id=f"{name}: {title}")
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_keeps_the_rules(name: str) -> None:
+    assert problems(chart(name)) == []
+
+
+@pytest.mark.parametrize(("name", "values"), list(_switches()))
+def test_switched_value_counts_and_keeps_the_rules(name: str, values: Values) -> None:
+    switched = chart(name, values)
+    assert problems(switched) == []
+    assert _without_passwords(switched) != _without_passwords(chart(name)), "the value changes nothing"
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_lint_is_strict_and_silent(name: str) -> None:
+    command = [program("helm"), "lint", "--strict", str(ROOT / "charts" / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert "[WARNING]" not in done.stdout
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_typo_in_a_value_fails(name: str) -> None:
+    values = _values(name)
+    typos: list[Values] = [{"replicass": 1}]
+    typos += [{key: {"enabledd": True}} for key in ("image", "expose", "networkPolicy", "resources") if key in values]
+    for typo in typos:
+        complaint = template(name, json.dumps(typo), fails=True)
+        assert re.search(r"additional propert|not allowed", complaint, re.IGNORECASE), complaint
+
+
+@pytest.mark.parametrize("name", [name for name in CHARTS if "settings" in _values(name)])
+def test_secret_among_the_plain_settings_fails(name: str) -> None:
+    assert "POSTGRES_PASSWORD" in template(name, json.dumps({"settings": {"POSTGRES_PASSWORD": "hunter2"}}), fails=True)
+
+
+@pytest.mark.parametrize("name", [name for name in CHARTS if "tag" in _values(name).get("image", {})])
+def test_moving_tag_fails(name: str) -> None:
+    assert "image" in template(name, json.dumps({"image": {"tag": "latest"}}), fails=True)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_chart_says_what_it_needs_and_tests_itself(name: str) -> None:
+    about = yaml.safe_load((ROOT / "charts" / name / "Chart.yaml").read_text())
+    assert about["kubeVersion"] == ">=1.29.0-0"
+    assert about["version"] == about["appVersion"]
+    assert "kubectl" in (ROOT / "charts" / name / "templates/NOTES.txt").read_text()
+    tests = [one for one in of_kind(chart(name), "Pod") if one["metadata"]["annotations"]["helm.sh/hook"] == "test"]
+    assert tests, "helm test has nothing to do"
+    assert all("/bin/true" not in str(containers(one)) for one in tests)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_every_value_has_a_comment(name: str) -> None:
+    lines = (ROOT / "charts" / name / "values.yaml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"\w+:", line):
+            near = [*lines[max(0, number - 1) : number], *lines[number + 1 : number + 3]]
+            assert any(other.strip().startswith("# ") for other in near), f"{line} has no comment"
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_definitions_of_the_schema_are_the_librarys(name: str) -> None:
+    shared = json.loads((ROOT / "charts/common/values.defs.json").read_text())
+    schema = json.loads((ROOT / "charts" / name / "values.schema.json").read_text())
+    own = {key: value for key, value in schema.get("$defs", {}).items() if key in shared}
+    assert own == {key: shared[key] for key in own}
+    assert schema["additionalProperties"] is False
+
+
+def test_job_is_a_new_one_only_when_it_changes() -> None:
+    def job(**values: Any) -> str:
+        return str(of_kind(chart("migrate", values), "Job")[0]["metadata"]["name"])
+
+    assert job() == job(networkPolicy={"enabled": False})
+    assert job() != job(image={"tag": "0.2.0"})
+
+
+def test_more_than_one_replica_has_a_budget_and_a_single_one_none() -> None:
+    assert not of_kind(chart("consumer"), "PodDisruptionBudget")
+    assert of_kind(chart("consumer", {"replicas": 3}), "PodDisruptionBudget")
+
+
+def test_consumer_rolls_without_a_pause_and_producer_and_simulator_never_double() -> None:
+    strategies = {
+        name: of_kind(chart(name), "Deployment")[0]["spec"]["strategy"]
+        for name in ("consumer", "producer", "simulator")
+    }
+    assert strategies["consumer"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert strategies["producer"] == strategies["simulator"] == {"type": "Recreate"}
+
+
+def test_numbers_stay_as_they_were_written() -> None:
+    (_, pod), *_ = pods(chart("consumer", {"settings": {"BATCH_TRADES": 1000000, "BATCH_SECONDS": 0.5}}))
+    env = {entry["name"]: entry["value"] for entry in containers(pod)[0]["env"]}
+    assert (env["BATCH_TRADES"], env["BATCH_SECONDS"], env["S3_SECURE"]) == ("1000000", "0.5", "false")
+
+
+def _without_passwords(objects: tuple[Mapping[str, Any], ...]) -> list[Mapping[str, Any]]:
+    return [{**one, "data": sorted(one["data"])} if one["kind"] == "Secret" else one for one in objects]

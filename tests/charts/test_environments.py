@@ -1,0 +1,142 @@
+"""All releases of an environment together: rules, secrets, and what distinguishes the environments."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from crypto_analytics.batch.steps import STEPS
+from tests.charts.rendering import ENVIRONMENTS, Object, containers, environment, name_of, of_kind, pods
+from tests.charts.rules import FOREIGN_GROUPS, problems
+from tests.servers import ROOT
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_environment_keeps_the_rules(name: str) -> None:
+    assert problems(environment(name)) == []
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_two_objects_have_one_name(name: str) -> None:
+    names = [name_of(one) for one in environment(name)]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_lite_needs_no_operator() -> None:
+    assert {one["apiVersion"] for one in environment("lite") if one["apiVersion"].startswith(FOREIGN_GROUPS)} == set()
+
+
+@pytest.mark.parametrize("name", ["default", "lite"])
+def test_no_password_outside_of_the_secrets(name: str) -> None:
+    objects = environment(name)
+    secrets = of_kind(objects, "Secret")
+    passwords = {base64.b64decode(value).decode() for one in secrets for value in one["data"].values()}
+    others = json.dumps([one for one in objects if one["kind"] != "Secret"])
+    assert passwords
+    assert not [password for password in passwords if password in others]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_secret_settings_come_from_the_components_own_secret(name: str) -> None:
+    for owner, pod in pods(environment(name)):
+        for container in containers(pod):
+            sources = [source["secretRef"]["name"] for source in container.get("envFrom", [])]
+            assert len(sources) <= 1, f"{owner} {container['name']} reads {sources}"
+            assert not any("secretKeyRef" in entry.get("valueFrom", {}) for entry in container.get("env", []))
+
+
+@pytest.mark.parametrize("name", ["default", "lite"])
+def test_every_secret_that_a_pod_reads_is_made(name: str) -> None:
+    made = {one["metadata"]["name"] for one in of_kind(environment(name), "Secret")}
+    read = {
+        source["secretRef"]["name"]
+        for _, pod in pods(environment(name))
+        for container in containers(pod)
+        for source in container.get("envFrom", [])
+    }
+    assert read <= made
+
+
+def test_a_password_is_the_same_wherever_it_is_used_and_differs_from_all_others() -> None:
+    declared = yaml.safe_load((ROOT / "charts/namespace/files/secrets.yaml").read_text())
+    made = {one["metadata"]["name"]: one["data"] for one in of_kind(environment("lite"), "Secret")}
+    values: dict[str, set[str]] = {}
+    for secret in declared:
+        for key, password in secret["keys"].items():
+            values.setdefault(password, set()).add(made[secret["name"]][key])
+    assert all(len(found) == 1 for found in values.values())
+    assert len(set.union(*values.values())) == len(values)
+    assert all(len(base64.b64decode(next(iter(found)))) == 32 for found in values.values())
+    for secret in of_kind(environment("lite"), "Secret"):
+        assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_batch_runs_the_steps_of_the_one_definition() -> None:
+    (cron,) = [one for one in of_kind(environment("lite"), "CronJob") if one["metadata"]["name"] == "batch"]
+    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
+    rendered = containers(cron["spec"]["jobTemplate"]["spec"]["template"])
+    assert [container["name"].replace("-", "_") for container in rendered] == [step.name for step in STEPS]
+    for container, step in zip(rendered, STEPS, strict=True):
+        resources = step.resources
+        assert tuple(container["command"]) == step.command
+        assert _settings(container)["POSTGRES_USER"] == step.role
+        assert container["resources"] == {
+            "requests": {"cpu": resources.cpu_request, "memory": resources.memory_request},
+            "limits": {"cpu": resources.cpu_limit, "memory": resources.memory_limit},
+        }
+    assert cron["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] >= sum(step.timeout_seconds for step in STEPS)
+
+
+def test_production_leaves_the_machine() -> None:
+    objects = environment("production")
+    (pool,) = of_kind(objects, "KafkaNodePool")
+    assert pool["spec"]["replicas"] == 3
+    assert not of_kind(objects, "StatefulSet", "Secret")
+    assert not [one for one in of_kind(objects, "Service") if one["spec"].get("type") == "NodePort"]
+    consumer = _deployment(objects, "consumer")
+    assert consumer["spec"]["replicas"] == 3
+    assert consumer["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert {one["metadata"]["name"] for one in of_kind(objects, "PodDisruptionBudget")} >= {"consumer"}
+    assert {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} >= {"consumer", "producer"}
+    settings = _settings(containers(consumer["spec"]["template"])[0])
+    assert (settings["POSTGRES_SSLMODE"], settings["S3_SECURE"]) == ("verify-full", "true")
+    assert all(
+        container["image"].startswith("registry.example.com/")
+        for _, pod in pods(objects)
+        for container in containers(pod)
+    )
+
+
+@pytest.mark.parametrize(
+    ("feed", "host"), [("simulator", "ws://simulator:8899"), ("binance", "wss://stream.binance.com:9443")]
+)
+def test_feed_decides_whom_the_producer_follows_and_may_call(feed: str, host: str) -> None:
+    objects = environment("lite", FEED=feed)
+    producer = containers(_deployment(objects, "producer")["spec"]["template"])[0]
+    assert _settings(producer)["BINANCE_WS_URL"] == host
+    deployments = {one["metadata"]["name"] for one in of_kind(objects, "Deployment")}
+    assert ("simulator" in deployments) is (feed == "simulator")
+    (policy,) = [one for one in of_kind(objects, "NetworkPolicy") if one["metadata"]["name"] == "producer"]
+    assert ("0.0.0.0/0" in json.dumps(policy)) is (feed == "binance")
+
+
+def test_variables_reach_the_charts() -> None:
+    objects = environment(
+        "lite", SYMBOLS="SOLUSDT", IMAGE_REGISTRY="mirror.example.com/x", SIM_TRADES_PER_MINUTE="40000"
+    )
+    simulator = containers(_deployment(objects, "simulator")["spec"]["template"])[0]
+    assert _settings(simulator)["SYMBOLS"] == "SOLUSDT"
+    assert _settings(simulator)["SIM_TRADES_PER_MINUTE"] == "40000"
+    assert simulator["image"].startswith("mirror.example.com/x/crypto-analytics/simulator:")
+
+
+def _deployment(objects: tuple[Object, ...], name: str) -> Object:
+    (found,) = [one for one in of_kind(objects, "Deployment") if one["metadata"]["name"] == name]
+    return found
+
+
+def _settings(container: Mapping[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container.get("env", [])}

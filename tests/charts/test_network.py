@@ -1,0 +1,103 @@
+"""Every pod has a policy of its own, and every edge is declared on both of its ends."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.charts.rendering import ENVIRONMENTS, Object, environment, of_kind, pods
+
+NAME = "app.kubernetes.io/name"
+
+
+class Edge(NamedTuple):
+    """A pod may call another one's port; pods go by their name label."""
+
+    source: str
+    target: str
+    port: int
+
+
+def _names(objects: tuple[Object, ...]) -> set[str]:
+    found = {pod["metadata"]["labels"][NAME] for _, pod in pods(objects)}
+    return found | ({"kafka"} if of_kind(objects, "Kafka") else set())  # Strimzi's brokers have this name too
+
+
+def _own_policies(objects: tuple[Object, ...]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for policy in of_kind(objects, "NetworkPolicy"):
+        labels = policy["spec"]["podSelector"].get("matchLabels", {})
+        if NAME in labels:
+            yield labels[NAME], policy["spec"]
+
+
+def _edges(objects: tuple[Object, ...], direction: str, peers: str) -> set[Edge]:
+    found = set()
+    for own, spec in _own_policies(objects):
+        for rule in spec.get(direction, []):
+            for peer in rule.get(peers, []):
+                other = peer.get("podSelector", {}).get("matchLabels", {}).get(NAME)
+                for port in rule["ports"] if other else ():
+                    ends = (own, other) if direction == "egress" else (other, own)
+                    found.add(Edge(*ends, port["port"]))
+    return found
+
+
+def _admitted(objects: tuple[Object, ...]) -> set[Edge]:
+    """Return the edges that the targets' side names; a Kafka resource names the peers of its listener."""
+    found = _edges(objects, "ingress", "from")
+    for kafka in of_kind(objects, "Kafka"):
+        for listener in kafka["spec"]["kafka"]["listeners"]:
+            for peer in listener.get("networkPolicyPeers", []):
+                found.add(Edge(peer["podSelector"]["matchLabels"][NAME], "kafka", listener["port"]))
+    return found
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_all_is_denied_and_every_pod_has_a_policy(name: str) -> None:
+    objects = environment(name)
+    (deny,) = [one for one in of_kind(objects, "NetworkPolicy") if one["metadata"]["name"] == "default-deny"]
+    assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    covered = {own for own, spec in _own_policies(objects) if set(spec["policyTypes"]) == {"Ingress", "Egress"}}
+    assert {pod["metadata"]["labels"][NAME] for _, pod in pods(objects)} <= covered
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_call_that_is_allowed_is_also_admitted(name: str) -> None:
+    objects = environment(name)
+    allowed = _edges(objects, "egress", "to")
+    assert {edge.target for edge in allowed} <= _names(objects), "an edge leads to nobody"
+    assert allowed <= _admitted(objects)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_caller_that_is_admitted_may_also_call(name: str) -> None:
+    objects = environment(name)
+    here = _names(objects)
+    admitted = {edge for edge in _admitted(objects) if edge.source in here}
+    assert admitted <= _edges(objects, "egress", "to")
+
+
+def test_every_caller_that_is_named_exists_somewhere() -> None:
+    everywhere = set().union(*(_names(environment(name)) for name in ENVIRONMENTS))
+    named = {edge.source for name in ENVIRONMENTS for edge in _admitted(environment(name))}
+    assert named <= everywhere
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_names_can_be_resolved_by_all(name: str) -> None:
+    (dns,) = [one for one in of_kind(environment(name), "NetworkPolicy") if one["metadata"]["name"] == "allow-dns"]
+    assert dns["spec"]["podSelector"] == {}
+    ports = [port for rule in dns["spec"]["egress"] for port in rule["ports"]]
+    assert {(port["port"], port["protocol"]) for port in ports} == {(53, "UDP"), (53, "TCP")}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_services_lead_to_pods_that_listen(name: str) -> None:
+    objects = environment(name)
+    for service in of_kind(objects, "Service"):
+        selector = service["spec"]["selector"].items()
+        found = [pod for _, pod in pods(objects) if selector <= pod["metadata"]["labels"].items()]
+        ports = {port["name"] for pod in found for one in pod["spec"]["containers"] for port in one.get("ports", [])}
+        if not found and "strimzi.io/cluster" in dict(selector):
+            continue
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, service["metadata"]["name"]

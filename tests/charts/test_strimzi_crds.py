@@ -1,0 +1,187 @@
+"""The kafka chart's resources against the schemas of the operator's release, as strictly as an API server can be."""
+
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.charts import rendering, strimzi
+from tests.servers import ROOT
+
+STRIMZI = rendering.chart("kafka", {"mode": "strimzi"})
+EVERYTHING = {
+    "mode": "strimzi",
+    "expose": {"enabled": True},
+    "podMonitor": {"enabled": True},
+    "extraLabels": {"team": "market-data"},
+    "imagePullSecrets": ["registry"],
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "topologySpread": [{"topologyKey": "kubernetes.io/hostname"}],
+    "persistence": {"storageClass": "fast"},
+    "strimzi": {"rackTopologyKey": "topology.kubernetes.io/zone", "kafkaImage": "registry.example.com/kafka:4.3.1"},
+}
+
+
+@pytest.fixture(scope="session")
+def crds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, strimzi.Crd]:
+    """Return Strimzi's CRDs by kind."""
+    return strimzi.load_crds(strimzi.generate_crds(tmp_path_factory.mktemp("strimzi")))
+
+
+def _check(crds: Mapping[str, strimzi.Crd], objects: tuple[rendering.Object, ...]) -> None:
+    resources = rendering.of_kind(objects, *strimzi.MODELS)
+    assert {one["kind"] for one in resources} == set(strimzi.MODELS)
+    assert [line for one in resources for line in strimzi.problems(crds, one)] == []
+
+
+@pytest.mark.parametrize("environment", ["default", "production"])
+def test_environments_ask_for_what_the_operator_knows(crds: dict[str, strimzi.Crd], environment: str) -> None:
+    _check(crds, rendering.environment(environment))
+
+
+def test_every_optional_value_is_known_to_the_operator(crds: dict[str, strimzi.Crd]) -> None:
+    _check(crds, rendering.chart("kafka", EVERYTHING))
+
+
+def _misspell_listener(kafka: dict[str, Any]) -> None:
+    kafka["spec"]["kafka"]["listeners"][0]["authentification"] = {"type": "scram-sha-512"}
+
+
+def _misspell_template(kafka: dict[str, Any]) -> None:
+    kafka["spec"]["entityOperator"]["template"]["topicOperatorContainers"] = {}
+
+
+def _wrong_type(kafka: dict[str, Any]) -> None:
+    kafka["spec"]["kafka"]["listeners"][0]["port"] = "9092"
+
+
+def _old_version(kafka: dict[str, Any]) -> None:
+    kafka["apiVersion"] = "kafka.strimzi.io/v1beta2"
+
+
+@pytest.mark.parametrize("spoil", [_misspell_listener, _misspell_template, _wrong_type, _old_version])
+def test_a_typo_is_found(crds: dict[str, strimzi.Crd], spoil: Callable[[dict[str, Any]], None]) -> None:
+    (kafka,) = (deepcopy(dict(one)) for one in rendering.of_kind(STRIMZI, "Kafka"))
+    spoil(kafka)
+    assert len(strimzi.problems(crds, kafka)) == 1
+
+
+@pytest.mark.parametrize("kind", strimzi.MODELS)
+def test_an_unknown_field_is_found_in_every_kind(crds: dict[str, strimzi.Crd], kind: str) -> None:
+    resource = deepcopy(dict(rendering.of_kind(STRIMZI, kind)[0]))
+    resource["spec"]["replica"] = 3
+    assert strimzi.problems(crds, resource) == [
+        f"{kind} {resource['metadata']['name']}: $.spec: "
+        "Additional properties are not allowed ('replica' was unexpected)"
+    ]
+
+
+def test_free_form_fields_stay_free(crds: dict[str, strimzi.Crd]) -> None:
+    (kafka,) = (deepcopy(dict(one)) for one in rendering.of_kind(STRIMZI, "Kafka"))
+    kafka["spec"]["kafka"]["config"]["log.cleaner.threads"] = 2
+    assert strimzi.problems(crds, kafka) == []
+
+
+def test_the_crds_are_of_the_version_that_is_installed() -> None:
+    installed = yaml.safe_load((ROOT / "environments" / "base.yaml").read_text())["strimzi"]["version"]
+    assert strimzi.POM.read_text().count(f"<version>{installed}</version>") == 2
+
+
+def test_topics_and_users_are_those_of_access_yaml() -> None:
+    access = yaml.safe_load((ROOT / "charts" / "kafka" / "files" / "access.yaml").read_text())
+    topics = {one["metadata"]["name"]: one["spec"] for one in rendering.of_kind(STRIMZI, "KafkaTopic")}
+    assert {name: (spec["topicName"], spec["partitions"]) for name, spec in topics.items()} == {
+        topic["name"]: (topic["topicName"], topic["partitions"]) for topic in access["topics"]
+    }
+    for topic in access["topics"]:
+        assert topics[topic["name"]]["config"] == topic["config"] | {"min.insync.replicas": "1"}
+    users = {one["metadata"]["name"]: one["spec"] for one in rendering.of_kind(STRIMZI, "KafkaUser")}
+    assert set(users) == {user["name"] for user in access["users"]} | {"admin"}
+    for user in access["users"]:
+        assert users[user["name"]]["authorization"] == {"type": "simple", "acls": user["acls"]}
+
+
+def test_passwords_come_from_the_secrets_of_those_who_log_in() -> None:
+    found = {}
+    for user in rendering.of_kind(STRIMZI, "KafkaUser"):
+        authentication = user["spec"]["authentication"]
+        assert authentication["type"] == "scram-sha-512"
+        source = authentication["password"]["valueFrom"]["secretKeyRef"]
+        found[user["metadata"]["name"]] = (source["name"], source["key"])
+    assert found == {
+        "admin": ("kafka", "KAFKA_ADMIN_PASSWORD"),
+        "producer": ("producer", "KAFKA_SASL_PASSWORD"),
+        "consumer": ("consumer", "KAFKA_SASL_PASSWORD"),
+        "reader": ("reader", "KAFKA_SASL_PASSWORD"),
+    }
+
+
+def test_the_user_operator_does_not_write_over_those_secrets() -> None:
+    (kafka,) = rendering.of_kind(STRIMZI, "Kafka")
+    assert kafka["spec"]["entityOperator"]["userOperator"]["secretPrefix"] == "strimzi-"
+
+
+def test_every_pod_of_the_operator_is_restricted_and_bounded() -> None:
+    (kafka,) = rendering.of_kind(STRIMZI, "Kafka")
+    entity, broker = kafka["spec"]["entityOperator"], kafka["spec"]["kafka"]["template"]
+    for pod in (broker["pod"], entity["template"]["pod"]):
+        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    for container in (
+        broker["kafkaContainer"],
+        broker["initContainer"],
+        entity["template"]["topicOperatorContainer"],
+        entity["template"]["userOperatorContainer"],
+    ):
+        context = container["securityContext"]
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert not context["allowPrivilegeEscalation"]
+        assert context["readOnlyRootFilesystem"]
+    pools = [one["spec"] for one in rendering.of_kind(STRIMZI, "KafkaNodePool")]
+    for bounded in (*pools, entity["topicOperator"], entity["userOperator"]):
+        assert bounded["resources"]["limits"]["memory"]
+        assert bounded["resources"]["requests"]["cpu"]
+        assert bounded["jvmOptions"]["-Xmx"]
+
+
+def test_every_listener_asks_for_a_login() -> None:
+    (kafka,) = rendering.of_kind(rendering.chart("kafka", EVERYTHING), "Kafka")
+    listeners = kafka["spec"]["kafka"]["listeners"]
+    assert [one["name"] for one in listeners] == ["internal", "external"]
+    assert {one["authentication"]["type"] for one in listeners} == {"scram-sha-512"}
+    assert kafka["spec"]["kafka"]["authorization"] == {"type": "simple", "superUsers": ["admin"]}
+
+
+def test_one_open_port_is_for_one_broker() -> None:
+    pool = {"name": "dual", "replicas": 3, "roles": ["controller", "broker"], "jvmOptions": {"-Xmx": "320m"}}
+    values = {"mode": "strimzi", "expose": {"enabled": True}, "strimzi": {"nodePools": [pool]}}
+    assert "3 brokers would need one each" in rendering.template("kafka", json.dumps(values), fails=True)
+
+
+def test_production_survives_the_loss_of_a_broker() -> None:
+    objects = rendering.environment("production")
+    brokers = sum(
+        one["spec"]["replicas"]
+        for one in rendering.of_kind(objects, "KafkaNodePool")
+        if "broker" in one["spec"]["roles"]
+    )
+    controllers = sum(
+        one["spec"]["replicas"]
+        for one in rendering.of_kind(objects, "KafkaNodePool")
+        if "controller" in one["spec"]["roles"]
+    )
+    assert brokers >= 3
+    assert controllers >= 3
+    assert controllers % 2 == 1
+    for topic in rendering.of_kind(objects, "KafkaTopic"):
+        assert topic["spec"]["replicas"] == 3
+        assert topic["spec"]["config"]["min.insync.replicas"] == "2"
+    (kafka,) = rendering.of_kind(objects, "Kafka")
+    assert kafka["spec"]["kafka"]["config"]["default.replication.factor"] == 3
+    assert kafka["spec"]["kafka"]["config"]["offsets.topic.replication.factor"] == 3
+    assert kafka["spec"]["kafka"]["rack"]["topologyKey"] == "topology.kubernetes.io/zone"
+    (spread,) = kafka["spec"]["kafka"]["template"]["pod"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "topology.kubernetes.io/zone"
