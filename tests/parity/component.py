@@ -1,0 +1,126 @@
+"""A container as both ways of running describe it, in the same words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+_UNITS = {"": 1, "b": 1, "k": 1024, "ki": 1024, "m": 1024**2, "mi": 1024**2, "g": 1024**3, "gi": 1024**3}
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that is secret: only where it comes from is known. Equal sources are the same password."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class Component:
+    """One container.
+
+    Attributes:
+        image: registry, name and tag.
+        argv: program and arguments, with the image's own where nothing else is asked for.
+        environment: plain values as text; secret ones as their source.
+        user: ``uid:gid``.
+        read_only: whether the root file system is.
+        unprivileged: whether all capabilities are dropped and none can be gained.
+        memory: bytes that it may use at most.
+        cpus: how many it may use; None: no limit.
+        tmp: bytes that /tmp may hold.
+        shared_memory: bytes that /dev/shm may hold; None: the default.
+        grace: seconds from SIGTERM to SIGKILL; None: the default.
+        data: where its volume is mounted; empty: it has none.
+        access: what the access file says that its setting ACCESS_FILE names; None: it has none.
+        ports: ``{port of this machine: port of the container}``.
+    """
+
+    image: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str | Secret]
+    user: str
+    read_only: bool
+    unprivileged: bool
+    memory: int
+    cpus: float | None
+    tmp: int
+    shared_memory: int | None
+    grace: int | None
+    data: str
+    access: object
+    ports: Mapping[int, int]
+
+
+Components = Mapping[str, Component]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A difference that is meant: of which component, in what (a field, or a field and a key), and why."""
+
+    component: str
+    what: str
+    reason: str
+
+
+def differences(charts: Components, compose: Components, meant: tuple[Deviation, ...] = ()) -> list[str]:
+    """Return how the two differ, one line each, but for what is meant; a deviation that is none is told as well."""
+    found = dict(_differences(charts, compose))
+    excused = {(deviation.component, deviation.what) for deviation in meant}
+    unexcused = [f"{name}: {what}: {story}" for (name, what), story in found.items() if (name, what) not in excused]
+    idle = [f"{name}: {what}: listed as meant, but there is no difference" for name, what in excused - set(found)]
+    return sorted([*unexcused, *idle, *_secrets(charts, compose)])
+
+
+def _differences(charts: Components, compose: Components) -> dict[tuple[str, str], str]:
+    found = {}
+    for name in charts.keys() ^ compose.keys():
+        found[name, "component"] = f"only in {'the charts' if name in charts else 'Compose'}"
+    for name in charts.keys() & compose.keys():
+        one, other = charts[name], compose[name]
+        for field in fields(Component):
+            left, right = getattr(one, field.name), getattr(other, field.name)
+            if field.name == "environment":
+                for key in left.keys() | right.keys():
+                    if (said := _setting(left.get(key), right.get(key))) is not None:
+                        found[name, f"environment {key}"] = said
+            elif left != right:
+                found[name, field.name] = f"{left!r} in the charts, {right!r} in Compose"
+    return found
+
+
+def _setting(left: str | Secret | None, right: str | Secret | None) -> str | None:
+    """Return how a setting differs; secrets by their kind alone, their sources have other names on each side."""
+    if isinstance(left, Secret) and isinstance(right, Secret):
+        return None
+    words = ["a secret" if isinstance(side, Secret) else "not set" if side is None else side for side in (left, right)]
+    return None if words[0] == words[1] else f"{words[0]} in the charts, {words[1]} in Compose"
+
+
+def _secrets(charts: Components, compose: Components) -> list[str]:
+    """Return where one side uses a single password for what are two on the other side."""
+    pairs = [
+        (f"{name}: environment {key}", value, other)
+        for name in charts.keys() & compose.keys()
+        for key, value in charts[name].environment.items()
+        if isinstance(value, Secret) and isinstance(other := compose[name].environment.get(key), Secret)
+    ]
+    found = []
+    for where, here, there in pairs:
+        for elsewhere, here_too, there_too in pairs:
+            if where < elsewhere and (here == here_too) != (there == there_too):
+                same, apart = ("the charts", "Compose") if here == here_too else ("Compose", "the charts")
+                found.append(f"{where}: the same password as of {elsewhere} in {same}, another one in {apart}")
+    return found
+
+
+def size(text: str | int) -> int:
+    """Return the bytes of a size as Compose (512m) or Kubernetes (512Mi) writes it."""
+    word = str(text).strip().lower()
+    number = word.rstrip("bgikm")
+    return int(float(number) * _UNITS[word[len(number) :]])
+
+
+def seconds(text: str | int) -> int:
+    """Return the seconds of a duration as Compose (2m, 30s) or Kubernetes (30) writes it."""
+    word = str(text)
+    return int(word[:-1]) * {"s": 1, "m": 60}[word[-1]] if word[-1] in "sm" else int(word)

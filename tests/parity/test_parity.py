@@ -1,0 +1,259 @@
+"""Compose and the charts of lite run the same components, with the same images, settings, users and limits."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from crypto_analytics import __version__
+from crypto_analytics.batch.steps import RETRIES, STEPS, Step
+from ops import env_file
+from ops.compose import VARIABLES, ComposeSettings, asked
+from tests.parity import charts, compose_file
+from tests.parity.component import Component, Components, Deviation, Secret, differences, size
+from tests.servers import ROOT
+
+# What differs on purpose.
+MEANT: tuple[Deviation, ...] = ()
+
+PROFILES = {"core", "stream", "batch", "sweep"}
+TAGS = ROOT / ".platform" / "images.env"
+EXCHANGE = {"BINANCE_WS_URL": "wss://ws.example.com:9443", "BINANCE_REST_URL": "https://rest.example.com"}
+
+SITUATIONS: dict[str, dict[str, str]] = {
+    "nothing set": {},
+    "symbols and load": {"SYMBOLS": "BTCUSDT,SOLUSDT", "SIM_TRADES_PER_MINUTE": "1000000"},
+    "ports moved": {
+        "KAFKA_PORT": "19092",
+        "POSTGRES_PORT": "15432",
+        "MINIO_PORT": "19000",
+        "MINIO_CONSOLE_PORT": "19001",
+        "SIM_PORT": "18899",
+    },
+    "another registry": {"IMAGE_REGISTRY": "registry.example.com/team"},
+    "the exchange": {"FEED": "binance"},
+    "another exchange": {"FEED": "binance", **EXCHANGE},
+}
+
+
+@cache
+def _rendered(situation: str) -> charts.Objects:
+    return charts.render(SITUATIONS[situation])
+
+
+def _charts(situation: str = "nothing set") -> dict[str, Component]:
+    return charts.components(_rendered(situation), charts.host_ports(SITUATIONS[situation]))
+
+
+def _compose(situation: str = "nothing set", text: str | None = None) -> dict[str, Component]:
+    return compose_file.components(_tags() | _variables(SITUATIONS[situation]), PROFILES, text)
+
+
+def _variables(environment: dict[str, str]) -> dict[str, str]:
+    """Return what `make compose-up` hands to docker compose when it is given these."""
+    feed = environment.get("FEED", "simulator")
+    return dict(asked(ComposeSettings.model_validate({"FEED": feed}), environment).variables)
+
+
+def _tags() -> dict[str, str]:
+    """Return the tags of the last `make images`, which helmfile reads by itself from the file beside."""
+    return dict(line.split("=", 1) for line in TAGS.read_text().split()) if TAGS.is_file() else {}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_both_ways_run_the_same(situation: str) -> None:
+    assert differences(_charts(situation), _compose(situation), MEANT) == []
+
+
+def test_every_component_is_compared() -> None:
+    assert set(_compose()) == set(compose_file.services({}))
+    assert len(_charts()) == 10 + len(STEPS)
+
+
+@pytest.mark.parametrize("name", sorted(compose_file.services({})))
+def test_every_container_is_locked_down(name: str) -> None:
+    component = _compose()[name]
+    assert component.read_only
+    assert component.unprivileged
+    uid, _, gid = component.user.partition(":")
+    assert uid == gid
+    assert int(uid) >= 10001
+
+
+# --- a difference is found
+
+
+def _environment(name: str, **changed: str | Secret) -> Callable[[dict[str, Component]], None]:
+    def change(found: dict[str, Component]) -> None:
+        found[name] = replace(found[name], environment=dict(found[name].environment) | changed)
+
+    return change
+
+
+def _without(name: str, key: str) -> Callable[[dict[str, Component]], None]:
+    def change(found: dict[str, Component]) -> None:
+        left = {setting: value for setting, value in found[name].environment.items() if setting != key}
+        found[name] = replace(found[name], environment=left)
+
+    return change
+
+
+def _field(name: str, **changed: Any) -> Callable[[dict[str, Component]], None]:
+    def change(found: dict[str, Component]) -> None:
+        found[name] = replace(found[name], **changed)
+
+    return change
+
+
+def _gone(name: str) -> Callable[[dict[str, Component]], None]:
+    def change(found: dict[str, Component]) -> None:
+        del found[name]
+
+    return change
+
+
+MUTATIONS = {
+    "consumer: environment SYMBOLS": _environment("consumer", SYMBOLS="BTCUSDT"),
+    "consumer: environment BATCH_SECONDS": _environment("consumer", BATCH_SECONDS="2"),
+    "producer: environment KAFKA_SASL_USERNAME": _without("producer", "KAFKA_SASL_USERNAME"),
+    "exporter secret in plain text": _environment("export-lake", S3_SECRET_KEY="plain"),
+    "consumer: environment POSTGRES_PASSWORD": _environment("consumer", POSTGRES_PASSWORD=Secret("another")),
+    "minio: image": _field("minio", image="crypto-analytics/minio:0.0.1"),
+    "kafka: memory": _field("kafka", memory=1),
+    "postgres: cpus": _field("postgres", cpus=1.0),
+    "postgres: shared_memory": _field("postgres", shared_memory=None),
+    "kafka: grace": _field("kafka", grace=10),
+    "ge-validate: data": _field("ge-validate", data=""),
+    "dbt-gold: argv": _field("dbt-gold", argv=("dbt", "run")),
+    "simulator: user": _field("simulator", user="0:0"),
+    "simulator: read_only": _field("simulator", read_only=False),
+    "simulator: unprivileged": _field("simulator", unprivileged=False),
+    "simulator: ports": _field("simulator", ports={8899: 8000}),
+    "topics: access": _field("topics", access={}),
+    "topics: tmp": _field("topics", tmp=1),
+    "sweep: component": _gone("sweep"),
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("side", ["charts", "compose"])
+def test_a_difference_on_either_side_is_found(side: str, mutation: str) -> None:
+    left, right = _charts(), _compose()
+    MUTATIONS[mutation](left if side == "charts" else right)
+
+    found = differences(left, right, MEANT)
+
+    assert found != []
+    if ":" in mutation:
+        assert all(mutation.split(": ", maxsplit=1)[0] in line for line in found)
+        assert any(mutation in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('SIM_MINUTES: "0"', 'SIM_MINUTES: "30"', "simulator: environment SIM_MINUTES"),
+        ("mem_limit: 768m", "mem_limit: 700m", "kafka: memory"),
+        ("SIM_TRADES_PER_MINUTE:-600", "SIM_TRADES_PER_MINUTE:-601", "simulator: environment SIM_TRADES_PER_MINUTE"),
+        ("S3_SECRET_KEY: *s3-exporter", "S3_SECRET_KEY: *s3-consumer", "export-lake: environment S3_SECRET_KEY"),
+        ("POSTGRES_USER: transformer", "POSTGRES_USER: writer", "dbt-gold: environment POSTGRES_USER"),
+    ],
+)
+def test_a_changed_line_of_the_compose_file_is_found(before: str, after: str, told: str) -> None:
+    text = compose_file.FILE.read_text()
+    assert before in text
+
+    found = differences(_charts(), _compose(text=text.replace(before, after, 1)), MEANT)
+
+    assert any(told in line for line in found), found
+
+
+def test_a_deviation_that_is_meant_is_let_pass_and_an_idle_one_is_told() -> None:
+    left, right = _charts(), dict(_compose())
+    _field("kafka", memory=1)(right)
+
+    assert differences(left, right, (Deviation("kafka", "memory", "for the test"),)) == []
+    idle = differences(left, _compose(), (Deviation("kafka", "memory", "for the test"),))
+    assert idle == ["kafka: memory: listed as meant, but there is no difference"]
+
+
+# --- the batch
+
+
+def _service(step: Step) -> str:
+    return step.name.replace("_", "-")
+
+
+def test_the_steps_run_in_the_order_of_their_definition() -> None:
+    wanted = [_service(step) for step in STEPS]
+    assert charts.steps(_rendered("nothing set")) == wanted
+
+    services = compose_file.services({})
+    for earlier, later in pairwise(wanted):
+        assert services[later]["depends_on"][earlier] == {"condition": "service_completed_successfully"}
+    assert [name for name in services if services[name]["profiles"] == ["batch"]] == wanted
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: str(step.name))
+@pytest.mark.parametrize("way", [_charts, _compose], ids=["charts", "compose"])
+def test_a_step_is_what_its_definition_says(way: Callable[[], Components], step: Step) -> None:
+    component = way()[_service(step)]
+    image = component.image.rpartition("/")[2].partition(":")[0]
+    images = {"dbt": "dbt", "ge": "ge", "services": step.command[-1].rpartition(".")[2]}
+
+    assert component.argv == step.command
+    assert component.environment["POSTGRES_USER"] == step.role
+    assert image == images[step.component]
+    assert component.memory == size(step.resources.memory_limit)
+    assert component.cpus == float(step.resources.cpu_limit)
+
+
+def test_a_step_is_tried_as_often_as_its_definition_says() -> None:
+    services = compose_file.services({})
+    assert {services[_service(step)]["restart"] for step in STEPS} == {f"on-failure:{RETRIES}"}
+
+
+# --- what Compose alone has
+
+
+def test_secrets_come_from_the_env_file_alone_and_all_of_it_is_used() -> None:
+    assert sorted(env_file.NAMES) == compose_file.secrets(compose_file.FILE.read_text())
+
+
+def test_a_missing_secret_stops_compose_with_the_command_that_makes_it() -> None:
+    with pytest.raises(compose_file.MissingVariable, match=r"WRITER_PASSWORD: run make env"):
+        compose_file.interpolate("${WRITER_PASSWORD:?run make env}", {})
+
+
+def test_images_without_a_tag_of_their_own_have_the_version() -> None:
+    for name, component in compose_file.components({}, PROFILES).items():
+        assert component.image.endswith(f":{__version__}"), name
+
+
+def test_the_stores_of_another_exchange_are_others() -> None:
+    text = compose_file.FILE.read_text()
+    assert text.count("${BINANCE_WS_URL:+_exchange}") == 4
+    assert "simulator" in compose_file.components({}, {"stream"})
+    assert "simulator" not in compose_file.components(EXCHANGE, PROFILES)
+
+
+def test_each_profile_brings_what_it_needs() -> None:
+    services = compose_file.services({})
+    for profile in PROFILES - {"sweep"}:
+        started = {name for name in services if profile in services[name]["profiles"]}
+        for name in started:
+            assert set(services[name].get("depends_on", {})) <= started, name
+
+
+def test_the_file_asks_for_no_variable_that_the_targets_do_not_know() -> None:
+    found = compose_file.variables(compose_file.FILE.read_text())
+    tags = {name for name in found if name.endswith("_TAG")}
+    assert tags == {f"{name.upper()}_TAG" for name in _image_names()}
+    assert found - tags - set(env_file.NAMES) == {*VARIABLES, "COMPOSE_PROJECT_NAME"}
+
+
+def _image_names() -> set[str]:
+    return {component.image.rpartition("/")[2].partition(":")[0] for component in _compose().values()}
