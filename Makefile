@@ -1,25 +1,77 @@
-# The platform on one machine, with no Docker and no Kubernetes. `make help` lists what there is.
+# Everything that is done with the platform, in one place. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo batch status psql stop test test-unit test-integration lint types check bench clean lock env-example
+.PHONY: help doctor images up status urls forward logs memory psql down nuke env compose-up compose-batch compose-down \
+  airgap demo batch stop setup clean lock env-example \
+  test test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
 
 PYTHON ?= python3
 export DEMO_DIR ?= .demo
+
+# What `make airgap` built, if it did: used before what the machine has.
+AIRGAP_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crypto-analytics/airgap
+ifneq ($(wildcard $(AIRGAP_CACHE)/bin),)
+export PATH := $(AIRGAP_CACHE)/bin:$(PATH)
+endif
 
 # Makes the environments it is given (once; a changed lock makes them anew) and runs the rest in the first of them.
 BOOTSTRAP = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is missing or too \
 old: 3.11 or newer is needed; install it and name it: make $@ PYTHON=python3.11" >&2; exit 2; }; \
 $(PYTHON) -B -m embedded.bootstrap
+OPS = $(BOOTSTRAP) ops -- -m ops
 
-##@ Run
+##@ Run on Kubernetes (kind, or KUBE_CONTEXT=yours)
+doctor: ## Check memory, disk, ports, limits and tools, each with its fix
+	@$(OPS) doctor
+
+images: ## Build all images (only what changed) and show their sizes
+	@$(BOOTSTRAP) ops -- -m ops.images
+
+up: ## Make the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
+	@$(OPS) up
+
+status: ## Show what runs and how fresh the candles are: embedded runs, Kubernetes, Compose
+	@$(OPS) status
+
+urls: ## Show URL, user, password and health of everything that can be reached; PASSWORDS=0 hides them
+	@$(OPS) urls $(if $(filter 0,$(PASSWORDS)),--no-passwords)
+
+forward: ## Forward everything to the same ports of this machine until Ctrl-C, from a cluster that is not kind's
+	@$(OPS) forward
+
+logs: ## Follow the logs of SERVICE=name, or of all
+	@$(OPS) logs
+
+memory: ## Show the memory of every pod
+	@$(OPS) memory
+
+down: ## Remove the cluster and its data after asking (YES=1 does not ask); images and caches stay
+	@$(OPS) down
+
+nuke: ## Remove the cluster, Compose's volumes, all images and .platform/ after asking (YES=1 does not ask)
+	@$(OPS) nuke
+
+env: ## Make .env with random passwords for Compose, once
+	@$(OPS) env
+
+compose-up: ## Bring the same images up with Docker Compose, without Kubernetes
+	@$(OPS) compose-up
+
+compose-batch: ## Run the batch steps once in Compose; EVERY=5 again every five minutes
+	@$(OPS) compose-batch
+
+compose-down: ## Stop Compose; the data stays, VOLUMES=1 removes it
+	@$(OPS) compose-down
+
+airgap: ## Build engine, base images, tools and node image from package registries alone (no container registry)
+	@airgap/build
+
+##@ Run on this machine without Docker
 demo: ## Play 30 minutes of three symbols through the whole platform and report (.demo/report)
 	@$(BOOTSTRAP) --java services -- -m embedded demo
 
 batch: ## Run the batch steps again: for a run that goes on, or on the last one's stores
 	@$(BOOTSTRAP) services dbt ge -- -m embedded batch
-
-status: ## Show which runs there are and how far they are
-	@$(BOOTSTRAP) services -- -m embedded status
 
 psql: ## Open the database of a run that goes on, or of the last one
 	@$(BOOTSTRAP) services -- -m embedded psql
@@ -28,7 +80,7 @@ stop: ## Stop what runs, and what a killed run left behind
 	@$(BOOTSTRAP) services -- -m embedded stop
 
 ##@ Check
-test: ## Run all tests: unit, integration with real Kafka and PostgreSQL, recorded data
+test: ## Run all tests that need no Docker: unit, integration with real Kafka and PostgreSQL, recorded data
 	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest
 
 test-unit: ## Run the unit tests
@@ -36,6 +88,18 @@ test-unit: ## Run the unit tests
 
 test-integration: ## Run the integration tests
 	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest tests/integration
+
+test-charts: ## Render, lint and check all charts in all environments (needs helm and helmfile)
+	@$(BOOTSTRAP) dev -- -m pytest tests/charts
+
+test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)
+	@$(BOOTSTRAP) dev -- -m pytest tests/parity
+
+e2e: ## Test the running cluster end to end, in 12 minutes (first: make up ENV=lite)
+	@$(BOOTSTRAP) dev -- -m pytest tests/e2e
+
+e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make compose-up)
+	@$(BOOTSTRAP) dev -- -m pytest tests/e2e --platform compose
 
 lint: ## Check style and formatting; changes nothing
 	@$(BOOTSTRAP) dev -- -m ruff check .
@@ -52,7 +116,7 @@ bench: ## Measure against bare consumers and other stream processors, on one top
 
 ##@ Keep
 setup: ## Make all environments and fetch Kafka, without running anything
-	@$(BOOTSTRAP) --java services dev dbt ge -- -m embedded.jars "$(DEMO_DIR)/logs/maven.log"
+	@$(BOOTSTRAP) --java services dev dbt ge ops -- -m embedded.jars "$(DEMO_DIR)/logs/maven.log"
 
 clean: ## Stop what runs and remove all that it made, with passwords and environments
 	@test ! -d "$(DEMO_DIR)/venv" || { $(BOOTSTRAP) services -- -m embedded stop && rm -rf -- "$(DEMO_DIR)"; }
@@ -67,16 +131,24 @@ env-example: ## Write .env.example anew from the settings
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '%s\n' '' 'Variables, as in: make demo REPLAY=trades.csv KAFKA_PORT=19092' \
+	  /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '%s\n' '' 'Variables, as in: make up ENV=lite KAFKA_PORT=19092' \
+	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production' \
+	  '  KUBE_CONTEXT=…       a cluster of yours: up skips kind and loading images' \
+	  '  YES=1                down, nuke: remove without asking' \
+	  '  SERVICE=consumer     logs: of one component' \
+	  '  UP_TIMEOUT_MINUTES=30' \
+	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \
+	  '  AIRFLOW_PORT=8080 SUPERSET_PORT=8088 SPARK_UI_PORT=4040' \
+	  '' 'Variables of make demo, as in: make demo REPLAY=trades.csv' \
 	  '  REPLAY=file          play a recording: trades or aggTrades archive (csv, zip), recorded stream (tsv)' \
 	  '  KLINES=file          its official klines, to reconcile with' \
 	  '  REST_FILE=file       recording that fills its holes; without it: the same file' \
 	  '  LIVE=1               follow the real exchange until Ctrl-C; MINUTES=n ends it' \
 	  '  FOREVER=1            play the simulator in real time until Ctrl-C; MINUTES=n ends it' \
-	  '  SYMBOLS=A,B          symbols of the simulator or the exchange' \
-	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 SIM_PORT=8899' \
-	  '  DEMO_DIR=.demo       the only folder that a run writes to' \
+	  '' 'Variables of all' \
+	  '  SYMBOLS=A,B          symbols to follow' \
+	  '  DEMO_DIR=.demo       folder of the embedded run and of the Python environments' \
 	  '  PYTHON=python3       the Python to make environments with, 3.11 or newer' \
 	  '  RECORDED_DATA_DIR    recorded market data for the tests' \
 	  'All settings of all services: .env.example'

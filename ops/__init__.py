@@ -1,0 +1,1 @@
+"""What the Makefile's targets for Kubernetes and Compose do: check, build, bring up, look at, take down."""

@@ -1,0 +1,68 @@
+"""Take the platform down. What goes and what stays is said before anything is removed."""
+
+import argparse
+import sys
+import time
+
+from rich.console import Console
+
+from embedded.problems import Problem
+from ops import helmfile, kind, ports, state
+from ops.console import console
+from ops.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
+
+_DESTROY_SECONDS = 900
+
+
+def main(settings: OpsSettings, arguments: list[str]) -> int:
+    """Remove the kind cluster, or our releases from a cluster of others."""
+    argparse.ArgumentParser(prog="python -m ops down", description=__doc__).parse_args(arguments)
+    out = console()
+    with state.exclusive():
+        if settings.is_kind:
+            _kind(settings, out)
+        else:
+            _releases(settings, out)
+    return 0
+
+
+def _kind(settings: OpsSettings, out: Console) -> None:
+    if kind.node() is None:
+        out.print("there is no kind cluster")
+        return
+    out.print(f"goes:  {KIND_CONTEXT} with all in it: pods, passwords, and the data of Kafka, PostgreSQL and MinIO")
+    out.print("stays: images, .platform/, caches, embedded runs, Compose (make nuke removes those of the platform too)")
+    confirm(settings, "down")
+    started = time.monotonic()
+    kind.delete()
+    out.print(f"{time.monotonic() - started:7.1f} s  cluster removed")
+
+
+def _releases(settings: OpsSettings, out: Console) -> None:
+    """Uninstall in reverse order: what an operator manages goes while the operator is there to clean up after it."""
+    environment = state.recall().get("environment", settings.ENV)
+    out.print(f"goes:  all releases of ENV={environment} in {settings.KUBE_CONTEXT}, namespace {NAMESPACE}")
+    out.print("stays: the namespace, its Secrets and volumes (they hold the data), the cluster itself")
+    out.print(f"       to remove these too: kubectl --context {settings.KUBE_CONTEXT} delete namespace {NAMESPACE}")
+    confirm(settings, "down")
+    numbers = ports.effective(settings)
+    env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+    line = helmfile.command(environment, settings.KUBE_CONTEXT, "destroy")
+    log = state.logs() / "helmfile-destroy.log"
+    started = time.monotonic()
+    helmfile.run(line, env, log, limit=_DESTROY_SECONDS)
+    out.print(f"{time.monotonic() - started:7.1f} s  releases removed")
+
+
+def confirm(settings: OpsSettings, target: str) -> None:
+    """Go on only with the user's word (YES=1, or an answer at the terminal).
+
+    Raises:
+        Problem: there is nobody to ask, or the answer is no.
+    """
+    if settings.YES:
+        return
+    if not sys.stdin.isatty():
+        raise Problem("nothing was removed", "there is no terminal to ask at", f"make {target} YES=1")
+    if input("remove it? [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise Problem("nothing was removed", "the answer was no", f"without a question: make {target} YES=1")

@@ -1,0 +1,62 @@
+"""What can be reached from outside: the name, the address, who logs in, and which pod port is behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from embedded.ports import LOOPBACK
+
+READER = "reader"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A way in. ``secret`` names the reader's password among the settings; empty where nobody logs in."""
+
+    name: str
+    component: str
+    setting: str
+    pod_port: int
+    url: str
+    secret: str = ""
+
+    @property
+    def user(self) -> str:
+        """Return who logs in."""
+        return READER if self.secret else ""
+
+
+# Kafka tells its clients where to go on: the listener of port 9094 names the port on this machine.
+ENDPOINTS = (
+    Endpoint("Kafka", "kafka", "KAFKA_PORT", 9094, "{host}:{port}", "KAFKA_SASL_PASSWORD"),
+    Endpoint(
+        "PostgreSQL",
+        "postgres",
+        "POSTGRES_PORT",
+        5432,
+        "postgresql://{host}:{port}/crypto_analytics",
+        "POSTGRES_PASSWORD",
+    ),
+    Endpoint("MinIO (S3)", "minio", "MINIO_PORT", 9000, "http://{host}:{port}", "S3_SECRET_KEY"),
+    Endpoint("MinIO console", "minio", "MINIO_CONSOLE_PORT", 9001, "http://{host}:{port}", "S3_SECRET_KEY"),
+    Endpoint("Simulator", "simulator", "SIM_PORT", 8899, "http://{host}:{port}/healthz"),
+)
+
+
+def url(endpoint: Endpoint, ports: Mapping[str, int]) -> str:
+    """Return the address of an endpoint on this machine."""
+    return endpoint.url.format(host=LOOPBACK, port=ports[endpoint.setting])
+
+
+@dataclass(frozen=True, repr=False)
+class Way:
+    """One way of running the platform, as seen from this machine: its ports by setting, the reader's passwords."""
+
+    title: str
+    ports: Mapping[str, int]
+    passwords: Mapping[str, str]
+    components: frozenset[str]
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints of the components that this way runs."""
+        return [endpoint for endpoint in ENDPOINTS if endpoint.component in self.components]

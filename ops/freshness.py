@@ -1,0 +1,90 @@
+"""How fresh and how complete the candles are, asked of PostgreSQL as ``reader``, and the consumer's lag."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psycopg
+from prometheus_client.parser import text_string_to_metric_families
+
+from embedded.ports import LOOPBACK
+from ops.cluster import ApiAway, Cluster, Object, component
+from ops.console import seconds
+from ops.endpoints import READER
+from ops.health import DATABASE, TIMEOUT
+from ops.settings import NAMESPACE
+
+_LAG = "consumer_lag_trades"
+_METRICS_PORT = 8000
+_QUERY = """
+select (select max(newest) from freshness where hop = 'fact_realtime_trades_1m'),
+       (select max(newest_change) from freshness where hop = 'fact_realtime_trades_1m'),
+       (select count(*) from fact_realtime_trades_1m),
+       (select count(*) from trade_id_gaps),
+       (select coalesce(sum(missing_count), 0) from trade_id_gaps)
+"""
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest candle's minute, when a candle changed last, how many there are, and what is missing."""
+
+    newest: datetime | None
+    changed: datetime | None
+    candles: int
+    gaps: int
+    missing: int
+
+    def story(self, now: datetime) -> str:
+        """Return it in a line."""
+        if self.newest is None or self.changed is None:
+            return "no candle yet"
+        age = seconds(max(0.0, (now - self.changed).total_seconds()))
+        gaps = f"{self.gaps} gaps, {self.missing:,} trades missing" if self.gaps else "no gap"
+        return f"newest candle {self.newest:%Y-%m-%d %H:%M}, changed {age} ago; {self.candles:,} candles, {gaps}"
+
+
+def read(port: int, password: str) -> Freshness:
+    """Ask the database on this machine.
+
+    Raises:
+        psycopg.Error: it is away, refuses the login, or is not migrated yet.
+    """
+    with psycopg.connect(
+        host=LOOPBACK, port=port, dbname=DATABASE, user=READER, password=password, connect_timeout=int(TIMEOUT)
+    ) as connection:
+        row = connection.execute(_QUERY).fetchone()
+    assert row is not None
+    return Freshness(row[0], row[1], int(row[2]), int(row[3]), int(row[4]))
+
+
+def told(port: int, password: str) -> str:
+    """Return freshness in a line, or why it is not known."""
+    try:
+        return read(port, password).story(datetime.now(UTC))
+    except psycopg.Error as error:
+        return f"PostgreSQL does not tell: {str(error).strip().splitlines()[0]}"
+
+
+def lag(metrics: str) -> int | None:
+    """Return the trades that a consumer has not merged yet, from its /metrics; None where it does not say."""
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == _LAG:
+                return int(sample.value)
+    return None
+
+
+def cluster_lag(cluster: Cluster, items: list[Object]) -> int | None:
+    """Return the lag of all consumer pods together; None where none of them tells."""
+    known = []
+    for pod in items:
+        if component(pod["metadata"]) != "consumer":
+            continue
+        name = pod["metadata"]["name"]
+        try:
+            said = cluster.text(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:{_METRICS_PORT}/proxy/metrics")
+        except (ApiAway, LookupError):
+            continue
+        known.append(lag(said))
+    counted = [one for one in known if one is not None]
+    return sum(counted) if counted else None

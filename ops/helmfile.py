@@ -1,0 +1,85 @@
+"""Run helmfile on one environment and one context, while somebody watches what it does to the cluster."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from embedded.problems import Problem
+from ops import helm
+from ops.programs import last_lines, path_of
+from ops.settings import ROOT, Environment
+
+FILE = ROOT / "helmfile.yaml.gotmpl"
+_LOOK_SECONDS = 2.0
+_END_SECONDS = 20.0
+
+
+def command(environment: Environment, context: str, *action: str) -> list[str]:
+    """Return the command line; the context is always explicit."""
+    return [
+        path_of("helmfile"),
+        "--file",
+        str(FILE),
+        "--environment",
+        environment,
+        "--kube-context",
+        context,
+        *action,
+    ]
+
+
+def upgrade() -> tuple[str, ...]:
+    """Return the action that brings releases up: ``apply`` shows what changes, and needs a plugin."""
+    return ("apply", "--suppress-secrets") if helm.has_diff() else ("sync",)
+
+
+def run(
+    line: list[str], env: Mapping[str, str], log: Path, *, limit: float, watch: Callable[[], None] | None = None
+) -> None:
+    """Run helmfile to its end with its output in ``log``; call ``watch`` every other second meanwhile.
+
+    Raises:
+        Problem: it fails, or takes longer than ``limit`` seconds. It is always ended before this returns.
+    """
+    deadline = time.monotonic() + limit
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            line, cwd=ROOT, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        try:
+            while process.poll() is None:
+                if time.monotonic() > deadline:
+                    raise Problem("the releases are not ready in time", f"{limit / 60:.0f} minutes are over", "make up")
+                if watch is not None:
+                    watch()
+                _wait(process, _LOOK_SECONDS)
+        finally:
+            _end(process)
+    if process.returncode != 0:
+        raise Problem("helmfile failed", errors(log.read_text()), f"less {log}; then make up again goes on from here")
+
+
+def errors(said: str) -> str:
+    """Return the lines of helmfile's output that tell the error, without its noise."""
+    lines = [line.strip() for line in said.splitlines()]
+    telling = [line for line in lines if line.lower().startswith(("error:", "error "))]
+    return "\n".join(dict.fromkeys(telling)) or last_lines(said, 8)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    _wait(process, _END_SECONDS)
+    if process.poll() is None:
+        process.kill()
+        process.wait()

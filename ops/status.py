@@ -1,0 +1,98 @@
+"""What runs, and how far it is: the embedded runs, the cluster, and Compose."""
+
+import argparse
+import threading
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from crypto_analytics.runtime.settings import load
+from embedded import control
+from embedded.display import Display
+from embedded.settings import DemoSettings
+from ops import compose, compose_status, freshness, helm, kind, memory, urls
+from ops.cluster import ApiAway, Cluster, Pod, pods
+from ops.console import console, seconds
+from ops.endpoints import Way
+from ops.settings import OpsSettings
+
+
+def main(settings: OpsSettings, arguments: list[str]) -> int:
+    """Print all three."""
+    argparse.ArgumentParser(prog="python -m ops status", description=__doc__).parse_args(arguments)
+    out = console()
+    out.print("[bold]Embedded")
+    control.status(load(DemoSettings, "embedded"), threading.Event(), Display(out))
+    out.print("\n[bold]Kubernetes")
+    _kubernetes(settings, out)
+    out.print("\n[bold]Compose")
+    _compose(out)
+    return 0
+
+
+def _kubernetes(settings: OpsSettings, out: Console) -> None:
+    if settings.is_kind:
+        found = kind.node()
+        if found is None or found.state != "running":
+            out.print("there is no kind cluster" if found is None else f"the node is {found.state}: make up starts it")
+            return
+    cluster = Cluster(settings.KUBE_CONTEXT)
+    try:
+        items = cluster.items("pods")
+        usages = memory.usages(items, cluster.stats())
+        out.print(release_line(helm.newest(helm.revisions(cluster.helm_secrets())).values()), soft_wrap=True)
+        out.print(pod_table(pods(items), usages))
+        way = urls.in_cluster(settings)
+        if way is not None:
+            lag = freshness.cluster_lag(cluster, items)
+            behind = "lag unknown: no consumer tells" if lag is None else f"lag {lag:,} trades"
+            out.print(f"{_fresh(way)}; {behind}", markup=False, soft_wrap=True)
+    except ApiAway as error:
+        out.print(f"{settings.KUBE_CONTEXT} does not answer: {error}", markup=False, soft_wrap=True)
+
+
+def _compose(out: Console) -> None:
+    way = compose.way()
+    if way is None:
+        out.print("not running")
+        return
+    found = compose.containers(load(compose.ComposeSettings, "compose").COMPOSE_PROJECT_NAME)
+    out.print(compose_status.table(found, compose_status.memory(found)))
+    if "postgres" in way.components:
+        out.print(_fresh(way), markup=False, soft_wrap=True)
+
+
+def _fresh(way: Way) -> str:
+    return freshness.told(way.ports["POSTGRES_PORT"], way.passwords.get("POSTGRES_PASSWORD", ""))
+
+
+def release_line(found: Iterable[helm.Revision]) -> str:
+    """Return the releases in a line, those that are not deployed with their status."""
+    words = [
+        f"{one.release} {one.number}" if one.status == "deployed" else f"{one.release} {one.number} ({one.status})"
+        for one in found
+    ]
+    return f"releases: {', '.join(words) or 'none'}"
+
+
+def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage]) -> Table:
+    """Return the pods with their memory; those of jobs that are done are counted, not listed."""
+    used = {usage.pod: usage for usage in usages}
+    table = Table("pod", "ready", "restarts", "age", "MiB", "limit", "", title_justify="left")
+    for column in table.columns[1:6]:
+        column.justify = "right"
+    done = 0
+    for pod in found:
+        if pod.state == "Succeeded":
+            done += 1
+            continue
+        usage = used.get(pod.name)
+        size = f"{usage.used / memory.MIB:,.0f}" if usage else ""
+        limit = f"{usage.limit / memory.MIB:,.0f}" if usage and usage.limit else ""
+        ready = f"{pod.ready}/{pod.containers}"
+        table.add_row(pod.name, ready, str(pod.restarts), seconds(pod.age), size, limit, pod.why)
+    total = sum(usage.used for usage in used.values())
+    table.caption = f"{total / memory.MIB:,.0f} MiB in all; {done} jobs done"
+    table.caption_justify = "left"
+    return table

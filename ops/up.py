@@ -1,0 +1,145 @@
+"""Bring the platform up: check, cluster, images, releases, and wait until all of it is ready.
+
+Each phase looks at what is there and does the rest; so a half-finished ``make up`` is finished, and a finished one
+upgrades, by running it again.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from embedded.problems import Problem
+from ops import doctor, helm, helmfile, images, kind, machine, ports, state, urls
+from ops.cluster import Cluster, last_warnings
+from ops.console import console
+from ops.progress import Progress, look
+from ops.settings import CLUSTER, OpsSettings
+
+_TOLD_EVENTS = 8
+_TOLD_LOG_LINES = 15
+
+
+class Phases:
+    """Measures and tells the phases."""
+
+    def __init__(self, out: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds: dict[str, float] = {}
+        self._out = out
+        self._clock = clock
+
+    @contextmanager
+    def phase(self, name: str, story: str) -> Iterator[None]:
+        """Tell that a phase begins, and its seconds when it ended well."""
+        self._out.print(f"[bold]{name}[/bold]: {story}", soft_wrap=True)
+        started = self._clock()
+        yield
+        self.seconds[name] = round(self._clock() - started, 1)
+        self._out.print(f"{self.seconds[name]:7.1f} s  {name} done")
+
+    def say(self, text: str) -> None:
+        """Tell what is done inside a phase."""
+        self._out.print(f"           {text}", markup=False, soft_wrap=True)
+
+
+def main(settings: OpsSettings, arguments: list[str]) -> int:
+    """Bring everything up; return 0 when all is ready and well, 1 where an endpoint is not."""
+    argparse.ArgumentParser(prog="python -m ops up", description=__doc__).parse_args(arguments)
+    out = console()
+    phases = Phases(out)
+    if settings.ENV == "production" and settings.is_kind:
+        cause = "it needs several nodes, a database and an object store of yours"
+        raise Problem("production is not for kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
+    with state.exclusive():
+        lines = doctor.examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind)
+        if doctor.blocks(lines):
+            doctor.show(lines, out)
+            raise Problem("this machine is not ready", "see the lines marked FAIL", "mend them, then make up again")
+        for line in lines:
+            if line.level is doctor.Level.WARN:
+                phases.say(f"{line.name}: {line.found}; {line.fix}")
+        numbers = _cluster(settings, phases) if settings.is_kind else ports.effective(settings)
+        cluster = Cluster(settings.KUBE_CONTEXT)
+        with phases.phase("releases", f"helmfile -e {settings.ENV} on {settings.KUBE_CONTEXT}"):
+            _recover(cluster, phases)
+            _releases(settings, cluster, numbers, out)
+        total = round(sum(phases.seconds.values()), 1)
+        state.remember(
+            {
+                "environment": settings.ENV,
+                "context": settings.KUBE_CONTEXT,
+                "ports": numbers,
+                "seconds": {**phases.seconds, "total": total},
+                "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+    out.print(f"{total:7.1f} s  in all")
+    way = urls.in_cluster(settings)
+    if way is None or not settings.is_kind:
+        out.print("reach it from this machine: make forward, then make urls")
+        return 0
+    return urls.show(way, out)
+
+
+def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
+    """Have the cluster and the images in it; return the ports that it is reached through."""
+    found = kind.node()
+    if found is not None:
+        _refuse_moved_ports(settings, found)
+    numbers = ports.effective(settings, found.bound if found else None)
+    mapped = {port.node_port: numbers[port.setting] for port in ports.EXPOSED}
+    with phases.phase("cluster", f"kind cluster {CLUSTER}"):
+        kind.ensure(mapped, phases.say)
+    with phases.phase("images", "build what changed"):
+        images.build()
+    with phases.phase("load", "hand the images to the cluster"):
+        images.load_into_kind(CLUSTER)
+    return numbers
+
+
+def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:
+    for setting, (asked, bound) in ports.moved_too_late(settings, found.bound).items():
+        raise Problem(
+            f"{setting} cannot move to {asked}",
+            f"the cluster was made with {bound}, and kind maps ports only when it makes a node",
+            f"leave {setting} out, or make the cluster anew without its data: make down && make up {setting}={asked}",
+        )
+
+
+def _recover(cluster: Cluster, phases: Phases) -> None:
+    """Free the releases that a killed helm left half done."""
+    for recovery in helm.recoveries(helm.revisions(cluster.helm_secrets())):
+        phases.say(recovery.story)
+        helm.recover(recovery, cluster.context)
+
+
+def _releases(settings: OpsSettings, cluster: Cluster, numbers: dict[str, int], out: Console) -> None:
+    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, *helmfile.upgrade())
+    env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+    log = state.logs() / "helmfile.log"
+    limit = settings.UP_TIMEOUT_MINUTES * 60
+    try:
+        with Progress(out) as progress:
+            helmfile.run(line, env, log, limit=limit, watch=lambda: progress.show(look(cluster)))
+    except Problem:
+        tell_failure(cluster, out)
+        raise
+
+
+def tell_failure(cluster: Cluster, out: Console) -> None:
+    """Print the last warnings, and the last lines of what is not well."""
+    sight = look(cluster)
+    if sight is None:
+        out.print("the cluster's API does not answer")
+        return
+    for event in last_warnings(sight.events.values(), _TOLD_EVENTS):
+        out.print(f"event  {event.about}: {event}", markup=False, soft_wrap=True)
+    for pod in sight.pods:
+        if pod.is_well:
+            continue
+        out.print(f"pod    {pod.name}: {pod.why}", markup=False, soft_wrap=True)
+        for line in cluster.last_log(pod.name, _TOLD_LOG_LINES):
+            out.print(f"       {line}", markup=False, soft_wrap=True)

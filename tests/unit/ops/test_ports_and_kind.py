@@ -1,0 +1,168 @@
+"""Ports move when the cluster is made, and what the cluster has wins afterwards; a half-made cluster is told apart."""
+
+from pathlib import Path
+
+import pytest
+
+from embedded.problems import Problem
+from ops import kind, ports
+from ops.settings import OpsSettings
+
+CONFIG = {
+    "nodes": [
+        {
+            "role": "control-plane",
+            "extraPortMappings": [
+                {"containerPort": 30092, "hostPort": 9092, "listenAddress": "127.0.0.1"},
+                {"containerPort": 30432, "hostPort": 5432, "listenAddress": "127.0.0.1"},
+            ],
+        }
+    ]
+}
+
+
+def inspected(state: str, bindings: dict[str, list[dict[str, str]]]) -> list[dict[str, object]]:
+    return [{"State": {"Status": state}, "HostConfig": {"PortBindings": bindings}}]
+
+
+def test_a_port_moves_and_the_others_stay() -> None:
+    moved = kind.with_ports(CONFIG, {30092: 19092})
+    mappings = moved["nodes"][0]["extraPortMappings"]
+    assert [mapping["hostPort"] for mapping in mappings] == [19092, 5432]
+    assert CONFIG["nodes"][0]["extraPortMappings"][0]["hostPort"] == 9092  # type: ignore[index]
+
+
+def test_a_port_without_a_mapping_is_told() -> None:
+    with pytest.raises(Problem, match="nothing leads to NodePort 30899; add it under extraPortMappings"):
+        kind.with_ports(CONFIG, {30899: 8899})
+
+
+def test_the_projects_configuration_maps_every_port_on_loopback_to_its_default() -> None:
+    node = kind.load_config()["nodes"][0]
+    mapped = {mapping["containerPort"]: mapping["hostPort"] for mapping in node["extraPortMappings"]}
+    assert mapped == {port.node_port: port.default for port in ports.EXPOSED}
+    assert {mapping["listenAddress"] for mapping in node["extraPortMappings"]} == {"127.0.0.1"}
+    assert len(kind.load_config()["nodes"]) == 1, "several nodes do not survive a reboot"
+    assert not node["image"].endswith(":latest")
+
+
+def test_the_node_container_tells_its_state_and_ports() -> None:
+    bindings = {"30092/tcp": [{"HostIp": "127.0.0.1", "HostPort": "19092"}], "6443/tcp": [{"HostPort": ""}]}
+    node = kind.parse_node(inspected("running", bindings))
+    assert (node.state, node.bound) == ("running", {30092: 19092})
+
+
+@pytest.mark.parametrize(
+    ("found", "action"),
+    [
+        (None, kind.Action.CREATE),
+        (kind.Node("running", {}), kind.Action.KEEP),
+        (kind.Node("exited", {}), kind.Action.START),
+        (kind.Node("created", {}), kind.Action.START),
+    ],
+)
+def test_what_is_done_first(found: kind.Node | None, action: kind.Action) -> None:
+    assert kind.next_action(found) is action
+
+
+def test_ports_are_the_clusters_then_the_users_then_the_defaults() -> None:
+    settings = OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=15432)
+    numbers = ports.effective(settings, {30092: 9092})
+    assert (numbers["KAFKA_PORT"], numbers["POSTGRES_PORT"], numbers["MINIO_PORT"]) == (9092, 15432, 9000)
+
+
+def test_a_port_asked_for_after_the_cluster_was_made_is_noticed() -> None:
+    bound = {30092: 9092, 30432: 5432}
+    assert ports.moved_too_late(OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=5432), bound) == {
+        "KAFKA_PORT": (19092, 9092)
+    }
+    assert ports.moved_too_late(OpsSettings(), bound) == {}
+
+
+class Machine:
+    """Stands for docker, kind and kubectl, and writes down what they were told."""
+
+    def __init__(self, node: kind.Node | None, *, whole: bool, answers: bool, complete: bool) -> None:
+        self.node, self.whole, self.answers, self.complete = node, whole, answers, complete
+        self.told: list[str] = []
+
+    def put_in_place(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+        monkeypatch.setattr(kind, "STATE", state)
+        monkeypatch.setattr(kind, "load_config", lambda: CONFIG)
+        monkeypatch.setattr(kind, "node", lambda: self.node)
+        monkeypatch.setattr(kind, "run", self.run)
+        monkeypatch.setattr(kind, "succeeds", self.succeeds)
+        monkeypatch.setattr(kind, "_ANSWER_SECONDS", 0.0)
+        monkeypatch.setattr(kind, "_PAUSE", 0.0)
+
+    def run(self, *command: object, mend: str, timeout: float | None = None) -> str:
+        line = " ".join(map(str, command))
+        self.told.append(line)
+        if "kind create" in line:
+            self.answers = self.complete = True
+        self.whole = self.whole or "touch" in line
+        return ""
+
+    def succeeds(self, *command: str, timeout: float | None = None) -> bool:
+        line = " ".join(command)
+        if "test -f" in line:
+            return self.whole
+        return self.complete if "storageclass" in line else self.answers
+
+    def ensure(self) -> kind.Action:
+        return kind.ensure({30092: 19092}, self.told.append)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / ".platform"
+
+
+def test_a_cluster_is_made_with_the_ports(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(None, whole=False, answers=False, complete=False)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.CREATE
+    assert any(line.startswith("kind create cluster") for line in machine.told)
+    assert machine.whole
+    assert "hostPort: 19092" in (state / "kind-config.yaml").read_text()
+
+
+def test_a_whole_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(kind.Node("running", {}), whole=True, answers=True, complete=True)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.KEEP
+    assert machine.told == []
+
+
+def test_a_stopped_cluster_is_started(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(kind.Node("exited", {}), whole=True, answers=True, complete=True)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.START
+    assert f"docker start {kind.NODE}" in machine.told
+
+
+@pytest.mark.parametrize(("answers", "complete"), [(False, False), (True, False)])
+def test_a_cluster_whose_making_was_interrupted_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, state: Path, answers: bool, complete: bool
+) -> None:
+    machine = Machine(kind.Node("running", {}), whole=False, answers=answers, complete=complete)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.CREATE
+    deleted = next(number for number, line in enumerate(machine.told) if line.startswith("kind delete"))
+    created = next(number for number, line in enumerate(machine.told) if line.startswith("kind create"))
+    assert deleted < created
+
+
+def test_a_cluster_made_by_hand_is_taken_over(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(kind.Node("running", {}), whole=False, answers=True, complete=True)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.KEEP
+    assert machine.whole
+
+
+def test_a_used_cluster_that_does_not_answer_is_never_thrown_away(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(kind.Node("running", {}), whole=True, answers=False, complete=False)
+    machine.put_in_place(monkeypatch, state)
+    with pytest.raises(Problem, match="to begin anew without its data: make down"):
+        machine.ensure()
+    assert not any("delete" in line for line in machine.told)
