@@ -1,0 +1,144 @@
+"""The platform in Compose: docker and docker compose."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from crypto_analytics.runtime.settings import load
+from ops import compose, env_file
+from tests.e2e.platforms import STREAMING, Platform, Server
+from tests.e2e.programs import ProgramFailed, attempt, run
+
+SECOND_TAG = "-second"
+_SETTINGS: dict[Server, str] = {
+    "kafka": "KAFKA_PORT",
+    "postgres": "POSTGRES_PORT",
+    "minio": "MINIO_PORT",
+    "simulator": "SIM_PORT",
+}
+_KEYS = {
+    ("kafka", "admin"): "KAFKA_ADMIN_PASSWORD",
+    ("postgres", "superuser"): "POSTGRES_SUPERUSER_PASSWORD",
+    ("minio", "root"): "MINIO_ROOT_PASSWORD",
+}
+_KEY_PATTERNS: dict[Server, str] = {
+    "kafka": "KAFKA_PASSWORD_{}",
+    "postgres": "{}_PASSWORD",
+    "minio": "S3_SECRET_KEY_{}",
+}
+_UNITS = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0, "kB": 1e3 / 1024**2, "MB": 1e6 / 1024**2, "B": 1 / 1024**2}
+
+
+class Compose(Platform):
+    """The project as it was brought up last; changes come as one more Compose file, from standard input."""
+
+    name = "compose"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._project = compose.running(load(compose.ComposeSettings, "e2e"))
+        self._changed: dict[str, dict[str, Any]] = {}
+        self._second: list[str] = []
+
+    def compose(self, *arguments: str, seconds: float = 300) -> str:
+        """Return what docker compose says, with the changes made so far."""
+        changes = json.dumps({"services": self._changed}) if self._changed else None
+        files = ["--file", "-"] if changes else []
+        command = self._project.command(*files, *arguments, profile="stream")
+        return run(*command, stdin=changes, env=self._project.environment(), seconds=seconds)
+
+    def containers(self, component: str, *options: str) -> list[dict[str, Any]]:
+        """Return what docker knows of the containers of ``component``."""
+        ids = self.compose("ps", "--quiet", *options, component).split()
+        inspected: list[dict[str, Any]] = json.loads(run("docker", "inspect", *ids)) if ids else []
+        return inspected
+
+    def find_port(self, server: Server) -> int:
+        """See :class:`Platform`, as for all below."""
+        way = compose.way()
+        assert way is not None, "nothing of the project runs: make compose-up"
+        return way.ports[_SETTINGS[server]]
+
+    def find_password(self, server: Server, user: str) -> str:
+        key = _KEYS.get((server, user)) or _KEY_PATTERNS[server].format(user.upper())
+        return env_file.load(env_file.FILE)[key]
+
+    def instances(self, component: str) -> frozenset[str]:
+        return frozenset(
+            f"{container['Id']} {container['State']['StartedAt']}"
+            for container in self.containers(component)
+            if container["State"].get("Health", {}).get("Status") == "healthy"
+        )
+
+    def is_settled(self, component: str) -> bool:
+        containers = self.containers(component, "--all")
+        return len(containers) == len(self.instances(component)) == 1
+
+    def kill(self, component: str) -> None:
+        (container,) = self.containers(component)
+        run("docker", "kill", container["Id"])
+        run("docker", "start", container["Id"])  # docker takes a kill by hand for a wish and does not restart it
+
+    def change(self, component: str, *, settings: Mapping[str, str] | None = None, tag: str | None = None) -> None:
+        change = self._changed.setdefault(component, {})
+        change.setdefault("environment", {}).update(settings or {})
+        if tag:
+            (container,) = self.containers(component)
+            change["image"] = f"{_repository(container['Config']['Image'])}:{tag}"
+        self._roll_out(component)
+
+    def _roll_out(self, component: str) -> None:
+        self.compose("up", "--detach", "--no-deps", "--no-build", component)
+        self.wait_settled(component)
+
+    def change_back(self, *components: str) -> None:
+        for component in components:
+            if self._changed.pop(component, None) is not None:
+                self._roll_out(component)
+        used = {container["Config"]["Image"] for name in STREAMING for container in self.containers(name)}
+        for image in [image for image in self._second if image not in used]:
+            run("docker", "rmi", image)
+            self._second.remove(image)
+
+    def second_tag(self, component: str) -> str:
+        (container,) = self.containers(component)
+        image = container["Config"]["Image"]
+        second = f"{image}{SECOND_TAG}"
+        run("docker", "tag", image, second)
+        self._second.append(second)
+        return second.rpartition(":")[2]
+
+    def restart(self) -> None:
+        before = {component: self.instances(component) for component in STREAMING}
+        self.compose("kill", *STREAMING)
+        self.compose("start", *STREAMING)
+        for component in STREAMING:
+            self.wait_replaced(component, before[component])
+
+    def memory(self) -> dict[str, float]:
+        sizes = {}
+        for component in STREAMING:
+            (container,) = self.containers(component)
+            line = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", container["Id"])
+            sizes[component] = _mebibytes(line.partition("/")[0].strip())
+        return sizes
+
+    def log_command(self, component: str) -> list[str]:
+        (container,) = self.containers(component)
+        return ["docker", "logs", "--follow", container["Id"]]
+
+    def diagnosis(self) -> str:
+        try:
+            return self.compose("ps", "--all") + self.compose("logs", "--tail=15", *STREAMING)
+        except ProgramFailed as error:
+            return f"{error}\n{attempt('docker', 'ps', '--all').out}"
+
+
+def _repository(image: str) -> str:
+    return image.rpartition(":")[0]
+
+
+def _mebibytes(text: str) -> float:
+    """Return the MiB in what docker stats prints ("52.13MiB")."""
+    number = text.rstrip("BKMGikTe")
+    return round(float(number) * _UNITS[text.removeprefix(number)], 1)

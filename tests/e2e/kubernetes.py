@@ -1,0 +1,267 @@
+"""The platform on kind: kubectl, helm and the node's container."""
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_kind import KindCluster
+
+from ops import kind, memory
+from ops.settings import NAMESPACE
+from tests.e2e.platforms import STREAMING, Platform, Server
+from tests.e2e.programs import Done, attempt, run
+from tests.e2e.waiting import wait_until
+
+SECOND_TAG = "-second"
+_NODE_PORTS: dict[Server, int] = {"kafka": 30092, "postgres": 30432, "minio": 30900, "simulator": 30899}
+# Whose Secret holds a user's password, and under which name.
+_PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
+    ("kafka", "admin"): ("kafka", "KAFKA_ADMIN_PASSWORD"),
+    ("kafka", "producer"): ("producer", "KAFKA_SASL_PASSWORD"),
+    ("kafka", "consumer"): ("consumer", "KAFKA_SASL_PASSWORD"),
+    ("kafka", "reader"): ("reader", "KAFKA_SASL_PASSWORD"),
+    ("postgres", "superuser"): ("postgres", "POSTGRES_PASSWORD"),
+    ("postgres", "writer"): ("consumer", "POSTGRES_PASSWORD"),
+    ("postgres", "transformer"): ("dbt", "POSTGRES_PASSWORD"),
+    ("postgres", "reader"): ("reader", "POSTGRES_PASSWORD"),
+    ("minio", "root"): ("minio", "MINIO_ROOT_PASSWORD"),
+    ("minio", "consumer"): ("consumer", "S3_SECRET_KEY"),
+    ("minio", "exporter"): ("exporter", "S3_SECRET_KEY"),
+    ("minio", "sweep"): ("sweep", "S3_SECRET_KEY"),
+    ("minio", "reader"): ("reader", "S3_SECRET_KEY"),
+}
+
+Object = dict[str, Any]
+
+
+class Kubernetes(Platform):
+    """The namespace of the releases in ``cluster``."""
+
+    name = "kind"
+
+    def __init__(self, cluster: KindCluster) -> None:
+        super().__init__()
+        self.cluster = cluster
+        self._kubeconfig = str(cluster.kubeconfig_path)
+        self._before: dict[str, int] = {}  # revision of each changed release before its first change
+        self._second: list[str] = []
+
+    # Kubernetes' own means
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
+        """Return what kubectl says in the namespace."""
+        return run(*self._kubectl(*arguments), stdin=stdin, seconds=seconds)
+
+    def tries(self, *arguments: str, stdin: str | None = None) -> Done:
+        """Return how kubectl ends, whatever that is."""
+        return attempt(*self._kubectl(*arguments), stdin=stdin)
+
+    def _kubectl(self, *arguments: str) -> list[str]:
+        context = f"kind-{self.cluster.name}"
+        program = [str(self.cluster.kubectl_path), "--kubeconfig", self._kubeconfig, "--context", context]
+        return [*program, "--namespace", NAMESPACE, *arguments]
+
+    def helm(self, *arguments: str, stdin: str | None = None, seconds: float = 300) -> str:
+        """Return what helm says in the namespace."""
+        context = f"kind-{self.cluster.name}"
+        where = ["--kubeconfig", self._kubeconfig, "--kube-context", context, "--namespace", NAMESPACE]
+        return run("helm", *arguments, *where, stdin=stdin, seconds=seconds)
+
+    def get(self, kind: str, *arguments: str) -> list[Object]:
+        """Return the namespace's objects of ``kind``."""
+        items: list[Object] = json.loads(self.kubectl("get", kind, *arguments, "-o", "json"))["items"]
+        return items
+
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """Return the data of each Secret but Helm's own, by name, as they are stored."""
+        return {
+            secret["metadata"]["name"]: secret.get("data", {})
+            for secret in self.get("secrets")
+            if secret["type"] != "helm.sh/release.v1"
+        }
+
+    def passwords(self) -> dict[tuple[str, str], str]:
+        """Return the password of each login: (server, user)."""
+        return {login: self.find_password(*login) for login in _PASSWORDS}
+
+    def pods(self, component: str | None = None) -> list[Object]:
+        """Return the pods that Deployments and StatefulSets keep, of ``component`` or all."""
+        selector = ["-l", f"app.kubernetes.io/name={component}"] if component else []
+        return [pod for pod in self.get("pods", *selector) if _owner(pod) in {"ReplicaSet", "StatefulSet"}]
+
+    @contextmanager
+    def batch_suspended(self) -> Iterator[None]:
+        """Keep the CronJob ``batch`` from starting jobs, and wait for those that run."""
+        (batch,) = self.get("cronjobs", "-l", "app.kubernetes.io/name=batch")
+        was = bool(batch["spec"].get("suspend"))
+        self._suspend(batch["metadata"]["name"], suspended=True)
+        try:
+            wait_until(
+                lambda: not any(job["status"].get("active") for job in self.get("jobs")), 300, "the batch ends", every=2
+            )
+            yield
+        finally:
+            self._suspend(batch["metadata"]["name"], suspended=was)
+
+    def _suspend(self, cronjob: str, *, suspended: bool) -> None:
+        self.kubectl("patch", "cronjob", cronjob, "--patch", json.dumps({"spec": {"suspend": suspended}}))
+
+    def run_job(self, job: Object, seconds: float) -> None:
+        """Create ``job``, wait for its success and remove it.
+
+        Raises:
+            AssertionError: it fails or takes longer than ``seconds``; the text has its pods' last words.
+        """
+        name = job["metadata"]["name"]
+        self.kubectl("delete", "job", name, "--ignore-not-found", "--cascade=foreground")
+        self.kubectl("create", "-f", "-", stdin=json.dumps(job))
+
+        def ended() -> list[Object]:
+            status = json.loads(self.kubectl("get", "job", name, "-o", "json"))["status"]
+            return [its for its in status.get("conditions", []) if its["type"] in {"Complete", "Failed"}]
+
+        try:
+            conditions = wait_until(ended, seconds, f"job {name} ends", every=2)
+            assert any(condition["type"] == "Complete" for condition in conditions), conditions
+        except AssertionError as error:
+            logs = ["logs", "-l", f"job-name={name}", "--all-containers", "--prefix", "--tail=20"]
+            raise AssertionError(f"{error}\n{attempt(*self._kubectl(*logs)).out}") from error
+        self.kubectl("delete", "job", name, "--cascade=foreground")
+
+    # Platform
+
+    def find_port(self, server: Server) -> int:
+        """See :class:`Platform`, as for all below."""
+        node = kind.node()
+        assert node is not None, f"there is no container {kind.NODE}: make up ENV=lite"
+        assert _NODE_PORTS[server] in node.bound, f"no port leads to {server}: make down && make up ENV=lite"
+        return node.bound[_NODE_PORTS[server]]
+
+    def find_password(self, server: Server, user: str) -> str:
+        name, key = _PASSWORDS[server, user]
+        secret = json.loads(self.kubectl("get", "secret", name, "-o", "json"))
+        return b64decode(secret["data"][key]).decode()
+
+    def instances(self, component: str) -> frozenset[str]:
+        return frozenset(
+            status["containerID"]
+            for pod in self.pods(component)
+            for status in pod["status"].get("containerStatuses", [])
+            if status["ready"] and "deletionTimestamp" not in pod["metadata"]
+        )
+
+    def is_settled(self, component: str) -> bool:
+        owners = [*self.get("deployments", *_named(component)), *self.get("statefulsets", *_named(component))]
+        pods = self.pods(component)
+        return (
+            bool(owners)
+            and all(map(_is_rolled_out, owners))
+            and len(pods) == sum(owner["spec"]["replicas"] for owner in owners)
+            and all(map(_is_ready, pods))
+        )
+
+    def kill(self, component: str) -> None:
+        selector = f"app.kubernetes.io/name={component}"
+        names = [pod["metadata"]["name"] for pod in self.pods(component)]
+        assert names, f"no pod of {component} ({selector})"
+        self.kubectl("delete", "pod", *names, "--grace-period=0", "--force", "--wait=false")
+
+    def change(self, component: str, *, settings: Mapping[str, str] | None = None, tag: str | None = None) -> None:
+        if component not in self._before:
+            self._before[component] = self._revision(component)
+        values: Object = {"settings": dict(settings)} if settings else {}
+        if tag:
+            values["image"] = {"tag": tag}
+        chart = f"charts/{component}"
+        options = ["--reuse-values", "--values", "-", "--wait", "--timeout", "4m"]
+        self.helm("upgrade", component, chart, *options, stdin=json.dumps(values))
+        self.wait_settled(component)
+
+    def _revision(self, release: str) -> int:
+        return int(json.loads(self.helm("status", release, "-o", "json"))["version"])
+
+    def change_back(self, *components: str) -> None:
+        for component in components:
+            if component in self._before:
+                self.helm("rollback", component, str(self._before.pop(component)), "--wait", "--timeout", "4m")
+                self.wait_settled(component)
+        self._drop_second_tags()
+
+    def second_tag(self, component: str) -> str:
+        (pod,) = self.pods(component)
+        image = pod["spec"]["containers"][0]["image"]
+        second = f"{image}{SECOND_TAG}"
+        run("docker", "tag", image, second)
+        self.cluster.load_docker_image(second)
+        self._second.append(second)
+        return second.rpartition(":")[2]
+
+    def _drop_second_tags(self) -> None:
+        """Take the second tags away again, but those that a pod still uses."""
+        used = {container["image"] for pod in self.pods() for container in pod["spec"]["containers"]}
+        for image in [image for image in self._second if image not in used]:
+            run("docker", "rmi", image)
+            run("docker", "exec", kind.NODE, "ctr", "-n", "k8s.io", "images", "rm", f"docker.io/{image}")
+            self._second.remove(image)
+
+    def restart(self) -> None:
+        before = {component: self.instances(component) for component in STREAMING}
+        run("docker", "restart", kind.NODE)
+
+        def answers() -> bool:
+            return attempt(*self._kubectl("get", "--raw", "/readyz"), seconds=10).code == 0
+
+        wait_until(answers, 120, "the API server answers again", every=1)
+        for component in STREAMING:
+            self.wait_replaced(component, before[component], seconds=240)
+
+    def memory(self) -> dict[str, float]:
+        def measured() -> dict[str, float]:
+            summary = json.loads(self.kubectl("get", "--raw", f"/api/v1/nodes/{kind.NODE}/proxy/stats/summary"))
+            sizes = memory.working_sets([summary])
+            found = {
+                component: [sizes.get(pod["metadata"]["name"], 0) / memory.MIB for pod in self.pods(component)]
+                for component in STREAMING
+            }
+            complete = all(its and all(its) for its in found.values())
+            return {component: round(sum(its), 1) for component, its in found.items()} if complete else {}
+
+        return wait_until(measured, 90, "the kubelet knows the memory of every pod", every=3)
+
+    def log_command(self, component: str) -> list[str]:
+        (pod,) = self.pods(component)
+        return self._kubectl("logs", "--follow", pod["metadata"]["name"])
+
+    def diagnosis(self) -> str:
+        commands = [["get", "pods", "-o", "wide"], ["get", "events", "--sort-by=.lastTimestamp"]]
+        commands += [["logs", "--tail=15", "--prefix", "-l", f"app.kubernetes.io/name={name}"] for name in STREAMING]
+        parts = []
+        for command in commands:
+            done = attempt(*self._kubectl(*command), seconds=30)
+            parts.append("\n".join([f"$ kubectl {' '.join(command)}", *(done.out or done.err).splitlines()[-40:]]))
+        return "\n\n".join(parts)
+
+
+def _named(component: str) -> list[str]:
+    return ["-l", f"app.kubernetes.io/name={component}"]
+
+
+def _owner(pod: Object) -> str:
+    return next((owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])), "")
+
+
+def _is_rolled_out(owner: Object) -> bool:
+    wanted, status = int(owner["spec"]["replicas"]), owner["status"]
+    # A StatefulSet's updatedReplicas is left out where its current and its update revision are one.
+    return (
+        status.get("observedGeneration") == owner["metadata"]["generation"]
+        and status.get("readyReplicas", 0) == wanted
+        and status.get("updatedReplicas", wanted) == wanted
+    )
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = {condition["type"]: condition["status"] for condition in pod["status"].get("conditions", [])}
+    return bool(conditions.get("Ready") == "True") and "deletionTimestamp" not in pod["metadata"]

@@ -1,0 +1,71 @@
+"""The heavy feed: 2,000 trades a second of symbols that no earlier run had, beside the default symbols.
+
+A generated market numbers trades by minute and rate, so another rate needs other symbols, or ids would jump. The
+default symbols pause meanwhile; what they miss is a hole that the producer repairs from REST when they go on.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.e2e.platforms import Platform
+from tests.e2e.streaming import DEFAULT_SYMBOLS, streamed_up_to, wait_caught_up, wait_consumed
+from tests.e2e.waiting import Stopwatch, wait_until
+
+TRADES_PER_MINUTE = 40_000  # of each of three symbols: 2,000 a second
+PREFIX = "E2E"
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass
+class Load:
+    """A heavy feed that runs: its symbols, and the time since it began."""
+
+    symbols: tuple[str, ...]
+    running: Stopwatch
+
+
+def new_symbols(now: float) -> tuple[str, ...]:
+    """Return three symbols named for the second ``now``: no two runs share them."""
+    number, mark = int(now), ""
+    while number:
+        number, digit = divmod(number, 36)
+        mark = _DIGITS[digit] + mark
+    return tuple(f"{PREFIX}{mark}{letter}USDT" for letter in "ABC")
+
+
+@contextmanager
+def heavy_load(platform: Platform) -> Iterator[Load]:
+    """Stream the heavy feed instead of the default one; at the end the default one goes on and no trace is left."""
+    symbols = new_symbols(time.time())
+    both = ",".join([*DEFAULT_SYMBOLS, *symbols])
+    feed = {"SYMBOLS": ",".join(symbols)}
+    try:
+        platform.change("consumer", settings={"SYMBOLS": both})
+        # A short history: what REST knows is computed when it is asked for, and 40,000 trades a minute are a lot.
+        market = {"SIM_TRADES_PER_MINUTE": str(TRADES_PER_MINUTE), "SIM_HISTORY_MINUTES": "1"}
+        platform.change("simulator", settings=feed | market)
+        platform.change("producer", settings=feed)
+        wait_until(lambda: set(streamed_up_to(platform)) == set(symbols), 60, "the heavy feed streams")
+        running = Stopwatch()
+        wait_caught_up(platform, symbols)
+        yield Load(symbols, running)
+    finally:
+        platform.change_back("simulator", "producer")
+        try:
+            wait_consumed(platform)  # or the consumer, back to its symbols, would take the rest for unknown ones
+        finally:
+            platform.change_back("consumer")
+        _forget(platform, symbols)
+
+
+def _forget(platform: Platform, symbols: tuple[str, ...]) -> None:
+    """Remove what was stored of ``symbols``, so that the batch never sees them."""
+    with platform.postgres("superuser") as connection, connection.transaction():
+        for table in ("fact_realtime_trades_1m", "trade_id_ranges", "raw_objects"):
+            connection.execute(f"delete from {table} where symbol = any(%s)", (list(symbols),))
+    store = platform.objects("sweep")
+    for symbol in symbols:
+        for item in list(store.list("raw", f"trades/symbol={symbol}/")):
+            store.delete("raw", item.key)

@@ -1,0 +1,169 @@
+"""What the streaming checks need of a platform; ``kubernetes.py`` and ``compose.py`` say how.
+
+Components are ``kafka``, ``postgres``, ``minio``, ``simulator``, ``producer`` and ``consumer``: the streaming half.
+"""
+
+import json
+import subprocess
+import urllib.request
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import psycopg
+from pydantic import SecretStr
+
+from crypto_analytics.runtime.settings import KafkaSettings, ObjectStoreSettings, PostgresSettings
+from crypto_analytics.store.objects import ObjectStore, open_store
+from crypto_analytics.store.postgres import connect
+from embedded.ports import LOOPBACK
+from embedded.postgres import SUPERUSER
+from tests.e2e.waiting import wait_until
+
+STREAMING = ("kafka", "postgres", "minio", "simulator", "producer", "consumer")
+Server = Literal["kafka", "postgres", "minio", "simulator"]
+
+
+class Platform(ABC):
+    """A platform that runs, reached through its ports on 127.0.0.1, and what is done to it."""
+
+    name: str
+
+    def __init__(self) -> None:
+        # Neither changes, and the platform cannot be asked while it restarts.
+        self.port = cache(self.find_port)
+        self.password = cache(self.find_password)
+
+    @abstractmethod
+    def find_port(self, server: Server) -> int:
+        """Return the port of this machine that leads to ``server``."""
+
+    @abstractmethod
+    def find_password(self, server: Server, user: str) -> str:
+        """Return the password that the platform made for ``user`` of ``server``."""
+
+    @abstractmethod
+    def instances(self, component: str) -> frozenset[str]:
+        """Return what tells this run of each container of ``component`` from any other one, of those that are ready."""
+
+    @abstractmethod
+    def is_settled(self, component: str) -> bool:
+        """Whether ``component`` runs as its definition says: all of it ready, and nothing of an older one left."""
+
+    @abstractmethod
+    def kill(self, component: str) -> None:
+        """End ``component`` at once and without a warning; it comes back by the platform's own means."""
+
+    @abstractmethod
+    def change(self, component: str, *, settings: Mapping[str, str] | None = None, tag: str | None = None) -> None:
+        """Roll ``component`` out with other settings or another image tag; returns when it is ready."""
+
+    @abstractmethod
+    def change_back(self, *components: str) -> None:
+        """Roll ``components`` out as they were before the first :meth:`change`; does nothing for unchanged ones."""
+
+    @abstractmethod
+    def second_tag(self, component: str) -> str:
+        """Give the image of ``component`` a second tag where the platform takes images from, and return it."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Restart everything at once, as a reboot of the machine does."""
+
+    @abstractmethod
+    def memory(self) -> dict[str, float]:
+        """Return the working set of each streaming component in MiB."""
+
+    @abstractmethod
+    def log_command(self, component: str) -> list[str]:
+        """Return the command that prints the log of the running ``component`` and goes on until that ends."""
+
+    @abstractmethod
+    def diagnosis(self) -> str:
+        """Return what helps to understand a failure: states, events, last log lines."""
+
+    # What follows is the same on every platform.
+
+    def postgres(self, role: str, password: str | None = None) -> psycopg.Connection:
+        """Return a connection of ``role`` ("superuser" or one of the three); ``password`` goes before the right one."""
+        user = SUPERUSER if role == "superuser" else role
+        settings = PostgresSettings(
+            POSTGRES_HOST=LOOPBACK,
+            POSTGRES_PORT=self.port("postgres"),
+            POSTGRES_USER=user,
+            POSTGRES_PASSWORD=SecretStr(password or self.password("postgres", role)),
+        )
+        return connect(settings, "e2e")
+
+    def kafka(self, user: str, password: str | None = None) -> KafkaSettings:
+        """Return the settings of a client that logs in as ``user``."""
+        return KafkaSettings(
+            KAFKA_BOOTSTRAP_SERVERS=f"{LOOPBACK}:{self.port('kafka')}",
+            KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+            KAFKA_SASL_USERNAME=user,
+            KAFKA_SASL_PASSWORD=SecretStr(password or self.password("kafka", user)),
+        )
+
+    def objects(self, user: str, password: str | None = None) -> ObjectStore:
+        """Return the object store as ``user`` sees it."""
+        settings = ObjectStoreSettings(
+            OBJECT_STORE="s3",
+            S3_ENDPOINT=f"{LOOPBACK}:{self.port('minio')}",
+            S3_SECURE=False,
+            S3_ACCESS_KEY=user,
+            S3_SECRET_KEY=SecretStr(password or self.password("minio", user)),
+        )
+        return open_store(settings)
+
+    def exchange(self, path: str) -> Any:
+        """Return the simulator's answer to a GET of ``path``.
+
+        Raises:
+            OSError: it does not answer, or with an error.
+        """
+        url = f"http://{LOOPBACK}:{self.port('simulator')}{path}"
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return json.load(answer)
+
+    def wait_settled(self, *components: str, seconds: float = 180) -> None:
+        """Wait until ``components`` are settled."""
+        for component in components:
+            wait_until(partial(self.is_settled, component), seconds, f"{component} is ready", every=1)
+
+    def wait_replaced(self, component: str, before: frozenset[str], seconds: float = 180) -> None:
+        """Wait until ``component`` is settled, and none of its instances is one of ``before``."""
+
+        def replaced() -> bool:
+            return self.is_settled(component) and self.instances(component).isdisjoint(before)
+
+        wait_until(replaced, seconds, f"{component} is replaced and ready", every=1)
+
+    @contextmanager
+    def followed_log(self, component: str) -> Iterator["FollowedLog"]:
+        """Copy the log of the running ``component`` into a file from now on: its last lines outlive the container."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"{component}.log"
+            with path.open("wb") as file:
+                follower = subprocess.Popen(self.log_command(component), stdout=file, stderr=subprocess.STDOUT)
+                try:
+                    yield FollowedLog(path, follower)
+                finally:
+                    follower.terminate()
+                    follower.wait(10)
+
+
+class FollowedLog:
+    """A log as far as it was written."""
+
+    def __init__(self, path: Path, follower: subprocess.Popen[bytes]) -> None:
+        self._path = path
+        self._follower = follower
+
+    def to_the_end(self, seconds: float = 60) -> list[str]:
+        """Return all lines, once their writer has ended."""
+        wait_until(lambda: self._follower.poll() is not None, seconds, "the old container's log ends")
+        return self._path.read_text(errors="replace").splitlines()

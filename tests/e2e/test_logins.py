@@ -1,0 +1,161 @@
+"""Who may log in, and what each login may not do, through the ports on 127.0.0.1."""
+
+import psycopg
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from minio.error import S3Error
+
+from crypto_analytics.runtime.kafka import client_config
+from crypto_analytics.store.objects import ObjectNotFound
+from crypto_analytics.store.postgres import LoginRefused
+from tests.e2e.platforms import Platform
+from tests.e2e.streaming import GROUP
+from tests.e2e.waiting import wait_until
+
+TRADES, DEAD_LETTERS = "crypto.trades.raw", "crypto.trades.dlq"
+WRONG = "not-the-password"
+_SECONDS = 30
+
+
+def errors_of(config: dict[str, str | int | float | bool]) -> list[int]:
+    """Return the codes of the errors that a client with ``config`` meets until it learns of a topic or is refused."""
+    codes: list[int] = []
+    client = AdminClient(config | {"error_cb": lambda error: codes.append(error.code())})
+
+    def refused() -> bool:
+        client.poll(0.2)
+        return bool(codes)
+
+    wait_until(refused, _SECONDS, "Kafka refuses the login")
+    with pytest.raises(KafkaException):
+        client.list_topics(timeout=2)
+    return codes
+
+
+def first_message(platform: Platform, user: str, *, group: str, topic: str, joins: bool) -> Message:
+    """Return what a consumer that logs in as ``user`` gets first: a record, or an error."""
+    # Kafka's refusals are messages with errors; a record would be one without.
+    consumer = Consumer(
+        client_config(platform.kafka(user))
+        | {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    )
+    try:
+        if joins:
+            consumer.subscribe([topic])
+        else:
+            consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(partitions_of(topic))])
+        message: Message = wait_until(lambda: consumer.poll(0.5), _SECONDS, f"{user} gets something of {topic}")
+        return message
+    finally:
+        consumer.close()
+
+
+def partitions_of(topic: str) -> int:
+    return 1 if topic == DEAD_LETTERS else 6
+
+
+def write_error(platform: Platform, user: str, topic: str) -> KafkaError | None:
+    """Return what Kafka answers to a record of ``user`` for ``topic``."""
+    answers: list[KafkaError | None] = []
+    producer = Producer(client_config(platform.kafka(user)))
+    producer.produce(topic, b"{}", on_delivery=lambda error, _: answers.append(error))
+    assert producer.flush(_SECONDS) == 0, f"no answer to a record of {user} for {topic}"
+    return answers[0]
+
+
+class TestKafka:
+    def test_a_wrong_password_is_refused(self, platform: Platform) -> None:
+        assert KafkaError._AUTHENTICATION in errors_of(client_config(platform.kafka("consumer", WRONG)))
+
+    def test_an_unknown_user_is_refused(self, platform: Platform) -> None:
+        assert KafkaError._AUTHENTICATION in errors_of(client_config(platform.kafka("nobody", WRONG)))
+
+    def test_nobody_gets_in_without_a_login(self, platform: Platform) -> None:
+        servers = platform.kafka("reader").KAFKA_BOOTSTRAP_SERVERS
+        assert errors_of({"bootstrap.servers": servers, "security.protocol": "PLAINTEXT", "log_level": 0})
+
+    def test_the_consumer_reads_trades_but_no_dead_letters(self, platform: Platform) -> None:
+        # Without joining the group, where it would take partitions from the real consumer.
+        assert first_message(platform, "consumer", group=GROUP, topic=TRADES, joins=False).error() is None
+        refused = first_message(platform, "consumer", group=GROUP, topic=DEAD_LETTERS, joins=False).error()
+        assert refused is not None
+        assert refused.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+    def test_the_producer_may_not_join_the_consumers_group(self, platform: Platform) -> None:
+        refused = first_message(platform, "producer", group=GROUP, topic=TRADES, joins=True).error()
+        assert refused is not None
+        assert refused.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+    @pytest.mark.parametrize("user", ["consumer", "reader"])
+    def test_only_the_producer_writes_trades(self, platform: Platform, user: str) -> None:
+        error = write_error(platform, user, TRADES)
+        assert error is not None
+        assert error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+    def test_topics_are_not_created_by_asking_for_them(self, platform: Platform) -> None:
+        topics = AdminClient(client_config(platform.kafka("admin"))).list_topics("crypto.unknown", timeout=10).topics
+        error = topics["crypto.unknown"].error
+        assert error is not None
+        assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
+class TestPostgres:
+    @pytest.mark.parametrize("role", ["superuser", "writer", "transformer", "reader"])
+    def test_a_wrong_password_is_refused(self, platform: Platform, role: str) -> None:
+        with pytest.raises(LoginRefused, match="password authentication failed"):
+            platform.postgres(role, WRONG)
+
+    def test_the_reader_cannot_write(self, platform: Platform) -> None:
+        with platform.postgres("reader") as connection:
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                connection.execute("delete from trade_id_ranges")
+            connection.execute("set default_transaction_read_only = off")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("delete from trade_id_ranges")
+
+    def test_the_writer_cannot_take_candles_back(self, platform: Platform) -> None:
+        with platform.postgres("writer") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("delete from fact_realtime_trades_1m")
+
+    def test_the_transformer_cannot_change_what_was_streamed(self, platform: Platform) -> None:
+        with platform.postgres("transformer") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("update fact_realtime_trades_1m set is_complete = true")
+
+
+class TestObjects:
+    @pytest.mark.parametrize("user", ["consumer", "reader", "root"])
+    def test_a_wrong_key_is_refused(self, platform: Platform, user: str) -> None:
+        with pytest.raises(S3Error) as refused:
+            list(platform.objects(user, WRONG).list("raw"))
+        assert refused.value.code == "SignatureDoesNotMatch"
+
+    def test_an_unknown_key_is_refused(self, platform: Platform) -> None:
+        with pytest.raises(S3Error) as refused:
+            list(platform.objects("nobody", WRONG).list("raw"))
+        assert refused.value.code == "InvalidAccessKeyId"
+
+    def test_the_consumer_can_only_add_raw_objects(self, platform: Platform) -> None:
+        key = next(iter(platform.objects("reader").list("raw", "trades/"))).key
+        store = platform.objects("consumer")
+        self.refuses(lambda: store.delete("raw", key))
+        for bucket in ("bronze", "silver", "gold"):
+            self.refuses(lambda bucket=bucket: list(store.list(bucket)))
+            self.refuses(lambda bucket=bucket: store.put(bucket, "e2e", b""))
+
+    def test_the_reader_cannot_write(self, platform: Platform) -> None:
+        store = platform.objects("reader")
+        for bucket in ("raw", "bronze", "silver", "gold"):
+            self.refuses(lambda bucket=bucket: store.put(bucket, "e2e", b""))
+            with pytest.raises(ObjectNotFound):
+                store.get(bucket, "e2e")
+
+    def test_the_sweep_cannot_read_what_it_removes(self, platform: Platform) -> None:
+        key = next(iter(platform.objects("reader").list("raw", "trades/"))).key
+        self.refuses(lambda: platform.objects("sweep").get("raw", key))
+
+    @staticmethod
+    def refuses(action: object) -> None:
+        with pytest.raises(S3Error) as refused:
+            action()  # type: ignore[operator]
+        assert refused.value.code == "AccessDenied"

@@ -1,0 +1,74 @@
+"""The releases as an operator meets them: their own tests, a second sync, and jobs that run again."""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from ops import helmfile, kind, ports
+from ops.settings import KIND_CONTEXT, OpsSettings
+from tests.e2e.kubernetes import Kubernetes
+from tests.e2e.platforms import STREAMING, Platform
+from tests.e2e.programs import run
+from tests.e2e.streaming import DEFAULT_SYMBOLS, wait_caught_up
+
+pytestmark = [pytest.mark.kind, pytest.mark.timeout(600)]
+
+
+def releases(kubernetes: Kubernetes) -> dict[str, dict[str, Any]]:
+    return {release["name"]: release for release in json.loads(kubernetes.helm("list", "-o", "json"))}
+
+
+def test_each_release_passes_its_own_tests(kubernetes: Kubernetes) -> None:
+    names = sorted(releases(kubernetes))
+    assert set(STREAMING) <= set(names)
+    with ThreadPoolExecutor(3) as pool:
+        said = dict(
+            zip(names, pool.map(lambda name: kubernetes.helm("test", name, "--timeout", "3m"), names), strict=True)
+        )
+    tested = {name for name, text in said.items() if "Phase:" in text}
+    assert set(STREAMING) <= tested, f"without a test: {set(STREAMING) - tested}"
+    assert all("Failed" not in text for text in said.values())
+
+
+def test_a_second_sync_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platform: Platform) -> None:
+    secrets = fingerprints(kubernetes)
+    before = {component: platform.instances(component) for component in STREAMING}
+    node = kind.node()
+    assert node is not None
+    numbers = ports.effective(OpsSettings(), node.bound)
+    line = helmfile.command("lite", KIND_CONTEXT, "sync")
+    env = {name: str(number) for name, number in numbers.items()}
+    run(*line, env=env | {"KUBECONFIG": str(kubernetes.cluster.kubeconfig_path)}, seconds=540)
+    assert fingerprints(kubernetes) == secrets
+    assert {component: platform.instances(component) for component in STREAMING} == before
+    assert {release["status"] for release in releases(kubernetes).values()} == {"deployed"}
+
+
+def fingerprints(kubernetes: Kubernetes) -> dict[str, str]:
+    """Return a hash of each Secret's data: a failed comparison must not print passwords."""
+    return {
+        name: hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        for name, data in kubernetes.secrets().items()
+    }
+
+
+@pytest.mark.parametrize("component", ["migrate", "topics", "buckets"])
+def test_a_job_can_run_again(kubernetes: Kubernetes, platform: Platform, component: str) -> None:
+    jobs = kubernetes.get("jobs", "-l", f"app.kubernetes.io/name={component}")
+    newest = max(jobs, key=lambda job: str(job["metadata"]["creationTimestamp"]))
+    spec = newest["spec"]
+    template = spec["template"]
+    labels = {
+        key: value for key, value in template["metadata"]["labels"].items() if key.startswith("app.kubernetes.io/")
+    }
+    again = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"{component}-e2e"},
+        "spec": {"backoffLimit": 0, "template": {"metadata": {"labels": labels}, "spec": template["spec"]}},
+    }
+    kubernetes.run_job(again, 120)
+    wait_caught_up(platform, DEFAULT_SYMBOLS)
