@@ -53,7 +53,7 @@ def _read_partition(consumer: Consumer, topic: str, number: int, found: DeadLett
 
 
 def _count(message: Message, found: DeadLetters) -> None:
-    pairs: Sequence[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]  # we wrote pairs of these
+    pairs: Sequence[tuple[str, bytes]] = message.headers() or []
     headers = {name: value.decode(errors="replace") for name, value in pairs}
     found.reasons[headers.get("reason", "unknown")] += 1
     if "origin" in headers:

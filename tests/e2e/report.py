@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -32,14 +33,15 @@ class Report:
         """Print the tables."""
         if self.memory:
             console.print(self._memory_table())
+        longest = {name: seconds for name, seconds in self.seconds.items() if seconds >= 1}
         for title, column, rows in (
             ("Back after a kill: candles advance, no hole", "seconds", self.recovered),
-            (f"Durations ({self.total:.0f} s in all)", "seconds", self.seconds),
+            (f"Tests of a second and more ({self.total:.0f} s in all)", "seconds", longest),
         ):
             if rows:
                 table = Table("", column, title=title, title_justify="left")
                 for name, value in rows.items():
-                    table.add_row(name, f"{value:.1f}")
+                    table.add_row(escape(name), f"{value:.1f}")
                 console.print(table)
         for moment, counts in self.verified.items():
             told = ", ".join(f"{count:,} {name}" for name, count in counts.items())

@@ -90,11 +90,12 @@ def read_last_ids(
         KafkaException: the broker cannot be reached or refuses.
     """
     index = TailIndex(frozenset(symbols))
-    views = [
-        (partition, windows(*consumer.get_watermark_offsets(partition, timeout=_CALL_SECONDS), most))
-        for partition in _partitions(consumer, topic)
-        if not stop.is_set()
-    ]
+    views = []
+    for partition in _partitions(consumer, topic):
+        if stop.is_set():
+            break
+        low, high = consumer.get_watermark_offsets(partition, timeout=_CALL_SECONDS)
+        views.append((partition, windows(low, high, most)))
     while views and not index.is_complete() and not stop.is_set():
         remaining = []
         for partition, view in views:

@@ -237,7 +237,7 @@ class Broker:
 
 def _cause(error: KafkaException) -> str:
     cause: KafkaError = error.args[0]
-    return cause.str()
+    return str(cause.str())
 
 
 def _principal(user: str) -> str:
