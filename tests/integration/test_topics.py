@@ -144,7 +144,8 @@ def test_from_nothing_to_all_that_is_declared_and_then_nothing_more(
     assert (len(topics[TRADES].partitions), len(topics[DLQ].partitions)) == (6, 1)
     assert guarded.config(TRADES)["message.timestamp.type"] == "LogAppendTime"
     assert guarded.config(DLQ)["max.message.bytes"] == str(clients.MAX_MESSAGE_BYTES)
-    assert guarded.rights("producer") == {(TRADES, "READ"), (TRADES, "WRITE"), (DLQ, "WRITE")}
+    tail = (f"{TRADES}-tail", "DESCRIBE")
+    assert guarded.rights("producer") == {(TRADES, "READ"), (TRADES, "WRITE"), (DLQ, "WRITE"), tail}
     assert guarded.rights("consumer") == {(TRADES, "READ"), (DLQ, "WRITE"), (GROUP, "READ")}
 
     exit_code, changes, last = guarded.run()

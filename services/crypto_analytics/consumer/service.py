@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from crypto_analytics.consumer.batch import Collector
 from crypto_analytics.consumer.merger import Merger, Stopped
-from crypto_analytics.runtime import metrics
+from crypto_analytics.runtime import kafka, metrics
 from crypto_analytics.runtime.health import Health
 
 _POLL_SECONDS = 0.1
@@ -108,7 +108,7 @@ class ConsumerService:
                 self._paused = False
             self._last_look = self._now()
             longest = self._collector.wait(self._now(), _POLL_SECONDS)
-            messages = self._consumer.consume(min(room, _POLL_MESSAGES), longest)
+            messages = kafka.consume(self._consumer, min(room, _POLL_MESSAGES), longest)
         else:
             self._settle(timeout=_POLL_SECONDS)
             messages = self._stay_in_the_group()

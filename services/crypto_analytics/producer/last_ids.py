@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
 from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.runtime.kafka import consume
 
 _FIRST_WINDOW = 10_000
 _IDLE_SECONDS = 30.0
@@ -127,7 +128,7 @@ def _read(
     consumer.assign([TopicPartition(partition.topic, partition.partition, start)])
     position, idle = start, 0.0
     while position < end and not stop.is_set():
-        messages = consumer.consume(_POLL_RECORDS, _POLL_SECONDS)
+        messages = consume(consumer, _POLL_RECORDS, _POLL_SECONDS)
         idle = 0.0 if messages else idle + _POLL_SECONDS
         if idle > _IDLE_SECONDS:
             where = f"{partition.topic}[{partition.partition}]"

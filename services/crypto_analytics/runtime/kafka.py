@@ -84,6 +84,21 @@ def consumer(settings: KafkaSettings, group: str, **overrides: str | int | float
     )
 
 
+def consume(client: Consumer, count: int, seconds: float) -> list[Message]:
+    """Return up to ``count`` records and errors that come within ``seconds``.
+
+    Raises:
+        KafkaException: the broker refuses the login. The library's own ``consume`` hides it in a SystemError.
+    """
+    try:
+        messages: list[Message] = client.consume(count, seconds)
+    except SystemError as error:
+        if isinstance(error.__cause__, KafkaException):
+            raise error.__cause__ from None
+        raise
+    return messages
+
+
 def dead_letter(
     kafka: Producer,
     topic: str,
