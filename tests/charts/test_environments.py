@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from crypto_analytics.batch.steps import STEPS
-from tests.charts.rendering import ENVIRONMENTS, Object, containers, environment, name_of, of_kind, pods
+from ops import settings
+from tests.charts.rendering import ENVIRONMENTS, NAMESPACE, Object, containers, environment, name_of, of_kind, pods
 from tests.charts.rules import FOREIGN_GROUPS, problems
 from tests.servers import ROOT
 
@@ -23,6 +24,12 @@ def test_environment_keeps_the_rules(name: str) -> None:
 def test_no_two_objects_have_one_name(name: str) -> None:
     names = [name_of(one) for one in environment(name)]
     assert sorted(names) == sorted(set(names))
+
+
+def test_the_hook_makes_the_namespace_where_everything_goes() -> None:
+    made = yaml.safe_load((ROOT / "environments/namespace.yaml").read_text())
+    assert (made["kind"], made["metadata"]["name"]) == ("Namespace", NAMESPACE)
+    assert NAMESPACE == settings.NAMESPACE
 
 
 def test_lite_needs_no_operator() -> None:

@@ -1,10 +1,13 @@
 """Every pod has a policy of its own, and every edge is declared on both of its ends."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.charts import openings
+from tests.charts.openings import ANYBODY, tcp
 from tests.charts.rendering import ENVIRONMENTS, Object, environment, of_kind, pods
 
 NAME = "app.kubernetes.io/name"
@@ -75,6 +78,56 @@ def test_every_caller_that_is_admitted_may_also_call(name: str) -> None:
     here = _names(objects)
     admitted = {edge for edge in _admitted(objects) if edge.source in here}
     assert admitted <= _edges(objects, "egress", "to")
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_nothing_is_open_but_what_the_environment_says(name: str) -> None:
+    objects = environment(name)
+    assert openings.found(objects) == openings.wanted(name, objects)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_ports_are_exposed_where_the_environment_says(name: str) -> None:
+    values = openings.stated(name)
+    exposed = {
+        one.policy for one in openings.found(environment(name)) if one.direction == "ingress" and one.peer == "{}"
+    }
+    simulator = {"simulator"} if values["feed"] == "simulator" else set()
+    assert exposed == ({"kafka", "postgres", "minio"} | simulator if values["expose"]["enabled"] else set())
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param({}, id="anybody on any port"),
+        pytest.param({"ports": tcp([8000])}, id="anybody on one port"),
+        pytest.param({"peers": [], "ports": tcp([8000])}, id="an empty list of peers"),
+        pytest.param({"peers": [{"podSelector": {}}], "ports": tcp([8000])}, id="all pods"),
+        pytest.param({"peers": [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "x"}}}]}, id="many pods"),
+        pytest.param({"peers": [{"namespaceSelector": {}}], "ports": tcp([8000])}, id="all namespaces"),
+        pytest.param(
+            {"peers": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {NAME: "consumer"}}}]},
+            id="such pods of all namespaces",
+        ),
+        pytest.param({"peers": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": tcp([8000])}, id="all addresses"),
+    ],
+)
+def test_an_opening_that_nobody_asked_for_is_found(direction: str, rule: Mapping[str, Any]) -> None:
+    objects = deepcopy(environment("lite"))
+    (policy,) = [one for one in of_kind(objects, "NetworkPolicy") if one["metadata"]["name"] == "consumer"]
+    peers = {"ingress": "from", "egress": "to"}[direction]
+    policy["spec"].setdefault(direction, []).append({peers if key == "peers" else key: rule[key] for key in rule})
+    assert {one.policy for one in openings.found(objects) - openings.wanted("lite", objects)} == {"consumer"}
+
+
+def test_a_listener_for_all_that_nobody_asked_for_is_found() -> None:
+    objects = deepcopy(environment("production"))
+    (kafka,) = of_kind(objects, "Kafka")
+    del kafka["spec"]["kafka"]["listeners"][0]["networkPolicyPeers"]
+    assert openings.found(objects) - openings.wanted("production", objects) == openings.of(
+        "kafka", "ingress", ANYBODY, tcp([9092])
+    )
 
 
 def test_every_caller_that_is_named_exists_somewhere() -> None:

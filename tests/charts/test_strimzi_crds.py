@@ -155,6 +155,14 @@ def test_every_listener_asks_for_a_login() -> None:
     assert kafka["spec"]["kafka"]["authorization"] == {"type": "simple", "superUsers": ["admin"]}
 
 
+def test_an_uninstall_leaves_what_the_data_hang_on() -> None:
+    kinds = ("Kafka", "KafkaNodePool", "KafkaTopic")
+    found = rendering.of_kind(STRIMZI, *kinds)
+    assert {one["kind"] for one in found} == set(kinds)
+    for one in found:
+        assert one["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep", rendering.name_of(one)
+
+
 def test_one_open_port_is_for_one_broker() -> None:
     pool = {"name": "dual", "replicas": 3, "roles": ["controller", "broker"], "jvmOptions": {"-Xmx": "320m"}}
     values = {"mode": "strimzi", "expose": {"enabled": True}, "strimzi": {"nodePools": [pool]}}

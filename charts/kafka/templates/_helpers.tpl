@@ -28,6 +28,14 @@ labels:
   strimzi.io/cluster: {{ .Values.clusterName }}
 {{- end -}}
 
+{{/*
+Annotation of what the data hang on. Without them an uninstall would have Strimzi delete the topics with their records, and a
+Kafka made anew would have another cluster id than its volumes.
+*/}}
+{{- define "kafka.strimzi.keep" -}}
+helm.sh/resource-policy: keep
+{{- end -}}
+
 {{/* What `restricted` asks of a pod; Strimzi's images bring their own numeric user, and its operator the volumes' group. */}}
 {{- define "kafka.strimzi.podSecurityContext" -}}
 runAsNonRoot: true

@@ -7,12 +7,17 @@ import psycopg
 from crypto_analytics.migrate.settings import MigrateSettings
 from crypto_analytics.store import postgres
 
+AGAIN = (
+    "kubectl -n crypto-analytics delete jobs -l app.kubernetes.io/name=migrate"
+    " && helmfile -e <environment> sync -l name=migrate"
+)
+
 settings = MigrateSettings()
 wanted = sorted(file.name for file in settings.MIGRATIONS_DIR.glob("*.sql"))
 with postgres.connect(settings, "helm-test") as connection:
     applied = [name for (name,) in connection.execute("select name from schema_migrations order by name")]
 if not wanted or applied != wanted:
-    sys.exit(f"applied are {applied}, this image has {wanted}; next: helmfile sync -l name=migrate")
+    sys.exit(f"applied are {applied}, this image has {wanted}; next: {AGAIN}")
 for role in ("writer", "transformer", "reader"):
     login = settings.model_copy(
         update={"POSTGRES_USER": role, "POSTGRES_PASSWORD": getattr(settings, f"{role.upper()}_PASSWORD")}
@@ -21,5 +26,5 @@ for role in ("writer", "transformer", "reader"):
         with postgres.connect(login, "helm-test") as connection:
             (minutes,) = connection.execute("select count(*) from fact_realtime_trades_1m").fetchone()
     except psycopg.Error as error:
-        sys.exit(f"{role}: {error}; next: helmfile sync -l name=migrate")
+        sys.exit(f"{role}: {error}; next: {AGAIN}")
     print(f"{role} reads {minutes} candles; migrations applied: {len(applied)}")

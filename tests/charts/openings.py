@@ -1,0 +1,140 @@
+"""Openings: what network policies let through beside named pods of the namespace, as found and as asked for."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import yaml
+
+from tests.charts.rendering import Object, environment, of_kind
+from tests.servers import ROOT
+
+ANYBODY: Mapping[str, Any] = {}
+# Labels that say which pods are meant; a selector without any of them may mean all.
+_NAMES = {"app.kubernetes.io/name", "strimzi.io/name"}
+_PUBLIC = (
+    {
+        "cidr": "0.0.0.0/0",
+        "except": ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"],
+    },
+    {"cidr": "::/0", "except": ["fc00::/7", "fe80::/10"]},
+)
+_DNS = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+    "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+}
+_MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+_KUBERNETES_API = (443, 6443)
+
+
+class Opening(NamedTuple):
+    """One peer and one port of a policy, both as JSON; ``{}`` is anybody, or any port."""
+
+    policy: str
+    direction: str
+    peer: str
+    port: str
+
+
+def of(policy: str, direction: str, peer: Mapping[str, Any], ports: Iterable[Mapping[str, Any]]) -> set[Opening]:
+    """Return the openings of one peer for several ports."""
+    return {Opening(policy, direction, _text(peer), _text(port)) for port in ports}
+
+
+def tcp(ports: Iterable[int]) -> list[Mapping[str, Any]]:
+    """Return ports as a policy has them."""
+    return [{"port": port, "protocol": "TCP"} for port in ports]
+
+
+def stated(name: str) -> Mapping[str, Any]:
+    """Return the values of an environment, as its files state them."""
+    base, own = (yaml.safe_load((ROOT / f"environments/{file}.yaml").read_text()) for file in ("base", name))
+    return {
+        key: value | own.get(key, {}) if isinstance(value, dict) else own.get(key, value) for key, value in base.items()
+    }
+
+
+def found(objects: tuple[Object, ...]) -> set[Opening]:
+    """Return all there are: rules without peers, addresses, other namespaces, selectors that name no pod."""
+    every = set()
+    for policy in of_kind(objects, "NetworkPolicy"):
+        for direction, peers in (("ingress", "from"), ("egress", "to")):
+            for rule in policy["spec"].get(direction, []):
+                every |= _unnamed(policy["metadata"]["name"], direction, rule.get(peers), rule.get("ports") or [{}])
+    for kafka in of_kind(objects, "Kafka"):
+        for listener in kafka["spec"]["kafka"]["listeners"]:
+            every |= _unnamed("kafka", "ingress", listener.get("networkPolicyPeers"), tcp([listener["port"]]))
+    return every
+
+
+def wanted(name: str, objects: tuple[Object, ...]) -> set[Opening]:
+    """Return those that the environment ``name`` asks for; ``objects`` are its own."""
+    values = stated(name)
+    dns = of("allow-dns", "egress", _DNS, [{"port": 53, "protocol": one} for one in ("UDP", "TCP")])
+    return dns | _exposed(objects) | _monitored(objects) | _strimzi(values) | _outside(values, objects)
+
+
+def _exposed(objects: tuple[Object, ...]) -> set[Opening]:
+    every = set()
+    for service in of_kind(objects, "Service"):
+        if service["spec"].get("type") == "NodePort":
+            ports = tcp(port["port"] for port in service["spec"]["ports"])
+            every |= of(service["spec"]["selector"]["app.kubernetes.io/name"], "ingress", ANYBODY, ports)
+    return every
+
+
+def _monitored(objects: tuple[Object, ...]) -> set[Opening]:
+    """Strimzi's operator itself lets in those who read the brokers' metrics."""
+    names = {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} - {"kafka"}
+    return {opening for name in names for opening in of(name, "ingress", _MONITORING, tcp([8000]))}
+
+
+def _strimzi(values: Mapping[str, Any]) -> set[Opening]:
+    """No label selects the Kubernetes API, which the operators ask; brokers ask it about their node."""
+    if values["kafka"]["mode"] != "strimzi":
+        return set()
+    exposed = values["expose"]["enabled"]
+    asking = ["strimzi-cluster-operator", "crypto-entity-operator-egress"]
+    if exposed or "rackTopologyKey" in values["releases"].get("kafka", {}).get("strimzi", {}):
+        asking.append("crypto-brokers")
+    every = {opening for policy in asking for opening in of(policy, "egress", ANYBODY, tcp(_KUBERNETES_API))}
+    return every | (of("kafka", "ingress", ANYBODY, tcp([9094])) if exposed else set())
+
+
+def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Opening]:
+    """The exchange for those who follow it, and stores outside of the cluster for those who call them in lite."""
+    every = set()
+    if values["feed"] == "binance":
+        for policy in ("producer", "batch"):
+            for block in _PUBLIC:
+                every |= of(policy, "egress", {"ipBlock": block}, tcp(values["binancePorts"]))
+    here = {one["metadata"]["name"] for one in of_kind(objects, "NetworkPolicy")}
+    for store, place in (("postgres", values["postgres"]), ("minio", values["objectStore"])):
+        for policy in _callers(store) & here:
+            for cidr in place["cidrs"]:
+                every |= of(policy, "egress", {"ipBlock": {"cidr": cidr}}, tcp([place["port"]]))
+    return every
+
+
+def _callers(store: str) -> set[str]:
+    peer = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": store}}}
+    return {
+        policy["metadata"]["name"]
+        for policy in of_kind(environment("lite"), "NetworkPolicy")
+        if any(peer in rule.get("to", []) for rule in policy["spec"].get("egress", []))
+    }
+
+
+def _unnamed(
+    policy: str, direction: str, peers: Iterable[Mapping[str, Any]] | None, ports: Iterable[Mapping[str, Any]]
+) -> set[Opening]:
+    openings = [of(policy, direction, peer, ports) for peer in peers or [ANYBODY] if not _is_named(peer)]
+    return set().union(*openings)
+
+
+def _is_named(peer: Mapping[str, Any]) -> bool:
+    return set(peer) == {"podSelector"} and bool(_NAMES & set(peer["podSelector"].get("matchLabels", {})))
+
+
+def _text(part: Mapping[str, Any]) -> str:
+    return json.dumps(part, sort_keys=True)
