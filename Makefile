@@ -19,6 +19,7 @@ BOOTSTRAP = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 old: 3.11 or newer is needed; install it and name it: make $@ PYTHON=python3.11" >&2; exit 2; }; \
 $(PYTHON) -B -m embedded.bootstrap
 OPS = $(BOOTSTRAP) ops -- -m ops
+NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
 
 ##@ Run on Kubernetes (kind, or KUBE_CONTEXT=yours)
 doctor: ## Check memory, disk, ports, limits and tools, each with its fix
@@ -28,13 +29,13 @@ images: ## Build all images (only what changed) and show their sizes
 	@$(BOOTSTRAP) ops -- -m ops.images
 
 up: ## Make the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
-	@$(OPS) up
+	@$(OPS) up $(NO_PASSWORDS)
 
 status: ## Show what runs and how fresh the candles are: embedded runs, Kubernetes, Compose
 	@$(OPS) status
 
 urls: ## Show URL, user, password and health of everything that can be reached; PASSWORDS=0 hides them
-	@$(OPS) urls $(if $(filter 0,$(PASSWORDS)),--no-passwords)
+	@$(OPS) urls $(NO_PASSWORDS)
 
 forward: ## Forward everything to the same ports of this machine until Ctrl-C, from a cluster that is not kind's
 	@$(OPS) forward
@@ -55,7 +56,7 @@ env: ## Make .env with random passwords for Compose, once
 	@$(OPS) env
 
 compose-up: ## Bring the same images up with Docker Compose, without Kubernetes
-	@$(OPS) compose-up
+	@$(OPS) compose-up $(NO_PASSWORDS)
 
 compose-batch: ## Run the batch steps once in Compose; EVERY=5 again every five minutes
 	@$(OPS) compose-batch
@@ -136,7 +137,8 @@ help: ## Show this
 	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production' \
 	  '  KUBE_CONTEXT=…       a cluster of yours: up skips kind and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
-	  '  SERVICE=consumer     logs: of one component' \
+	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
+  '  SERVICE=consumer     logs: of one component' \
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \
 	  '  AIRFLOW_PORT=8080 SUPERSET_PORT=8088 SPARK_UI_PORT=4040' \

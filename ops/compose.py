@@ -118,6 +118,11 @@ def running(settings: ComposeSettings) -> Project:
     return Project(settings.COMPOSE_PROJECT_NAME, {name: value for name, _, value in lines})
 
 
+def remembered() -> list[str]:
+    """Return the names of all projects that were brought up from this checkout and not removed with their data."""
+    return sorted(file.stem.removeprefix("compose-") for file in STATE.glob("compose-*.env"))
+
+
 def _kept(name: str) -> Path:
     return STATE / f"compose-{name}.env"
 

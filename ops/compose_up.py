@@ -23,7 +23,9 @@ _TOLD_LOG_LINES = 8
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Bring PROFILE up and print the table of addresses; return 1 where one of them is not well."""
-    argparse.ArgumentParser(prog="python -m ops compose-up", description=__doc__).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m ops compose-up", description=__doc__)
+    urls.add_no_passwords(parser)
+    chosen = parser.parse_args(arguments)
     asked = load(ComposeSettings, "compose-up")
     project = compose.asked(asked)
     out = console()
@@ -33,7 +35,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     way = compose.way()
     if way is None:
         raise Problem("nothing can be reached", "the containers are gone again", "make compose-up")
-    return urls.show(way, out)
+    return urls.show(way, out, hide=urls.hidden(out, asked=chosen.no_passwords))
 
 
 def prepare(settings: OpsSettings, project: Project, profile: str, out: Console) -> None:

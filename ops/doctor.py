@@ -168,7 +168,7 @@ def _tool(name: str, found: Facts) -> Line:
 
 
 def _no_diff() -> Line:
-    fix = "helmfile sync is used instead of apply; to see changes first: helmfile init"
+    fix = "make up needs none; to see changes first with helmfile diff: helmfile init"
     return Line(Level.WARN, "helm-diff", "missing", fix)
 
 

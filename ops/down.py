@@ -3,13 +3,15 @@
 import argparse
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 
 from embedded.problems import Problem
 from ops import helmfile, kind, ports, state
 from ops.console import console
-from ops.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
+from ops.settings import KIND_CONTEXT, NAMESPACE, Environment, OpsSettings
 
 _DESTROY_SECONDS = 900
 
@@ -40,9 +42,10 @@ def _kind(settings: OpsSettings, out: Console) -> None:
 
 def _releases(settings: OpsSettings, out: Console) -> None:
     """Uninstall in reverse order: what an operator manages goes while the operator is there to clean up after it."""
-    environment = state.recall().get("environment", settings.ENV)
+    environment = environment_of(settings, state.recall())
     out.print(f"goes:  all releases of ENV={environment} in {settings.KUBE_CONTEXT}, namespace {NAMESPACE}")
     out.print("stays: the namespace, its Secrets and volumes (they hold the data), the cluster itself")
+    out.print("       (trades of another feed must not meet them: remove these too before FEED or ENV changes)")
     out.print(f"       to remove these too: kubectl --context {settings.KUBE_CONTEXT} delete namespace {NAMESPACE}")
     confirm(settings, "down")
     numbers = ports.effective(settings)
@@ -52,6 +55,14 @@ def _releases(settings: OpsSettings, out: Console) -> None:
     started = time.monotonic()
     helmfile.run(line, env, log, limit=_DESTROY_SECONDS)
     out.print(f"{time.monotonic() - started:7.1f} s  releases removed")
+
+
+def environment_of(settings: OpsSettings, last: Mapping[str, Any]) -> Environment:
+    """Return the environment to take down: the one that is named, else what the last ``make up`` brought up there."""
+    if "ENV" in settings.model_fields_set or last.get("context") != settings.KUBE_CONTEXT:
+        return settings.ENV
+    remembered: Environment = last["environment"]
+    return remembered
 
 
 def confirm(settings: OpsSettings, target: str) -> None:

@@ -7,13 +7,13 @@ has. A forward that breaks (the pod was replaced, the network was away) is start
 import argparse
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from embedded.ports import LOOPBACK, is_free
 from embedded.problems import Problem
 from ops import ports
-from ops.cluster import ApiAway, Cluster, Pod, pods
+from ops.cluster import ApiAway, Cluster, Object, Pod, component, pods
 from ops.console import console
 from ops.endpoints import ENDPOINTS, Endpoint, url
 from ops.programs import last_lines, path_of
@@ -21,6 +21,11 @@ from ops.settings import NAMESPACE, OpsSettings
 
 _LOOK_SECONDS = 1.0
 _CALM_SECONDS = 3.0  # between two attempts for one endpoint
+_KAFKA_PORT = next(endpoint.pod_port for endpoint in ENDPOINTS if endpoint.component == "kafka")
+_NO_KAFKA = (
+    "not forwarded: its operator made no listener for clients outside (expose.enabled is false), and the one inside "
+    "sends clients on to names that only the cluster knows; use it from a pod in the cluster"
+)
 
 
 @dataclass
@@ -94,7 +99,11 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     out = console()
     cluster = Cluster(settings.KUBE_CONTEXT)
     numbers = ports.effective(settings)
-    there = {pod.component for pod in pods(cluster.items("pods"))}
+    items = cluster.items("pods")
+    there = {component(item["metadata"]) for item in items}
+    if "kafka" in there and not kafka_listens(items):
+        there.remove("kafka")
+        out.print(f"{'Kafka':<14} {_NO_KAFKA}", soft_wrap=True)
     forwards = [
         Forward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT)
         for endpoint in ENDPOINTS
@@ -111,6 +120,13 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     return 0
 
 
+def kafka_listens(items: Iterable[Object]) -> bool:
+    """Whether a pod of Kafka has the listener for clients outside of the cluster."""
+    brokers = [item for item in items if component(item["metadata"]) == "kafka"]
+    containers = [container for broker in brokers for container in broker["spec"]["containers"]]
+    return any(port["containerPort"] == _KAFKA_PORT for one in containers for port in one.get("ports", []))
+
+
 def refuse_taken(forward: Forward) -> None:
     """Check that a forward's port is free.
 
@@ -119,7 +135,10 @@ def refuse_taken(forward: Forward) -> None:
     """
     if not is_free(forward.port):
         setting = forward.endpoint.setting
-        mend = f"make forward {setting}={forward.port + 10000}"
+        moved = f"{setting}={forward.port + 10000 if forward.port + 10000 < 65536 else forward.port + 1000}"
+        mend = f"make forward {moved}"
+        if forward.endpoint.component == "kafka":  # the broker sends its clients on to the port that it was told of
+            mend = f"tell the broker first: make up {moved}, with KUBE_CONTEXT and ENV as before; then {mend}"
         raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} would come there", mend)
 
 

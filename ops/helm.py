@@ -1,8 +1,8 @@
 """Helm's releases in the namespace, read from the Secrets that helm keeps them in, and how to mend one left half done.
 
 A helm that was killed leaves its release ``pending-…`` and every later one refuses with "another operation is in
-progress". Only one ``make up`` runs at a time, so such a release is rolled back to what was deployed last, or removed
-if it never was.
+progress". Only one ``make up`` runs at a time, so such a release of ours is rolled back to what was deployed last (to
+what failed last, if nothing ever was), or removed if there is nothing to go back to.
 """
 
 import shutil
@@ -14,6 +14,19 @@ from typing import Any
 from ops.programs import run
 from ops.settings import NAMESPACE
 
+# The releases of helmfile.yaml.gotmpl; others in the namespace are somebody else's.
+RELEASES = (
+    "namespace",
+    "strimzi-operator",
+    "kafka",
+    "postgres",
+    "minio",
+    "migrate",
+    "simulator",
+    "producer",
+    "consumer",
+    "batch",
+)
 _HALF_DONE = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 _SECONDS = 300
 
@@ -41,6 +54,14 @@ class Recovery:
         done = "removing it" if self.to is None else f"going back to revision {self.to}"
         return f"release {self.release} was left {self.status}: {done}"
 
+    def command(self, context: str) -> list[str]:
+        """Return helm's command line that does it."""
+        if self.to is None:
+            action = ["uninstall", self.release, "--no-hooks", "--wait"]
+        else:
+            action = ["rollback", self.release, str(self.to), "--no-hooks"]
+        return ["helm", *action, *_where(context)]
+
 
 def revisions(secrets: Iterable[Mapping[str, Any]]) -> list[Revision]:
     """Return the revisions from helm's Secrets (their labels tell all)."""
@@ -61,14 +82,15 @@ def newest(found: Iterable[Revision]) -> dict[str, Revision]:
 
 
 def recoveries(found: Iterable[Revision]) -> list[Recovery]:
-    """Return what has to be done before helm can work on every release again."""
+    """Return what has to be done before helm can work on every release of ours again."""
     stored = list(found)
     needed = []
     for release, last in newest(stored).items():
-        if last.status not in _HALF_DONE:
+        if release not in RELEASES or last.status not in _HALF_DONE:
             continue
-        good = [one.number for one in stored if one.release == release and one.status in {"deployed", "superseded"}]
-        target = max(good) if good and last.status != "uninstalling" else None
+        ended = {one.number: one.status for one in stored if one.release == release and one.status not in _HALF_DONE}
+        good = [number for number, status in ended.items() if status in {"deployed", "superseded"}]
+        target = max(good or ended, default=None) if last.status != "uninstalling" else None
         needed.append(Recovery(release, last.status, target))
     return needed
 
@@ -79,16 +101,16 @@ def recover(recovery: Recovery, context: str) -> None:
     Raises:
         Problem: helm refuses.
     """
-    where = ["--kube-context", context, "--namespace", NAMESPACE]
-    if recovery.to is None:
-        command = ["helm", "uninstall", recovery.release, "--no-hooks", "--wait"]
-    else:
-        command = ["helm", "rollback", recovery.release, str(recovery.to), "--no-hooks"]
-    run(*command, *where, mend=f"helm history {recovery.release} {' '.join(where)}", timeout=_SECONDS)
+    mend = f"helm history {recovery.release} {' '.join(_where(context))}"
+    run(*recovery.command(context), mend=mend, timeout=_SECONDS)
+
+
+def _where(context: str) -> list[str]:
+    return ["--kube-context", context, "--namespace", NAMESPACE]
 
 
 def has_diff() -> bool:
-    """Whether the helm-diff plugin, which ``helmfile apply`` needs, is installed."""
+    """Whether the helm-diff plugin, which ``helmfile diff`` needs, is installed."""
     program = shutil.which("helm")
     if program is None:
         return False

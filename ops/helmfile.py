@@ -2,22 +2,33 @@
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from embedded.problems import Problem
-from ops import helm
+from ops import programs
 from ops.programs import last_lines, path_of
-from ops.settings import ROOT, Environment
+from ops.settings import KIND_CONTEXT, ROOT, Environment
 
 FILE = ROOT / "helmfile.yaml.gotmpl"
+# Never `apply`: it diffs before anything is synced, and skips a release that failed where the diff shows nothing.
+UPGRADE = "sync"
 _LOOK_SECONDS = 2.0
 _END_SECONDS = 20.0
+_VALUES_SECONDS = 120.0
 
 
 def command(environment: Environment, context: str, *action: str) -> list[str]:
-    """Return the command line; the context is always explicit."""
+    """Return the command line; the context is always explicit.
+
+    Only kind's NodePorts are on loopback: on a cluster of others they would open plaintext ports on all nodes.
+    """
+    closed = () if context == KIND_CONTEXT else ("--state-values-set", "expose.enabled=false")
     return [
         path_of("helmfile"),
         "--file",
@@ -26,13 +37,24 @@ def command(environment: Environment, context: str, *action: str) -> list[str]:
         environment,
         "--kube-context",
         context,
+        *closed,
         *action,
     ]
 
 
-def upgrade() -> tuple[str, ...]:
-    """Return the action that brings releases up: ``apply`` shows what changes, and needs a plugin."""
-    return ("apply", "--suppress-secrets") if helm.has_diff() else ("sync",)
+def values(environment: Environment, context: str, env: Mapping[str, str], *releases: str) -> dict[str, dict[str, Any]]:
+    """Return the values that each of ``releases`` would get; asks no cluster.
+
+    Raises:
+        Problem: helmfile fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = (part for name in releases for part in ("--selector", f"name={name}"))
+        files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
+        line = command(environment, context, "write-values", *chosen, "--output-file-template", files)
+        shown = " ".join(command(environment, context, "write-values"))
+        programs.run(*line, env=env, mend=f"mend environments/; to see it: {shown}", timeout=_VALUES_SECONDS)
+        return {name: yaml.safe_load(Path(folder, f"{name}.yaml").read_text()) for name in releases}
 
 
 def run(

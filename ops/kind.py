@@ -1,7 +1,8 @@
 """The kind cluster on this machine: made from kind-config.yaml, kept, started again, or mended when half made.
 
-The node container itself says how far its making got: once the cluster is whole, a file is left in it. So a cluster
-without that file that does not answer was never used and is made anew, and one that has it is never thrown away.
+The node container itself says how far its making got: once the cluster is whole, a file is left in it. A cluster is
+only made anew where it certainly holds nothing: it lacks that file, and what kind installs first or last as well. Where
+that cannot be told, nothing is removed.
 """
 
 import json
@@ -20,9 +21,14 @@ from ops.settings import CLUSTER, KIND_CONTEXT, ROOT, STATE
 CONFIG = ROOT / "kind-config.yaml"
 NODE = f"{CLUSTER}-control-plane"
 _WHOLE = "/etc/crypto-analytics-whole"
+_KUBECONFIG = "/etc/kubernetes/admin.conf"  # the first that kind makes in a node
 _ANSWER_SECONDS = 180.0
+_FINISH_SECONDS = 30.0  # for the last that kind installs, in a cluster whose API answers
 _MAKE_SECONDS = 480.0
+_COPY_SECONDS = 60.0
 _PAUSE = 1.0
+_BEGIN_ANEW = "make down YES=1"
+_KUBECTL = ("kubectl", "--context", KIND_CONTEXT, "--request-timeout=5s", "get")
 
 
 class Action(Enum):
@@ -96,30 +102,52 @@ def load_config() -> dict[str, Any]:
 def ensure(ports: Mapping[int, int], tell: Callable[[str], None]) -> Action:
     """Make sure that the cluster is up and answers, and return what had to be done first.
 
-    ``ports`` ({NodePort: port of the machine}) are used if the cluster is made. A half-made cluster is made anew.
+    ``ports`` ({NodePort: port of the machine}) are used if the cluster is made. One whose making was interrupted is
+    made anew; one that was made by hand and is complete is taken over.
 
     Raises:
-        Problem: it cannot be made, or one that was in use does not come up.
+        Problem: it cannot be made, or one that may hold data does not come up.
     """
     found = node()
     action = next_action(found)
-    if action is Action.START:
-        tell(f"starting the stopped node container {NODE}")
-        run("docker", "start", NODE, mend="docker logs " + NODE)
     if found is not None:
-        if _answers(_ANSWER_SECONDS if is_whole() else _PAUSE) and _is_complete():
-            _mark()
+        if _comes_up(action, tell):
             return action
-        if is_whole():
-            raise Problem(
-                "the cluster does not come up",
-                f"its node {NODE} runs, but its API did not answer within {_ANSWER_SECONDS:.0f} s",
-                f"docker logs {NODE}; to begin anew without its data: make down",
-            )
         tell("removing a cluster whose making was interrupted")
         delete()
     _create(ports)
     return Action.CREATE
+
+
+def _comes_up(action: Action, tell: Callable[[str], None]) -> bool:
+    """Have the cluster that is there up; return False where its making certainly never ended.
+
+    Raises:
+        Problem: it does not come up, or it cannot be told whether it holds data.
+    """
+    whole = is_whole()
+    if not whole and not _holds(_KUBECONFIG):
+        return False
+    if action is Action.START:
+        tell(f"starting the stopped node container {NODE}")
+        run("docker", "start", NODE, mend="docker logs " + NODE)
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    if not _answers(deadline):
+        raise _away("its API did not answer")
+    if not whole and not _is_complete():
+        return False
+    if not _is_ready(deadline):
+        raise _away("it did not become Ready")
+    if not whole:
+        _mark()
+    return True
+
+
+def _away(story: str) -> Problem:
+    found = node()
+    state = found.state if found else "gone"
+    cause = f"its node {NODE} is {state}, and {story} within {_ANSWER_SECONDS:.0f} s; it may hold data"
+    return Problem("the cluster does not come up", cause, f"docker logs {NODE}; if its data may go: {_BEGIN_ANEW}")
 
 
 def _create(ports: Mapping[int, int]) -> None:
@@ -129,41 +157,71 @@ def _create(ports: Mapping[int, int]) -> None:
     wait = f"{_ANSWER_SECONDS:.0f}s"
     create = ("kind", "create", "cluster", "--name", CLUSTER, "--config", str(config), "--wait", wait)
     run(*create, mend=f"make up again; what the node says: docker logs {NODE}", timeout=_MAKE_SECONDS)
-    if not (_answers(_ANSWER_SECONDS) and _is_complete()):
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    if not (_answers(deadline) and _is_complete() and _is_ready(deadline)):
         raise Problem("the new cluster is not ready", f"{NODE} did not become Ready", "make up")
     _mark()
 
 
 def is_whole() -> bool:
-    """Whether the running cluster was once complete, and may hold data."""
-    return succeeds("docker", "exec", NODE, "test", "-f", _WHOLE)
+    """Whether the cluster, running or not, was once complete, and may hold data.
+
+    Raises:
+        Problem: docker does not tell.
+    """
+    return _holds(_WHOLE)
+
+
+def _holds(file: str) -> bool:
+    """Whether the node, running or not, has a file. Only docker's word that it is missing counts as no."""
+    try:
+        mend = f"make up again; if the cluster's data may go: {_BEGIN_ANEW}"
+        run("docker", "cp", f"{NODE}:{file}", "-", mend=mend, timeout=_COPY_SECONDS)
+    except Problem as problem:
+        said = str(problem).lower()
+        missing = (f"could not find the file {file}", f"{file}: no such file", f"no such container:path: {NODE}:{file}")
+        if any(words in said for words in missing):
+            return False
+        raise
+    return True
 
 
 def _mark() -> None:
-    if not is_whole():
-        run("docker", "exec", NODE, "touch", _WHOLE, mend="make up")
+    run("docker", "exec", NODE, "touch", _WHOLE, mend="make up")
 
 
-def _answers(seconds: float) -> bool:
-    """Whether the API answers and the node is Ready within ``seconds``; refreshes the kubeconfig first."""
-    deadline = time.monotonic() + seconds
-    while True:
-        if succeeds("kind", "export", "kubeconfig", "--name", CLUSTER) and _get("--raw", "/readyz"):
-            left = max(1, int(deadline - time.monotonic()))
-            ready = ("wait", "node", "--all", "--for=condition=Ready", f"--timeout={left}s")
-            return succeeds("kubectl", "--context", KIND_CONTEXT, *ready, timeout=left + 10)
+def _answers(deadline: float) -> bool:
+    """Whether the API answers before ``deadline``; refreshes the kubeconfig first."""
+    while not (succeeds("kind", "export", "kubeconfig", "--name", CLUSTER) and succeeds(*_KUBECTL, "--raw", "/readyz")):
         if time.monotonic() > deadline:
             return False
         time.sleep(_PAUSE)
+    return True
+
+
+def _is_ready(deadline: float) -> bool:
+    """Whether the node is Ready before ``deadline``."""
+    left = max(1, int(deadline - time.monotonic()))
+    ready = ("wait", "node", "--all", "--for=condition=Ready", f"--timeout={left}s")
+    return succeeds("kubectl", "--context", KIND_CONTEXT, *ready, timeout=left + 10)
 
 
 def _is_complete() -> bool:
-    """Whether the last thing that kind installs, the StorageClass, is there."""
-    return _get("storageclass", "standard")
+    """Whether the last thing that kind installs, the StorageClass, is there, or anything that was stored.
+
+    Raises:
+        Problem: the API does not tell.
+    """
+    deadline = time.monotonic() + _FINISH_SECONDS
+    while not (_names("storageclass", "standard") or _names("persistentvolume")):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
 
 
-def _get(*what: str) -> bool:
-    return succeeds("kubectl", "--context", KIND_CONTEXT, "--request-timeout=5s", "get", *what)
+def _names(*what: str) -> str:
+    return run(*_KUBECTL, *what, "--ignore-not-found", "--output=name", mend="make up")
 
 
 def delete() -> None:

@@ -2,21 +2,27 @@
 
 import argparse
 import shutil
+from collections.abc import Iterable, Mapping
 
-from ops import compose, down, kind, state
+from crypto_analytics.runtime.settings import load
+from ops import compose, down, images, kind, state
 from ops.console import console
 from ops.programs import run
 from ops.settings import KIND_CONTEXT, STATE, OpsSettings
 
-_IMAGES = "crypto-analytics/*"
+_REPOSITORY = "crypto-analytics/"
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Remove everything after asking."""
     argparse.ArgumentParser(prog="python -m ops nuke", description=__doc__).parse_args(arguments)
     out = console()
-    images = our_images()
-    out.print(f"goes:  {KIND_CONTEXT} and Compose's containers, with their data; {len(images)} images; .platform/")
+    found = our_images()
+    out.print(f"goes:  {KIND_CONTEXT} and Compose's containers, with their data; {len(found)} images; .platform/")
+    own = load(compose.ComposeSettings, "nuke").COMPOSE_PROJECT_NAME
+    for other in (name for name in compose.remembered() if name != own):
+        out.print(f"       with it what is remembered of the Compose project {other}; its containers and data stay,")
+        out.print(f"       to remove these first: make compose-down VOLUMES=1 COMPOSE_PROJECT_NAME={other}")
     out.print("stays: .env with its passwords, embedded runs (make clean), docker's build cache (docker builder prune)")
     down.confirm(settings, "nuke")
     with state.exclusive():
@@ -24,9 +30,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
             kind.delete()
             out.print("cluster removed")
         compose.remove(out)
-        if images:
-            run("docker", "image", "rm", "--force", *images, mend="docker ps --all; then make nuke again")
-            out.print(f"{len(images)} images removed")
+        if found:
+            run("docker", "image", "rm", "--force", *found, mend="docker ps --all; then make nuke again")
+            out.print(f"{len(found)} images removed")
         shutil.rmtree(STATE)
     out.print(".platform/ removed")
     return 0
@@ -34,6 +40,21 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
 
 def our_images() -> list[str]:
     """Return the platform's images, by name and tag."""
-    shape = "{{.Repository}}:{{.Tag}}"
-    shown = run("docker", "images", "--filter", f"reference={_IMAGES}", "--format", shape, mend="make doctor")
-    return sorted({name for name in shown.split() if not name.endswith(":<none>")})
+    shown = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", mend="make doctor")
+    return ours(shown.split(), images.read_tags())
+
+
+def ours(listed: Iterable[str], tags: Mapping[str, str]) -> list[str]:
+    """Return those of the images ("repository:tag") that are the platform's.
+
+    Names without a registry are; names with one are where an image of the last build (``tags``: {name: tag}) has it.
+    """
+    parts = [(*image.rpartition(":")[::2], image) for image in listed if not image.endswith(":<none>")]
+    registries = {
+        repository.removesuffix(f"{_REPOSITORY}{name}")
+        for repository, tag, _ in parts
+        for name, built in tags.items()
+        if tag == built and repository.endswith(f"/{_REPOSITORY}{name}")
+    }
+    prefixes = tuple(f"{registry}{_REPOSITORY}" for registry in {"", *registries})
+    return sorted({image for repository, _, image in parts if repository.startswith(prefixes)})

@@ -45,12 +45,12 @@ def exclusive(state: Path = STATE) -> Iterator[None]:
 
 
 def remember(what: Mapping[str, Any], state: Path = STATE) -> None:
-    """Keep the story of the last ``make up``: environment, context, seconds by phase."""
+    """Keep the story of the last ``make up``: environment, context, and seconds by phase once it ended well."""
     state.mkdir(exist_ok=True)
     (state / LAST_UP).write_text(json.dumps(what, indent=2) + "\n")
 
 
 def recall(state: Path = STATE) -> dict[str, Any]:
-    """Return the story of the last ``make up`` that ended well; empty if there was none."""
+    """Return the story of the last ``make up``; empty if there was none."""
     file = state / LAST_UP
     return dict(json.loads(file.read_text())) if file.is_file() else {}

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from embedded.problems import Problem
-from ops import doctor, helm, helmfile, images, kind, machine, ports, state, urls
+from ops import doctor, helm, helmfile, images, kind, machine, ports, running, state, urls
 from ops.cluster import Cluster, last_warnings
 from ops.console import console
 from ops.progress import Progress, look
@@ -47,7 +47,9 @@ class Phases:
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Bring everything up; return 0 when all is ready and well, 1 where an endpoint is not."""
-    argparse.ArgumentParser(prog="python -m ops up", description=__doc__).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m ops up", description=__doc__)
+    urls.add_no_passwords(parser)
+    chosen = parser.parse_args(arguments)
     out = console()
     phases = Phases(out)
     if settings.ENV == "production" and settings.is_kind:
@@ -63,29 +65,28 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
                 phases.say(f"{line.name}: {line.found}; {line.fix}")
         numbers = _cluster(settings, phases) if settings.is_kind else ports.effective(settings)
         cluster = Cluster(settings.KUBE_CONTEXT)
+        env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+        refuse_change(settings, cluster, env)
+        if settings.is_kind:
+            _images(phases)
+        story = {"environment": settings.ENV, "context": settings.KUBE_CONTEXT, "ports": numbers}
+        state.remember(story)  # before anything is there: `make down` has to know it even if this fails
         with phases.phase("releases", f"helmfile -e {settings.ENV} on {settings.KUBE_CONTEXT}"):
-            _recover(cluster, phases)
-            _releases(settings, cluster, numbers, out)
+            recover(settings, cluster, phases.say)
+            _releases(settings, cluster, env, out)
         total = round(sum(phases.seconds.values()), 1)
-        state.remember(
-            {
-                "environment": settings.ENV,
-                "context": settings.KUBE_CONTEXT,
-                "ports": numbers,
-                "seconds": {**phases.seconds, "total": total},
-                "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        )
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        state.remember({**story, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
     out.print(f"{total:7.1f} s  in all")
     way = urls.in_cluster(settings)
     if way is None or not settings.is_kind:
         out.print("reach it from this machine: make forward, then make urls")
         return 0
-    return urls.show(way, out)
+    return urls.show(way, out, hide=urls.hidden(out, asked=chosen.no_passwords))
 
 
 def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
-    """Have the cluster and the images in it; return the ports that it is reached through."""
+    """Have the cluster; return the ports that it is reached through."""
     found = kind.node()
     if found is not None:
         _refuse_moved_ports(settings, found)
@@ -93,11 +94,15 @@ def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
     mapped = {port.node_port: numbers[port.setting] for port in ports.EXPOSED}
     with phases.phase("cluster", f"kind cluster {CLUSTER}"):
         kind.ensure(mapped, phases.say)
+    return numbers
+
+
+def _images(phases: Phases) -> None:
+    """Have the images in the cluster."""
     with phases.phase("images", "build what changed"):
         images.build()
     with phases.phase("load", "hand the images to the cluster"):
         images.load_into_kind(CLUSTER)
-    return numbers
 
 
 def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:
@@ -109,16 +114,35 @@ def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:
         )
 
 
-def _recover(cluster: Cluster, phases: Phases) -> None:
-    """Free the releases that a killed helm left half done."""
+def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) -> None:
+    """Check that the feed and Kafka's mode stay what they are in the cluster.
+
+    Raises:
+        Problem: one of them would change.
+    """
+    now = running.look(cluster)
+    if now == running.Running(None, None):
+        return
+    values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", "kafka")
+    running.refuse_change(now, running.of_values(values), settings.KUBE_CONTEXT)
+
+
+def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None]) -> None:
+    """Free the releases that a killed helm left half done, in our own cluster.
+
+    Raises:
+        Problem: in a cluster of others, where another helm may be at work, its user has to do it.
+    """
     for recovery in helm.recoveries(helm.revisions(cluster.helm_secrets())):
-        phases.say(recovery.story)
+        if not settings.is_kind:
+            mend = f"if no other helm is at work: {' '.join(recovery.command(cluster.context))}; then make up again"
+            raise Problem(f"release {recovery.release} is {recovery.status}", "a helm was ended, or works on it", mend)
+        say(recovery.story)
         helm.recover(recovery, cluster.context)
 
 
-def _releases(settings: OpsSettings, cluster: Cluster, numbers: dict[str, int], out: Console) -> None:
-    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, *helmfile.upgrade())
-    env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out: Console) -> None:
+    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, helmfile.UPGRADE)
     log = state.logs() / "helmfile.log"
     limit = settings.UP_TIMEOUT_MINUTES * 60
     try:

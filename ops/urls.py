@@ -19,7 +19,7 @@ HIDDEN = "(hidden)"
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Print the table of every way that runs; return 1 where something is not well."""
     parser = argparse.ArgumentParser(prog="python -m ops urls", description=__doc__)
-    parser.add_argument("--no-passwords", action="store_true", help="leave the passwords out")
+    add_no_passwords(parser)
     hide = parser.parse_args(arguments).no_passwords
     found = [way for way in (in_cluster(settings), compose.way()) if way is not None]
     if not found:
@@ -27,10 +27,22 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     return max(show(way, console(), hide=hide) for way in found)
 
 
+def add_no_passwords(parser: argparse.ArgumentParser) -> None:
+    """Let the passwords be left out."""
+    parser.add_argument("--no-passwords", action="store_true", help="leave the passwords out")
+
+
+def hidden(out: Console, *, asked: bool) -> bool:
+    """Whether a target that was not asked for the passwords leaves them out: a log or a pipe keeps what it gets."""
+    return asked or not out.file.isatty()
+
+
 def show(way: Way, out: Console, *, hide: bool = False) -> int:
     """Check and print one way; return 1 where something is not well."""
     health = check_all(way)
     out.print(table(way, health, hide=hide))
+    if hide:
+        out.print("passwords: make urls")
     return 1 if any(one.problem for one in health.values()) else 0
 
 

@@ -82,8 +82,18 @@ def test_a_port_asked_for_after_the_cluster_was_made_is_noticed() -> None:
 class Machine:
     """Stands for docker, kind and kubectl, and writes down what they were told."""
 
-    def __init__(self, node: kind.Node | None, *, whole: bool, answers: bool, complete: bool) -> None:
+    def __init__(
+        self,
+        node: kind.Node | None,
+        *,
+        whole: bool,
+        answers: bool,
+        complete: bool,
+        has_kubeconfig: bool = True,
+        cp_says: str = "",
+    ) -> None:
         self.node, self.whole, self.answers, self.complete = node, whole, answers, complete
+        self.has_kubeconfig, self.cp_says = has_kubeconfig, cp_says
         self.told: list[str] = []
 
     def put_in_place(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
@@ -93,10 +103,23 @@ class Machine:
         monkeypatch.setattr(kind, "run", self.run)
         monkeypatch.setattr(kind, "succeeds", self.succeeds)
         monkeypatch.setattr(kind, "_ANSWER_SECONDS", 0.0)
+        monkeypatch.setattr(kind, "_FINISH_SECONDS", 0.0)
         monkeypatch.setattr(kind, "_PAUSE", 0.0)
 
     def run(self, *command: object, mend: str, timeout: float | None = None) -> str:
         line = " ".join(map(str, command))
+        if line.startswith("docker cp"):
+            file = line.split()[2].partition(":")[2]
+            if self.cp_says:
+                raise Problem("docker cp failed", self.cp_says, mend)
+            if not (self.whole if file == kind._WHOLE else self.has_kubeconfig):
+                cause = f"Error response from daemon: Could not find the file {file} in container {kind.NODE}"
+                raise Problem("docker cp failed", cause, mend)
+            return ""
+        if "storageclass" in line:
+            return "storageclass.storage.k8s.io/standard\n" if self.complete else ""
+        if "persistentvolume" in line:
+            return ""
         self.told.append(line)
         if "kind create" in line:
             self.answers = self.complete = True
@@ -104,13 +127,14 @@ class Machine:
         return ""
 
     def succeeds(self, *command: str, timeout: float | None = None) -> bool:
-        line = " ".join(command)
-        if "test -f" in line:
-            return self.whole
-        return self.complete if "storageclass" in line else self.answers
+        return self.answers
 
     def ensure(self) -> kind.Action:
         return kind.ensure({30092: 19092}, self.told.append)
+
+    @property
+    def was_deleted(self) -> bool:
+        return any("delete" in line for line in self.told)
 
 
 @pytest.fixture
@@ -141,11 +165,15 @@ def test_a_stopped_cluster_is_started(monkeypatch: pytest.MonkeyPatch, state: Pa
     assert f"docker start {kind.NODE}" in machine.told
 
 
-@pytest.mark.parametrize(("answers", "complete"), [(False, False), (True, False)])
+@pytest.mark.parametrize(
+    ("node_state", "answers", "has_kubeconfig"), [("running", True, True), ("exited", False, False)]
+)
 def test_a_cluster_whose_making_was_interrupted_is_made_anew(
-    monkeypatch: pytest.MonkeyPatch, state: Path, answers: bool, complete: bool
+    monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, answers: bool, has_kubeconfig: bool
 ) -> None:
-    machine = Machine(kind.Node("running", {}), whole=False, answers=answers, complete=complete)
+    machine = Machine(
+        kind.Node(node_state, {}), whole=False, answers=answers, complete=False, has_kubeconfig=has_kubeconfig
+    )
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind.Action.CREATE
     deleted = next(number for number, line in enumerate(machine.told) if line.startswith("kind delete"))
@@ -158,11 +186,49 @@ def test_a_cluster_made_by_hand_is_taken_over(monkeypatch: pytest.MonkeyPatch, s
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind.Action.KEEP
     assert machine.whole
+    assert not machine.was_deleted
 
 
-def test_a_used_cluster_that_does_not_answer_is_never_thrown_away(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-    machine = Machine(kind.Node("running", {}), whole=True, answers=False, complete=False)
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("node_state", ["running", "exited"])
+def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_thrown_away(
+    monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, whole: bool
+) -> None:
+    machine = Machine(kind.Node(node_state, {}), whole=whole, answers=False, complete=False)
     machine.put_in_place(monkeypatch, state)
-    with pytest.raises(Problem, match="to begin anew without its data: make down"):
+    with pytest.raises(Problem, match="if its data may go: make down YES=1"):
         machine.ensure()
-    assert not any("delete" in line for line in machine.told)
+    assert not machine.was_deleted
+
+
+@pytest.mark.parametrize("node_state", ["running", "exited"])
+@pytest.mark.parametrize(
+    "says",
+    [
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock",
+        "dial unix /var/run/docker.sock: connect: no such file or directory",
+        "it took longer than 30 s",
+    ],
+)
+def test_where_the_mark_cannot_be_read_nothing_is_thrown_away(
+    monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, says: str
+) -> None:
+    machine = Machine(kind.Node(node_state, {}), whole=True, answers=False, complete=False, cp_says=says)
+    machine.put_in_place(monkeypatch, state)
+    with pytest.raises(Problem, match="make down YES=1"):
+        machine.ensure()
+    assert machine.told == []
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        f"Error response from daemon: Could not find the file {kind._WHOLE} in container {kind.NODE}",
+        f"Error: No such container:path: {kind.NODE}:{kind._WHOLE}",
+        f"lstat /var/lib/docker/overlay2/merged{kind._WHOLE}: no such file or directory",
+    ],
+)
+def test_dockers_words_for_a_missing_file(monkeypatch: pytest.MonkeyPatch, state: Path, says: str) -> None:
+    machine = Machine(kind.Node("exited", {}), whole=False, answers=False, complete=False, cp_says=says)
+    machine.put_in_place(monkeypatch, state)
+    assert not kind.is_whole()

@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from embedded.problems import Problem
 from ops import forward, freshness, memory, progress, status
 from ops.cluster import Event, Pod, last_warnings, newest_events, pods
+from ops.endpoints import ENDPOINTS
 from ops.helm import Revision
 from ops.progress import Progress, Sight
+from ops.settings import OpsSettings
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -222,3 +225,41 @@ def test_freshness_in_a_line() -> None:
     assert fresh.story(NOW) == "newest candle 2026-11-23 10:00, changed 0s ago; 1,200 candles, no gap"
     assert "2 gaps, 30 trades missing" in freshness.Freshness(NOW, NOW, 1, 2, 30).story(NOW)
     assert freshness.Freshness(None, None, 0, 0, 0).story(NOW) == "no candle yet"
+
+
+@pytest.mark.parametrize(("ports", "listens"), [([9092, 9094], True), ([9092], False)])
+def test_kafka_is_forwarded_where_it_listens_for_clients_outside(ports: list[int], listens: bool) -> None:
+    broker = pod("crypto-dual-0") | {
+        "spec": {"containers": [{"name": "kafka", "ports": [{"containerPort": port} for port in ports]}]}
+    }
+    broker["metadata"]["labels"] = {"app.kubernetes.io/name": "kafka"}  # type: ignore[index]
+    assert forward.kafka_listens([pod(), broker]) is listens
+
+
+class Theirs:
+    """Stands for a cluster with a Kafka of the operator's, without a listener for clients outside."""
+
+    def __init__(self, context: str) -> None:
+        self.context = context
+
+    def items(self, kind: str) -> list[dict[str, object]]:
+        meta = {"name": "crypto-dual-0", "labels": {"app.kubernetes.io/name": "kafka"}}
+        return [{"metadata": meta, "spec": {"containers": [{"name": "kafka", "ports": [{"containerPort": 9092}]}]}}]
+
+
+def test_forward_says_why_kafka_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(forward, "Cluster", Theirs)
+    with pytest.raises(Problem, match="nothing to forward to"):
+        forward.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
+    assert "sends clients on to names that only the cluster knows" in capsys.readouterr().out
+
+
+def test_a_port_of_kafka_moves_at_the_broker_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "is_free", lambda port: False)
+    kafka, postgres = (next(one for one in ENDPOINTS if one.component == name) for name in ("kafka", "postgres"))
+    with pytest.raises(Problem, match=r"make up KAFKA_PORT=19092.*; then make forward KAFKA_PORT=19092$"):
+        forward.refuse_taken(forward.Forward(kafka, 9092, "theirs"))
+    with pytest.raises(Problem, match=r"; make forward POSTGRES_PORT=15432$"):
+        forward.refuse_taken(forward.Forward(postgres, 5432, "theirs"))

@@ -1,12 +1,17 @@
 """A release that a killed helm left half done is rolled back or removed, and others are left alone."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from embedded.problems import Problem
-from ops import helm, helmfile
+from ops import helm, helmfile, running, up
+from ops.cluster import Object
 from ops.helm import Recovery, Revision
+from ops.running import Running
+from ops.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
 
 
 def secret(name: str, number: int, status: str, owner: str = "helm") -> dict[str, object]:
@@ -35,12 +40,42 @@ def test_the_tenth_revision_is_newer_than_the_ninth() -> None:
         ([("pending-install", 1)], [Recovery("kafka", "pending-install", None)]),
         ([("deployed", 1), ("pending-upgrade", 2)], [Recovery("kafka", "pending-upgrade", 1)]),
         ([("superseded", 1), ("superseded", 2), ("pending-rollback", 3)], [Recovery("kafka", "pending-rollback", 2)]),
-        ([("failed", 1), ("pending-upgrade", 2)], [Recovery("kafka", "pending-upgrade", None)]),
+        ([("failed", 1), ("pending-upgrade", 2)], [Recovery("kafka", "pending-upgrade", 1)]),
+        ([("failed", 1), ("failed", 2), ("pending-upgrade", 3)], [Recovery("kafka", "pending-upgrade", 2)]),
+        ([("deployed", 1), ("failed", 2), ("pending-upgrade", 3)], [Recovery("kafka", "pending-upgrade", 1)]),
         ([("uninstalling", 1)], [Recovery("kafka", "uninstalling", None)]),
     ],
 )
 def test_what_frees_a_release(history: list[tuple[str, int]], expected: list[Recovery]) -> None:
     assert helm.recoveries([Revision("kafka", number, status) for status, number in history]) == expected
+
+
+def test_releases_of_somebody_else_are_left_alone() -> None:
+    assert helm.recoveries([Revision("somebodys", 1, "pending-install")]) == []
+
+
+def test_our_releases_are_helmfiles() -> None:
+    named = re.findall(r"^ +- name: (\S+)$", helmfile.FILE.read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(helm.RELEASES)
+
+
+class Stored:
+    """Stands for a cluster with one release that was left half done."""
+
+    context = "theirs"
+
+    def helm_secrets(self) -> list[dict[str, object]]:
+        return [secret("kafka", 1, "deployed"), secret("kafka", 2, "pending-upgrade")]
+
+
+def test_only_in_our_own_cluster_is_a_release_mended_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(helm, "run", lambda *command, **_: told.extend(command))
+    with pytest.raises(Problem, match=r"helm rollback kafka 1 --no-hooks --kube-context theirs .*then make up again"):
+        up.recover(OpsSettings(KUBE_CONTEXT="theirs"), Stored(), told.append)  # type: ignore[arg-type]
+    assert told == []
+    up.recover(OpsSettings(KUBE_CONTEXT=KIND_CONTEXT), Stored(), lambda _: None)  # type: ignore[arg-type]
+    assert told[:4] == ["helm", "rollback", "kafka", "1"]
 
 
 def test_the_story_says_what_is_done() -> None:
@@ -101,8 +136,84 @@ def test_helmfile_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pyte
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_apply_needs_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helm, "has_diff", lambda: False)
-    assert helmfile.upgrade() == ("sync",)
+def test_a_failed_release_is_always_synced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lines: list[list[str]] = []
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
     monkeypatch.setattr(helm, "has_diff", lambda: True)
-    assert helmfile.upgrade() == ("apply", "--suppress-secrets")
+    monkeypatch.setattr(helmfile, "run", lambda line, *_, **__: lines.append(line))
+    monkeypatch.setattr(up.state, "logs", lambda: tmp_path)
+    up._releases(OpsSettings(ENV="lite"), Stored(), {}, up.console())  # type: ignore[arg-type]
+    assert lines[0][-1] == "sync"
+
+
+@pytest.mark.parametrize(("context", "closed"), [(KIND_CONTEXT, False), ("theirs", True)])
+def test_a_cluster_of_others_gets_no_open_ports(monkeypatch: pytest.MonkeyPatch, context: str, closed: bool) -> None:
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    line = " ".join(helmfile.command("lite", context, "sync"))
+    assert ("--state-values-set expose.enabled=false sync" in line) is closed
+
+
+def test_values_are_those_that_helmfile_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = """for file; do :; done; folder=$(dirname "$file"); printf 'mode: kraft' > $folder/kafka.yaml
+printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
+    (helmfile_program,) = program(tmp_path, script)
+    monkeypatch.setattr(helmfile, "path_of", lambda _: helmfile_program)
+    monkeypatch.setattr(helmfile.programs, "path_of", lambda name: name)
+    found = helmfile.values("lite", KIND_CONTEXT, {"FEED": "wss://x"}, "producer", "kafka")
+    assert running.of_values(found) == Running("wss://x", "kraft")
+
+
+class Answers:
+    """Stands for the API of a user without rights on what is not installed: the objects that are there, by path."""
+
+    def __init__(self, *groups: str, **objects: Object) -> None:
+        self.groups = {f"/apis/{group}" for group in ("apps/v1", *groups)}
+        self.objects = {name.replace("__", "/"): found for name, found in objects.items()}
+
+    def get(self, path: str) -> Any:
+        if path in self.groups:
+            return {}
+        group, found, name = path.partition(f"/namespaces/{NAMESPACE}/")
+        if found and group not in self.groups:
+            raise Problem(f"{path} may not be read", "403", "")
+        if name in self.objects:
+            return self.objects[name]
+        raise LookupError(path)
+
+
+def producer(feed: str) -> Object:
+    env = [{"name": "SYMBOLS", "value": "A"}, {"name": "BINANCE_WS_URL", "value": feed}]
+    return {"spec": {"template": {"spec": {"containers": [{"name": "producer", "env": env}]}}}}
+
+
+def test_what_runs_is_read_from_the_cluster() -> None:
+    lite = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
+    assert running.look(lite) == Running("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
+    default = Answers("kafka.strimzi.io/v1", deployments__producer=producer("wss://x"), kafkas__crypto={})
+    assert running.look(default) == Running("wss://x", "strimzi")  # type: ignore[arg-type]
+    assert running.look(Answers()) == Running(None, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "says"),
+    [
+        (Running("ws://simulator", "kraft"), Running("wss://x", "kraft"), "pass for duplicates of the other's"),
+        (Running("wss://x", "kraft"), Running("wss://x", "strimzi"), "Kafka's mode cannot change"),
+        (Running(None, "strimzi"), Running("wss://x", "kraft"), "Kafka's mode cannot change"),
+    ],
+)
+def test_two_feeds_never_meet_in_one_database(now: Running, then: Running, says: str) -> None:
+    with pytest.raises(Problem, match=f"{says}.*; .*make down$"):
+        running.refuse_change(now, then, KIND_CONTEXT)
+    with pytest.raises(Problem, match=f"make down KUBE_CONTEXT=theirs, then .* delete namespace {NAMESPACE}$"):
+        running.refuse_change(now, then, "theirs")
+    running.refuse_change(now, now, KIND_CONTEXT)
+    running.refuse_change(Running(None, None), then, KIND_CONTEXT)
+
+
+def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
+    would = {"producer": {"settings": {"BINANCE_WS_URL": "wss://x"}}, "kafka": {"mode": "kraft"}}
+    monkeypatch.setattr(helmfile, "values", lambda *_: would)
+    with pytest.raises(Problem, match="the feed cannot change"):
+        up.refuse_change(OpsSettings(ENV="lite"), cluster, {})  # type: ignore[arg-type]

@@ -1,19 +1,34 @@
 """The table of URLs, questions before removal, one change at a time, and errors that say what to do."""
 
+import contextlib
 import io
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from embedded.ports import free_port
 from embedded.problems import Problem
-from ops import down, endpoints, health, logs, ports, programs, state, urls
+from ops import (
+    compose,
+    compose_up,
+    down,
+    endpoints,
+    health,
+    logs,
+    nuke,
+    ports,
+    programs,
+    state,
+    up,
+    urls,
+)
 from ops.endpoints import ENDPOINTS, Way
 from ops.health import Health
-from ops.settings import OpsSettings
+from ops.settings import KIND_CONTEXT, OpsSettings
 
 WAY = Way(
     "Kubernetes",
@@ -42,6 +57,115 @@ def test_passwords_can_be_left_out() -> None:
     text = shown(urls.table(WAY, WELL, hide=True))
     assert "-word" not in text
     assert urls.HIDDEN in text
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "asked", "hides"), [(True, False, False), (True, True, True), (False, False, True)]
+)
+def test_passwords_go_to_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, asked: bool, hides: bool
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # colours in a log do not make a terminal of it
+    monkeypatch.setattr(urls, "check_all", lambda way: WELL)
+    file = Somebody() if is_terminal else Nobody()
+    out = Console(file=file, width=160)
+    assert urls.hidden(out, asked=asked) is hides
+    urls.show(WAY, out, hide=hides)
+    assert ("k-word" not in file.getvalue()) is hides
+    assert ("make urls" in file.getvalue()) is hides
+
+
+@pytest.mark.parametrize("module", [up, compose_up])
+def test_both_ways_up_leave_passwords_out_of_a_log(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
+    shown: list[bool] = []
+    monkeypatch.setattr(urls, "show", lambda way, out, *, hide=False: shown.append(hide) or 0)
+    monkeypatch.setattr(module, "console", lambda: Console(file=Nobody(), width=160))
+    if module is compose_up:
+        monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
+        monkeypatch.setattr(compose_up, "up", lambda *_: None)
+        monkeypatch.setattr(compose.Project, "remember", lambda self: None)
+        monkeypatch.setattr(compose, "way", lambda: WAY)
+    else:
+        without_machine(monkeypatch)
+        monkeypatch.setattr(state, "remember", lambda what: None)
+    assert module.main(OpsSettings(ENV="lite"), []) == 0
+    assert shown == [True]
+
+
+def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave of `make up` what is remembered and shown."""
+    monkeypatch.setattr(up.machine, "look", lambda settings: None)
+    monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
+    monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(WAY.ports))
+    monkeypatch.setattr(up, "Cluster", lambda context: None)
+    monkeypatch.setattr(up, "_images", lambda phases: None)
+    for step in ("refuse_change", "recover", "_releases"):
+        monkeypatch.setattr(up, step, lambda *_: None)
+    monkeypatch.setattr(urls, "in_cluster", lambda settings: WAY)
+    monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
+
+
+def test_what_is_brought_up_is_remembered_before_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise Problem("helmfile failed", "x", "y")
+
+    without_machine(monkeypatch)
+    remember = state.remember
+    monkeypatch.setattr(state, "remember", lambda what: remember(what, tmp_path))
+    monkeypatch.setattr(up, "_releases", fail)
+    with pytest.raises(Problem, match="helmfile failed"):
+        up.main(OpsSettings(ENV="lite"), [])
+    last = state.recall(tmp_path)
+    assert (last["environment"], last["context"]) == ("lite", KIND_CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("named", "environment"),
+    [
+        ({"KUBE_CONTEXT": "theirs"}, "production"),
+        ({"KUBE_CONTEXT": "theirs", "ENV": "lite"}, "lite"),
+        ({"KUBE_CONTEXT": "another"}, "default"),
+    ],
+)
+def test_what_was_brought_up_elsewhere_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, named: dict[str, str], environment: str
+) -> None:
+    monkeypatch.delenv("ENV", raising=False)
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    assert down.environment_of(OpsSettings(), {"environment": "production", "context": "theirs"}) == environment
+
+
+def test_nuke_finds_our_images_under_the_registry_of_the_last_build() -> None:
+    tags = {"kafka": "0.1.0-abc", "dbt": "0.1.0-def"}
+    own = [
+        "crypto-analytics/kafka:0.1.0",
+        "localhost:5000/team/crypto-analytics/dbt:0.1.0-old",
+        "localhost:5000/team/crypto-analytics/kafka:0.1.0-abc",
+    ]
+    others = [
+        "crypto-analytics/kafka:<none>",
+        "debian:bookworm-slim",
+        "registry.example.com/crypto-analytics/kafka:2",
+        "my-crypto-analytics/kafka:0.1.0-abc",
+    ]
+    assert nuke.ours([*own, *others], tags) == sorted(own)
+    assert nuke.ours([*own, *others], {}) == own[:1]
+
+
+def test_nuke_names_the_projects_whose_state_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("crypto-analytics", "other"):
+        (tmp_path / f"compose-{name}.env").touch()
+    out = Nobody()
+    monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
+    monkeypatch.setattr(compose, "STATE", tmp_path)
+    monkeypatch.setattr(nuke, "our_images", list)
+    monkeypatch.setattr(nuke, "console", lambda: Console(file=out, width=160))
+    monkeypatch.setattr(sys, "stdin", Nobody())
+    with pytest.raises(Problem, match="nothing was removed"):
+        nuke.main(OpsSettings(), [])
+    assert "make compose-down VOLUMES=1 COMPOSE_PROJECT_NAME=other" in out.getvalue()
+    assert "COMPOSE_PROJECT_NAME=crypto-analytics" not in out.getvalue()
 
 
 def test_only_what_runs_is_listed() -> None:

@@ -1,0 +1,82 @@
+"""What runs in the cluster already and must stay: the feed of the trades, and the Kafka that holds them.
+
+Two exchanges number their trades alike: in one database, a trade of the second passes for a duplicate of one of the
+first. And a Kafka of the other kind starts empty, so that what the first one holds is never read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from embedded.problems import Problem
+from ops.cluster import Cluster, Object
+from ops.settings import KIND_CONTEXT, NAMESPACE
+
+_FEED = "BINANCE_WS_URL"
+_KAFKA = "crypto"  # as Strimzi knows it
+_STRIMZI = "kafka.strimzi.io/v1"
+
+
+@dataclass(frozen=True)
+class Running:
+    """The producer's exchange, and Kafka's mode (kraft or strimzi); None for what does not run."""
+
+    feed: str | None
+    kafka: str | None
+
+
+def look(cluster: Cluster) -> Running:
+    """Return what runs in the cluster.
+
+    Raises:
+        ApiAway: the cluster does not answer.
+        Problem: this user may not read it.
+    """
+    producer = _found(cluster, "apps/v1", "deployments/producer")
+    if _found(cluster, "apps/v1", "statefulsets/kafka") is not None:
+        kafka = "kraft"
+    elif _found(cluster, _STRIMZI, f"kafkas/{_KAFKA}") is not None:
+        kafka = "strimzi"
+    else:
+        kafka = None
+    return Running(_feed(producer) if producer is not None else None, kafka)
+
+
+def _found(cluster: Cluster, group: str, name: str) -> Object | None:
+    try:
+        # The group first: everybody may ask for it, and in one that is not there nobody may read an object.
+        cluster.get(f"/apis/{group}")
+        found: Object = cluster.get(f"/apis/{group}/namespaces/{NAMESPACE}/{name}")
+    except LookupError:
+        return None
+    return found
+
+
+def _feed(producer: Object) -> str | None:
+    containers = producer["spec"]["template"]["spec"]["containers"]
+    return next((env.get("value") for one in containers for env in one.get("env", []) if env["name"] == _FEED), None)
+
+
+def of_values(values: Mapping[str, Mapping[str, Any]]) -> Running:
+    """Return what the values of the releases producer and kafka bring up."""
+    return Running(values["producer"]["settings"][_FEED], values["kafka"]["mode"])
+
+
+def refuse_change(now: Running, then: Running, context: str) -> None:
+    """Check that what is brought up goes on with what runs.
+
+    Raises:
+        Problem: the feed or Kafka's mode would change.
+    """
+    anew = "make down"
+    if context != KIND_CONTEXT:
+        anew += f" KUBE_CONTEXT={context}, then kubectl --context {context} delete namespace {NAMESPACE}"
+    mend = f"keep ENV, FEED and {_FEED} as they were; or begin anew without the data: {anew}"
+    if now.feed is not None and now.feed != then.feed:
+        cause = (
+            f"{now.feed} feeds the database and {then.feed} would: both number their trades alike, so that trades of"
+        )
+        raise Problem("the feed cannot change", f"{cause} one would pass for duplicates of the other's", mend)
+    if now.kafka is not None and now.kafka != then.kafka:
+        cause = f"mode {now.kafka} runs, and one of mode {then.kafka} would begin empty and leave its trades unread"
+        raise Problem("Kafka's mode cannot change", cause, mend)
