@@ -135,6 +135,7 @@ help: ## Show this
 	  /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '%s\n' '' 'Variables, as in: make up ENV=lite KAFKA_PORT=19092' \
 	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production' \
+	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
 	  '  KUBE_CONTEXT=…       a cluster of yours: up skips kind and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \

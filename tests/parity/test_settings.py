@@ -38,17 +38,21 @@ READ_IN = {
     "postgres": ("images/postgres",),
     "kafka": ("images/kafka",),
     "minio": ("images/minio",),
+    "spark-candles": ("services/crypto_analytics/runtime/settings.py", "images/spark"),
     "ge-validate": ("ge",),
     "dbt": ("dbt/profiles.yml", "dbt/macros"),
 }
-OF_THE_SERVER_ITSELF = {"minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_BROWSER", "GOMEMLIMIT"}}
+OF_THE_SERVER_ITSELF = {
+    "spark-candles": {"SPARK_MASTER", "SPARK_DRIVER_MEMORY"},
+    "minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_BROWSER", "GOMEMLIMIT"},
+}
 
 
 def _group(name: str) -> str:
     return "dbt" if name.startswith("dbt-") else name
 
 
-COMPOSE = compose_file.components({}, {"core", "stream", "batch", "sweep"})
+COMPOSE = compose_file.components({}, {"core", "stream", "spark", "batch", "sweep"})
 
 
 def _check(settings: type[BaseSettings], environment: Mapping[str, str | Secret]) -> None:
