@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,17 @@ import yaml
 
 from crypto_analytics.batch.steps import STEPS
 from ops import settings
-from tests.charts.rendering import NAMESPACE, SITUATIONS, Object, containers, environment, name_of, of_kind, pods
+from tests.charts.rendering import (
+    NAMESPACE,
+    SITUATIONS,
+    Object,
+    containers,
+    environment,
+    name_of,
+    of_kind,
+    pods,
+    upstream_values,
+)
 from tests.charts.rules import FOREIGN_GROUPS, problems
 from tests.servers import ROOT
 
@@ -148,3 +159,15 @@ def _deployment(objects: tuple[Object, ...], name: str) -> Object:
 
 def _settings(container: Mapping[str, Any]) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container.get("env", [])}
+
+
+@pytest.mark.parametrize("name", ["default spark", "production spark"])
+def test_values_of_upstream_charts_can_be_read_and_overridden(name: str, tmp_path: Path) -> None:
+    """Those charts are rendered nowhere here: helmfile at least reads the values that they would get."""
+    override = tmp_path / "override.yaml"
+    override.write_text(json.dumps({"releases": {"spark-operator": {"controller": {"workers": 1}}}}))
+    found = upstream_values(name, override, tmp_path)
+    assert found["spark-operator"]["spark"]["jobNamespaces"] == [NAMESPACE]
+    assert found["spark-operator"]["controller"]["workers"] == 1
+    assert found["spark-operator"]["controller"]["resources"]["limits"]["memory"] == "512Mi"
+    assert found["strimzi-operator"]["watchAnyNamespace"] is False

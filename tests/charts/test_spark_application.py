@@ -77,6 +77,14 @@ def test_the_application_is_what_spark_on_kubernetes_needs() -> None:
     assert executor["serviceAccountName"] == spec["executor"]["serviceAccount"] == "spark-candles"
 
 
+def test_driver_and_executors_are_told_apart_by_their_labels() -> None:
+    """Policies and the Service go by them, and the operator puts the application's own over those of the templates."""
+    spec = _rendered()["spec"]
+    for role, name in (("driver", "spark-candles"), ("executor", "spark-candles-executor")):
+        assert spec[role]["labels"] == spec[role]["template"]["metadata"]["labels"]
+        assert spec[role]["labels"]["app.kubernetes.io/name"] == name
+
+
 def test_driver_and_executors_work_with_the_same_settings_and_secrets() -> None:
     """Python's workers on the executors log in to Kafka, PostgreSQL and the object store themselves."""
     spec = _rendered()["spec"]
