@@ -19,6 +19,8 @@ BOOTSTRAP = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 old: 3.11 or newer is needed; install it and name it: make $@ PYTHON=python3.11" >&2; exit 2; }; \
 $(PYTHON) -B -m embedded.bootstrap
 OPS = $(BOOTSTRAP) ops -- -m ops
+# What the tests are told: the variant that runs, and whether they check only what depends on it.
+E2E = $(if $(VARIANT),--variant $(VARIANT)) $(if $(ONLY),-m $(ONLY))
 NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
 
 ##@ Run on Kubernetes (kind, or KUBE_CONTEXT=yours)
@@ -96,11 +98,11 @@ test-charts: ## Render, lint and check all charts in all environments (needs hel
 test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)
 	@$(BOOTSTRAP) dev -- -m pytest tests/parity
 
-e2e: ## Test the running cluster end to end, in 8 minutes (first: make up ENV=lite)
-	@$(BOOTSTRAP) dev -- -m pytest tests/e2e
+e2e: ## Test the running cluster end to end, in 8 minutes (first: make up ENV=lite); VARIANT as at make up, ONLY=variant
+	@$(BOOTSTRAP) dev -- -m pytest tests/e2e $(E2E)
 
 e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make compose-up)
-	@$(BOOTSTRAP) dev -- -m pytest tests/e2e --platform compose
+	@$(BOOTSTRAP) dev -- -m pytest tests/e2e --platform compose $(E2E)
 
 lint: ## Check style and formatting; changes nothing
 	@$(BOOTSTRAP) dev -- -m ruff check .
