@@ -12,7 +12,9 @@ from pathlib import Path
 
 from embedded.problems import Problem
 
-POM = Path(__file__).parent / "resources" / "pom.xml"
+_RESOURCES = Path(__file__).parent / "resources"
+POM = _RESOURCES / "pom.xml"
+SPARK_POM = _RESOURCES / "spark-pom.xml"
 
 
 def cache_root() -> Path:
@@ -63,10 +65,16 @@ def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
     return target
 
 
+def spark_jars_dir() -> Path:
+    """Return the folder that holds what Spark needs to read Kafka, or will."""
+    return jars_dir("spark", SPARK_POM)
+
+
 def main(log: Path) -> int:
-    """Fetch the jars; return 0 when they are there."""
+    """Fetch the jars of Kafka and of Spark; return 0 when they are there."""
     try:
         ensure_jars(log)
+        ensure_jars(log, "spark", SPARK_POM)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1

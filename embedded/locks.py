@@ -8,11 +8,17 @@ from embedded.bootstrap import ROOT, uv
 # An image installs what its service needs and no more, in the versions that the tests ran with.
 _IN_IMAGE = ("pyproject.toml", "--constraints", "requirements/services.txt")
 
+# Everything but Spark, which is twenty times as large as all the rest together and has an environment of its own.
+_SERVICES = ["pyproject.toml"]
+for _extra in ("backfill", "exporter", "simulator", "tools", "embedded"):
+    _SERVICES += ["--extra", _extra]
+
 # Lock: what it is made from. The services' own needs stand in pyproject.toml.
 SOURCES = {
-    "services": ["pyproject.toml", "--all-extras"],
+    "services": _SERVICES,
+    "spark": [*_IN_IMAGE, "--extra", "spark"],
     "ops": ["pyproject.toml", "--extra", "embedded", "requirements/ops.in"],
-    "dev": ["pyproject.toml", "--all-extras", "requirements/dev.in", "requirements/ops.in"],
+    "dev": [*_SERVICES, "requirements/dev.in", "requirements/ops.in"],
     "dbt": ["requirements/dbt.in", "--overrides", "requirements/dbt.override"],
     "ge": ["requirements/ge.in"],
     "bench": ["requirements/bench.in"],
@@ -21,6 +27,7 @@ SOURCES = {
     "images/backfill": [*_IN_IMAGE, "--extra", "backfill"],
     "images/exporter": [*_IN_IMAGE, "--extra", "exporter"],
     "images/simulator": [*_IN_IMAGE, "--extra", "simulator"],
+    "images/spark": [*_IN_IMAGE, "--extra", "spark"],
     "images/tools": [*_IN_IMAGE, "--extra", "tools"],
     "images/postgres": ["requirements/images/postgres.in", "--no-deps"],
 }

@@ -21,6 +21,7 @@ from crypto_analytics.runtime.settings import KafkaSettings, PostgresSettings
 from crypto_analytics.store import migrations
 from crypto_analytics.store.postgres import connect
 from embedded import jars, kafka, postgres, topics
+from embedded.bootstrap import python_of
 from embedded.ports import LOOPBACK, free_port
 from embedded.processes import Program, Supervisor
 
@@ -222,6 +223,14 @@ def service(name: str, module: str, env: Mapping[str, str]) -> Program:
         env={**inherited, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **env},
         folder=ROOT,
     )
+
+
+def spark(name: str, env: Mapping[str, str], log: Path) -> Program:
+    """Return the Spark variant of the consumer as a program, with what it takes in the environment of its own."""
+    jars_dir = jars.ensure_jars(log, "spark", jars.SPARK_POM)
+    addresses = {"SPARK_LOCAL_IP": LOOPBACK, "SPARK_UI_PORT": str(free_port())}
+    program = service(name, "spark_candles", {**addresses, "SPARK_JARS_DIR": str(jars_dir), **env})
+    return replace(program, command=[str(python_of("spark")), "-m", "crypto_analytics.spark_candles"])
 
 
 @contextmanager

@@ -7,17 +7,12 @@ from threading import Event
 from confluent_kafka import KafkaException
 from structlog.stdlib import BoundLogger
 
-from crypto_analytics.binance.wire import Rules, latest_allowed
 from crypto_analytics.consumer.batch import Collector
-from crypto_analytics.consumer.merger import Merger
+from crypto_analytics.consumer.merger import open_merger
 from crypto_analytics.consumer.service import ConsumerService
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.runtime import health, kafka, logs, shutdown
-from crypto_analytics.runtime.clock import clock_for
 from crypto_analytics.runtime.settings import command_line, load
-from crypto_analytics.store import postgres
-from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.objects import open_store
 
 
 def main() -> int:
@@ -48,23 +43,12 @@ def main() -> int:
 
 def build(settings: ConsumerSettings, stop: Event, state: health.Health, log: BoundLogger) -> ConsumerService:
     """Return the service that ``settings`` describe, with its real clients."""
-    now = clock_for(settings.AS_OF)
-    symbols = frozenset(settings.SYMBOLS)
-    merger = Merger(
-        connect=lambda: postgres.connect(settings, "consumer"),
-        archive=RawArchive(open_store(settings), settings.BUCKET_RAW),
-        dead_letters=kafka.producer(settings),
-        dead_letter_topic=settings.KAFKA_TOPIC_DLQ,
-        rules=lambda: Rules(symbols, latest_allowed(now(), settings.MAX_FUTURE_SECONDS)),
-        stop=stop,
-        log=log,
-    )
     overrides = {"group.instance.id": settings.KAFKA_GROUP_INSTANCE_ID} if settings.KAFKA_GROUP_INSTANCE_ID else {}
     return ConsumerService(
         consumer=kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, **overrides),
         topic=settings.KAFKA_TOPIC_TRADES,
         collector=Collector(settings.BATCH_SECONDS, settings.BATCH_TRADES, settings.BATCH_MAX_TRADES),
-        merger=merger,
+        merger=open_merger(settings, "consumer", stop, log),
         stop=stop,
         health=state,
         log=log,

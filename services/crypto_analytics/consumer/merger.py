@@ -2,28 +2,44 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import psycopg
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.binance.wire import Rules, decode_batch, latest_allowed
+from crypto_analytics.consumer.settings import MergingSettings
 from crypto_analytics.core.dedup import PARTIAL_OVERLAP
 from crypto_analytics.core.minutes import SECOND
 from crypto_analytics.core.trades import TradeColumns
-from crypto_analytics.runtime import metrics
-from crypto_analytics.runtime.clock import wall_clock
-from crypto_analytics.runtime.kafka import dead_letter
+from crypto_analytics.runtime import kafka, metrics
+from crypto_analytics.runtime.clock import clock_for, wall_clock
 from crypto_analytics.runtime.retry import backoff
+from crypto_analytics.store import postgres
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.errors import is_retryable
 from crypto_analytics.store.merge import Merged, merge_batch
+from crypto_analytics.store.objects import open_store
 
 
 class Stopped(Exception):
     """The service was asked to stop while a store was away. Nothing is lost: the next start reads the batch again."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was done with some records: how many there were, what of them was merged, and in which time.
+
+    ``dead_letters`` counts those that could not be used, by reason.
+    """
+
+    records: int
+    merged: Merged
+    seconds: float
+    dead_letters: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -42,28 +58,30 @@ class Merger:
     waiting: bool = False
     """Whether a store is away at this moment."""
 
-    def work(self, messages: Sequence[Message]) -> Merged:
-        """Merge the trades in ``messages``; when this returns, their offsets may be committed.
+    def work(self, values: Sequence[bytes], origin: Callable[[int], str]) -> Work:
+        """Merge the trades in ``values``; when this returns, the offsets of their records may be committed.
+
+        ``origin`` names the record of the value at a position (topic/partition/offset), for who looks into a dead letter.
 
         Raises:
             Stopped: a store was away when the stop came.
             Exception: what no retry can mend; nothing of the batch is merged.
         """
         started = time.monotonic()
-        decoded = decode_batch([message.value() or b"" for message in messages], self.rules())
+        refused: Counter[str] = Counter()
+        decoded = decode_batch(values, self.rules())
         for position, error in decoded.bad:
-            message = messages[position]
-            origin = f"{message.topic()}/{message.partition()}/{message.offset()}"
-            self._dead_letter(message.value() or b"", error.reason, error.detail, [("origin", origin)])
+            self._dead_letter(values[position], error.reason, error.detail, [("origin", origin(position))])
+            refused[error.reason] += 1
         merged = self._merge(decoded.trades)
         for symbol, trade in merged.rejected:
             ids = f"{symbol} ids {trade.first_id}..{trade.last_id}"
             self._dead_letter(
                 trade.raw, PARTIAL_OVERLAP, f"{ids} are merged in part, and the rest cannot be told apart"
             )
+            refused[PARTIAL_OVERLAP] += 1
         self._flush_dead_letters()
-        _count(merged, len(messages), time.monotonic() - started)
-        return merged
+        return Work(len(values), merged, time.monotonic() - started, refused)
 
     def close(self) -> None:
         """Close the connection."""
@@ -95,7 +113,7 @@ class Merger:
     def _dead_letter(self, value: bytes, reason: str, detail: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         while True:
             try:
-                dead_letter(
+                kafka.dead_letter(
                     self.dead_letters,
                     self.dead_letter_topic,
                     value,
@@ -123,13 +141,35 @@ class Merger:
             self._failure = error
 
 
-def _count(merged: Merged, records: int, seconds: float) -> None:
-    metrics.TRADES_CONSUMED.inc(records)
-    metrics.TRADES_MERGED.inc(merged.trades)
-    metrics.TRADES_DUPLICATE.inc(merged.duplicates)
-    metrics.TRADES_ARCHIVED.inc(merged.archived)
+def open_merger(
+    settings: MergingSettings, name: str, stop: threading.Event, log: structlog.stdlib.BoundLogger
+) -> Merger:
+    """Return the merger that ``settings`` describe, with its real clients; ``name`` is who the database sees."""
+    now = clock_for(settings.AS_OF)
+    symbols = frozenset(settings.SYMBOLS)
+    return Merger(
+        connect=lambda: postgres.connect(settings, name),
+        archive=RawArchive(open_store(settings), settings.BUCKET_RAW),
+        dead_letters=kafka.producer(settings),
+        dead_letter_topic=settings.KAFKA_TOPIC_DLQ,
+        rules=lambda: Rules(symbols, latest_allowed(now(), settings.MAX_FUTURE_SECONDS)),
+        stop=stop,
+        log=log,
+    )
+
+
+def count(works: Iterable[Work], seconds: float) -> None:
+    """Count in the metrics what was done, in ``seconds``, with the records of a batch: in one piece, or in several."""
     metrics.BATCHES.inc()
     metrics.BATCH_SECONDS.observe(seconds)
     now = wall_clock()
-    for oldest in merged.oldest:
-        metrics.TRADE_TO_VISIBLE.observe((now - oldest) / SECOND)
+    lag = 0.0
+    for work in works:
+        metrics.TRADES_CONSUMED.inc(work.records)
+        metrics.TRADES_MERGED.inc(work.merged.trades)
+        metrics.TRADES_DUPLICATE.inc(work.merged.duplicates)
+        metrics.TRADES_ARCHIVED.inc(work.merged.archived)
+        for oldest in work.merged.oldest:
+            metrics.TRADE_TO_VISIBLE.observe((now - oldest) / SECOND)
+            lag = max(lag, (now - oldest) / SECOND)
+    metrics.LAG_SECONDS.set(lag)

@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from crypto_analytics.consumer.batch import Collector
-from crypto_analytics.consumer.merger import Merger, Stopped
+from crypto_analytics.consumer.merger import Merger, Stopped, count
 from crypto_analytics.runtime import kafka, metrics
 from crypto_analytics.runtime.health import Health
 
@@ -142,7 +142,17 @@ class ConsumerService:
         # Everything read so far is in the batch, so the position is where the next one starts.
         offsets = [part for part in self._consumer.position(self._consumer.assignment()) if part.offset >= 0]
         messages = self._collector.take()
-        self._pending = _Pending(self._worker.submit(self._merger.work, messages), offsets)
+        self._pending = _Pending(self._worker.submit(self._merge, messages), offsets)
+
+    def _merge(self, messages: list[Message]) -> None:
+        """Merge a batch; runs in the worker thread."""
+
+        def origin(position: int) -> str:
+            message = messages[position]
+            return f"{message.topic()}/{message.partition()}/{message.offset()}"
+
+        work = self._merger.work([message.value() or b"" for message in messages], origin)
+        count([work], work.seconds)
 
     def _settle(self, timeout: float) -> None:
         """Commit the offsets of the pending batch if it is merged within ``timeout`` seconds."""

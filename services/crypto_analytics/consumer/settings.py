@@ -1,4 +1,4 @@
-"""Settings of the consumer."""
+"""Settings of the consumer, and those that it shares with the Spark variant."""
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -11,10 +11,17 @@ from crypto_analytics.runtime.settings import (
 )
 
 
-class ConsumerSettings(CommonSettings, MarketSettings, KafkaSettings, PostgresSettings, ObjectStoreSettings):
+class MergingSettings(CommonSettings, MarketSettings, KafkaSettings, PostgresSettings, ObjectStoreSettings):
+    """What turning trades into candles needs, in either variant."""
+
+    KAFKA_CONSUMER_GROUP: str = Field(
+        "crypto-candles", description="its committed offsets tell up to where trades are merged, in either variant"
+    )
+
+
+class ConsumerSettings(MergingSettings):
     """When a batch is full, and who reads together."""
 
-    KAFKA_CONSUMER_GROUP: str = Field("crypto-candles", description="consumers of one group share the partitions")
     KAFKA_GROUP_INSTANCE_ID: str = Field(
         "", description="a stable name makes a restarted consumer take its partitions back at once; empty: none"
     )

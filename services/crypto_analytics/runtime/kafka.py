@@ -60,7 +60,7 @@ def producer(settings: KafkaSettings, **overrides: str | int | float | bool) -> 
     )
 
 
-def consumer(settings: KafkaSettings, group: str, **overrides: str | int | float | bool) -> Consumer:
+def consumer(settings: KafkaSettings, group: str, **overrides: object) -> Consumer:
     """Return a consumer whose offsets move only by an explicit commit.
 
     Its ``poll`` and ``consume`` raise KafkaException where the broker refuses the login.

@@ -11,6 +11,14 @@ from crypto_analytics.runtime.settings import CommonSettings, effective
 
 def setup(service: str, settings: CommonSettings) -> structlog.stdlib.BoundLogger:
     """Configure logging for the process, log version and effective configuration, and return the service's logger."""
+    configure(service, settings)
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(service)
+    logger.info("starting", version=__version__, settings=effective(settings))
+    return logger
+
+
+def configure(service: str, settings: CommonSettings) -> None:
+    """Configure logging for the process."""
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if settings.LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer()
     )
@@ -36,9 +44,6 @@ def setup(service: str, settings: CommonSettings) -> structlog.stdlib.BoundLogge
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.LOG_LEVEL)
-    for chatty in ("httpx", "httpcore", "websockets", "urllib3"):  # each request or frame at INFO
+    for chatty in ("httpx", "httpcore", "py4j", "websockets", "urllib3"):  # each request or frame at INFO
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.bind_contextvars(service=service)
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(service)
-    logger.info("starting", version=__version__, settings=effective(settings))
-    return logger

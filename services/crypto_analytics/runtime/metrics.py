@@ -34,6 +34,12 @@ TRADE_TO_VISIBLE = Histogram(
     buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 60, 600),
 )
 LAG_TRADES = Gauge("consumer_lag_trades", "Records in the trades topic that are not merged yet")
+LAG_SECONDS = Gauge("consumer_lag_seconds", "Age of the oldest trade of the last batch when it became visible")
+
+# consumer, as Spark tells of it
+INPUT_ROWS = Gauge("input_rows_per_second", "Records that arrived for the last micro-batch, per second")
+PROCESSED_ROWS = Gauge("processed_rows_per_second", "Records that the last micro-batch merged, per second of its work")
+LAST_PROGRESS = Gauge("last_progress_timestamp_seconds", "When Spark last told of a micro-batch, or of having none")
 
 # both
 DEAD_LETTERS = Counter("dead_letters", "Records sent to the dead-letter topic", ["reason"])

@@ -1,0 +1,1 @@
+"""Variant B of the consumer: the same candles from Spark Structured Streaming."""

@@ -1,0 +1,92 @@
+"""Up to where trades are merged: the offsets that the consumer group has committed, whichever variant did it.
+
+So the variants can take turns without reading anything twice, and what watches the group's lag serves both. Spark's own
+checkpoint is not needed to go on; it only keeps a running query's books.
+"""
+
+from collections.abc import Iterator, Mapping
+from threading import Event
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from crypto_analytics.consumer.settings import MergingSettings
+from crypto_analytics.runtime import kafka
+from crypto_analytics.runtime.retry import backoff
+from crypto_analytics.spark_candles.source import beginning
+
+_CALL_SECONDS = 10.0
+_REFUSED = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    }
+)
+# While consumers of the other variant are in the group, only they may commit; they are at the same work.
+_NOT_OURS_NOW = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION})
+
+
+class Position:
+    """The group's offsets in the trades topic, read at the start and moved after each batch."""
+
+    def __init__(self, settings: MergingSettings, log: structlog.stdlib.BoundLogger) -> None:
+        self._client = kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, on_commit=self._on_commit)
+        self._topic = settings.KAFKA_TOPIC_TRADES
+        self._log = log
+
+    def start(self, stop: Event) -> dict[int, int]:
+        """Return where to begin in each partition; waits for Kafka and the topic. Empty only where ``stop`` is set.
+
+        Raises:
+            KafkaException: Kafka refuses this user.
+        """
+        for delay in backoff(1.0, 10.0):
+            try:
+                return self._read()
+            except KafkaException as error:
+                if error.args[0].code() in _REFUSED:
+                    raise
+                self._log.warning("kafka_not_ready", cause=str(error), retry_in_seconds=round(delay, 1))
+            if stop.wait(delay):
+                break
+        return {}
+
+    def _read(self) -> dict[int, int]:
+        self._client.poll(0)  # where the login is refused, this call says so
+        about = self._client.list_topics(self._topic, _CALL_SECONDS).topics[self._topic]
+        if about.error is not None:
+            raise KafkaException(about.error)
+        wanted = [TopicPartition(self._topic, number) for number in about.partitions]
+        committed = self._client.committed(wanted, _CALL_SECONDS)
+        return {part.partition: beginning(part.offset, *self._held(part)) for part in committed}
+
+    def _held(self, partition: TopicPartition) -> tuple[int, int]:
+        at = TopicPartition(partition.topic, partition.partition)
+        low, high = self._client.get_watermark_offsets(at, _CALL_SECONDS)
+        return low, high
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commit the offsets at which the next batch begins in each partition, beside the work."""
+        self._client.commit(offsets=list(self._partitions(offsets)), asynchronous=True)
+
+    def _partitions(self, offsets: Mapping[int, int]) -> Iterator[TopicPartition]:
+        for partition, offset in offsets.items():
+            yield TopicPartition(self._topic, partition, offset)
+
+    def serve(self) -> None:
+        """Look at the answers to earlier commits; called every now and then.
+
+        Raises:
+            KafkaException: Kafka refuses this user.
+        """
+        self._client.poll(0)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        if error is not None and error.code() not in _NOT_OURS_NOW:
+            self._log.warning("position_not_committed", error=error.str(), next="nothing: the next commit includes it")
+
+    def close(self) -> None:
+        """Wait for the last commit, and close the client."""
+        self._client.close()

@@ -1,0 +1,63 @@
+"""The Spark session: what is set where the job runs by itself, and what everywhere."""
+
+import os
+import sys
+
+from pyspark.sql import SparkSession
+
+from crypto_analytics.spark_candles.settings import SparkCandlesSettings
+
+_RECORDS_A_PIECE = 20_000  # of a task, merged in one transaction: as BATCH_MAX_TRADES of the other variant
+
+# A small and steady process: one collector thread, the quick compiler alone, and little kept for Spark's own pages.
+_JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError"
+_EVERYWHERE = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(_RECORDS_A_PIECE),
+    "spark.sql.streaming.stopTimeout": "5s",
+    "spark.sql.streaming.minBatchesToRetain": "5",
+    "spark.sql.streaming.numRecentProgressUpdates": "5",
+    "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas",
+    "spark.sql.redaction.options.regex": "(?i)secret|password|token|jaas|url",
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.ui.retainedTasks": "1000",
+    "spark.sql.ui.retainedExecutions": "20",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+def is_submitted() -> bool:
+    """Whether spark-submit started this process, and so has said where and with how much memory Spark runs."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def configuration(settings: SparkCandlesSettings, *, submitted: bool) -> dict[str, str]:
+    """Return Spark's configuration for ``settings``. No secret is in it."""
+    common = _EVERYWHERE | {
+        "spark.log.level": "WARN",
+        "spark.log.structuredLogging.enabled": str(settings.LOG_FORMAT == "json").lower(),
+        "spark.ui.port": str(settings.SPARK_UI_PORT),
+    }
+    if submitted:
+        return common
+    local = {
+        "spark.master": settings.SPARK_MASTER,
+        "spark.driver.memory": settings.SPARK_DRIVER_MEMORY,
+        "spark.driver.extraJavaOptions": _JAVA_OPTIONS,
+        "spark.executor.extraJavaOptions": _JAVA_OPTIONS,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+    }
+    if settings.SPARK_JARS_DIR is not None:
+        jars = f"{settings.SPARK_JARS_DIR}/*"
+        local |= {"spark.driver.extraClassPath": jars, "spark.executor.extraClassPath": jars}
+    return common | local
+
+
+def open_session(settings: SparkCandlesSettings) -> SparkSession:
+    """Start Spark, or join the one that spark-submit started."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # which the local executors run, too
+    builder = SparkSession.builder.appName("spark-candles")
+    for name, value in configuration(settings, submitted=is_submitted()).items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
