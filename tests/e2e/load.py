@@ -53,7 +53,7 @@ def heavy_load(platform: Platform) -> Iterator[Load]:
     finally:
         platform.change_back("simulator", "producer")
         try:
-            wait_consumed(platform, symbols)  # or who merges, back to its symbols, would take the rest for unknown ones
+            wait_consumed(platform)  # or who merges, back to its symbols, would take the rest for unknown ones
         finally:
             platform.merge_by(platform.variant, DEFAULT_SYMBOLS)
             platform.change_back()  # and with it the second tags

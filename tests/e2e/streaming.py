@@ -4,10 +4,8 @@ The newest hours are checked, not all of a cluster's past. PostgreSQL is read in
 so candles, ids and the list of objects belong together, however fast trades come in meanwhile.
 """
 
-import contextlib
 import gzip
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,11 +15,10 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 import psycopg
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from crypto_analytics.runtime.kafka import client_config
-from crypto_analytics.runtime.settings import KafkaSettings
 from tests.e2e.platforms import Platform
 from tests.e2e.waiting import wait_until
 from tests.oracle import Candle, Key, Oracle, stored_candles, stored_completeness
@@ -30,7 +27,6 @@ DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
 GROUP = "crypto-candles"
 WINDOW = timedelta(hours=1)
 Row = TypeVar("Row")
-_RECENT_SECONDS = 300
 _EIGHT = Decimal("0.00000001")
 _KLINE = ("open", "high", "low", "close", "volume")
 
@@ -112,80 +108,21 @@ def wait_caught_up(platform: Platform, symbols: Sequence[str], seconds: float = 
     wait_until(caught_up, seconds, f"the trades of {', '.join(symbols)} are merged without a hole")
 
 
-def wait_consumed(platform: Platform, symbols: Sequence[str], seconds: float = 120) -> None:
-    """Wait until all that the trades topic holds of ``symbols`` now is behind who merges it.
-
-    The consumer says so by its commits. Spark, which commits nothing, has merged the newest trade of each symbol, and
-    its stop lets it finish the batch.
-    """
-    if platform.variant == "python":
-        _wait_committed(platform, seconds)
-        return
-    newest = _newest_records(platform, symbols)
-
-    def merged() -> bool:
-        with platform.postgres("reader") as connection:
-            up_to = merged_up_to(connection, symbols)
-        return all(up_to.get(symbol, 0) >= last for symbol, last in newest.items())
-
-    wait_until(merged, seconds, f"all records of {', '.join(symbols)} are merged: {newest}")
-
-
-def _wait_committed(platform: Platform, seconds: float) -> None:
+def wait_consumed(platform: Platform, seconds: float = 120) -> None:
+    """Wait until all that is in the trades topic now is committed as merged, by whichever variant."""
     settings = platform.kafka("reader")
-    wanted = {at.partition: at.offset for at in _ends(settings)}
-    admin = AdminClient(client_config(settings))
-
-    def committed() -> bool:
-        (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)]).values()
-        topic = settings.KAFKA_TOPIC_TRADES
-        offsets = {at.partition: at.offset for at in future.result(10).topic_partitions if at.topic == topic}
-        return all(offsets.get(partition, 0) >= end for partition, end in wanted.items() if end > 0)
-
-    wait_until(committed, seconds, f"the group {GROUP} has committed the offsets {wanted}")
-
-
-def _ends(settings: KafkaSettings) -> list[TopicPartition]:
-    """Return the end of each partition of the trades topic."""
     admin = AdminClient(client_config(settings))
     topic = settings.KAFKA_TOPIC_TRADES
     partitions = [TopicPartition(topic, number) for number in admin.list_topics(topic, 10).topics[topic].partitions]
     ends = admin.list_offsets({partition: OffsetSpec.latest() for partition in partitions}, request_timeout=10)
-    return [TopicPartition(topic, partition.partition, future.result(10).offset) for partition, future in ends.items()]
+    wanted = {partition.partition: future.result(10).offset for partition, future in ends.items()}
 
+    def committed() -> bool:
+        (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)]).values()
+        offsets = {at.partition: at.offset for at in future.result(10).topic_partitions if at.topic == topic}
+        return all(offsets.get(partition, 0) >= end for partition, end in wanted.items() if end > 0)
 
-def _newest_records(platform: Platform, symbols: Sequence[str]) -> dict[str, int]:
-    """Return the highest id of each of ``symbols`` among the topic's records of the last minutes."""
-    settings = platform.kafka("reader")
-    ends = {at.partition: at.offset for at in _ends(settings)}
-    since = int((time.time() - _RECENT_SECONDS) * 1000)
-    consumer = Consumer(client_config(settings) | {"group.id": "reader-e2e", "enable.auto.commit": False})
-    newest: dict[str, int] = {}
-    try:
-        asked = [TopicPartition(settings.KAFKA_TOPIC_TRADES, number, since) for number in ends]
-        starts = [at for at in consumer.offsets_for_times(asked, timeout=10) if 0 <= at.offset < ends[at.partition]]
-        consumer.assign(starts)
-        left = {at.partition for at in starts}
-        deadline = time.monotonic() + _RECENT_SECONDS
-        while left:
-            assert time.monotonic() < deadline, f"partitions {left} cannot be read to their ends"
-            for message in consumer.consume(10_000, 1.0):
-                for symbol, last in _last_ids(message):
-                    if symbol in symbols:
-                        newest[symbol] = max(newest.get(symbol, 0), last)
-                if message.offset() + 1 >= ends[message.partition()]:
-                    left.discard(message.partition())
-    finally:
-        consumer.close()
-    return newest
-
-
-def _last_ids(message: Message) -> Iterator[tuple[str, int]]:
-    """Yield symbol and last id of a record; nothing of one that is no trade."""
-    if message.error() is None:
-        with contextlib.suppress(msgspec.DecodeError):
-            its = _DECODE(message.value())
-            yield its.s, its.t or its.l
+    wait_until(committed, seconds, f"the group {GROUP} has committed the offsets {wanted}")
 
 
 def read_stored(connection: psycopg.Connection, symbols: Sequence[str], since: datetime) -> Stored:
@@ -300,13 +237,11 @@ class _Ids(msgspec.Struct):
     l: int = 0  # noqa: E741  # the exchange's name
 
 
-_DECODE = msgspec.json.Decoder(_Ids).decode
-
-
 def _archived_ids(values: Iterable[bytes]) -> dict[str, list[tuple[int, int]]]:
+    decode = msgspec.json.Decoder(_Ids).decode
     archived: dict[str, list[tuple[int, int]]] = {}
     for value in values:
-        its = _DECODE(value)
+        its = decode(value)
         archived.setdefault(its.s, []).append((its.t, its.t) if its.e == "trade" else (its.f, its.l))
     return archived
 

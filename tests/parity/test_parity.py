@@ -136,7 +136,7 @@ MUTATIONS = {
     "topics: access": _field("topics", access={}),
     "topics: tmp": _field("topics", tmp=1),
     "spark-candles: environment SPARK_MASTER": _environment("spark-candles", SPARK_MASTER="local[1]"),
-    "spark-candles: data": _field("spark-candles", data=""),
+    "spark-candles: memory": _field("spark-candles", memory=1),
     "spark-candles: component": _gone("spark-candles"),
     "sweep: component": _gone("sweep"),
 }
@@ -240,7 +240,7 @@ def test_images_without_a_tag_of_their_own_have_the_version() -> None:
 
 def test_the_stores_of_another_exchange_are_others() -> None:
     text = compose_file.FILE.read_text()
-    assert text.count("${BINANCE_WS_URL:+_exchange}") == 5
+    assert text.count("${BINANCE_WS_URL:+_exchange}") == 4
     assert "simulator" in compose_file.components({}, {"stream"})
     assert "simulator" not in compose_file.components(EXCHANGE, PROFILES)
 

@@ -14,6 +14,7 @@ from crypto_analytics.exporter.settings import ExporterSettings
 from crypto_analytics.migrate.settings import MigrateSettings
 from crypto_analytics.producer.settings import ProducerSettings
 from crypto_analytics.simulator.settings import SimulatorSettings
+from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 from crypto_analytics.sweep.settings import SweepSettings
 from crypto_analytics.topics.settings import TopicsSettings
 from ge.settings import load as load_gate
@@ -30,6 +31,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "consumer": ConsumerSettings,
     "backfill-recent": BackfillSettings,
     "export-lake": ExporterSettings,
+    "spark-candles": SparkCandlesSettings,
     "sweep": SweepSettings,
 }
 
@@ -38,12 +40,10 @@ READ_IN = {
     "postgres": ("images/postgres",),
     "kafka": ("images/kafka",),
     "minio": ("images/minio",),
-    "spark-candles": ("services/crypto_analytics/runtime/settings.py", "images/spark"),
     "ge-validate": ("ge",),
     "dbt": ("dbt/profiles.yml", "dbt/macros"),
 }
 OF_THE_SERVER_ITSELF = {
-    "spark-candles": {"SPARK_MASTER", "SPARK_DRIVER_MEMORY"},
     "minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_BROWSER", "GOMEMLIMIT"},
 }
 

@@ -19,11 +19,11 @@ operator finds the containers by the names that Spark gives them.
 {{- define "spark.driver" -}}
 {{- $values := merge (dict "ports" (omit .Values.ports "spark-ui")) (include "spark.values" . | fromYaml) -}}
 {{- $pod := dict "serviceAccountName" .Values.operator.serviceAccount "automountServiceAccountToken" true -}}
-{{- include "spark.podTemplate" (dict "Chart" .Chart "Release" .Release "Values" $values "pod" $pod "container" "spark-kubernetes-driver" "volumes" (include "spark.volumes" . | fromYamlArray)) -}}
+{{- include "spark.podTemplate" (dict "Chart" .Chart "Release" .Release "Values" $values "pod" $pod "container" "spark-kubernetes-driver") -}}
 {{- end -}}
 
 {{- define "spark.executor" -}}
-{{- $values := omit (include "spark.values" . | fromYaml) "probes" "persistence" -}}
+{{- $values := omit (include "spark.values" . | fromYaml) "probes" -}}
 {{- include "spark.podTemplate" (dict "Chart" .Chart "Release" .Release "Values" $values "pod" dict "container" "spark-kubernetes-executor" "component" (include "spark.executorName" .)) -}}
 {{- end -}}
 
