@@ -31,7 +31,7 @@ def problems(objects: tuple[Object, ...]) -> list[str]:
     found = [f"{name_of(one)}: {problem}" for one in objects for problem in _object(one)]
     for name, pod in pods(objects):
         found += [f"{name}: {problem}" for problem in _pod(pod, asks_kubernetes=name in _ASK_KUBERNETES)]
-        long_running = name.startswith(("Deployment", "StatefulSet")) or name in _ASK_KUBERNETES
+        long_running = name.startswith(("Deployment", "StatefulSet"))
         for container in containers(pod):
             sized = container if not name.startswith(_SIZED_BY_SPARK) else {**container, "resources": _ANY_SIZE}
             found += [f"{name} {container['name']}: {problem}" for problem in _container(sized, long_running)]

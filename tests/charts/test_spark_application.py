@@ -79,6 +79,13 @@ def test_driver_and_executors_are_told_apart_by_their_labels() -> None:
         assert spec[role]["labels"]["app.kubernetes.io/name"] == name
 
 
+def test_the_driver_is_watched_but_never_unready() -> None:
+    """Spark's Service for it leads to ready pods only, and it is not ready before the executors have come that way."""
+    container = _rendered()["spec"]["driver"]["template"]["spec"]["containers"][0]
+    assert {"startupProbe", "livenessProbe"} <= set(container)
+    assert "readinessProbe" not in container
+
+
 def test_driver_and_executors_work_with_the_same_settings_and_secrets() -> None:
     """Python's workers on the executors log in to Kafka, PostgreSQL and the object store themselves."""
     spec = _rendered()["spec"]

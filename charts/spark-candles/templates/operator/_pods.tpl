@@ -16,8 +16,13 @@ operator finds the containers by the names that Spark gives them.
 {{- toYaml (merge (dict "settings" $settings) (omit .Values "settings" "ports")) -}}
 {{- end -}}
 
+{{/*
+Without a readiness probe: executors find the driver through a Service that Spark makes, which leads to ready pods only, and
+the driver is not ready before it has executors. Kubernetes would let neither begin.
+*/}}
 {{- define "spark.driver" -}}
-{{- $values := merge (dict "ports" (omit .Values.ports "spark-ui")) (include "spark.values" . | fromYaml) -}}
+{{- $own := dict "ports" (omit .Values.ports "spark-ui") "probes" (omit .Values.probes "readiness") -}}
+{{- $values := merge $own (omit (include "spark.values" . | fromYaml) "probes") -}}
 {{- $pod := dict "serviceAccountName" .Values.operator.serviceAccount "automountServiceAccountToken" true -}}
 {{- include "spark.podTemplate" (dict "Chart" .Chart "Release" .Release "Values" $values "pod" $pod "container" "spark-kubernetes-driver") -}}
 {{- end -}}
