@@ -19,6 +19,8 @@ BOOTSTRAP = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
 old: 3.11 or newer is needed; install it and name it: make $@ PYTHON=python3.11" >&2; exit 2; }; \
 $(PYTHON) -B -m embedded.bootstrap
 OPS = $(BOOTSTRAP) ops -- -m ops
+# What the tests are told: the variant that runs, and whether they check only what depends on it.
+E2E = $(if $(VARIANT),--variant $(VARIANT)) $(if $(ONLY),-m $(ONLY))
 NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
 
 ##@ Run on Kubernetes (kind, or KUBE_CONTEXT=yours)
@@ -96,11 +98,11 @@ test-charts: ## Render, lint and check all charts in all environments (needs hel
 test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)
 	@$(BOOTSTRAP) dev -- -m pytest tests/parity
 
-e2e: ## Test the running cluster end to end, in 8 minutes (first: make up ENV=lite)
-	@$(BOOTSTRAP) dev -- -m pytest tests/e2e
+e2e: ## Test the running cluster end to end, in 8 minutes (first: make up ENV=lite); VARIANT as at make up, ONLY=variant
+	@$(BOOTSTRAP) dev -- -m pytest tests/e2e $(E2E)
 
 e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make compose-up)
-	@$(BOOTSTRAP) dev -- -m pytest tests/e2e --platform compose
+	@$(BOOTSTRAP) dev -- -m pytest tests/e2e --platform compose $(E2E)
 
 lint: ## Check style and formatting; changes nothing
 	@$(BOOTSTRAP) dev -- -m ruff check .
@@ -135,6 +137,7 @@ help: ## Show this
 	  /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '%s\n' '' 'Variables, as in: make up ENV=lite KAFKA_PORT=19092' \
 	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production' \
+	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
 	  '  KUBE_CONTEXT=…       a cluster of yours: up skips kind and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \

@@ -50,7 +50,8 @@ target "image" {
   name     = name
   matrix = {
     name = [
-      "backfill", "consumer", "dbt", "exporter", "ge", "kafka", "minio", "postgres", "producer", "simulator", "tools",
+      "backfill", "consumer", "dbt", "exporter", "ge", "kafka", "minio", "postgres", "producer", "simulator",
+      "spark", "tools",
     ]
   }
   dockerfile = "images/${name}/Dockerfile"

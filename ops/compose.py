@@ -33,6 +33,7 @@ VARIABLES = (
     "MINIO_PORT",
     "MINIO_CONSOLE_PORT",
     "SIM_PORT",
+    "SPARK_UI_PORT",
     "SYMBOLS",
     "SIM_TRADES_PER_MINUTE",
     "BINANCE_WS_URL",
@@ -64,14 +65,14 @@ class Project:
     variables: Mapping[str, str]
 
     def command(self, *arguments: str, profile: str = "*") -> list[str]:
-        """Return the command line of ``docker compose``; no secret is in it."""
+        """Return the command line of ``docker compose`` for ``profile``, or several with commas; no secret is in it."""
         files = [file for file in (env_file.FILE, TAGS) if file.is_file()]
         return [
             path_of("docker"),
             "compose",
             *("--project-name", self.name, "--project-directory", str(ROOT), "--file", str(FILE)),
             *(part for file in files for part in ("--env-file", str(file))),
-            *("--profile", profile),
+            *(part for one in profile.split(",") for part in ("--profile", one)),
             *arguments,
         ]
 

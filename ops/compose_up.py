@@ -8,7 +8,7 @@ from rich.console import Console
 from crypto_analytics.runtime.settings import load
 from embedded.ports import is_free
 from embedded.problems import Problem
-from ops import compose, doctor, env_file, images, ports, urls
+from ops import compose, doctor, env_file, images, ports, urls, variant
 from ops.compose import ComposeSettings, Container, Project
 from ops.console import console
 from ops.programs import run, succeeds
@@ -29,9 +29,12 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     asked = load(ComposeSettings, "compose-up")
     project = compose.asked(asked)
     out = console()
-    prepare(settings, project, asked.PROFILE, out)
+    profile = variant.PROFILES[settings.VARIANT] if asked.PROFILE == "stream" else asked.PROFILE
+    prepare(settings, project, profile, out)
     project.remember()
-    up(project, asked.PROFILE, out)
+    if asked.PROFILE == "stream":
+        make_way(project, settings.VARIANT)
+    up(project, profile, out)
     way = compose.way()
     if way is None:
         raise Problem("nothing can be reached", "the containers are gone again", "make compose-up")
@@ -44,7 +47,7 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
     Raises:
         Problem: something has to be mended first.
     """
-    problems = check(settings, project)
+    problems = check(settings, project, profile)
     for problem in problems[1:]:
         out.print(str(problem), markup=False, soft_wrap=True)
     if problems:
@@ -54,17 +57,18 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
         return  # Compose pulls them
     if missing := missing_images(project, profile):
         out.print(f"building images: {', '.join(missing)} missing", markup=False, soft_wrap=True)
-        images.build()
+        images.build(variant.images("spark" if "spark" in profile else "python", images.NAMES))
     if missing := missing_images(project, profile):
         raise Problem("images are missing", ", ".join(missing), "make images")
 
 
-def check(settings: OpsSettings, project: Project) -> list[Problem]:
-    """Return what has to be mended before anything starts."""
+def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem]:
+    """Return what has to be mended before anything of ``profile`` starts."""
     if (problem := _docker()) is not None:
         return [problem]
     own = [one for one in compose.containers(project.name) if one.state == "running"]
-    found = [*_ports(settings, {port for one in own for port in one.ports.values()})]
+    unused = set() if "spark" in profile else {"SPARK_UI_PORT"}
+    found = [*_ports(settings, {port for one in own for port in one.ports.values()}, unused)]
     free = psutil.virtual_memory().available
     if not own and free < MEMORY_FREE:
         says = f"{free / _GIB:.1f} GiB are free and {MEMORY_FREE / _GIB:.0f} are needed"
@@ -88,11 +92,11 @@ def _docker() -> Problem | None:
     return None
 
 
-def _ports(settings: OpsSettings, own: set[int]) -> list[Problem]:
-    """Return a problem for each port of Compose that somebody else has."""
+def _ports(settings: OpsSettings, own: set[int], unused: set[str]) -> list[Problem]:
+    """Return a problem for each port of Compose that somebody else has, but for the ``unused`` ones."""
     wanted = ports.effective(settings)
     found = []
-    for name in (name for name in compose.VARIABLES if name.endswith("_PORT")):
+    for name in (name for name in compose.VARIABLES if name.endswith("_PORT") and name not in unused):
         number = wanted[name]
         if number in own or is_free(number):
             continue
@@ -106,6 +110,17 @@ def missing_images(project: Project, profile: str) -> list[str]:
     """Return the images of a profile that this machine lacks."""
     wanted = set(project.ask("config", "--images", profile=profile).split())
     return sorted(image for image in wanted if not succeeds("docker", "image", "inspect", image))
+
+
+def make_way(project: Project, chosen: variant.Variant) -> None:
+    """Remove what merges trades and is not part of the chosen variant; trades wait in Kafka meanwhile.
+
+    Raises:
+        Problem: docker refuses.
+    """
+    there = {one.service for one in compose.containers(project.name)} & set(variant.replaced_by(chosen))
+    if there and not project.call("rm", "--stop", "--force", *sorted(there)):
+        raise Problem("the other variant cannot be removed", "docker's message is above", "make compose-up")
 
 
 def up(project: Project, profile: str, out: Console) -> None:

@@ -12,6 +12,7 @@ from ops.console import seconds
 from ops.endpoints import READER
 from ops.health import DATABASE, TIMEOUT
 from ops.settings import NAMESPACE
+from ops.variant import MERGERS
 
 _LAG = "consumer_lag_trades"
 _METRICS_PORT = 8000
@@ -75,10 +76,18 @@ def lag(metrics: str) -> int | None:
 
 
 def cluster_lag(cluster: Cluster, items: list[Object]) -> int | None:
-    """Return the lag of all consumer pods together; None where none of them tells."""
+    """Return the lag of what makes the candles; None where none of it tells.
+
+    Consumers share the topic, so theirs add up. Where Spark works beside them, a trade is merged by whoever is first.
+    """
+    lags = [_lag_of(cluster, items, merger) for merger in MERGERS["both"]]
+    return min((one for one in lags if one is not None), default=None)
+
+
+def _lag_of(cluster: Cluster, items: list[Object], merger: str) -> int | None:
     known = []
     for pod in items:
-        if component(pod["metadata"]) != "consumer":
+        if component(pod["metadata"]) != merger:
             continue
         name = pod["metadata"]["name"]
         try:

@@ -132,6 +132,15 @@ def simulator(port: int, password: str) -> None:
     _ask("GET", f"http://{LOOPBACK}:{port}/healthz")
 
 
+def spark_ui(port: int, password: str) -> None:
+    """Ask for the applications; nobody logs in.
+
+    Raises:
+        Unwell: it is away or not well.
+    """
+    _ask("GET", f"http://{LOOPBACK}:{port}/api/v1/applications")
+
+
 def _ask(method: str, url: str, body: dict[str, str] | None = None) -> None:
     try:
         httpx.request(method, url, json=body, timeout=TIMEOUT, trust_env=False).raise_for_status()
@@ -152,5 +161,6 @@ _CHECKS: dict[str, Callable[[int, str], None]] = {
     "PostgreSQL": postgres,
     "MinIO (S3)": minio,
     "MinIO console": minio_console,
+    "Spark UI": spark_ui,
     "Simulator": simulator,
 }

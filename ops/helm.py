@@ -25,6 +25,8 @@ RELEASES = (
     "simulator",
     "producer",
     "consumer",
+    "spark-operator",
+    "spark-candles",
     "batch",
 )
 _HALF_DONE = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")

@@ -38,6 +38,7 @@ NAMES = (
     "postgres",
     "producer",
     "simulator",
+    "spark",
     "tools",
 )
 _ID_DIGITS = 12
@@ -217,8 +218,8 @@ def _replace(file: Path, text: str) -> None:
     new.replace(file)
 
 
-def load_into_kind(cluster: str = CLUSTER, registry: str | None = None) -> list[str]:
-    """Hand the last build's images to the nodes of the kind cluster, and return those that were missing.
+def load_into_kind(cluster: str = CLUSTER, registry: str | None = None, names: Iterable[str] = NAMES) -> list[str]:
+    """Hand the last build's images ``names`` to the nodes of the kind cluster, and return those that were missing.
 
     All go in one call, so that layers that they share go once.
 
@@ -226,7 +227,8 @@ def load_into_kind(cluster: str = CLUSTER, registry: str | None = None) -> list[
         Problem: nothing is built, or the cluster does not take them.
     """
     prefix = os.environ.get("IMAGE_REGISTRY", "") if registry is None else registry
-    wanted = [reference(name, tag, prefix) for name, tag in sorted(read_tags().items())]
+    chosen = set(names)
+    wanted = [reference(name, tag, prefix) for name, tag in sorted(read_tags().items()) if name in chosen]
     if not wanted:
         raise Problem("there is no image to load", f"{STATE.name}/images.yaml names none", _MEND)
     nodes = run("kind", "get", "nodes", "--name", cluster, mend="kind get clusters").split()

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 
 from crypto_analytics.runtime.settings import Port, SettingsGroup
+from ops.variant import Variant
 
 CLUSTER = "crypto-analytics"
 KIND_CONTEXT = f"kind-{CLUSTER}"
@@ -21,6 +22,7 @@ class OpsSettings(SettingsGroup):
     """Which environment goes where, and what to be asked about."""
 
     ENV: Environment = Field("default", description="environment of helmfile.yaml: default, lite or production")
+    VARIANT: Variant = Field("python", description="what makes the candles: python, spark or both")
     KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="cluster; one of others is never made or removed")
     UP_TIMEOUT_MINUTES: PositiveInt = Field(30, description="give up waiting for the releases after so many minutes")
     SERVICE: str = Field("", description="component whose logs are meant; empty: all")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from embedded.problems import Problem
-from ops import doctor, helm, helmfile, images, kind, machine, ports, running, state, urls
+from ops import doctor, helm, helmfile, images, kind, machine, ports, running, state, urls, variant
 from ops.cluster import Cluster, last_warnings
 from ops.console import console
 from ops.progress import Progress, look
@@ -68,7 +68,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
         refuse_change(settings, cluster, env)
         if settings.is_kind:
-            _images(phases)
+            _images(phases, variant.images(settings.VARIANT, images.NAMES))
         story = {"environment": settings.ENV, "context": settings.KUBE_CONTEXT, "ports": numbers}
         state.remember(story)  # before anything is there: `make down` has to know it even if this fails
         with phases.phase("releases", f"helmfile -e {settings.ENV} on {settings.KUBE_CONTEXT}"):
@@ -97,12 +97,12 @@ def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
     return numbers
 
 
-def _images(phases: Phases) -> None:
+def _images(phases: Phases, names: list[str]) -> None:
     """Have the images in the cluster."""
     with phases.phase("images", "build what changed"):
-        images.build()
+        images.build(names)
     with phases.phase("load", "hand the images to the cluster"):
-        images.load_into_kind(CLUSTER)
+        images.load_into_kind(CLUSTER, names=names)
 
 
 def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:

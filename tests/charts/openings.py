@@ -47,11 +47,13 @@ def tcp(ports: Iterable[int]) -> list[Mapping[str, Any]]:
 
 
 def stated(name: str) -> Mapping[str, Any]:
-    """Return the values of an environment, as its files state them."""
+    """Return the values of an environment or situation, as the environment's files state them."""
+    name, _, variant = name.partition(" ")
     base, own = (yaml.safe_load((ROOT / f"environments/{file}.yaml").read_text()) for file in ("base", name))
-    return {
+    merged = {
         key: value | own.get(key, {}) if isinstance(value, dict) else own.get(key, value) for key, value in base.items()
     }
+    return merged | ({"variant": variant} if variant else {})
 
 
 def found(objects: tuple[Object, ...]) -> set[Opening]:
@@ -68,10 +70,10 @@ def found(objects: tuple[Object, ...]) -> set[Opening]:
 
 
 def wanted(name: str, objects: tuple[Object, ...]) -> set[Opening]:
-    """Return those that the environment ``name`` asks for; ``objects`` are its own."""
+    """Return those that the environment or situation ``name`` asks for; ``objects`` are its own."""
     values = stated(name)
     dns = of("allow-dns", "egress", _DNS, [{"port": 53, "protocol": one} for one in ("UDP", "TCP")])
-    return dns | _exposed(objects) | _monitored(objects) | _strimzi(values) | _outside(values, objects)
+    return dns | _exposed(objects) | _monitored(objects) | _strimzi(values) | _spark(values) | _outside(values, objects)
 
 
 def _exposed(objects: tuple[Object, ...]) -> set[Opening]:
@@ -101,8 +103,17 @@ def _strimzi(values: Mapping[str, Any]) -> set[Opening]:
     return every | (of("kafka", "ingress", ANYBODY, tcp([9094])) if exposed else set())
 
 
+def _spark(values: Mapping[str, Any]) -> set[Opening]:
+    """The operator and the driver ask the Kubernetes API, and it calls the operator's webhook."""
+    if values["variant"] == "python" or values["spark"]["mode"] != "operator":
+        return set()
+    asking = ("spark-operator", "spark-candles")
+    every = {opening for policy in asking for opening in of(policy, "egress", ANYBODY, tcp(_KUBERNETES_API))}
+    return every | of("spark-operator", "ingress", ANYBODY, tcp([9443]))
+
+
 def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Opening]:
-    """The exchange for those who follow it, and stores outside of the cluster for those who call them in lite."""
+    """The exchange for those who follow it, and stores outside of the cluster for those who call those inside it."""
     every = set()
     if values["feed"] == "binance":
         for policy in ("producer", "batch"):
@@ -117,10 +128,12 @@ def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Open
 
 
 def _callers(store: str) -> set[str]:
+    """Every policy that leads to the store where it is in the cluster, as it is in the default environment."""
     peer = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": store}}}
     return {
         policy["metadata"]["name"]
         for policy in of_kind(environment("lite"), "NetworkPolicy")
+        + of_kind(environment("default both"), "NetworkPolicy")
         if any(peer in rule.get("to", []) for rule in policy["spec"].get("egress", []))
     }
 

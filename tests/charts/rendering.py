@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,21 @@ Object = Mapping[str, Any]
 KUBERNETES = "1.36.3"
 NAMESPACE = "crypto-analytics"
 ENVIRONMENTS = ("default", "lite", "production")
+# Each environment with each variant: its name is the one, or both with a space between them.
+SITUATIONS = tuple(f"{name}{variant}" for name in ENVIRONMENTS for variant in ("", " spark", " both"))
 CHARTS = tuple(sorted(file.parent.name for file in (ROOT / "charts").glob("*/values.schema.json")))
 _SECONDS = 120
 # Variables that helmfile honours: those of whoever runs the tests must not count.
-_VARIABLES = ("KUBE_CONTEXT", "IMAGE_REGISTRY", "FEED", "SYMBOLS", "BINANCE_WS_URL", "BINANCE_REST_URL", "KAFKA_PORT")
+_VARIABLES = (
+    "KUBE_CONTEXT",
+    "IMAGE_REGISTRY",
+    "FEED",
+    "SYMBOLS",
+    "VARIANT",
+    "BINANCE_WS_URL",
+    "BINANCE_REST_URL",
+    "KAFKA_PORT",
+)
 
 
 def chart(name: str, values: Mapping[str, Any] | None = None) -> tuple[Object, ...]:
@@ -30,8 +42,21 @@ def chart(name: str, values: Mapping[str, Any] | None = None) -> tuple[Object, .
 
 
 def environment(name: str, **variables: str) -> tuple[Object, ...]:
-    """Return the objects of all of our releases in the environment ``name``; upstream charts are left out."""
-    return _environment(name, tuple(sorted(variables.items())))
+    """Return the objects of all of our releases in an environment or situation; upstream charts are left out."""
+    name, _, variant = name.partition(" ")
+    chosen = variables | ({"VARIANT": variant} if variant else {})
+    return _environment(name, tuple(sorted(chosen.items())))
+
+
+def upstream_values(situation: str, override: Path, folder: Path) -> dict[str, Any]:
+    """Return the values that each upstream chart of a situation gets, with the state values ``override``."""
+    name, _, variant = situation.partition(" ")
+    inherited = {key: value for key, value in os.environ.items() if key not in _VARIABLES}
+    command = [program("helmfile"), "--environment", name, "--quiet", "--state-values-file", str(override)]
+    files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
+    write = ["--selector", "tier=upstream", "write-values", "--output-file-template", files]
+    _run([*command, *write], env={**inherited, "VARIANT": variant})
+    return {file.stem: yaml.safe_load(file.read_text()) for file in folder.glob("*-operator.yaml")}
 
 
 @cache
@@ -93,6 +118,9 @@ def pods(objects: tuple[Object, ...]) -> list[tuple[str, Object]]:
                 found.append((name_of(one), one["spec"]["template"]))
             case "CronJob":
                 found.append((name_of(one), one["spec"]["jobTemplate"]["spec"]["template"]))
+            case "SparkApplication":
+                roles = ("driver", "executor")
+                found += [(f"{name_of(one)} {role}", one["spec"][role]["template"]) for role in roles]
     return found
 
 

@@ -9,12 +9,17 @@ from kubernetes_validate import utils
 
 from tests.charts.rendering import KUBERNETES, NAMESPACE, Object, containers, name_of, pods
 
-# Kinds of other API groups: tests/charts/test_strimzi*.py has the real schemas of Strimzi's.
-FOREIGN_GROUPS = ("kafka.strimzi.io/", "monitoring.coreos.com/")
+# Kinds of other API groups: test_strimzi_crds.py and test_spark_application.py hold them to the operators' own schemas.
+FOREIGN_GROUPS = ("kafka.strimzi.io/", "monitoring.coreos.com/", "sparkoperator.k8s.io/")
 CLUSTER_SCOPED = {
     "Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "PersistentVolume", "StorageClass",
     "PriorityClass", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "RuntimeClass",
 }  # fmt: skip
+# A driver asks Kubernetes for its executors, with an account that the operator's chart makes.
+_ASK_KUBERNETES = {"SparkApplication/spark-candles driver"}
+# Their resources come from the application's cores and memory, which the API demands.
+_SIZED_BY_SPARK = "SparkApplication"
+_ANY_SIZE = {"requests": {"cpu": 1, "memory": 1}, "limits": {"memory": 1}}
 _SECRET_SETTING = re.compile(r"PASSWORD|SECRET_KEY|TOKEN")
 
 # The package reads its files again for every object; they never change.
@@ -25,10 +30,11 @@ def problems(objects: tuple[Object, ...]) -> list[str]:
     """Return all that is wrong with the objects."""
     found = [f"{name_of(one)}: {problem}" for one in objects for problem in _object(one)]
     for name, pod in pods(objects):
-        found += [f"{name}: {problem}" for problem in _pod(pod)]
+        found += [f"{name}: {problem}" for problem in _pod(pod, asks_kubernetes=name in _ASK_KUBERNETES)]
         long_running = name.startswith(("Deployment", "StatefulSet"))
         for container in containers(pod):
-            found += [f"{name} {container['name']}: {problem}" for problem in _container(container, long_running)]
+            sized = container if not name.startswith(_SIZED_BY_SPARK) else {**container, "resources": _ANY_SIZE}
+            found += [f"{name} {container['name']}: {problem}" for problem in _container(sized, long_running)]
     return found
 
 
@@ -46,11 +52,11 @@ def _object(one: Object) -> Iterator[str]:
             yield f"{'.'.join(map(str, error.path))}: {error.message}"
 
 
-def _pod(pod: Object) -> Iterator[str]:
+def _pod(pod: Object, *, asks_kubernetes: bool) -> Iterator[str]:
     spec = pod["spec"]
     context = spec.get("securityContext", {})
-    if spec.get("automountServiceAccountToken") is not False:
-        yield "mounts the account's token"
+    if spec.get("automountServiceAccountToken") is not asks_kubernetes:
+        yield "mounts the account's token, or lacks the one that it needs"
     if spec.get("enableServiceLinks") is not False:
         yield "has service links: they set POSTGRES_PORT and the like"
     if spec.get("serviceAccountName", "default") == "default":

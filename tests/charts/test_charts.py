@@ -37,6 +37,10 @@ _COMMON: dict[str, Values] = {
 _OWN: dict[str, dict[str, Values]] = {
     "consumer": {"three": {"replicas": 3}, "a setting": {"settings": {"BATCH_TRADES": 1000000, "S3_SECURE": None}}},
     "producer": {"no internet": {"networkPolicy": {"egressInternet": []}}},
+    "spark-candles": {
+        "by the operator": {"mode": "operator"},
+        "a setting": {"settings": {"SPARK_TRIGGER_SECONDS": 2}},
+    },
     "simulator": {"a port": {"expose": {"enabled": True, "nodePort": 31899}}},
     "migrate": {"outside": {"networkPolicy": {"egress": [{"cidrs": ["10.0.0.0/8"], "ports": [5432]}]}}},
     "kafka": {
@@ -46,6 +50,7 @@ _OWN: dict[str, dict[str, Values]] = {
     "namespace": {
         "no secrets": {"secrets": {"create": False}},
         "operator": {"networkPolicy": {"strimziOperator": {"enabled": True}}},
+        "Spark's operator": {"networkPolicy": {"sparkOperator": {"enabled": True}}},
         "DNS on the node": {"networkPolicy": {"dns": {"cidrs": ["169.254.20.10/32"]}}},
     },
     "batch": {
@@ -154,13 +159,14 @@ def test_more_than_one_replica_has_a_budget_and_a_single_one_none() -> None:
     assert of_kind(chart("consumer", {"replicas": 3}), "PodDisruptionBudget")
 
 
-def test_consumer_rolls_without_a_pause_and_producer_and_simulator_never_double() -> None:
+def test_consumer_rolls_without_a_pause_and_the_others_never_double() -> None:
     strategies = {
         name: of_kind(chart(name), "Deployment")[0]["spec"]["strategy"]
-        for name in ("consumer", "producer", "simulator")
+        for name in ("consumer", "producer", "simulator", "spark-candles")
     }
     assert strategies["consumer"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-    assert strategies["producer"] == strategies["simulator"] == {"type": "Recreate"}
+    recreated = {name: its for name, its in strategies.items() if its == {"type": "Recreate"}}
+    assert set(recreated) == {"producer", "simulator", "spark-candles"}
 
 
 def test_numbers_stay_as_they_were_written() -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,17 +11,27 @@ import yaml
 
 from crypto_analytics.batch.steps import STEPS
 from ops import settings
-from tests.charts.rendering import ENVIRONMENTS, NAMESPACE, Object, containers, environment, name_of, of_kind, pods
+from tests.charts.rendering import (
+    NAMESPACE,
+    SITUATIONS,
+    Object,
+    containers,
+    environment,
+    name_of,
+    of_kind,
+    pods,
+    upstream_values,
+)
 from tests.charts.rules import FOREIGN_GROUPS, problems
 from tests.servers import ROOT
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", SITUATIONS)
 def test_environment_keeps_the_rules(name: str) -> None:
     assert problems(environment(name)) == []
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", SITUATIONS)
 def test_no_two_objects_have_one_name(name: str) -> None:
     names = [name_of(one) for one in environment(name)]
     assert sorted(names) == sorted(set(names))
@@ -33,10 +44,11 @@ def test_the_hook_makes_the_namespace_where_everything_goes() -> None:
 
 
 def test_lite_needs_no_operator() -> None:
-    assert {one["apiVersion"] for one in environment("lite") if one["apiVersion"].startswith(FOREIGN_GROUPS)} == set()
+    objects = environment("lite both")
+    assert {one["apiVersion"] for one in objects if one["apiVersion"].startswith(FOREIGN_GROUPS)} == set()
 
 
-@pytest.mark.parametrize("name", ["default", "lite"])
+@pytest.mark.parametrize("name", ["default", "lite", "default both", "lite both"])
 def test_no_password_outside_of_the_secrets(name: str) -> None:
     objects = environment(name)
     secrets = of_kind(objects, "Secret")
@@ -46,7 +58,7 @@ def test_no_password_outside_of_the_secrets(name: str) -> None:
     assert not [password for password in passwords if password in others]
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", SITUATIONS)
 def test_secret_settings_come_from_the_components_own_secret(name: str) -> None:
     for owner, pod in pods(environment(name)):
         for container in containers(pod):
@@ -55,7 +67,7 @@ def test_secret_settings_come_from_the_components_own_secret(name: str) -> None:
             assert not any("secretKeyRef" in entry.get("valueFrom", {}) for entry in container.get("env", []))
 
 
-@pytest.mark.parametrize("name", ["default", "lite"])
+@pytest.mark.parametrize("name", ["default", "lite", "default both", "lite both"])
 def test_every_secret_that_a_pod_reads_is_made(name: str) -> None:
     made = {one["metadata"]["name"] for one in of_kind(environment(name), "Secret")}
     read = {
@@ -147,3 +159,15 @@ def _deployment(objects: tuple[Object, ...], name: str) -> Object:
 
 def _settings(container: Mapping[str, Any]) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container.get("env", [])}
+
+
+@pytest.mark.parametrize("name", ["default spark", "production spark"])
+def test_values_of_upstream_charts_can_be_read_and_overridden(name: str, tmp_path: Path) -> None:
+    """Those charts are rendered nowhere here: helmfile at least reads the values that they would get."""
+    override = tmp_path / "override.yaml"
+    override.write_text(json.dumps({"releases": {"spark-operator": {"controller": {"workers": 1}}}}))
+    found = upstream_values(name, override, tmp_path)
+    assert found["spark-operator"]["spark"]["jobNamespaces"] == [NAMESPACE]
+    assert found["spark-operator"]["controller"]["workers"] == 1
+    assert found["spark-operator"]["controller"]["resources"]["limits"]["memory"] == "512Mi"
+    assert found["strimzi-operator"]["watchAnyNamespace"] is False

@@ -116,6 +116,7 @@ def test_passwords_come_from_the_secrets_of_those_who_log_in() -> None:
         "admin": ("kafka", "KAFKA_ADMIN_PASSWORD"),
         "producer": ("producer", "KAFKA_SASL_PASSWORD"),
         "consumer": ("consumer", "KAFKA_SASL_PASSWORD"),
+        "spark": ("spark", "KAFKA_SASL_PASSWORD"),
         "reader": ("reader", "KAFKA_SASL_PASSWORD"),
     }
 

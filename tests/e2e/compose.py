@@ -1,12 +1,13 @@
 """The platform in Compose: docker and docker compose."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crypto_analytics.runtime.settings import load
 from ops import compose, env_file
-from tests.e2e.platforms import STREAMING, Platform, Server
+from ops.variant import MERGERS, PROFILES, Variant, replaced_by
+from tests.e2e.platforms import Platform, Server
 from tests.e2e.programs import ProgramFailed, attempt, run
 
 SECOND_TAG = "-second"
@@ -34,8 +35,8 @@ class Compose(Platform):
 
     name = "compose"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, variant: Variant) -> None:
+        super().__init__(variant)
         self._project = compose.running(load(compose.ComposeSettings, "e2e"))
         self._changed: dict[str, dict[str, Any]] = {}
         self._second: list[str] = []
@@ -44,7 +45,7 @@ class Compose(Platform):
         """Return what docker compose says, with the changes made so far."""
         changes = json.dumps({"services": self._changed}) if self._changed else None
         files = ["--file", "-"] if changes else []
-        command = self._project.command(*files, *arguments, profile="stream")
+        command = self._project.command(*files, *arguments, profile=PROFILES["both"])
         return run(*command, stdin=changes, env=self._project.environment(), seconds=seconds)
 
     def containers(self, component: str, *options: str) -> list[dict[str, Any]]:
@@ -95,10 +96,17 @@ class Compose(Platform):
         for component in components:
             if self._changed.pop(component, None) is not None:
                 self._roll_out(component)
-        used = {container["Config"]["Image"] for name in STREAMING for container in self.containers(name)}
+        used = {container["Config"]["Image"] for name in self.streaming for container in self.containers(name)}
         for image in [image for image in self._second if image not in used]:
             run("docker", "rmi", image)
             self._second.remove(image)
+
+    def merge_by(self, variant: Variant, symbols: Sequence[str]) -> None:
+        if there := [name for name in replaced_by(variant) if self.containers(name, "--all")]:
+            self.compose("rm", "--stop", "--force", *there)
+        for name in MERGERS[variant]:
+            self._changed.pop(name, None)
+            self.change(name, settings={"SYMBOLS": ",".join(symbols)})
 
     def second_tag(self, component: str) -> str:
         (container,) = self.containers(component)
@@ -109,15 +117,15 @@ class Compose(Platform):
         return second.rpartition(":")[2]
 
     def restart(self) -> None:
-        before = {component: self.instances(component) for component in STREAMING}
-        self.compose("kill", *STREAMING)
-        self.compose("start", *STREAMING)
-        for component in STREAMING:
+        before = {component: self.instances(component) for component in self.streaming}
+        self.compose("kill", *self.streaming)
+        self.compose("start", *self.streaming)
+        for component in self.streaming:
             self.wait_replaced(component, before[component])
 
     def memory(self) -> dict[str, float]:
         sizes = {}
-        for component in STREAMING:
+        for component in self.streaming:
             (container,) = self.containers(component)
             line = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", container["Id"])
             sizes[component] = _mebibytes(line.partition("/")[0].strip())
@@ -129,7 +137,7 @@ class Compose(Platform):
 
     def diagnosis(self) -> str:
         try:
-            return self.compose("ps", "--all") + self.compose("logs", "--tail=15", *STREAMING)
+            return self.compose("ps", "--all") + self.compose("logs", "--tail=15", *self.streaming)
         except ProgramFailed as error:
             return f"{error}\n{attempt('docker', 'ps', '--all').out}"
 

@@ -13,10 +13,11 @@ from rich.console import Console
 from embedded.problems import Problem
 from ops import state
 from ops.settings import CLUSTER, STATE
+from ops.variant import MERGERS, Variant
 from tests.e2e.compose import Compose
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.load import PREFIX
-from tests.e2e.platforms import STREAMING, Platform
+from tests.e2e.platforms import Platform, streaming
 from tests.e2e.programs import attempt, run
 from tests.e2e.report import Report
 
@@ -32,18 +33,21 @@ ORDER = (
     "test_restart",
 )
 _UP = {"kind": "make up ENV=lite", "compose": "make compose-up"}
-_REPORT_FILES = {"kind": "e2e-report.json", "compose": "e2e-report-compose.json"}
+_REPORT_FILES = {"kind": "e2e-report", "compose": "e2e-report-compose"}
 _REPORT = pytest.StashKey[Report]()
 _PLATFORM = pytest.StashKey[Platform]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--platform", choices=list(_UP), default="kind", help="which running platform is tested")
+    parser.addoption("--variant", choices=["python", "spark"], default="python", help="what makes its candles")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "variant: depends on what makes the candles; -m variant for a second variant")
+    config.addinivalue_line("markers", "with_spark: needs Spark's image; left out for the variant python")
     config.addinivalue_line("markers", "kind: only means something in a cluster; left out for Compose")
-    config.stash[_REPORT] = Report(config.getoption("platform"))
+    config.stash[_REPORT] = Report(config.getoption("platform"), config.getoption("variant"))
     # pytest-kind would download its own programs and remove the cluster at the end: this one is the user's.
     config.option.cluster_name = CLUSTER
     config.option.keep_cluster = True
@@ -51,12 +55,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.kind_kubectl_bin = shutil.which("kubectl")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give tests the components of the variant; those that merge trades are what a second variant is tested for."""
+    variant: Variant = metafunc.config.getoption("variant")
+    mergers = [pytest.param(name, marks=pytest.mark.variant) for name in MERGERS[variant]]
+    others = [name for name in streaming(variant) if name not in MERGERS[variant]]
+    for fixture, values in {
+        "component": [*others, *mergers],
+        "victim": [*mergers, *(name for name in others if name != "simulator")],  # nothing is learned without a feed
+        "merger": mergers,
+    }.items():
+        if fixture in metafunc.fixturenames and not _parametrizes(metafunc, fixture):
+            metafunc.parametrize(fixture, values)
+
+
+def _parametrizes(metafunc: pytest.Metafunc, fixture: str) -> bool:
+    return any(mark.args[0] == fixture for mark in metafunc.definition.iter_markers("parametrize"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem))
-    if config.getoption("platform") != "kind":
-        of_kind = [item for item in items if item.get_closest_marker("kind")]
-        items[:] = [item for item in items if item not in of_kind]
-        config.hook.pytest_deselected(items=of_kind)
+    out = {"kind"} if config.getoption("platform") != "kind" else set()
+    out |= {"with_spark"} if config.getoption("variant") == "python" else set()
+    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in out)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +108,9 @@ def kind_cluster(running_cluster: None, kind_cluster: KindCluster) -> KindCluste
 
 
 @pytest.fixture(scope="session")
-def kubernetes(kind_cluster: KindCluster) -> Iterator[Kubernetes]:
+def kubernetes(request: pytest.FixtureRequest, kind_cluster: KindCluster) -> Iterator[Kubernetes]:
     """Yield the platform on kind; its batch waits, so that memory and load are what the tests make them."""
-    platform = Kubernetes(kind_cluster)
+    platform = Kubernetes(kind_cluster, request.config.getoption("variant"))
     with platform.batch_suspended():
         yield platform
 
@@ -96,14 +119,15 @@ def kubernetes(kind_cluster: KindCluster) -> Iterator[Kubernetes]:
 def platform(request: pytest.FixtureRequest) -> Platform:
     """Return the platform under test, streaming its default feed."""
     name = request.config.getoption("platform")
-    found: Platform = request.getfixturevalue("kubernetes") if name == "kind" else Compose()
+    variant: Variant = request.config.getoption("variant")
+    found: Platform = request.getfixturevalue("kubernetes") if name == "kind" else Compose(variant)
     request.config.stash[_PLATFORM] = found
-    unwell = [component for component in STREAMING if not found.instances(component)]
+    unwell = [component for component in found.streaming if not found.instances(component)]
     if unwell:
-        pytest.fail(f"not ready: {', '.join(unwell)}: {_UP[name]}", pytrace=False)
+        pytest.fail(f"not ready: {', '.join(unwell)}: {_UP[name]} VARIANT={variant}", pytrace=False)
     status = found.exchange("/sim/status")
     if any(symbol.startswith(PREFIX) for symbol in status["symbols"]):
-        pytest.fail(f"an earlier run was cut off and left its heavy feed: {_UP[name]}", pytrace=False)
+        pytest.fail(f"an earlier run was cut off and left its heavy feed: {_UP[name]} VARIANT={variant}", pytrace=False)
     return found
 
 
@@ -131,8 +155,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     report = config.stash[_REPORT]
     if not report.seconds:
         return
-    path = STATE / _REPORT_FILES[report.platform]
+    second = "" if report.variant == "python" else f"-{report.variant}"
+    path = STATE / f"{_REPORT_FILES[report.platform]}{second}.json"
     report.save(path)
-    terminalreporter.section(f"end to end on {report.platform}")
+    terminalreporter.section(f"end to end on {report.platform}, {report.variant}")
     report.show(Console(file=terminalreporter._tw._file, width=110))
     terminalreporter.write_line(f"all of it: {path.relative_to(STATE.parent)}")

@@ -2,15 +2,16 @@
 
 import json
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from pytest_kind import KindCluster
 
-from ops import kind, memory
-from ops.settings import NAMESPACE
-from tests.e2e.platforms import STREAMING, Platform, Server
+from ops import helmfile, kind, memory
+from ops.settings import KIND_CONTEXT, NAMESPACE
+from ops.variant import MERGERS, Variant, replaced_by
+from tests.e2e.platforms import Platform, Server
 from tests.e2e.programs import Done, attempt, run
 from tests.e2e.waiting import wait_until
 
@@ -21,6 +22,7 @@ _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("kafka", "admin"): ("kafka", "KAFKA_ADMIN_PASSWORD"),
     ("kafka", "producer"): ("producer", "KAFKA_SASL_PASSWORD"),
     ("kafka", "consumer"): ("consumer", "KAFKA_SASL_PASSWORD"),
+    ("kafka", "spark"): ("spark", "KAFKA_SASL_PASSWORD"),
     ("kafka", "reader"): ("reader", "KAFKA_SASL_PASSWORD"),
     ("postgres", "superuser"): ("postgres", "POSTGRES_PASSWORD"),
     ("postgres", "writer"): ("consumer", "POSTGRES_PASSWORD"),
@@ -28,6 +30,7 @@ _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("postgres", "reader"): ("reader", "POSTGRES_PASSWORD"),
     ("minio", "root"): ("minio", "MINIO_ROOT_PASSWORD"),
     ("minio", "consumer"): ("consumer", "S3_SECRET_KEY"),
+    ("minio", "spark"): ("spark", "S3_SECRET_KEY"),
     ("minio", "exporter"): ("exporter", "S3_SECRET_KEY"),
     ("minio", "sweep"): ("sweep", "S3_SECRET_KEY"),
     ("minio", "reader"): ("reader", "S3_SECRET_KEY"),
@@ -41,8 +44,8 @@ class Kubernetes(Platform):
 
     name = "kind"
 
-    def __init__(self, cluster: KindCluster) -> None:
-        super().__init__()
+    def __init__(self, cluster: KindCluster, variant: Variant) -> None:
+        super().__init__(variant)
         self.cluster = cluster
         self._kubeconfig = str(cluster.kubeconfig_path)
         self._before: dict[str, int] = {}  # revision of each changed release before its first change
@@ -189,6 +192,16 @@ class Kubernetes(Platform):
                 self.wait_settled(component)
         self._drop_second_tags()
 
+    def merge_by(self, variant: Variant, symbols: Sequence[str]) -> None:
+        both = (part for name in MERGERS["both"] for part in ("--selector", f"name={name}"))
+        line = helmfile.command("lite", KIND_CONTEXT, *both, "sync")
+        env = {"VARIANT": variant, "SYMBOLS": ",".join(symbols), "KUBECONFIG": self._kubeconfig}
+        run(*line, env=env, seconds=300)
+        for name in MERGERS["both"]:
+            self._before.pop(name, None)
+        self.wait_settled(*MERGERS[variant])
+        wait_until(lambda: not any(map(self.pods, replaced_by(variant))), 60, "the other variant is gone")
+
     def second_tag(self, component: str) -> str:
         (pod,) = self.pods(component)
         image = pod["spec"]["containers"][0]["image"]
@@ -207,14 +220,14 @@ class Kubernetes(Platform):
             self._second.remove(image)
 
     def restart(self) -> None:
-        before = {component: self.instances(component) for component in STREAMING}
+        before = {component: self.instances(component) for component in self.streaming}
         run("docker", "restart", kind.NODE)
 
         def answers() -> bool:
             return attempt(*self._kubectl("get", "--raw", "/readyz"), seconds=10).code == 0
 
         wait_until(answers, 120, "the API server answers again", every=1)
-        for component in STREAMING:
+        for component in self.streaming:
             self.wait_replaced(component, before[component], seconds=240)
 
     def memory(self) -> dict[str, float]:
@@ -223,7 +236,7 @@ class Kubernetes(Platform):
             sizes = memory.working_sets([summary])
             found = {
                 component: [sizes.get(pod["metadata"]["name"], 0) / memory.MIB for pod in self.pods(component)]
-                for component in STREAMING
+                for component in self.streaming
             }
             complete = all(its and all(its) for its in found.values())
             return {component: round(sum(its), 1) for component, its in found.items()} if complete else {}
@@ -236,7 +249,9 @@ class Kubernetes(Platform):
 
     def diagnosis(self) -> str:
         commands = [["get", "pods", "-o", "wide"], ["get", "events", "--sort-by=.lastTimestamp"]]
-        commands += [["logs", "--tail=15", "--prefix", "-l", f"app.kubernetes.io/name={name}"] for name in STREAMING]
+        commands += [
+            ["logs", "--tail=15", "--prefix", "-l", f"app.kubernetes.io/name={name}"] for name in self.streaming
+        ]
         parts = []
         for command in commands:
             done = attempt(*self._kubectl(*command), seconds=30)

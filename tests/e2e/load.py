@@ -39,10 +39,9 @@ def new_symbols(now: float) -> tuple[str, ...]:
 def heavy_load(platform: Platform) -> Iterator[Load]:
     """Stream the heavy feed instead of the default one; at the end the default one goes on and no trace is left."""
     symbols = new_symbols(time.time())
-    both = ",".join([*DEFAULT_SYMBOLS, *symbols])
     feed = {"SYMBOLS": ",".join(symbols)}
     try:
-        platform.change("consumer", settings={"SYMBOLS": both})
+        platform.merge_by(platform.variant, [*DEFAULT_SYMBOLS, *symbols])
         # A short history: what REST knows is computed when it is asked for, and 40,000 trades a minute are a lot.
         market = {"SIM_TRADES_PER_MINUTE": str(TRADES_PER_MINUTE), "SIM_HISTORY_MINUTES": "1"}
         platform.change("simulator", settings=feed | market)
@@ -54,9 +53,10 @@ def heavy_load(platform: Platform) -> Iterator[Load]:
     finally:
         platform.change_back("simulator", "producer")
         try:
-            wait_consumed(platform)  # or the consumer, back to its symbols, would take the rest for unknown ones
+            wait_consumed(platform)  # or who merges, back to its symbols, would take the rest for unknown ones
         finally:
-            platform.change_back("consumer")
+            platform.merge_by(platform.variant, DEFAULT_SYMBOLS)
+            platform.change_back()  # and with it the second tags
         _forget(platform, symbols)
 
 

@@ -1,13 +1,14 @@
 """What the streaming checks need of a platform; ``kubernetes.py`` and ``compose.py`` say how.
 
-Components are ``kafka``, ``postgres``, ``minio``, ``simulator``, ``producer`` and ``consumer``: the streaming half.
+Components are ``kafka``, ``postgres``, ``minio``, ``simulator``, ``producer``, and what merges
+trades: the ``consumer``, or ``spark-candles``.
 """
 
 import json
 import subprocess
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -22,10 +23,16 @@ from crypto_analytics.store.objects import ObjectStore, open_store
 from crypto_analytics.store.postgres import connect
 from embedded.ports import LOOPBACK
 from embedded.postgres import SUPERUSER
+from ops.variant import MERGERS, Variant
 from tests.e2e.waiting import wait_until
 
-STREAMING = ("kafka", "postgres", "minio", "simulator", "producer", "consumer")
+UPSTREAM = ("kafka", "postgres", "minio", "simulator", "producer")
 Server = Literal["kafka", "postgres", "minio", "simulator"]
+
+
+def streaming(variant: Variant) -> tuple[str, ...]:
+    """Return the components of the streaming half in a variant."""
+    return (*UPSTREAM, *MERGERS[variant])
 
 
 class Platform(ABC):
@@ -33,7 +40,10 @@ class Platform(ABC):
 
     name: str
 
-    def __init__(self) -> None:
+    def __init__(self, variant: Variant) -> None:
+        self.variant = variant
+        self.mergers = MERGERS[variant]
+        self.streaming = streaming(variant)
         # Neither changes, and the platform cannot be asked while it restarts.
         self.port = cache(self.find_port)
         self.password = cache(self.find_password)
@@ -65,6 +75,13 @@ class Platform(ABC):
     @abstractmethod
     def change_back(self, *components: str) -> None:
         """Roll ``components`` out as they were before the first :meth:`change`; does nothing for unchanged ones."""
+
+    @abstractmethod
+    def merge_by(self, variant: Variant, symbols: Sequence[str]) -> None:
+        """Have the candles of ``symbols`` made by ``variant``, as ``make up VARIANT=…`` does; returns when it is ready.
+
+        The components of other variants are gone then, and those that were changed are as their definitions say.
+        """
 
     @abstractmethod
     def second_tag(self, component: str) -> str:

@@ -14,6 +14,7 @@ class Report:
     """Memory in MiB by moment and component; seconds by test and by what had to recover."""
 
     platform: str
+    variant: str
     memory: dict[str, dict[str, float]] = field(default_factory=dict)
     recovered: dict[str, float] = field(default_factory=dict)
     verified: dict[str, dict[str, int]] = field(default_factory=dict)

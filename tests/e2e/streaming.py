@@ -109,7 +109,7 @@ def wait_caught_up(platform: Platform, symbols: Sequence[str], seconds: float = 
 
 
 def wait_consumed(platform: Platform, seconds: float = 120) -> None:
-    """Wait until the consumer has committed all that is in the trades topic now."""
+    """Wait until all that is in the trades topic now is committed as merged, by whichever variant."""
     settings = platform.kafka("reader")
     admin = AdminClient(client_config(settings))
     topic = settings.KAFKA_TOPIC_TRADES

@@ -82,12 +82,13 @@ class TestKafka:
         assert refused is not None
         assert refused.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
-    def test_the_producer_may_not_join_the_consumers_group(self, platform: Platform) -> None:
-        refused = first_message(platform, "producer", group=GROUP, topic=TRADES, joins=True).error()
+    @pytest.mark.parametrize("user", ["producer", "spark"])
+    def test_nobody_else_may_join_the_consumers_group(self, platform: Platform, user: str) -> None:
+        refused = first_message(platform, user, group=GROUP, topic=TRADES, joins=True).error()
         assert refused is not None
         assert refused.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
-    @pytest.mark.parametrize("user", ["consumer", "reader"])
+    @pytest.mark.parametrize("user", ["consumer", "spark", "reader"])
     def test_only_the_producer_writes_trades(self, platform: Platform, user: str) -> None:
         error = write_error(platform, user, TRADES)
         assert error is not None
@@ -124,7 +125,7 @@ class TestPostgres:
 
 
 class TestObjects:
-    @pytest.mark.parametrize("user", ["consumer", "reader", "root"])
+    @pytest.mark.parametrize("user", ["consumer", "spark", "reader", "root"])
     def test_a_wrong_key_is_refused(self, platform: Platform, user: str) -> None:
         with pytest.raises(S3Error) as refused:
             list(platform.objects(user, WRONG).list("raw"))
@@ -135,9 +136,10 @@ class TestObjects:
             list(platform.objects("nobody", WRONG).list("raw"))
         assert refused.value.code == "InvalidAccessKeyId"
 
-    def test_the_consumer_can_only_add_raw_objects(self, platform: Platform) -> None:
+    @pytest.mark.parametrize("user", ["consumer", "spark"])
+    def test_who_merges_can_only_add_raw_objects(self, platform: Platform, user: str) -> None:
         key = next(iter(platform.objects("reader").list("raw", "trades/"))).key
-        store = platform.objects("consumer")
+        store = platform.objects(user)
         self.refuses(lambda: store.delete("raw", key))
         for bucket in ("bronze", "silver", "gold"):
             self.refuses(lambda bucket=bucket: list(store.list(bucket)))

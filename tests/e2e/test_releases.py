@@ -10,7 +10,7 @@ import pytest
 from ops import helmfile, kind, ports
 from ops.settings import KIND_CONTEXT, OpsSettings
 from tests.e2e.kubernetes import Kubernetes
-from tests.e2e.platforms import STREAMING, Platform
+from tests.e2e.platforms import Platform
 from tests.e2e.programs import run
 from tests.e2e.streaming import DEFAULT_SYMBOLS, wait_caught_up
 
@@ -23,27 +23,27 @@ def releases(kubernetes: Kubernetes) -> dict[str, dict[str, Any]]:
 
 def test_each_release_passes_its_own_tests(kubernetes: Kubernetes) -> None:
     names = sorted(releases(kubernetes))
-    assert set(STREAMING) <= set(names)
+    assert set(kubernetes.streaming) <= set(names)
     with ThreadPoolExecutor(3) as pool:
         said = dict(
             zip(names, pool.map(lambda name: kubernetes.helm("test", name, "--timeout", "3m"), names), strict=True)
         )
     tested = {name for name, text in said.items() if "Phase:" in text}
-    assert set(STREAMING) <= tested, f"without a test: {set(STREAMING) - tested}"
+    assert set(kubernetes.streaming) <= tested, f"without a test: {set(kubernetes.streaming) - tested}"
     assert all("Failed" not in text for text in said.values())
 
 
 def test_a_second_sync_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platform: Platform) -> None:
     secrets = fingerprints(kubernetes)
-    before = {component: platform.instances(component) for component in STREAMING}
+    before = {component: platform.instances(component) for component in kubernetes.streaming}
     node = kind.node()
     assert node is not None
     numbers = ports.effective(OpsSettings(), node.bound)
     line = helmfile.command("lite", KIND_CONTEXT, "sync")
-    env = {name: str(number) for name, number in numbers.items()}
+    env = {name: str(number) for name, number in numbers.items()} | {"VARIANT": kubernetes.variant}
     run(*line, env=env | {"KUBECONFIG": str(kubernetes.cluster.kubeconfig_path)}, seconds=540)
     assert fingerprints(kubernetes) == secrets
-    assert {component: platform.instances(component) for component in STREAMING} == before
+    assert {component: platform.instances(component) for component in kubernetes.streaming} == before
     assert {release["status"] for release in releases(kubernetes).values()} == {"deployed"}
 
 

@@ -18,6 +18,7 @@ from tests.e2e.waiting import Stopwatch
 pytestmark = pytest.mark.timeout(900)
 
 
+@pytest.mark.variant
 def test_the_default_feed_goes_on_without_a_hole(platform: Platform, report: Report) -> None:
     """What the default symbols missed while the heavy feed was on is repaired from REST."""
     wait_caught_up(platform, DEFAULT_SYMBOLS, seconds=240)

@@ -1,17 +1,20 @@
-"""2,000 trades a second while each part is killed and the consumer is upgraded: nothing is lost or doubled.
+"""2,000 trades a second while each part is killed, and who merges is upgraded and replaced: nothing is lost or doubled.
 
 The tests share one heavy feed and come in the order in which they stand here; the last one checks all of it.
 """
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from ops.variant import Variant
 from tests.e2e.load import TRADES_PER_MINUTE, Load, heavy_load
 from tests.e2e.platforms import Platform
 from tests.e2e.report import Report
 from tests.e2e.streaming import (
+    DEFAULT_SYMBOLS,
     complete_minutes,
     dead_letters,
     official_klines,
@@ -22,7 +25,7 @@ from tests.e2e.streaming import (
 from tests.e2e.waiting import Stopwatch, wait_until
 
 WHOLE_MINUTES = 3  # of each symbol, that the exchange's own klines are compared with
-VICTIMS = ("consumer", "producer", "kafka", "postgres", "minio")
+SIDE_BY_SIDE_SECONDS = 20  # of consumer and Spark on one stream
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -33,12 +36,12 @@ def load(platform: Platform) -> Iterator[Load]:
         yield running
 
 
+@pytest.mark.variant
 def test_memory_under_load(platform: Platform, load: Load, report: Report) -> None:
     wait_caught_up(platform, load.symbols)
     report.memory["2,000 trades/s"] = platform.memory()
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
 def test_a_killed_part_comes_back(platform: Platform, load: Load, report: Report, victim: str) -> None:
     before = platform.instances(victim)
     watch = Stopwatch()
@@ -49,20 +52,40 @@ def test_a_killed_part_comes_back(platform: Platform, load: Load, report: Report
     report.recovered[victim] = watch.seconds
 
 
-def test_an_upgrade_of_the_consumer_drains_the_old_one(platform: Platform, load: Load, report: Report) -> None:
-    tag = platform.second_tag("consumer")
-    before = platform.instances("consumer")
+def test_an_upgrade_of_who_merges_drains_the_old_one(
+    platform: Platform, load: Load, report: Report, merger: str
+) -> None:
+    tag = platform.second_tag(merger)
+    before = platform.instances(merger)
     watch = Stopwatch()
-    with platform.followed_log("consumer") as log:
-        platform.change("consumer", tag=tag)
-        platform.wait_replaced("consumer", before)
-        events = [json.loads(line)["event"] for line in log.to_the_end() if line.startswith("{")]
+    with platform.followed_log(merger) as log:
+        platform.change(merger, tag=tag)
+        platform.wait_replaced(merger, before)
+        lines = [json.loads(line) for line in log.to_the_end() if line.startswith("{")]
+        events = [line["event"] for line in lines if "event" in line]  # Java's own lines have none
     wait_caught_up(platform, load.symbols)
-    report.recovered["consumer (upgrade)"] = watch.seconds
+    report.recovered[f"{merger} (upgrade)"] = watch.seconds
     assert events[-1] == "stopped", events
     assert "stopped_while_store_away" not in events
 
 
+@pytest.mark.variant
+@pytest.mark.with_spark
+def test_the_other_variant_takes_over_and_gives_back(platform: Platform, load: Load, report: Report) -> None:
+    """Both for a while, then the other one alone, then as it was."""
+    symbols = [*DEFAULT_SYMBOLS, *load.symbols]
+    steps: tuple[Variant, ...] = ("both", "python", platform.variant)
+    for variant in steps:
+        watch = Stopwatch()
+        platform.merge_by(variant, symbols)
+        wait_caught_up(platform, load.symbols)
+        report.recovered[f"merged by {variant}"] = watch.seconds
+        if variant == "both":
+            time.sleep(SIDE_BY_SIDE_SECONDS)
+            wait_caught_up(platform, load.symbols)
+
+
+@pytest.mark.variant
 def test_nothing_is_lost_or_doubled(platform: Platform, load: Load, report: Report) -> None:
     wait_until(lambda: complete_minutes(platform, load.symbols) >= WHOLE_MINUTES, 300, "whole minutes under load")
     seconds = load.running.seconds

@@ -37,7 +37,7 @@ from tests.oracle import Oracle, stored_candles
 from tests.servers import ROOT, Broker, Database, Servers, SimulatedExchange, service
 
 TRADES, DLQ, GROUP = "crypto.trades.raw", "crypto.trades.dlq", "crypto-candles"
-USERS = ("producer", "consumer", "reader")
+USERS = ("producer", "consumer", "spark", "reader")
 TIMEOUT = 60
 
 

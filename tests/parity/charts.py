@@ -27,6 +27,8 @@ _SETTINGS = (
     "MINIO_PORT",
     "MINIO_CONSOLE_PORT",
     "SIM_PORT",
+    "SPARK_UI_PORT",
+    "VARIANT",
 )
 
 
@@ -37,7 +39,8 @@ def render(variables: Mapping[str, str]) -> Objects:
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**inherited, **variables},
+        # All there is: which part of it a variant leaves out is a matter of its releases and profiles.
+        env={**inherited, "VARIANT": "both", **variables},
         capture_output=True,
         text=True,
         check=False,

@@ -19,7 +19,7 @@ from tests.servers import ROOT
 # What differs on purpose.
 MEANT: tuple[Deviation, ...] = ()
 
-PROFILES = {"core", "stream", "batch", "sweep"}
+PROFILES = {"core", "stream", "spark", "batch", "sweep"}
 TAGS = ROOT / ".platform" / "images.env"
 EXCHANGE = {"BINANCE_WS_URL": "wss://ws.example.com:9443", "BINANCE_REST_URL": "https://rest.example.com"}
 
@@ -32,6 +32,7 @@ SITUATIONS: dict[str, dict[str, str]] = {
         "MINIO_PORT": "19000",
         "MINIO_CONSOLE_PORT": "19001",
         "SIM_PORT": "18899",
+        "SPARK_UI_PORT": "14040",
     },
     "another registry": {"IMAGE_REGISTRY": "registry.example.com/team"},
     "the exchange": {"FEED": "binance"},
@@ -70,7 +71,7 @@ def test_both_ways_run_the_same(situation: str) -> None:
 
 def test_every_component_is_compared() -> None:
     assert set(_compose()) == set(compose_file.services({}))
-    assert len(_charts()) == 10 + len(STEPS)
+    assert len(_charts()) == 11 + len(STEPS)
 
 
 @pytest.mark.parametrize("name", sorted(compose_file.services({})))
@@ -80,7 +81,7 @@ def test_every_container_is_locked_down(name: str) -> None:
     assert component.unprivileged
     uid, _, gid = component.user.partition(":")
     assert uid == gid
-    assert int(uid) >= 10001
+    assert int(uid) >= 10001 or (name, uid) == ("spark-candles", "185")  # Spark's own
 
 
 # --- a difference is found
@@ -134,6 +135,9 @@ MUTATIONS = {
     "simulator: ports": _field("simulator", ports={8899: 8000}),
     "topics: access": _field("topics", access={}),
     "topics: tmp": _field("topics", tmp=1),
+    "spark-candles: environment SPARK_MASTER": _environment("spark-candles", SPARK_MASTER="local[1]"),
+    "spark-candles: memory": _field("spark-candles", memory=1),
+    "spark-candles: component": _gone("spark-candles"),
     "sweep: component": _gone("sweep"),
 }
 
@@ -158,6 +162,7 @@ def test_a_difference_on_either_side_is_found(side: str, mutation: str) -> None:
         ('SIM_MINUTES: "0"', 'SIM_MINUTES: "30"', "simulator: environment SIM_MINUTES"),
         ("mem_limit: 768m", "mem_limit: 700m", "kafka: memory"),
         ("SIM_TRADES_PER_MINUTE:-600", "SIM_TRADES_PER_MINUTE:-601", "simulator: environment SIM_TRADES_PER_MINUTE"),
+        ("S3_SECRET_KEY: *s3-spark", "S3_SECRET_KEY: *s3-consumer", "spark-candles: environment S3_SECRET_KEY"),
         ("S3_SECRET_KEY: *s3-exporter", "S3_SECRET_KEY: *s3-consumer", "export-lake: environment S3_SECRET_KEY"),
         ("POSTGRES_USER: transformer", "POSTGRES_USER: writer", "dbt-gold: environment POSTGRES_USER"),
     ],

@@ -14,6 +14,7 @@ from crypto_analytics.exporter.settings import ExporterSettings
 from crypto_analytics.migrate.settings import MigrateSettings
 from crypto_analytics.producer.settings import ProducerSettings
 from crypto_analytics.simulator.settings import SimulatorSettings
+from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 from crypto_analytics.sweep.settings import SweepSettings
 from crypto_analytics.topics.settings import TopicsSettings
 from ge.settings import load as load_gate
@@ -30,6 +31,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "consumer": ConsumerSettings,
     "backfill-recent": BackfillSettings,
     "export-lake": ExporterSettings,
+    "spark-candles": SparkCandlesSettings,
     "sweep": SweepSettings,
 }
 
@@ -41,14 +43,16 @@ READ_IN = {
     "ge-validate": ("ge",),
     "dbt": ("dbt/profiles.yml", "dbt/macros"),
 }
-OF_THE_SERVER_ITSELF = {"minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_BROWSER", "GOMEMLIMIT"}}
+OF_THE_SERVER_ITSELF = {
+    "minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_BROWSER", "GOMEMLIMIT"},
+}
 
 
 def _group(name: str) -> str:
     return "dbt" if name.startswith("dbt-") else name
 
 
-COMPOSE = compose_file.components({}, {"core", "stream", "batch", "sweep"})
+COMPOSE = compose_file.components({}, {"core", "stream", "spark", "batch", "sweep"})
 
 
 def _check(settings: type[BaseSettings], environment: Mapping[str, str | Secret]) -> None:

@@ -16,6 +16,7 @@ class BucketsSettings(CommonSettings, ObjectStoreSettings):
     )
     BUCKETS_WAIT_SECONDS: NonNegativeFloat = Field(120.0, description="wait this long for a MinIO that is starting")
     S3_SECRET_KEY_CONSUMER: SecretStr = Field(min_length=8, description="secret key of the user consumer")
+    S3_SECRET_KEY_SPARK: SecretStr = Field(min_length=8, description="secret key of the user spark")
     S3_SECRET_KEY_EXPORTER: SecretStr = Field(min_length=8, description="secret key of the user exporter")
     S3_SECRET_KEY_SWEEP: SecretStr = Field(min_length=8, description="secret key of the user sweep")
     S3_SECRET_KEY_READER: SecretStr = Field(min_length=8, description="secret key of the user reader")

@@ -19,6 +19,7 @@ class TopicsSettings(CommonSettings, KafkaSettings):
     TOPICS_WAIT_SECONDS: NonNegativeFloat = Field(120.0, description="wait this long for brokers that are starting")
     KAFKA_PASSWORD_PRODUCER: SecretStr = Field(min_length=1, description="password of the user producer")
     KAFKA_PASSWORD_CONSUMER: SecretStr = Field(min_length=1, description="password of the user consumer")
+    KAFKA_PASSWORD_SPARK: SecretStr = Field(min_length=1, description="password of the user spark")
     KAFKA_PASSWORD_READER: SecretStr = Field(min_length=1, description="password of the user reader")
 
     @model_validator(mode="after")

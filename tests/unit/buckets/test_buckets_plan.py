@@ -126,7 +126,7 @@ def test_the_project_s_own_file_agrees_with_the_settings() -> None:
     }
 
 
-def test_only_the_sweep_removes_raw_objects_and_nobody_but_the_consumer_adds_them() -> None:
+def test_only_the_sweep_removes_raw_objects_and_nobody_but_consumer_and_spark_adds_them() -> None:
     may: dict[str, set[str]] = {}
     for user in read(ACCESS_FILE).users:
         for statement in user.statements:
@@ -134,15 +134,15 @@ def test_only_the_sweep_removes_raw_objects_and_nobody_but_the_consumer_adds_the
                 for action in statement.actions:
                     may.setdefault(action, set()).add(user.name)
     assert may == {
-        "s3:PutObject": {"consumer"},
-        "s3:AbortMultipartUpload": {"consumer"},
+        "s3:PutObject": {"consumer", "spark"},
+        "s3:AbortMultipartUpload": {"consumer", "spark"},
         "s3:GetObject": {"exporter", "reader"},
         "s3:DeleteObject": {"sweep"},
     }
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
-    good = {f"S3_SECRET_KEY_{user}": "made up, long" for user in ("CONSUMER", "EXPORTER", "SWEEP", "READER")}
+    good = {f"S3_SECRET_KEY_{user}": "made up, long" for user in ("CONSUMER", "SPARK", "EXPORTER", "SWEEP", "READER")}
     BucketsSettings.model_validate(STORE | good)
     for wrong, cause in (
         (good | {"OBJECT_STORE": "directory", "OBJECT_STORE_DIR": "/tmp"}, "nothing to do for a directory"),

@@ -98,7 +98,7 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(WAY.ports))
     monkeypatch.setattr(up, "Cluster", lambda context: None)
-    monkeypatch.setattr(up, "_images", lambda phases: None)
+    monkeypatch.setattr(up, "_images", lambda phases, names: None)
     for step in ("refuse_change", "recover", "_releases"):
         monkeypatch.setattr(up, step, lambda *_: None)
     monkeypatch.setattr(urls, "in_cluster", lambda settings: WAY)

@@ -1,0 +1,77 @@
+"""What is wrong with a SparkApplication, by the operator's own API models and its webhook's known refusals."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kubeflow_spark_api.models.spark_v1beta2_spark_application import SparkV1beta2SparkApplication
+from pydantic import ValidationError
+
+# Refused by the operator's webhook (2.5.2): the application's own fields say these things.
+_REFUSED = re.compile(
+    r"spark\.master"
+    r"|spark\.kubernetes\.(driver\.master|(driver\.|executor\.)?container\.image)"
+    r"|spark\.kubernetes\.authenticate\..*(serviceAccountName|oauthToken.*)"
+)
+_NAMESPACE = "spark.kubernetes.namespace"
+# By these names the operator tells Spark, and Spark the operator, which container of a template is meant.
+_CONTAINERS = {"driver": "spark-kubernetes-driver", "executor": "spark-kubernetes-executor"}
+# Spark opens these itself: a template that names them too makes a pod that Kubernetes refuses.
+_PORTS_OF_SPARK = {"driver-rpc-port", "blockmanager", "spark-ui"}
+
+
+def problems(application: Mapping[str, Any]) -> list[str]:
+    """Return all that is wrong, a line each."""
+    return [*_schema(application), *_webhook(application), *_templates(application["spec"])]
+
+
+def _schema(application: Mapping[str, Any]) -> Iterator[str]:
+    """The models lose fields that they do not know: so what comes out is compared with what went in."""
+    try:
+        known = SparkV1beta2SparkApplication.from_dict(dict(application))
+    except (ValidationError, AttributeError, TypeError) as error:
+        yield f"not a SparkApplication: {error}"
+        return
+    assert known is not None
+    yield from _lost(application, known.to_dict(), "")
+
+
+def _lost(given: Any, kept: Any, where: str) -> Iterator[str]:
+    if isinstance(given, Mapping) and isinstance(kept, Mapping):
+        for key, value in given.items():
+            if key not in kept:
+                yield f"{where}.{key}: no such field"
+            else:
+                yield from _lost(value, kept[key], f"{where}.{key}")
+    elif isinstance(given, list) and isinstance(kept, list):
+        for number, (left, right) in enumerate(zip(given, kept, strict=True)):
+            yield from _lost(left, right, f"{where}[{number}]")
+    elif given != kept:
+        yield f"{where}: {given!r} is taken for {kept!r}"
+
+
+def _webhook(application: Mapping[str, Any]) -> Iterator[str]:
+    spec, name = application["spec"], application["metadata"]["name"]
+    if application["apiVersion"] != "sparkoperator.k8s.io/v1beta2":
+        yield f"{application['apiVersion']} is not served"
+    if not re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name) or len(name) > 63:
+        yield f"{name} cannot be a Service's name"
+    for key, value in spec.get("sparkConf", {}).items():
+        if _REFUSED.fullmatch(key):
+            yield f"sparkConf {key} is refused: a field says it"
+        if key == _NAMESPACE and value != application["metadata"]["namespace"]:
+            yield f"sparkConf {key} is refused: {value} is foreign"
+        if re.search(r"password|secret|jaas", f"{key}={value}", re.IGNORECASE):
+            yield f"sparkConf {key}: a secret belongs into the environment"
+    if "pythonVersion" in spec:
+        yield "pythonVersion is deprecated"
+
+
+def _templates(spec: Mapping[str, Any]) -> Iterator[str]:
+    for role, name in _CONTAINERS.items():
+        containers = spec[role]["template"]["spec"]["containers"]
+        if [container["name"] for container in containers] != [name]:
+            yield f"{role}: its container is not called {name}"
+        ports = {port["name"] for container in containers for port in container.get("ports", [])}
+        if ports & _PORTS_OF_SPARK:
+            yield f"{role}: {', '.join(sorted(ports & _PORTS_OF_SPARK))} is there twice"

@@ -1,0 +1,189 @@
+"""The SparkApplication against the operator's API models and refusals, and that no mistake in one passes."""
+
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.charts import rendering
+from tests.charts.sparkapplication import problems
+from tests.servers import ROOT
+
+Application = dict[str, Any]
+
+EVERYTHING = {
+    "mode": "operator",
+    "imagePullSecrets": ["registry"],
+    "extraLabels": {"team": "market-data"},
+    "podAnnotations": {"example.com/note": "seen"},
+    "nodeSelector": {"disk": "fast"},
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 1, "preference": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}}]}},
+    "extraVolumes": [{"name": "authority", "configMap": {"name": "authority"}}],
+    "extraVolumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}],
+    "operator": {"sparkConf": {"spark.task.maxFailures": "4"}, "executors": {"instances": 6, "cores": 2}},
+}  # fmt: skip
+
+
+def _application(objects: tuple[rendering.Object, ...]) -> Application:
+    (found,) = rendering.of_kind(objects, "SparkApplication")
+    return deepcopy(dict(found))
+
+
+def _rendered(**values: Any) -> Application:
+    return _application(rendering.chart("spark-candles", {"mode": "operator"} | values))
+
+
+@pytest.mark.parametrize("situation", ["default spark", "default both", "production spark", "production both"])
+def test_environments_ask_for_what_the_operator_takes(situation: str) -> None:
+    assert problems(_application(rendering.environment(situation))) == []
+
+
+def test_every_optional_value_is_known_to_the_operator() -> None:
+    assert problems(_rendered(**EVERYTHING)) == []
+
+
+def test_only_one_of_the_two_modes_is_rendered() -> None:
+    kinds = {mode: {one["kind"] for one in rendering.chart("spark-candles", {"mode": mode})} for mode in MODES}
+    assert {mode: its & {"Deployment", "SparkApplication"} for mode, its in kinds.items()} == MODES
+
+
+MODES = {"pod": {"Deployment"}, "operator": {"SparkApplication"}}
+
+
+def test_the_application_is_what_spark_on_kubernetes_needs() -> None:
+    spec = _rendered()["spec"]
+    assert (spec["type"], spec["mode"], spec["restartPolicy"]) == ("Python", "cluster", {"type": "Always"})
+    main = spec["mainApplicationFile"]
+    assert main.startswith("local:///")
+    assert main.endswith("/crypto_analytics/spark_candles/__main__.py")
+    dockerfile = (ROOT / "images/spark/Dockerfile").read_text()
+    assert main.removeprefix("local://").partition("/crypto_analytics")[0] in dockerfile
+    assert f"pyspark=={spec['sparkVersion']} " in (ROOT / "requirements/images/spark.txt").read_text()
+    driver, executor = spec["driver"]["template"]["spec"], spec["executor"]["template"]["spec"]
+    # Where it is stands in the consumer group's commits: nothing is to be kept.
+    assert not [volume for pod in (driver, executor) for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+    assert driver["serviceAccountName"] == spec["driver"]["serviceAccount"] == "spark-operator-spark"
+    assert executor["serviceAccountName"] == spec["executor"]["serviceAccount"] == "spark-candles"
+
+
+def test_driver_and_executors_are_told_apart_by_their_labels() -> None:
+    """Policies and the Service go by them, and the operator puts the application's own over those of the templates."""
+    spec = _rendered()["spec"]
+    for role, name in (("driver", "spark-candles"), ("executor", "spark-candles-executor")):
+        assert spec[role]["labels"] == spec[role]["template"]["metadata"]["labels"]
+        assert spec[role]["labels"]["app.kubernetes.io/name"] == name
+
+
+def test_the_driver_is_watched_but_never_unready() -> None:
+    """Spark's Service for it leads to ready pods only, and it is not ready before the executors have come that way."""
+    container = _rendered()["spec"]["driver"]["template"]["spec"]["containers"][0]
+    assert {"startupProbe", "livenessProbe"} <= set(container)
+    assert "readinessProbe" not in container
+
+
+def test_driver_and_executors_work_with_the_same_settings_and_secrets() -> None:
+    """Python's workers on the executors log in to Kafka, PostgreSQL and the object store themselves."""
+    spec = _rendered()["spec"]
+    driver, executor = (spec[role]["template"]["spec"]["containers"][0] for role in ("driver", "executor"))
+    assert driver["env"] == executor["env"]
+    assert driver["envFrom"] == executor["envFrom"] == [{"secretRef": {"name": "spark"}}]
+    assert not {"SPARK_MASTER", "SPARK_DRIVER_MEMORY", "SPARK_UI_PORT"} & {entry["name"] for entry in driver["env"]}
+
+
+def test_the_operators_chart_is_the_pinned_one() -> None:
+    stated = yaml.safe_load((ROOT / "environments/base.yaml").read_text())["sparkOperator"]
+    assert stated["version"] == "2.5.2"
+    assert re.findall(r"\d+\.\d+\.\d+", stated["chart"]) == [stated["version"]] * 2
+
+
+# --- a mistake is found
+
+
+def _typo_in_the_spec(application: Application) -> None:
+    application["spec"]["restartPolcy"] = application["spec"].pop("restartPolicy")
+
+
+def _typo_in_the_driver(application: Application) -> None:
+    application["spec"]["driver"]["memoryOverHead"] = "384m"
+
+
+def _typo_in_a_template(application: Application) -> None:
+    application["spec"]["executor"]["template"]["spec"]["containers"][0]["envFrm"] = []
+
+
+def _typo_in_a_security_context(application: Application) -> None:
+    application["spec"]["driver"]["podSecurityContext"]["runAsNonroot"] = True
+
+
+def _wrong_type(application: Application) -> None:
+    application["spec"]["executor"]["instances"] = "two"
+
+
+def _old_version(application: Application) -> None:
+    application["apiVersion"] = "sparkoperator.k8s.io/v1beta1"
+
+
+def _python_version(application: Application) -> None:
+    application["spec"]["pythonVersion"] = "3"
+
+
+def _another_container(application: Application) -> None:
+    application["spec"]["driver"]["template"]["spec"]["containers"][0]["name"] = "driver"
+
+
+def _doubled_port(application: Application) -> None:
+    container = application["spec"]["driver"]["template"]["spec"]["containers"][0]
+    container["ports"].append({"name": "spark-ui", "containerPort": 4040})
+
+
+def _conf(key: str, value: str = "x") -> Callable[[Application], None]:
+    def spoil(application: Application) -> None:
+        application["spec"]["sparkConf"][key] = value
+
+    return spoil
+
+
+MISTAKES = {
+    "typo in the spec": _typo_in_the_spec,
+    "typo in the driver": _typo_in_the_driver,
+    "typo in a template": _typo_in_a_template,
+    "typo in a security context": _typo_in_a_security_context,
+    "wrong type": _wrong_type,
+    "old version": _old_version,
+    "pythonVersion": _python_version,
+    "another container": _another_container,
+    "doubled port": _doubled_port,
+    "a secret in the configuration": _conf("spark.executorEnv.S3_SECRET_KEY"),
+} | {
+    key: _conf(key)
+    for key in (
+        "spark.master",
+        "spark.kubernetes.driver.master",
+        "spark.kubernetes.container.image",
+        "spark.kubernetes.driver.container.image",
+        "spark.kubernetes.executor.container.image",
+        "spark.kubernetes.authenticate.driver.serviceAccountName",
+        "spark.kubernetes.authenticate.executor.serviceAccountName",
+        "spark.kubernetes.authenticate.oauthToken",
+        "spark.kubernetes.authenticate.driver.oauthTokenFile",
+        "spark.kubernetes.namespace",
+    )
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_found(mistake: str) -> None:
+    application = _rendered()
+    MISTAKES[mistake](application)
+    assert len(problems(application)) >= 1
+
+
+@pytest.mark.parametrize("key", [key for key in MISTAKES if key.startswith("spark.")])
+def test_the_chart_refuses_the_same_configuration(key: str) -> None:
+    complaint = rendering.template("spark-candles", yaml.safe_dump({"operator": {"sparkConf": {key: "x"}}}), fails=True)
+    assert key in complaint
