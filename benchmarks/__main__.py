@@ -1,14 +1,14 @@
-"""Run ``python -m benchmarks``: throughput beside its limit and its peers, latency, memory, dbt. Prints Markdown."""
+"""Run ``python -m benchmarks``: throughput beside limit and peers, latency, memory, Spark, dbt. Prints Markdown."""
 
 import argparse
 import os
 import platform
 
-from benchmarks import dbt_incremental, latency, memory, throughput
+from benchmarks import dbt_incremental, latency, memory, spark, throughput
 from benchmarks.stack import stack
 from embedded.bootstrap import python_of
 
-PARTS = ["throughput", "latency", "memory", "dbt"]
+PARTS = ["throughput", "latency", "memory", "spark", "dbt"]
 
 
 def main() -> int:
@@ -29,6 +29,8 @@ def main() -> int:
         if "memory" in wanted:
             memory.run(running, symbol_count=3, trades=arguments.trades * 2, per_second=5_000)
             memory.run(running, symbol_count=2_000, trades=arguments.trades, per_second=5_000)
+        if "spark" in wanted:
+            spark.run(running, arguments.trades * 2, arguments.rounds, arguments.seconds)
     if "dbt" in wanted:
         return dbt_incremental.main(["--dbt", str(python_of("dbt").with_name("dbt"))])
     return 0

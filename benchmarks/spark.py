@@ -1,0 +1,120 @@
+"""Variant B as its users run it, beside variant A: start, trades per second, memory; then latency at a steady rate.
+
+Seen from outside, by its /metrics. The rate counts from the end of the first micro-batch to that of the last one, so
+that the start of Spark, which is told apart, is not in it.
+"""
+
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks import latency, load, memory, throughput
+from benchmarks.stack import ROOT, Stack
+from embedded import jars
+from embedded.bootstrap import python_of
+from embedded.ports import LOOPBACK, free_port
+from embedded.processes import Program
+
+_LOOK_SECONDS = 0.05
+_MEMORY_EVERY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds from the start of the process to the first merged batch, trades/s after it, and the largest memory."""
+
+    first_batch_seconds: float
+    rate: float
+    peak_mb: float
+
+
+def program(stack: Stack, name: str, env: dict[str, str]) -> Program:
+    """Return variant B with ``env``."""
+    resolved = jars.ensure_jars(stack.folder / "logs" / "maven.log", "spark", jars.SPARK_POM)
+    spark = {"SPARK_JARS_DIR": str(resolved), "SPARK_UI_PORT": str(free_port()), "SPARK_LOCAL_IP": LOOPBACK}
+    command = [str(python_of("spark")), "-m", "crypto_analytics.spark_candles"]
+    return Program(name, command, env={**env, **spark}, folder=ROOT, restart=False)
+
+
+def sample(port: int, name: str) -> float:
+    """Return a metric of the service on ``port``; 0 while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=5) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    except OSError:
+        return 0.0
+    return sum(each.value for family in families for each in family.samples if each.name == name)
+
+
+def resident_mb(pid: int) -> float:
+    """Return the memory of a process and all below it in MB, what several share counted once (PSS)."""
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_full_info().pss
+    return total / 2**20
+
+
+def backlog(stack: Stack, name: str, topic: str, count: int, **changes: str) -> Measured:
+    """Let variant B merge a topic of ``count`` trades."""
+    port, database = free_port(), stack.new_database(name)
+    env = stack.env(topic=topic, database=database, KAFKA_CONSUMER_GROUP=database, METRICS_PORT=str(port), **changes)
+    stack.supervisor.start(program(stack, name, env))
+    started = looked = time.perf_counter()
+    first = last = (0.0, 0.0)
+    peak = 0.0
+
+    def is_merged() -> bool:
+        nonlocal first, last, looked, peak
+        merged, now = sample(port, "trades_merged_total"), time.perf_counter()
+        if merged > last[1]:
+            last = (now, merged)
+            first = first if first[1] else last
+        if now - looked > _MEMORY_EVERY_SECONDS:
+            looked, peak = now, max(peak, resident_mb(stack.supervisor.pid(name)))
+        return merged >= count
+
+    stack.supervisor.wait_until(is_merged, 600, f"{name}: the backlog is not merged", every=_LOOK_SECONDS)
+    stack.supervisor.stop(name)
+    return Measured(first[0] - started, (last[1] - first[1]) / (last[0] - first[0]), peak)
+
+
+def run(stack: Stack, count: int, rounds: int, seconds: float) -> None:
+    """Print the tables: throughput and memory with few and many symbols, and the latency at 2,000 trades/s."""
+    topic = stack.new_topic("bench.spark")
+    load.produce(stack.kafka.bootstrap_servers, topic, load.trades(throughput.SYMBOLS, count, per_second=1000))
+    consumer = next(its for its in throughput.CONTENDERS if its.module == "variant_a")
+    masters = ("local[1]", "local[2]")
+    rates: list[float] = []
+    found: dict[str, list[Measured]] = {master: [] for master in masters}
+    for number in range(rounds):  # in turn, so that a slow moment of the machine meets all of them
+        rates.append(throughput.measure(stack, consumer, topic, count, 100 + number))
+        for cores, master in enumerate(masters, 1):
+            found[master].append(backlog(stack, f"spark_{cores}_{number}", topic, count, SPARK_MASTER=master))
+    print(
+        f"\n| variant ({count:,} trades, 3 symbols, median of {rounds}) | trades/s | first batch after | peak memory |"
+    )
+    print("|---|---:|---:|---:|")
+    print(f"| A | {middle(rates):,.0f} | | |")
+    for master, its in found.items():
+        first, peak = middle([one.first_batch_seconds for one in its]), max(one.peak_mb for one in its)
+        print(
+            f"| B, {master} | {middle([one.rate for one in its]):,.0f} | {first:.1f} s | {peak:,.0f} MB |", flush=True
+        )
+    names = memory.symbols(2_000)
+    topic = stack.new_topic("bench.spark.2000")
+    load.produce(stack.kafka.bootstrap_servers, topic, load.trades(names, count, per_second=5_000))
+    many = backlog(stack, "spark_2000", topic, count, SYMBOLS=",".join(names))
+    print(f"| B, local[2], 2,000 symbols, one run | {many.rate:,.0f} | {many.first_batch_seconds:.1f} s | "
+          f"{many.peak_mb:,.0f} MB |", flush=True)  # fmt: skip
+    latency.run(stack, per_second=2_000, seconds=seconds, make=program, name="latency_spark", aim=5)
+
+
+def middle(values: list[float]) -> float:
+    """Return the median."""
+    return sorted(values)[len(values) // 2]

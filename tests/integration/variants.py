@@ -1,0 +1,112 @@
+"""What the tests of both variants share: them as processes, and all that they leave, as text to be compared."""
+
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+from prometheus_client.parser import text_string_to_metric_families
+
+from crypto_analytics.store.archive import RawArchive
+from crypto_analytics.store.objects import DirectoryStore
+from embedded.ports import LOOPBACK, free_port
+from tests.integration.test_kill_nine import merged_ranges, wanted_ids
+from tests.servers import Database, Servers, SimulatedExchange, service, spark
+
+START_SECONDS = 120  # of Spark on a busy machine
+_WHEN_WRITTEN = {"updated_at", "created_at"}  # the only columns that tell of the run and not of the trades
+_TABLES = ("fact_realtime_trades_1m", "trade_id_ranges", "trade_id_gaps", "completeness")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a variant leaves: every table row by row, each column as text, and the archive's values."""
+
+    tables: Mapping[str, list[tuple[str | None, ...]]]
+    archive: list[tuple[str, str, list[bytes]]]
+    """By symbol and hour."""
+
+
+def left(postgres: Database, objects: Path) -> Left:
+    """Read back all that a variant wrote."""
+    with postgres.connect() as connection:
+        tables = {table: _rows(connection, table) for table in _TABLES}
+        archive = RawArchive(DirectoryStore(objects), "raw")
+        parts: dict[tuple[str, str], list[bytes]] = {}
+        listed = connection.execute("select object_key, symbol, hour::text, value_count from raw_objects").fetchall()
+        for key, symbol, hour, count in listed:
+            values = archive.read(key)
+            assert len(values) == count
+            parts.setdefault((symbol, hour), []).extend(values)
+    return Left(tables, [(*where, sorted(values)) for where, values in sorted(parts.items())])
+
+
+def _rows(connection: psycopg.Connection, table: str) -> list[tuple[str | None, ...]]:
+    described = connection.execute(f"select * from {table} limit 0").description
+    assert described is not None
+    names = [column.name for column in described if column.name not in _WHEN_WRITTEN]
+    return sorted(connection.execute(f"select {', '.join(f'{name}::text' for name in names)} from {table}").fetchall())
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant that runs under the supervisor."""
+
+    name: str
+    port: int
+    servers: Servers
+
+    def metric(self, name: str) -> float:
+        """Return a sample of its /metrics, summed over the labels; 0 while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/metrics", timeout=5) as answer:
+                families = list(text_string_to_metric_families(answer.read().decode()))
+        except OSError:
+            return 0.0
+        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+    def consumes(self) -> bool:
+        """Whether it has merged a batch since it was started."""
+        return self.metric("batches_merged_total") > 0
+
+    def wait_until_it_consumes(self) -> None:
+        self.servers.supervisor.wait_until(self.consumes, START_SECONDS, f"{self.name} merges nothing", every=0.2)
+
+
+def start(servers: Servers, variant: str, name: str, env: Mapping[str, str]) -> Variant:
+    """Start ``variant`` ("python" or "spark") and return without waiting for it."""
+    port = free_port()
+    wanted = {**env, "METRICS_PORT": str(port)}
+    if variant == "spark":
+        program = spark(name, wanted, servers.supervisor.log_of("maven"))
+    else:
+        program = service(name, "consumer", wanted)
+    servers.supervisor.start(replace(program, name=name))
+    return Variant(name, port, servers)
+
+
+@contextmanager
+def running(servers: Servers, variant: str, name: str, env: Mapping[str, str]) -> Iterator[Variant]:
+    """Run ``variant`` in a ``with`` block; what it was merging is merged, or rolled back, at its end."""
+    started = start(servers, variant, name, env)
+    try:
+        yield started
+    finally:
+        if servers.supervisor.is_known(name):  # the test may have stopped it by then
+            servers.supervisor.stop(name)
+
+
+def all_is_merged(postgres: Database, exchange: SimulatedExchange) -> Callable[[], bool]:
+    """Return the condition that the play is over and every trade of it is merged."""
+
+    def check() -> bool:
+        if exchange.status()["state"] != "done":
+            return False
+        firsts, finals = wanted_ids(exchange, "first_id"), wanted_ids(exchange, "final_id")
+        return sorted(merged_ranges(postgres)) == [
+            (symbol, firsts[symbol], finals[symbol]) for symbol in sorted(firsts)
+        ]
+
+    return check
