@@ -38,7 +38,7 @@ def read_back(connection: psycopg.Connection, archive: RawArchive) -> Archived:
         if decoded.bad:
             raise ValueError(f"{key} holds a value that is no trade of {symbol}: {decoded.bad[0][1]}")
         for trades in decoded.trades.values():
-            ids.setdefault(symbol, []).extend(zip(trades.first_ids, trades.last_ids, strict=True))
+            ids.setdefault(symbol, []).extend(zip(trades.first_ids.tolist(), trades.last_ids.tolist(), strict=True))
         objects += 1
         values += len(lines)
     total = sum(last - first + 1 for pairs in ids.values() for first, last in pairs)

@@ -1,21 +1,21 @@
 """The exchange's trade objects and the one place that decides whether such an object is good.
 
 Formats: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (Trade Streams, Aggregate Trade
-Streams). :func:`decode_batch` is the fast way for many values; it falls back to :func:`decode_one` wherever
-a value of the batch looks wrong, so both always agree.
+Streams). :func:`decode_batch` is the fast way for many values, through :mod:`.layout`; it falls back to
+:func:`decode_one` wherever a value of the batch looks wrong, so both always agree.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import compress
-from operator import ne
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
-from crypto_analytics.core.decimals import parse_scaled, parse_scaled_column
+from crypto_analytics.binance import layout
+from crypto_analytics.core.decimals import parse_scaled
 from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds, to_microseconds_column
 from crypto_analytics.core.trades import Trade, TradeColumns
 
@@ -51,10 +51,6 @@ class AggTradeEvent(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
     m: bool
 
 
-class _OtherEvent(msgspec.Struct, tag_field="e", tag=""):
-    """No event of the exchange. A union makes msgspec demand the tag, which it does not of a single type."""
-
-
 class Rules(NamedTuple):
     """What a good trade must satisfy: a known symbol, and a time not after ``latest`` (microseconds)."""
 
@@ -80,7 +76,6 @@ class DecodedBatch:
 
 
 _decode_any = msgspec.json.Decoder(TradeEvent | AggTradeEvent).decode
-_decode_trade = msgspec.json.Decoder(TradeEvent | _OtherEvent).decode
 
 
 def decode_one(value: bytes, rules: Rules) -> tuple[str, Trade]:
@@ -121,50 +116,38 @@ def _positive(reason: str, text: str) -> int:
 
 def decode_batch(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
     """Return the good trades of ``values`` by symbol, in order of arrival, and the bad ones with their reasons."""
-    try:
-        events = cast(list[TradeEvent], [_decode_trade(value) for value in values])
-        trades = {
-            symbol: _checked_columns(symbol, symbol_events, raws, rules)
-            for symbol, (symbol_events, raws) in _by_symbol(events, values).items()
-        }
-    except (ValueError, AttributeError, RecursionError):  # not JSON or a broken rule; another event; endless nesting
+    read = layout.read(values)
+    if read is None or not _is_good(read, rules):
         return _decode_each(values, rules)
-    return DecodedBatch(trades, [])
+    times = to_microseconds_column(read.timestamps)
+    trades = TradeColumns(read.ids, read.ids, read.prices, read.quantities, times, read.buyer_is_maker, list(values))
+    return DecodedBatch(_by_symbol(trades, read.symbols, read.starts), [])
 
 
-def _by_symbol(events: list[TradeEvent], values: Sequence[bytes]) -> dict[str, tuple[list[TradeEvent], list[bytes]]]:
-    """Group by symbol, a run of equal symbols at a time: a partition hands over long runs."""
-    symbols = [event.s for event in events]
-    changes = compress(range(1, len(symbols)), map(ne, symbols, symbols[1:]))
-    groups: dict[str, tuple[list[TradeEvent], list[bytes]]] = defaultdict(lambda: ([], []))
-    start = 0
-    for stop in (*changes, len(symbols)):
-        if start < stop:
-            group_events, group_values = groups[symbols[start]]
-            group_events += events[start:stop]
-            group_values += values[start:stop]
-        start = stop
-    return groups
-
-
-def _checked_columns(symbol: str, events: list[TradeEvent], raws: list[bytes], rules: Rules) -> TradeColumns:
-    """Return ``events`` as columns; raises ValueError where any of them would not pass :func:`decode_one`."""
-    ids = [event.t for event in events]
-    times = to_microseconds_column([event.T for event in events])
-    prices = parse_scaled_column([event.p for event in events])
-    quantities = parse_scaled_column([event.q for event in events])
-    good = (
-        symbol in rules.symbols
-        and min(ids) >= 1
-        and max(ids) <= MAX_TRADE_ID
-        and min(prices) > 0
-        and min(quantities) > 0
-        and min(times) >= FIRST_TRADE_TIME
-        and max(times) <= rules.latest
+def _is_good(read: layout.Read, rules: Rules) -> bool:
+    """Whether all of ``read`` would pass :func:`decode_one`."""
+    times = to_microseconds_column(read.timestamps)
+    return bool(
+        rules.symbols.issuperset(read.symbols)
+        and read.ids.min() >= 1
+        and read.ids.max() <= MAX_TRADE_ID
+        and read.prices.min() > 0
+        and read.quantities.min() > 0
+        and times.min() >= FIRST_TRADE_TIME
+        and times.max() <= rules.latest
     )
-    if not good:
-        raise ValueError("a value of this batch breaks a rule")
-    return TradeColumns(ids, ids, prices, quantities, times, [event.m for event in events], raws)
+
+
+def _by_symbol(trades: TradeColumns, symbols: list[str], starts: list[int]) -> dict[str, TradeColumns]:
+    """Return ``trades`` by symbol, given the runs of one symbol in them: a partition hands over long ones."""
+    numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys(symbols))}
+    if len(numbers) < len(symbols):  # some symbol has several runs: make it one
+        run_numbers = np.array([numbers[symbol] for symbol in symbols])
+        row_numbers = np.repeat(run_numbers, np.diff([*starts, len(trades)]))
+        trades = trades.take(np.argsort(row_numbers, kind="stable"))
+        starts = [0, *np.cumsum(np.bincount(row_numbers))[:-1].tolist()]
+    stops = [*starts[1:], len(trades)]
+    return {symbol: trades.slice(*span) for symbol, *span in zip(numbers, starts, stops, strict=True)}
 
 
 def _decode_each(values: Sequence[bytes], rules: Rules) -> DecodedBatch:

@@ -6,13 +6,13 @@ commutative and has :data:`EMPTY` as identity. So batches, partitions, late trad
 in any order and any grouping and give the same candle.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable
-from itertools import compress
-from operator import mul, not_
 from typing import NamedTuple
 
-from crypto_analytics.core.minutes import MINUTE, minute_of
+import numpy as np
+
+from crypto_analytics.core.minutes import MINUTE
+from crypto_analytics.core.totals import total, total_of_products
 from crypto_analytics.core.trades import Trade, TradeColumns
 
 
@@ -83,41 +83,27 @@ def candle_of(trade: Trade) -> PartialCandle:
 def aggregate(trades: TradeColumns) -> dict[int, PartialCandle]:
     """Return the partial candle of every minute (its open time in microseconds) that ``trades`` touch.
 
-    The same as merging :func:`candle_of` each trade, in a tenth of the time.
+    The same as merging :func:`candle_of` each trade, in a hundredth of the time.
     """
-    times = trades.times
-    ordered = sorted(times)
-    if ordered != times:
-        trades = trades.sorted_by(times)
-        times = ordered
-    candles: dict[int, PartialCandle] = {}
-    start = 0
-    while start < len(times):
-        open_time = minute_of(times[start])
-        stop = bisect_left(times, open_time + MINUTE, start)
-        candles[open_time] = _add_up(trades.slice(start, stop))
-        start = stop
-    return candles
+    return {open_time: _add_up(part) for open_time, part in trades.by_period(MINUTE)}
 
 
 def _add_up(trades: TradeColumns) -> PartialCandle:
     """Return the candle of ``trades``, which share a minute and are at least one."""
-    open_id, close_id = min(trades.first_ids), max(trades.last_ids)
-    quotes = list(map(mul, trades.prices, trades.quantities))
-    taker_bought = list(map(not_, trades.buyer_is_maker))
-    covered = sum(trades.last_ids) - sum(trades.first_ids) + len(trades)
+    opening, closing = trades.first_ids.argmin(), trades.last_ids.argmax()
+    taker_bought = np.where(trades.buyer_is_maker, 0, trades.quantities)
     return PartialCandle(
-        open=trades.prices[trades.first_ids.index(open_id)],
-        open_id=open_id,
-        close=trades.prices[trades.last_ids.index(close_id)],
-        close_id=close_id,
-        high=max(trades.prices),
-        low=min(trades.prices),
-        volume=sum(trades.quantities),
-        quote_volume=sum(quotes),
-        trade_count=covered,
-        taker_buy_volume=sum(compress(trades.quantities, taker_bought)),
-        taker_buy_quote_volume=sum(compress(quotes, taker_bought)),
+        open=int(trades.prices[opening]),
+        open_id=int(trades.first_ids[opening]),
+        close=int(trades.prices[closing]),
+        close_id=int(trades.last_ids[closing]),
+        high=int(trades.prices.max()),
+        low=int(trades.prices.min()),
+        volume=total(trades.quantities),
+        quote_volume=total_of_products(trades.prices, trades.quantities),
+        trade_count=trades.covered(),
+        taker_buy_volume=total(taker_bought),
+        taker_buy_quote_volume=total_of_products(trades.prices, taker_bought),
     )
 
 

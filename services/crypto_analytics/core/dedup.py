@@ -33,8 +33,7 @@ def drop_known(trades: TradeColumns, known: IdRanges) -> Deduplicated:
     The individual trades of the batch are taken first, then the aggregated ones, each in order of arrival.
     """
     ids = IdRanges.of_columns(trades.first_ids, trades.last_ids)
-    covered = sum(trades.last_ids) - sum(trades.first_ids) + len(trades)
-    if ids.count() == covered and ids.isdisjoint(known):
+    if ids.count() == trades.covered() and ids.isdisjoint(known):
         return Deduplicated(trades, ids)  # the usual batch: all new, nothing twice
     return _one_by_one(trades, known)
 

@@ -1,8 +1,11 @@
 """A set of trade ids as disjoint, non-adjacent closed ranges: which trades have been merged, and which are missing."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 
 class IdRange(NamedTuple):
@@ -24,15 +27,13 @@ class IdRanges:
             self.add(first, last)
 
     @classmethod
-    def of_columns(cls, firsts: Sequence[int], lasts: Sequence[int]) -> Self:
+    def of_columns(cls, firsts: ArrayLike, lasts: ArrayLike) -> Self:
         """Return the set of all ids ``firsts[i]``..``lasts[i]``."""
-        ids = cls()
-        if firsts is lasts and firsts and list(firsts) == list(range(firsts[0], firsts[0] + len(firsts))):
-            ids.add(firsts[0], firsts[-1])  # the usual batch: one run without a hole
-        else:
-            for first, last in zip(firsts, lasts, strict=True):
-                ids.add(first, last)
-        return ids
+        starts, stops = np.asarray(firsts, np.int64), np.asarray(lasts, np.int64)
+        breaks = np.flatnonzero(starts[1:] != stops[:-1] + 1)  # between them, each range continues the one before it
+        starts = np.concatenate((starts[:1], starts[breaks + 1]))
+        stops = np.concatenate((stops[breaks], stops[-1:]))
+        return cls(zip(starts.tolist(), stops.tolist(), strict=True))
 
     def add(self, first: int, last: int) -> None:
         """Add the ids ``first``..``last``.

@@ -1,7 +1,9 @@
 """Times are integers: microseconds since 1970-01-01 UTC. A minute is half open: [open_time, open_time + 60 s)."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
 
 MINUTE = 60_000_000
 SECOND = 1_000_000
@@ -17,11 +19,9 @@ def to_microseconds(timestamp: int) -> int:
     return timestamp if timestamp > _LARGEST_MILLISECOND else timestamp * 1000
 
 
-def to_microseconds_column(timestamps: Sequence[int]) -> list[int]:
+def to_microseconds_column(timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return every timestamp as :func:`to_microseconds` does."""
-    if min(timestamps, default=0) > _LARGEST_MILLISECOND:
-        return list(timestamps)
-    return [timestamp if timestamp > _LARGEST_MILLISECOND else timestamp * 1000 for timestamp in timestamps]
+    return np.where(timestamps > _LARGEST_MILLISECOND, timestamps, timestamps * 1000)
 
 
 def minute_of(microseconds: int) -> int:

@@ -5,9 +5,8 @@ listed, left by a batch that failed or was tried again, does not exist for reade
 """
 
 import gzip
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
 from secrets import token_hex
 from typing import NamedTuple
 
@@ -46,11 +45,11 @@ class RawArchive:
     def write(self, batch: Mapping[str, TradeColumns]) -> list[RawObject]:
         """Write the values of ``batch`` and return the objects to list; all are durable when this returns."""
         token = token_hex(6)  # a retry never touches an object that an earlier try may have listed
-        parts = [(symbol, hour, part) for symbol, trades in batch.items() for hour, part in _by_hour(trades)]
+        parts = [(symbol, hour, part) for symbol, trades in batch.items() for hour, part in trades.by_period(HOUR)]
         return list(self._pool.map(lambda part: self._write_one(*part, token=token), parts))
 
     def _write_one(self, symbol: str, hour: int, trades: TradeColumns, *, token: str) -> RawObject:
-        first_id, last_id = min(trades.first_ids), max(trades.last_ids)
+        first_id, last_id = int(trades.first_ids.min()), int(trades.last_ids.max())
         key = f"{folder(symbol, hour)}{first_id}-{last_id}-{token}.jsonl.gz"
         data = encode(trades.raws)
         self.store.put(self.bucket, key, data)
@@ -69,20 +68,7 @@ def folder(symbol: str, hour: int) -> str:
 
 def encode(values: Sequence[bytes]) -> bytes:
     """Return ``values`` as gzipped lines. A value that spans lines itself is written compactly."""
-    joined = b"\n".join(values)
-    if joined.count(b"\n") != len(values) - 1:
-        joined = b"\n".join(msgspec.json.format(value, indent=-1) for value in values)
-    return igzip.compress(joined + b"\n", _COMPRESSION_LEVEL)
-
-
-def _by_hour(trades: TradeColumns) -> Iterator[tuple[int, TradeColumns]]:
-    """Yield the trades of each hour, in order of time where they span several."""
-    if min(trades.times) // HOUR == max(trades.times) // HOUR:
-        yield trades.times[0] - trades.times[0] % HOUR, trades
-        return
-    ordered = trades.sorted_by(trades.times)
-    start = 0
-    for hour, times in groupby(ordered.times, lambda time: time - time % HOUR):
-        stop = start + sum(1 for _ in times)
-        yield hour, ordered.slice(start, stop)
-        start = stop
+    lines = b"\n".join([*values, b""])
+    if lines.count(b"\n") != len(values):
+        lines = b"\n".join([*(msgspec.json.format(value, indent=-1) for value in values), b""])
+    return igzip.compress(lines, _COMPRESSION_LEVEL)

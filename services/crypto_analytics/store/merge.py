@@ -135,14 +135,14 @@ def merge_batch(connection: psycopg.Connection, archive: RawArchive, batch: Mapp
         archived=sum(map(len, fresh.values())),
         duplicates=sum(result.duplicates for result in results.values()),
         rejected=[(symbol, trade) for symbol, result in results.items() for trade in result.rejected],
-        oldest=[min(trades.times) for trades in fresh.values()],
+        oldest=[int(trades.times.min()) for trades in fresh.values()],
     )
 
 
 def _held_ranges(connection: psycopg.Connection, batch: Mapping[str, TradeColumns]) -> dict[str, IdRanges]:
     """Return, for each symbol, the held ranges that the batch could touch."""
-    lows = [min(trades.first_ids) for trades in batch.values()]
-    highs = [max(trades.last_ids) for trades in batch.values()]
+    lows = [int(trades.first_ids.min()) for trades in batch.values()]
+    highs = [int(trades.last_ids.max()) for trades in batch.values()]
     held = {symbol: IdRanges() for symbol in batch}
     for symbol, first, last in connection.execute(_HELD, [list(batch), lows, highs]):
         held[symbol].add(first, last)

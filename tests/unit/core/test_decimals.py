@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.core.decimals import MAX_SCALED, format_scaled, parse_scaled, parse_scaled_column
+from crypto_analytics.core.decimals import MAX_SCALED, format_scaled, parse_scaled
 
 scaled = st.integers(0, MAX_SCALED)
 
@@ -35,27 +35,6 @@ def test_recorded_spellings(text: str, value: int) -> None:
 def test_what_is_no_exact_decimal_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"decimal|64-bit"):
         parse_scaled(text)
-
-
-@given(st.lists(st.one_of(scaled.map(format_scaled), st.text("0123456789.,-e", max_size=24)), max_size=20))
-def test_the_fast_column_agrees_with_one_by_one(texts: list[str]) -> None:
-    def one_by_one() -> list[int] | None:
-        try:
-            return [parse_scaled(text) for text in texts]
-        except ValueError:
-            return None
-
-    expected = one_by_one()
-    if expected is None:
-        with pytest.raises(ValueError, match=r"decimal|64-bit"):
-            parse_scaled_column(texts)
-    else:
-        assert parse_scaled_column(texts) == expected
-
-
-def test_a_column_cannot_smuggle_two_numbers_in_one() -> None:
-    with pytest.raises(ValueError, match="plain decimal"):
-        parse_scaled_column(["1.00000000,2.00000000"])
 
 
 def test_products_keep_sixteen_decimals() -> None:

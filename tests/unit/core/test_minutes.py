@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,8 @@ def test_milliseconds_and_microseconds_are_told_apart(timestamp: int, microsecon
 
 @given(st.lists(st.integers(0, 10**16)))
 def test_a_column_is_converted_like_its_elements(timestamps: list[int]) -> None:
-    assert to_microseconds_column(timestamps) == [to_microseconds(timestamp) for timestamp in timestamps]
+    column = to_microseconds_column(np.array(timestamps, np.int64))
+    assert column.tolist() == [to_microseconds(timestamp) for timestamp in timestamps]
 
 
 @given(st.integers(0, 2**53))

@@ -1,0 +1,139 @@
+"""The fast reader against the judge: it may refuse anything, but what it reads must be exactly what the judge reads."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crypto_analytics.binance import layout
+from crypto_analytics.binance.wire import MAX_TRADE_ID, BadTrade, Rules, decode_batch, decode_one
+from crypto_analytics.core.trades import Trade
+
+NOW = 1_741_046_500_000_000
+RULES = Rules(frozenset({"BTCUSDT", "1000SATSUSDT", "币安人生USDT"}), NOW)
+
+
+def spelled(
+    *, symbol: str, trade_id: int, price: str, quantity: str = "0.50000000", time: int, maker: bool, best: bool = True
+) -> bytes:
+    sides = ["true" if side else "false" for side in (maker, best)]
+    return (
+        f'{{"e":"trade","E":{time + 1},"s":"{symbol}","t":{trade_id},"p":"{price}","q":"{quantity}","T":{time},'
+        f'"m":{sides[0]},"M":{sides[1]}}}'
+    ).encode()
+
+
+@st.composite
+def decimals(draw: st.DrawFn) -> str:
+    whole = draw(st.integers(0, 92_233_720_366))
+    return f"{whole}.{draw(st.text('0123456789', min_size=1, max_size=7))}1"
+
+
+times = st.one_of(st.integers(1_500_000_000_000, NOW // 1000), st.integers(1_500_000_000_000_000, NOW))
+trades = st.builds(
+    spelled,
+    symbol=st.sampled_from(sorted(RULES.symbols)),
+    trade_id=st.integers(1, MAX_TRADE_ID),
+    price=decimals(),
+    quantity=decimals(),
+    time=times,
+    maker=st.booleans(),
+    best=st.booleans(),
+)
+
+
+def one_by_one(values: list[bytes]) -> tuple[dict[str, list[Trade]], list[tuple[int, str]]]:
+    good: dict[str, list[Trade]] = {}
+    bad = []
+    for position, value in enumerate(values):
+        try:
+            symbol, trade = decode_one(value, RULES)
+        except BadTrade as error:
+            bad.append((position, error.reason))
+        else:
+            good.setdefault(symbol, []).append(trade)
+    return good, bad
+
+
+def agrees(values: list[bytes]) -> None:
+    batch = decode_batch(values, RULES)
+    decoded = {symbol: columns.rows() for symbol, columns in batch.trades.items()}
+    assert (decoded, [(position, error.reason) for position, error in batch.bad]) == one_by_one(values)
+
+
+@given(st.lists(trades, min_size=1, max_size=30))
+def test_what_the_exchange_sends_is_read_the_fast_way_and_exactly(values: list[bytes]) -> None:
+    assert layout.read(values) is not None
+    agrees(values)
+
+
+@settings(max_examples=500)
+@given(st.lists(trades, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
+def test_one_changed_byte_is_never_overlooked(values: list[bytes], random: Random, data: st.DataObject) -> None:
+    number = random.randrange(len(values))
+    value = bytearray(values[number])
+    position = random.randrange(len(value))
+    with_what = data.draw(
+        st.sampled_from([b"", b"0", b"9", b".", b",", b'"', b"\\", b"\n", b"\x0c", b"\x0e", b"-", b" "])
+    )
+    value[position : position + random.randrange(2)] = with_what
+    values[number] = bytes(value)
+    agrees(values)
+
+
+GOOD = spelled(symbol="BTCUSDT", trade_id=7, price="27123.45000000", time=1741046401271, maker=True)
+
+
+@pytest.mark.parametrize("cut", range(1, len(GOOD)))
+def test_two_halves_are_never_taken_for_a_trade(cut: int) -> None:
+    for glue in (b"", b"\x0c", b"\n", b","):
+        agrees([GOOD[:cut] + glue, GOOD[cut:], GOOD + glue + GOOD])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        GOOD.replace(b":7,", b":07,"),
+        GOOD.replace(b":7,", b":0,"),
+        GOOD.replace(b":7,", b":-7,"),
+        GOOD.replace(b":7,", b":9007199254740993,"),
+        GOOD.replace(b":7,", b":12345678901234567,"),
+        GOOD.replace(b"27123.", b"."),
+        GOOD.replace(b".45000000", b"."),
+        GOOD.replace(b".45000000", b".450000000"),
+        GOOD.replace(b".45000000", b""),
+        GOOD.replace(b"27123.45", b"0.00"),
+        GOOD.replace(b"27123.45000000", b"92233720368.54775807"),
+        GOOD.replace(b"27123.45000000", b"92233720368.54775808"),
+        GOOD.replace(b"27123.45000000", b"99999999999.00000000"),
+        GOOD.replace(b"27123", b"000000000027123"),
+        GOOD.replace(b"BTC", b"\\u0042TC"),
+        GOOD.replace(b"BTC", b"\xff\xff\xff"),
+        GOOD.replace(b"BTC", b"XXX"),
+        GOOD.replace(b"BTCUSDT", b""),
+        GOOD.replace(b"BTCUSDT", b"A" * 40),
+        GOOD.replace(b'"E":1', b'"E":01'),
+        GOOD.replace(b'"E":1741046401272', b'"E":null'),
+        GOOD.replace(b'"M":true', b'"M":null'),
+        GOOD.replace(b'"m":true', b'"m":True'),
+        GOOD + b" ",
+        b" " + GOOD,
+        GOOD + b"\x00",
+        b"",
+    ],
+)
+def test_the_edges_are_judged_as_ever(value: bytes) -> None:
+    assert value != GOOD
+    agrees([value])
+    agrees([GOOD, value, GOOD.replace(b":7,", b":8,")])
+
+
+def test_symbols_that_alternate_are_grouped_in_order_of_arrival() -> None:
+    agrees(
+        [
+            spelled(symbol=symbol, trade_id=number, price="1.5", time=1741046401271 + number, maker=number % 3 == 0)
+            for number in range(1, 9)
+            for symbol in sorted(RULES.symbols)
+        ]
+    )
