@@ -211,6 +211,27 @@ def test_two_feeds_never_meet_in_one_database(now: Running, then: Running, says:
     running.refuse_change(Running(None, None), then, KIND_CONTEXT)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("wss://stream.binance.com:9443", "wss://data-stream.binance.vision", True),
+        ("wss://stream.binance.com:443", "wss://stream.binance.com:9443", True),
+        ("wss://stream.binance.com:9443", "wss://stream.binance.us:9443", False),
+        ("wss://stream.binance.com:9443", "wss://fstream.binance.com", False),
+        ("wss://stream.binance.com:9443", "wss://stream.testnet.binance.vision", False),
+        ("wss://stream.binance.com:9443", "wss://stream.binance.com.example.com", False),
+        ("wss://x", "wss://x:1", False),
+    ],
+)
+def test_an_exchange_may_be_followed_under_its_other_name(one: str, other: str, same: bool) -> None:
+    now, then = Running(one, "kraft"), Running(other, "kraft")
+    if same:
+        running.refuse_change(now, then, KIND_CONTEXT)
+        return
+    with pytest.raises(Problem, match="the feed cannot change"):
+        running.refuse_change(now, then, KIND_CONTEXT)
+
+
 def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
     would = {"producer": {"settings": {"BINANCE_WS_URL": "wss://x"}}, "kafka": {"mode": "kraft"}}
