@@ -62,8 +62,21 @@ def test_the_feed_of_the_exchange_names_its_hosts() -> None:
         "BINANCE_WS_URL": "wss://stream.binance.com:9443",
         "BINANCE_REST_URL": "https://api.binance.com",
     }
-    own = compose.asked(settings, {"BINANCE_REST_URL": "https://api.example.com"})
-    assert own.variables["BINANCE_REST_URL"] == "https://api.example.com"
+    hosts = {"BINANCE_WS_URL": "wss://example.com", "BINANCE_REST_URL": "https://api.example.com"}
+    assert compose.asked(settings, hosts).variables == hosts
+
+
+@pytest.mark.parametrize("feed", ["simulator", "binance"])
+@pytest.mark.parametrize(
+    ("name", "host", "missing"),
+    [
+        ("BINANCE_WS_URL", "wss://example.com", "BINANCE_REST_URL"),
+        ("BINANCE_REST_URL", "https://api.example.com", "BINANCE_WS_URL"),
+    ],
+)
+def test_half_of_an_exchange_is_refused(feed: Any, name: str, host: str, missing: str) -> None:
+    with pytest.raises(Problem, match=f"{missing} is not: .*; make compose-up {name}={host} {missing}="):
+        compose.asked(ComposeSettings(FEED=feed), {name: host})
 
 
 @pytest.mark.parametrize("registry", ["registry.example.com/team", "registry.example.com/team/"])
