@@ -49,7 +49,7 @@ def environment(name: str, **variables: str) -> tuple[Object, ...]:
 
 
 def written_values(situation: str, override: Path, folder: Path) -> dict[str, Any]:
-    """Return the values that each release of a situation gets, upstream ones too, with the state values ``override``."""
+    """Return the values that each release of a situation gets, upstream ones too, with state values ``override``."""
     name, _, variant = situation.partition(" ")
     inherited = {key: value for key, value in os.environ.items() if key not in _VARIABLES}
     command = [program("helmfile"), "--environment", name, "--quiet", "--state-values-file", str(override)]
