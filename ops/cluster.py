@@ -14,6 +14,7 @@ import urllib3
 from kubernetes import client, config
 
 from embedded.problems import Problem
+from ops import hints
 from ops.settings import NAMESPACE
 
 _SECONDS = (3, 15)  # to connect, to answer
@@ -40,7 +41,7 @@ class Cluster:
         try:
             self._api: Any = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
-            mend = "make up; other clusters: kubectl config get-contexts"
+            mend = f"{hints.make_up()}; other clusters: kubectl config get-contexts"
             raise Problem(f"there is no cluster {context}", str(error), mend) from error
 
     def text(self, path: str, **query: str) -> str:

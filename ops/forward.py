@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from embedded.ports import LOOPBACK, is_free
 from embedded.problems import Problem
-from ops import ports
+from ops import hints, ports
 from ops.cluster import ApiAway, Cluster, Object, Pod, component, pods
 from ops.console import console
 from ops.endpoints import ENDPOINTS, Endpoint, url
@@ -110,7 +110,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         if endpoint.component in there
     ]
     if not forwards:
-        raise Problem("there is nothing to forward to", f"{settings.KUBE_CONTEXT} runs no pod of ours", "make up")
+        raise Problem("there is nothing to forward to", f"{settings.KUBE_CONTEXT} runs no pod of ours", hints.make_up())
     for forward in forwards:
         refuse_taken(forward)
     for forward in forwards:
@@ -138,7 +138,7 @@ def refuse_taken(forward: Forward) -> None:
         moved = f"{setting}={forward.port + 10000 if forward.port + 10000 < 65536 else forward.port + 1000}"
         mend = f"make forward {moved}"
         if forward.endpoint.component == "kafka":  # the broker sends its clients on to the port that it was told of
-            mend = f"tell the broker first: make up {moved}, with KUBE_CONTEXT and ENV as before; then {mend}"
+            mend = f"tell the broker first: {hints.make_up(moved)}; then {mend}"
         raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} would come there", mend)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from embedded.problems import Problem
-from ops import programs
+from ops import hints, programs
 from ops.programs import last_lines, path_of
 from ops.settings import KIND_CONTEXT, ROOT, Environment
 
@@ -73,14 +73,16 @@ def run(
         try:
             while process.poll() is None:
                 if time.monotonic() > deadline:
-                    raise Problem("the releases are not ready in time", f"{limit / 60:.0f} minutes are over", "make up")
+                    over = f"{limit / 60:.0f} minutes are over"
+                    raise Problem("the releases are not ready in time", over, hints.make_up())
                 if watch is not None:
                     watch()
                 _wait(process, _LOOK_SECONDS)
         finally:
             _end(process)
     if process.returncode != 0:
-        raise Problem("helmfile failed", errors(log.read_text()), f"less {log}; then make up again goes on from here")
+        mend = f"less {log}; then {hints.make_up()} again goes on from here"
+        raise Problem("helmfile failed", errors(log.read_text()), mend)
 
 
 def errors(said: str) -> str:

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from crypto_analytics import __version__
 from embedded.problems import Problem
+from ops import hints
 from ops.console import console
 from ops.programs import AIRGAP_HINT, last_lines, path_of, run, succeeds
 from ops.settings import CLUSTER, ROOT, STATE
@@ -233,7 +234,7 @@ def load_into_kind(cluster: str = CLUSTER, registry: str | None = None, names: I
         raise Problem("there is no image to load", f"{STATE.name}/images.yaml names none", _MEND)
     nodes = run("kind", "get", "nodes", "--name", cluster, mend="kind get clusters").split()
     if not nodes:
-        raise Problem("there is no node to load images into", f"kind has no cluster {cluster}", "make up")
+        raise Problem("there is no node to load images into", f"kind has no cluster {cluster}", hints.make_up())
     listing = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
     held = [set(run("docker", "exec", node, *listing, mend=f"docker start {node}").split()) for node in nodes]
     missing = [image for image in wanted if not all({image, f"docker.io/{image}"} & images for images in held)]

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from embedded.problems import Problem
+from ops import hints
 from ops.programs import run, succeeds
 from ops.settings import CLUSTER, KIND_CONTEXT, ROOT, STATE
 
@@ -156,10 +157,10 @@ def _create(ports: Mapping[int, int]) -> None:
     config.write_text(yaml.safe_dump(with_ports(load_config(), ports), sort_keys=False))
     wait = f"{_ANSWER_SECONDS:.0f}s"
     create = ("kind", "create", "cluster", "--name", CLUSTER, "--config", str(config), "--wait", wait)
-    run(*create, mend=f"make up again; what the node says: docker logs {NODE}", timeout=_MAKE_SECONDS)
+    run(*create, mend=f"{hints.make_up()} again; what the node says: docker logs {NODE}", timeout=_MAKE_SECONDS)
     deadline = time.monotonic() + _ANSWER_SECONDS
     if not (_answers(deadline) and _is_complete() and _is_ready(deadline)):
-        raise Problem("the new cluster is not ready", f"{NODE} did not become Ready", "make up")
+        raise Problem("the new cluster is not ready", f"{NODE} did not become Ready", hints.make_up())
     _mark()
 
 
@@ -175,7 +176,7 @@ def is_whole() -> bool:
 def _holds(file: str) -> bool:
     """Whether the node, running or not, has a file. Only docker's word that it is missing counts as no."""
     try:
-        mend = f"make up again; if the cluster's data may go: {_BEGIN_ANEW}"
+        mend = f"{hints.make_up()} again; if the cluster's data may go: {_BEGIN_ANEW}"
         run("docker", "cp", f"{NODE}:{file}", "-", mend=mend, timeout=_COPY_SECONDS)
     except Problem as problem:
         said = str(problem).lower()
@@ -187,7 +188,7 @@ def _holds(file: str) -> bool:
 
 
 def _mark() -> None:
-    run("docker", "exec", NODE, "touch", _WHOLE, mend="make up")
+    run("docker", "exec", NODE, "touch", _WHOLE, mend=hints.make_up())
 
 
 def _answers(deadline: float) -> bool:
@@ -221,7 +222,7 @@ def _is_complete() -> bool:
 
 
 def _names(*what: str) -> str:
-    return run(*_KUBECTL, *what, "--ignore-not-found", "--output=name", mend="make up")
+    return run(*_KUBECTL, *what, "--ignore-not-found", "--output=name", mend=hints.make_up())
 
 
 def delete() -> None:

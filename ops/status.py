@@ -11,7 +11,7 @@ from crypto_analytics.runtime.settings import load
 from embedded import control
 from embedded.display import Display
 from embedded.settings import DemoSettings
-from ops import compose, compose_status, freshness, helm, kind, memory, urls
+from ops import compose, compose_status, freshness, helm, hints, kind, memory, urls
 from ops.cluster import ApiAway, Cluster, Pod, pods
 from ops.console import console, seconds
 from ops.endpoints import Way
@@ -35,7 +35,8 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
     if settings.is_kind:
         found = kind.node()
         if found is None or found.state != "running":
-            out.print("there is no kind cluster" if found is None else f"the node is {found.state}: make up starts it")
+            stopped = found and f"the node is {found.state}: {hints.make_up()} starts it"
+            out.print(stopped or "there is no kind cluster", markup=False, soft_wrap=True)
             return
     cluster = Cluster(settings.KUBE_CONTEXT)
     try:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from embedded.problems import Problem
-from ops import doctor, helm, helmfile, images, kind, machine, ports, running, state, urls, variant
+from ops import doctor, helm, helmfile, hints, images, kind, machine, ports, running, state, urls, variant
 from ops.cluster import Cluster, last_warnings
 from ops.console import console
 from ops.progress import Progress, look
@@ -56,10 +56,12 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         cause = "it needs several nodes, a database and an object store of yours"
         raise Problem("production is not for kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
     with state.exclusive():
-        lines = doctor.examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind)
+        lines = doctor.examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=hints.make_up())
         if doctor.blocks(lines):
             doctor.show(lines, out)
-            raise Problem("this machine is not ready", "see the lines marked FAIL", "mend them, then make up again")
+            raise Problem(
+                "this machine is not ready", "see the lines marked FAIL", f"mend them, then {hints.make_up()} again"
+            )
         for line in lines:
             if line.level is doctor.Level.WARN:
                 phases.say(f"{line.name}: {line.found}; {line.fix}")
@@ -69,7 +71,12 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         refuse_change(settings, cluster, env)
         if settings.is_kind:
             _images(phases, variant.images(settings.VARIANT, images.NAMES))
-        story = {"environment": settings.ENV, "context": settings.KUBE_CONTEXT, "ports": numbers}
+        story = {
+            "environment": settings.ENV,
+            "variant": settings.VARIANT,
+            "context": settings.KUBE_CONTEXT,
+            "ports": numbers,
+        }
         state.remember(story)  # before anything is there: `make down` has to know it even if this fails
         with phases.phase("releases", f"helmfile -e {settings.ENV} on {settings.KUBE_CONTEXT}"):
             recover(settings, cluster, phases.say)
@@ -107,10 +114,11 @@ def _images(phases: Phases, names: list[str]) -> None:
 
 def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:
     for setting, (asked, bound) in ports.moved_too_late(settings, found.bound).items():
+        anew = f"make down && {hints.make_up(f'{setting}={asked}')}"
         raise Problem(
             f"{setting} cannot move to {asked}",
             f"the cluster was made with {bound}, and kind maps ports only when it makes a node",
-            f"leave {setting} out, or make the cluster anew without its data: make down && make up {setting}={asked}",
+            f"leave {setting} out, or make the cluster anew without its data: {anew}",
         )
 
 
@@ -135,7 +143,8 @@ def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None])
     """
     for recovery in helm.recoveries(helm.revisions(cluster.helm_secrets())):
         if not settings.is_kind:
-            mend = f"if no other helm is at work: {' '.join(recovery.command(cluster.context))}; then make up again"
+            freed = " ".join(recovery.command(cluster.context))
+            mend = f"if no other helm is at work: {freed}; then {hints.make_up()} again"
             raise Problem(f"release {recovery.release} is {recovery.status}", "a helm was ended, or works on it", mend)
         say(recovery.story)
         helm.recover(recovery, cluster.context)
