@@ -277,7 +277,7 @@ def main() -> int:
     if unknown := sorted(set(names) - set(NAMES)):
         parser.error(f"{', '.join(unknown)} is no image; the images are {', '.join(NAMES)}")
     if chosen.push and not (chosen.registry or os.environ.get("IMAGE_REGISTRY")):
-        parser.error("--push needs --registry or the variable IMAGE_REGISTRY")
+        parser.error("to push, name a registry: make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me")
     try:
         images = build(names, chosen.registry)
         if chosen.push:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,13 @@ def test_nothing_built_is_nothing_to_load(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(images, "read_tags", dict)
     with pytest.raises(Problem, match="make images"):
         images.load_into_kind("some-cluster")
+
+
+@pytest.mark.parametrize(("push", "pushes"), [("1", True), ("", False)])
+def test_make_pushes_when_asked(push: str, pushes: bool) -> None:
+    command = ["make", "--dry-run", "images", f"PUSH={push}", "IMAGE_REGISTRY=registry.example.com/me"]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert ("-m ops.images --push" in said) is pushes
 
 
 def dockerfiles() -> list[Path]:
