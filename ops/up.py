@@ -68,6 +68,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         numbers = _cluster(settings, phases) if settings.is_kind else ports.effective(settings)
         cluster = Cluster(settings.KUBE_CONTEXT)
         env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+        if not settings.is_kind:
+            refuse_images_of_nobody(settings, env)
         refuse_change(settings, cluster, env)
         if settings.is_kind:
             _images(phases, variant.images(settings.VARIANT, images.NAMES))
@@ -120,6 +122,21 @@ def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:
             f"the cluster was made with {bound}, and kind maps ports only when it makes a node",
             f"leave {setting} out, or make the cluster anew without its data: {anew}",
         )
+
+
+def refuse_images_of_nobody(settings: OpsSettings, env: dict[str, str]) -> None:
+    """Check that a cluster of others can have our images: without a registry it would ask Docker Hub for them.
+
+    Raises:
+        Problem: the values name no registry, and pullPolicy is not Never, as where the nodes have them already.
+    """
+    image = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer")["producer"]["image"]
+    if image["registry"] or image["pullPolicy"] == "Never":
+        return
+    registry = "IMAGE_REGISTRY=registry.example.com/me"
+    cause = f"{settings.KUBE_CONTEXT} would ask Docker Hub for crypto-analytics/producer, which is not there"
+    mend = f"push them to a registry that it reaches: make images PUSH=1 {registry}, then {hints.make_up(registry)}"
+    raise Problem("the cluster cannot have the images", cause, mend)
 
 
 def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) -> None:

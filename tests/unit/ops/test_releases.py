@@ -163,6 +163,26 @@ printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
     assert running.of_values(found) == Running("wss://x", "kraft")
 
 
+@pytest.mark.parametrize(
+    ("registry", "policy", "refused"),
+    [("", "IfNotPresent", True), ("", "Never", False), ("registry.example.com", "IfNotPresent", False)],
+)
+def test_a_cluster_of_others_needs_a_registry(
+    monkeypatch: pytest.MonkeyPatch, registry: str, policy: str, refused: bool
+) -> None:
+    monkeypatch.setenv("KUBE_CONTEXT", "theirs")
+    monkeypatch.setenv("ENV", "lite")
+    would = {"producer": {"image": {"registry": registry, "pullPolicy": policy}}}
+    monkeypatch.setattr(helmfile, "values", lambda *_: would)
+    if not refused:
+        up.refuse_images_of_nobody(OpsSettings(), {})
+        return
+    given = "IMAGE_REGISTRY=registry.example.com/me"
+    hint = f"make images PUSH=1 {given}, then make up ENV=lite KUBE_CONTEXT=theirs {given}$"
+    with pytest.raises(Problem, match=hint):
+        up.refuse_images_of_nobody(OpsSettings(), {})
+
+
 class Answers:
     """Stands for the API of a user without rights on what is not installed: the objects that are there, by path."""
 
