@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from crypto_analytics import __version__
 from embedded.problems import Problem
 from ops import images
 from ops.settings import ROOT
@@ -75,6 +76,23 @@ def test_a_failed_build_says_what_to_type(said: str, what: str, mend: str) -> No
 def test_sizes_are_found_by_id() -> None:
     said = json.dumps([{"ID": ID, "Repository": "crypto-analytics/ge", "Tag": "1", "UniqueSize": "28.93kB"}])
     assert images.unique_sizes(said) == {ID: "28.93kB"}
+
+
+def test_an_image_is_told_by_its_content_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "attestations off: $BUILDX_NO_DEFAULT_ATTESTATIONS, tag $TAG"\n')
+    docker.chmod(0o755)
+    monkeypatch.setattr(images, "path_of", lambda _: str(docker))
+    assert images._bake(["ge"], "", tmp_path / "log", print, 0.0) == {}
+    assert (tmp_path / "log").read_text() == f"attestations off: 1, tag {__version__}\n"
+
+
+def test_an_image_whose_end_was_not_seen_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        images, "run", lambda *command, **_: "[]" if "df" in command else json.dumps([{"Id": ID, "Size": 7}])
+    )
+    (image,) = images._described({"ge": "crypto-analytics/ge:1"}, {})
+    assert (image.size, image.seconds) == (7, 0.0)
 
 
 def test_without_docker_the_error_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
