@@ -137,3 +137,11 @@ def test_images_run_as_a_numeric_user_and_have_no_moving_parts(file: Path) -> No
         assert re.search(r"^ENTRYPOINT \[", text, re.MULTILINE)
         assert "STOPSIGNAL" in text
         assert all(f"org.opencontainers.image.{label}=" in text for label in ("title", "description", "licenses"))
+
+
+def test_pythons_images_trust_what_the_system_trusts() -> None:
+    """OpenSSL as psycopg brings it looks elsewhere, so that sslrootcert=system would find no certificate at all."""
+    text = (ROOT / "images/python/Dockerfile").read_text()
+    assert "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" in text[: text.index("AS uv\n")]
+    last = {file.parent.name: re.findall(r"^FROM (\S+)", file.read_text(), re.MULTILINE)[-1] for file in dockerfiles()}
+    assert {name for name, start in last.items() if start == "${DEBIAN_IMAGE}"} == {"kafka", "minio", "postgres"}
