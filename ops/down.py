@@ -46,15 +46,33 @@ def _releases(settings: OpsSettings, out: Console) -> None:
     out.print(f"goes:  all releases of ENV={environment} in {settings.KUBE_CONTEXT}, namespace {NAMESPACE}")
     out.print("stays: the namespace, its Secrets and volumes (they hold the data), the cluster itself")
     out.print("       (trades of another feed must not meet them: remove these too before FEED or ENV changes)")
-    out.print(f"       to remove these too: kubectl --context {settings.KUBE_CONTEXT} delete namespace {NAMESPACE}")
-    confirm(settings, "down")
     numbers = ports.effective(settings)
     env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+    kubectl = f"kubectl --context {settings.KUBE_CONTEXT}"
+    strimzi = helmfile.values(environment, settings.KUBE_CONTEXT, env, "kafka")["kafka"]["mode"] == "strimzi"
+    for line in kept_kafka(kubectl) if strimzi else ():
+        out.print(f"       {line}", markup=False, soft_wrap=True)
+    out.print(f"       to remove these too: {kubectl} delete namespace {NAMESPACE}")
+    confirm(settings, "down")
     line = helmfile.command(environment, settings.KUBE_CONTEXT, "destroy")
     log = state.logs() / "helmfile-destroy.log"
     started = time.monotonic()
     helmfile.run(line, env, log, limit=_DESTROY_SECONDS)
     out.print(f"{time.monotonic() - started:7.1f} s  releases removed")
+
+
+def kept_kafka(kubectl: str) -> list[str]:
+    """Return what to say of Strimzi's resources, which outlive their release: only their operator lets go of topics."""
+    ours = f"{kubectl} --namespace {NAMESPACE}"
+    free = """--type=merge --patch '{"metadata":{"finalizers":null}}'"""
+    return [
+        "Kafka, its node pools and topics stay too, with their records. They go before make down, in this order:",
+        f"  {ours} delete kafkatopics --all",
+        f"  {ours} delete kafka/crypto",
+        f"  {ours} delete kafkanodepools,persistentvolumeclaims --selector strimzi.io/cluster=crypto",
+        "  then make down, then the namespace. One that does not go, as its topics wait for an operator that has gone:",
+        f"  for topic in $({ours} get kafkatopics --output name); do {ours} patch $topic {free}; done",
+    ]
 
 
 def environment_of(settings: OpsSettings, last: Mapping[str, Any]) -> Environment:

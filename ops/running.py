@@ -80,6 +80,8 @@ def refuse_change(now: Running, then: Running, context: str) -> None:
     """
     anew = "make down"
     if context != KIND_CONTEXT:
+        if now.kafka == "strimzi":
+            anew = "first what `make down` prints of Kafka, then make down"
         anew += f" KUBE_CONTEXT={context}, then kubectl --context {context} delete namespace {NAMESPACE}"
     mend = f"keep ENV, FEED and {_FEED} as they were; or begin anew without the data: {anew}"
     if now.feed is not None and then.feed is not None and exchange(now.feed) != exchange(then.feed):
