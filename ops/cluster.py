@@ -29,6 +29,10 @@ class ApiAway(Exception):
     """The API server does not answer just now."""
 
 
+class Forbidden(Problem):
+    """This user may not read that."""
+
+
 class Cluster:
     """One cluster, through one context of the kubeconfig.
 
@@ -49,7 +53,7 @@ class Cluster:
 
         Raises:
             ApiAway: the server does not answer.
-            Problem: this user may not read that.
+            Forbidden: this user may not read that.
             LookupError: there is no such object.
         """
         method, url, headers, *_ = self._api.param_serialize(
@@ -64,7 +68,7 @@ class Cluster:
             raise LookupError(path)
         if answer.status in _REFUSED:
             mend = f"kubectl --context {self.context} auth can-i --list --namespace {NAMESPACE}"
-            raise Problem(f"{path} may not be read", f"{answer.status} {answer.reason}", mend)
+            raise Forbidden(f"{path} may not be read", f"{answer.status} {answer.reason}", mend)
         if answer.status != _OK:
             raise ApiAway(f"{path}: {answer.status} {answer.reason}")
         return body

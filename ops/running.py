@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from embedded.problems import Problem
-from ops.cluster import Cluster, Object
+from ops.cluster import Cluster, Forbidden, Object
 from ops.settings import KIND_CONTEXT, NAMESPACE
 
 _FEED = "BINANCE_WS_URL"
@@ -30,8 +30,8 @@ class Running:
     kafka: str | None
 
 
-def look(cluster: Cluster) -> Running:
-    """Return what runs in the cluster.
+def look(cluster: Cluster, wanted: str) -> Running:
+    """Return what runs in the cluster, where Kafka's mode ``wanted`` is asked for.
 
     Raises:
         ApiAway: the cluster does not answer.
@@ -40,11 +40,21 @@ def look(cluster: Cluster) -> Running:
     producer = _found(cluster, "apps/v1", "deployments/producer")
     if _found(cluster, "apps/v1", "statefulsets/kafka") is not None:
         kafka = "kraft"
-    elif _found(cluster, _STRIMZI, f"kafkas/{_KAFKA}") is not None:
+    elif _strimzi(cluster, wanted):
         kafka = "strimzi"
     else:
         kafka = None
     return Running(_feed(producer) if producer is not None else None, kafka)
+
+
+def _strimzi(cluster: Cluster, wanted: str) -> bool:
+    try:
+        return _found(cluster, _STRIMZI, f"kafkas/{_KAFKA}") is not None
+    except Forbidden:
+        # Somebody else's Strimzi: who may not read its resources cannot have made one here either.
+        if wanted == "kraft":
+            return False
+        raise
 
 
 def _found(cluster: Cluster, group: str, name: str) -> Object | None:

@@ -145,11 +145,8 @@ def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) 
     Raises:
         Problem: one of them would change.
     """
-    now = running.look(cluster)
-    if now == running.Running(None, None):
-        return
-    values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", "kafka")
-    running.refuse_change(now, running.of_values(values), settings.KUBE_CONTEXT)
+    then = running.of_values(helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", "kafka"))
+    running.refuse_change(running.look(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
 
 
 def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None]) -> None:

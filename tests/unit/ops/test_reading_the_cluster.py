@@ -8,7 +8,7 @@ from rich.console import Console
 
 from embedded.problems import Problem
 from ops import forward, freshness, memory, progress, status
-from ops.cluster import Event, Pod, last_warnings, newest_events, pods
+from ops.cluster import Event, Forbidden, Pod, last_warnings, newest_events, pods
 from ops.endpoints import ENDPOINTS
 from ops.helm import Revision
 from ops.progress import Progress, Sight
@@ -201,6 +201,28 @@ def test_the_status_table_counts_jobs_that_are_done() -> None:
     assert "consumer-1" in text
     assert "migrate-1" not in text
     assert "100 MiB in all; 1 jobs done" in text
+
+
+class OfANamespace:
+    """Stands for a cluster whose user may read the namespace, and no node."""
+
+    def items(self, kind: str) -> list[dict[str, object]]:
+        return [pod(ready=True)] if kind == "pods" else []
+
+    def stats(self) -> list[object]:
+        raise Forbidden("/api/v1/nodes may not be read", "403 Forbidden", "kubectl auth can-i")
+
+    def helm_secrets(self) -> list[object]:
+        return []
+
+
+def test_without_rights_on_nodes_the_status_lacks_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "Cluster", lambda context: OfANamespace())
+    monkeypatch.setattr(status.urls, "in_cluster", lambda settings: None)
+    out = io.StringIO()
+    status._kubernetes(OpsSettings(KUBE_CONTEXT="theirs"), Console(file=out, width=160))
+    assert "memory unknown: /api/v1/nodes may not be read" in out.getvalue()
+    assert "consumer-1" in out.getvalue()
 
 
 def test_the_release_line_marks_what_is_not_deployed() -> None:

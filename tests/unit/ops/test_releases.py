@@ -8,7 +8,7 @@ import pytest
 
 from embedded.problems import Problem
 from ops import helm, helmfile, running, up
-from ops.cluster import Object
+from ops.cluster import Forbidden, Object
 from ops.helm import Recovery, Revision
 from ops.running import Running
 from ops.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
@@ -186,7 +186,8 @@ def test_a_cluster_of_others_needs_a_registry(
 class Answers:
     """Stands for the API of a user without rights on what is not installed: the objects that are there, by path."""
 
-    def __init__(self, *groups: str, **objects: Object) -> None:
+    def __init__(self, *groups: str, forbidden: str = "", **objects: Object) -> None:
+        self.forbidden = forbidden
         self.groups = {f"/apis/{group}" for group in ("apps/v1", *groups)}
         self.objects = {name.replace("__", "/"): found for name, found in objects.items()}
 
@@ -194,8 +195,8 @@ class Answers:
         if path in self.groups:
             return {}
         group, found, name = path.partition(f"/namespaces/{NAMESPACE}/")
-        if found and group not in self.groups:
-            raise Problem(f"{path} may not be read", "403", "")
+        if found and (group not in self.groups or name == self.forbidden):
+            raise Forbidden(f"{path} may not be read", "403", "")
         if name in self.objects:
             return self.objects[name]
         raise LookupError(path)
@@ -208,10 +209,17 @@ def producer(feed: str) -> Object:
 
 def test_what_runs_is_read_from_the_cluster() -> None:
     lite = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
-    assert running.look(lite) == Running("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
+    assert running.look(lite, "kraft") == Running("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
     default = Answers("kafka.strimzi.io/v1", deployments__producer=producer("wss://x"), kafkas__crypto={})
-    assert running.look(default) == Running("wss://x", "strimzi")  # type: ignore[arg-type]
-    assert running.look(Answers()) == Running(None, None)  # type: ignore[arg-type]
+    assert running.look(default, "strimzi") == Running("wss://x", "strimzi")  # type: ignore[arg-type]
+    assert running.look(Answers(), "kraft") == Running(None, None)  # type: ignore[arg-type]
+
+
+def test_who_may_not_read_strimzis_kafka_has_none_of_it() -> None:
+    cluster: Any = Answers("kafka.strimzi.io/v1", forbidden="kafkas/crypto")
+    assert running.look(cluster, "kraft") == Running(None, None)
+    with pytest.raises(Forbidden):
+        running.look(cluster, "strimzi")
 
 
 @pytest.mark.parametrize(
