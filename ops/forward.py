@@ -6,9 +6,11 @@ has. A forward that breaks (the pod was replaced, the network was away) is start
 
 import argparse
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import IO
 
 from embedded.ports import LOOPBACK, is_free
 from embedded.problems import Problem
@@ -28,6 +30,10 @@ _NO_KAFKA = (
 )
 
 
+def _file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", errors="replace")  # open for as long as its forward lives
+
+
 @dataclass
 class Forward:
     """One port on this machine that leads to one component."""
@@ -35,9 +41,11 @@ class Forward:
     endpoint: Endpoint
     port: int
     context: str
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[bytes] | None = None
     pod: str = ""
     told: str = field(default="", repr=False)
+    # A file, not a pipe: nobody reads while kubectl runs, and a full pipe would stop it.
+    said: IO[str] = field(default_factory=_file, repr=False)
 
     def command(self, pod: str) -> list[str]:
         """Return kubectl's command line."""
@@ -56,7 +64,8 @@ class Forward:
         if self.process is not None and self.process.poll() is None:
             return
         if self.process is not None:
-            self._say(tell, f"broke off: {last_lines(self.process.communicate()[1], 1) or 'no message'}")
+            self.said.seek(0)
+            self._say(tell, f"broke off: {last_lines(self.said.read(), 1) or 'no message'}")
             self.process = None
         pod = target(running, self.endpoint.component)
         if pod is None:
@@ -65,8 +74,10 @@ class Forward:
         if pod != self.pod or self.told:
             self._say(tell, f"leads to {pod}")
         self.pod = pod
+        self.said.seek(0)
+        self.said.truncate()
         self.process = subprocess.Popen(
-            self.command(pod), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            self.command(pod), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.said
         )
 
     def stop(self) -> None:

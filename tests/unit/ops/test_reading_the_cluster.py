@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -276,6 +277,25 @@ def test_forward_says_why_kafka_cannot_be_reached(
     with pytest.raises(Problem, match="nothing to forward to"):
         forward.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
     assert "sends clients on to names that only the cluster knows" in capsys.readouterr().out
+
+
+def test_a_forward_that_complains_a_lot_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        "#!/bin/sh\nhead -c 300000 /dev/zero | tr '\\0' 'x' >&2\necho >&2; echo the last word >&2\nexit 1\n"
+    )
+    kubectl.chmod(0o755)
+    monkeypatch.setattr(forward, "path_of", lambda _: str(kubectl))
+    told: list[str] = []
+    one = forward.Forward(next(end for end in ENDPOINTS if end.component == "postgres"), 1, "theirs")
+    ready = pods([pod("postgres-0", ready=True)], NOW)
+    monkeypatch.setattr(forward, "target", lambda running, component: "postgres-0")
+    one.step(ready, told.append)
+    assert one.process is not None
+    assert one.process.wait(10) == 1
+    one.step(ready, told.append)
+    one.stop()
+    assert any("broke off: the last word" in line for line in told)
 
 
 def test_a_port_of_kafka_moves_at_the_broker_first(monkeypatch: pytest.MonkeyPatch) -> None:
