@@ -6,6 +6,7 @@ that cannot be told, nothing is removed.
 """
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import yaml
 
 from embedded.problems import Problem
 from ops import hints
-from ops.programs import run, succeeds
+from ops.programs import AIRGAP_HINT, path_of, run, succeeds
 from ops.settings import CLUSTER, KIND_CONTEXT, ROOT, STATE
 
 CONFIG = ROOT / "kind-config.yaml"
@@ -116,7 +117,7 @@ def ensure(ports: Mapping[int, int], tell: Callable[[str], None]) -> Action:
             return action
         tell("removing a cluster whose making was interrupted")
         delete()
-    _create(ports)
+    _create(ports, tell)
     return Action.CREATE
 
 
@@ -151,8 +152,24 @@ def _away(story: str) -> Problem:
     return Problem("the cluster does not come up", cause, f"docker logs {NODE}; if its data may go: {_BEGIN_ANEW}")
 
 
-def _create(ports: Mapping[int, int]) -> None:
+def _have_image(image: str, tell: Callable[[str], None]) -> None:
+    """Pull the node's image where it is missing: kind would do so silently, inside its own time limit.
+
+    Raises:
+        Problem: it cannot be had.
+    """
+    if succeeds("docker", "image", "inspect", image):
+        return
+    tell(f"pulling {image} (once)")
+    if subprocess.run([path_of("docker"), "pull", image], check=False).returncode != 0:
+        mend = f"docker pull {image}; {AIRGAP_HINT}"
+        raise Problem("the node's image cannot be had", f"docker pull {image} failed, its message is above", mend)
+
+
+def _create(ports: Mapping[int, int], tell: Callable[[str], None]) -> None:
     STATE.mkdir(exist_ok=True)
+    for image in sorted({entry["image"] for entry in load_config()["nodes"] if "image" in entry}):
+        _have_image(image, tell)
     config = STATE / "kind-config.yaml"
     config.write_text(yaml.safe_dump(with_ports(load_config(), ports), sort_keys=False))
     wait = f"{_ANSWER_SECONDS:.0f}s"
