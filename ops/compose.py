@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, NonNegativeInt
 from rich.console import Console
 
@@ -23,7 +24,10 @@ from ops.settings import ROOT, STATE
 FILE = ROOT / "docker-compose.yml"
 TAGS = STATE / "images.env"
 _LABEL = "com.docker.compose.project"
-_EXCHANGE = {"BINANCE_WS_URL": "wss://stream.binance.com:9443", "BINANCE_REST_URL": "https://api.binance.com"}
+_EXCHANGE = {
+    "BINANCE_WS_URL": "binanceWsUrl",
+    "BINANCE_REST_URL": "binanceRestUrl",
+}  # as environments/base.yaml calls them
 
 # What docker-compose.yml asks for beside passwords and tags. `make compose-up` keeps those that were set, so that
 # later commands, from another shell perhaps, mean the same project and do not make its containers anew.
@@ -119,7 +123,8 @@ def asked(settings: ComposeSettings, environment: Mapping[str, str] = os.environ
 def _named(settings: ComposeSettings, environment: Mapping[str, str]) -> Project:
     named = {name: environment[name] for name in VARIABLES if environment.get(name)}
     if settings.FEED == "binance":
-        named = _EXCHANGE | named
+        values = yaml.safe_load((ROOT / "environments" / "base.yaml").read_text())
+        named = {name: values[value] for name, value in _EXCHANGE.items()} | named
     if registry := named.get("IMAGE_REGISTRY"):
         named["IMAGE_REGISTRY"] = registry.rstrip("/") + "/"
     return Project(settings.COMPOSE_PROJECT_NAME, named)
