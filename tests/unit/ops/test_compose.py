@@ -11,6 +11,7 @@ from crypto_analytics.batch.steps import STEPS
 from embedded.problems import Problem
 from ops import compose, compose_batch, compose_status, compose_up, env_file
 from ops.compose import ComposeSettings, Container
+from ops.settings import OpsSettings
 
 
 @pytest.fixture(autouse=True)
@@ -190,6 +191,23 @@ def test_a_failure_shows_the_last_lines_and_names_the_next_command(monkeypatch: 
     assert "crypto-analytics-migrate-1 says why" in out.export_text()
     assert "migrate ended with exit code 1" in str(problem)
     assert str(problem).endswith("docker logs crypto-analytics-migrate-1; mend that, then: make compose-up")
+
+
+@pytest.mark.parametrize(("profile", "spark"), [("stream", False), ("stream,spark", True)])
+def test_changed_images_are_built_though_old_ones_are_there(
+    monkeypatch: pytest.MonkeyPatch, profile: str, spark: bool
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(compose_up, "check", lambda *_: [])
+    monkeypatch.setattr(compose_up, "missing_images", lambda *_: [])
+    monkeypatch.setattr(compose_up.images, "build", built.extend)
+    compose_up.prepare(OpsSettings(), compose.Project("x", {}), profile, Console(record=True))
+    assert "consumer" in built
+    assert ("spark" in built) is spark
+    built.clear()
+    registry = compose.Project("x", {"IMAGE_REGISTRY": "registry.example.com/"})
+    compose_up.prepare(OpsSettings(), registry, profile, Console(record=True))
+    assert built == []
 
 
 def test_the_steps_of_a_batch_are_listed_in_order() -> None:
