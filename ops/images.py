@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -93,6 +94,7 @@ def build(names: Iterable[str] = NAMES, registry: str | None = None, tell: Tell 
         Problem: docker or buildx is missing, the engine does not run, a build failed, or the disk is full.
     """
     check_docker()
+    check_readable()
     wanted = sorted(names)
     prefix = os.environ.get("IMAGE_REGISTRY", "") if registry is None else registry
     log = STATE / "logs" / "images.log"
@@ -127,6 +129,21 @@ def check_docker() -> None:
         # Images that start FROM one that was just built find it in the engine, and only this driver builds there.
         cause = f"the chosen builder has the driver {driver.group(1)}, which does not see the engine's own images"
         raise Problem("buildx builds elsewhere", cause, "BUILDX_BUILDER=default make images")
+
+
+def check_readable(root: Path = ROOT) -> None:
+    """Check that the users in containers may read what is copied or mounted there: a checkout keeps its umask's modes.
+
+    Raises:
+        Problem: they may not.
+    """
+    telling = (*root.glob("images/*/*"), *root.glob("charts/*/files/*"), *root.glob("services/*/__init__.py"))
+    for file in sorted(telling):
+        if not file.stat().st_mode & stat.S_IROTH:
+            cause = (
+                f"{file.relative_to(root)} is for its owner alone (umask 077?); containers have other users"
+            )
+            raise Problem("the checkout cannot be read in containers", cause, "chmod -R go+rX .")
 
 
 def _bake(targets: Iterable[str], registry: str, log: Path, tell: Tell, started: float) -> dict[str, float]:

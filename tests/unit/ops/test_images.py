@@ -114,6 +114,18 @@ def test_make_pushes_when_asked(push: str, pushes: bool) -> None:
     assert ("-m ops.images --push" in said) is pushes
 
 
+def test_a_checkout_that_only_its_owner_may_read_is_refused(tmp_path: Path) -> None:
+    for name in ("images/kafka/entrypoint", "charts/kafka/files/access.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch(mode=0o644)
+    images.check_readable(tmp_path)
+    for name in ("images/kafka/entrypoint", "charts/kafka/files/access.yaml"):
+        (tmp_path / name).chmod(0o600)
+        with pytest.raises(Problem, match=rf"{name} is for its owner alone.*; chmod -R go\+rX \.$"):
+            images.check_readable(tmp_path)
+        (tmp_path / name).chmod(0o644)
+
+
 def dockerfiles() -> list[Path]:
     return sorted((ROOT / "images").glob("*/Dockerfile"))
 
