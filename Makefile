@@ -140,6 +140,7 @@ help: ## Show this
 	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
 	  '  KUBE_CONTEXT=…       a cluster of yours: up skips kind and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
+	  '  VALUES=mine.yaml     up, down: a file of your own values, over those of environments/' \
 	  '  IMAGE_REGISTRY=…     registry of the images; images: with PUSH=1 pushes them there' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
   '  SERVICE=consumer     logs: of one component' \

@@ -20,6 +20,7 @@ def make_up(*changes: str, environment: Mapping[str, str] = os.environ, last: Ma
         "ENV": environment.get("ENV") or known.get("environment"),
         "VARIANT": environment.get("VARIANT") or known.get("variant"),
         "KUBE_CONTEXT": context,
+        "VALUES": environment.get("VALUES") or known.get("values"),
         **{name: environment.get(name) for name in _ASKED},
     }
     usual = {"VARIANT": "python", "KUBE_CONTEXT": KIND_CONTEXT}

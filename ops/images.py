@@ -140,9 +140,7 @@ def check_readable(root: Path = ROOT) -> None:
     telling = (*root.glob("images/*/*"), *root.glob("charts/*/files/*"), *root.glob("services/*/__init__.py"))
     for file in sorted(telling):
         if not file.stat().st_mode & stat.S_IROTH:
-            cause = (
-                f"{file.relative_to(root)} is for its owner alone (umask 077?); containers have other users"
-            )
+            cause = f"{file.relative_to(root)} is for its owner alone (umask 077?); containers have other users"
             raise Problem("the checkout cannot be read in containers", cause, "chmod -R go+rX .")
 
 

@@ -76,6 +76,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         story = {
             "environment": settings.ENV,
             "variant": settings.VARIANT,
+            "values": str(helmfile.own_values(settings.VALUES)) if settings.VALUES else "",
             "context": settings.KUBE_CONTEXT,
             "ports": numbers,
         }
@@ -130,7 +131,9 @@ def refuse_images_of_nobody(settings: OpsSettings, env: dict[str, str]) -> None:
     Raises:
         Problem: the values name no registry, and pullPolicy is not Never, as where the nodes have them already.
     """
-    image = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer")["producer"]["image"]
+    image = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", own=settings.VALUES)["producer"][
+        "image"
+    ]
     if image["registry"] or image["pullPolicy"] == "Never":
         return
     registry = "IMAGE_REGISTRY=registry.example.com/me"
@@ -145,7 +148,9 @@ def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) 
     Raises:
         Problem: one of them would change.
     """
-    then = running.of_values(helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", "kafka"))
+    releases = ("producer", "kafka")
+    values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, *releases, own=settings.VALUES)
+    then = running.of_values(values)
     running.refuse_change(running.look(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
 
 
@@ -165,7 +170,7 @@ def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None])
 
 
 def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out: Console) -> None:
-    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, helmfile.UPGRADE)
+    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, helmfile.UPGRADE, own=settings.VALUES)
     log = state.logs() / "helmfile.log"
     limit = settings.UP_TIMEOUT_MINUTES * 60
     try:

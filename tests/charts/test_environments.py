@@ -129,6 +129,26 @@ def test_production_leaves_the_machine() -> None:
     )
 
 
+def test_every_access_key_of_s3_can_be_set_and_production_names_it(tmp_path: Path) -> None:
+    named = yaml.safe_load((ROOT / "environments/production.yaml").read_text())["releases"]
+    components = {**named, **named["batch"]["components"]}
+    keys = {
+        one["settings"]["S3_ACCESS_KEY"] for one in components.values() if "S3_ACCESS_KEY" in one.get("settings", {})
+    }
+    rendered = {
+        settings["S3_ACCESS_KEY"]
+        for owner, pod in pods(environment("production both"))
+        for settings in map(_settings, containers(pod))
+        if "S3_ACCESS_KEY" in settings and not owner.startswith("Pod/")
+    }
+    assert keys == rendered
+    own = {"consumer": {"settings": {"S3_ACCESS_KEY": "AKIA"}}}
+    (tmp_path / "own.yaml").write_text(json.dumps({"releases": own}))
+    assert (
+        written_values("production", tmp_path / "own.yaml", tmp_path)["consumer"]["settings"]["S3_ACCESS_KEY"] == "AKIA"
+    )
+
+
 @pytest.mark.parametrize(
     ("feed", "host"), [("simulator", "ws://simulator:8899"), ("binance", "wss://stream.binance.com:9443")]
 )

@@ -20,6 +20,8 @@ LITE = {"context": "kind-crypto-analytics", "environment": "lite", "variant": "b
         ({"ENV": "lite", "VARIANT": "spark", "FEED": "binance"}, {}, "make up ENV=lite VARIANT=spark FEED=binance"),
         ({}, LITE, "make up ENV=lite VARIANT=both"),
         ({"ENV": "default", "VARIANT": "python"}, LITE, "make up ENV=default"),
+        ({"ENV": "lite", "VALUES": "mine.yaml"}, LITE, "make up ENV=lite VARIANT=both VALUES=mine.yaml"),
+        ({}, LITE | {"values": "/x/mine.yaml"}, "make up ENV=lite VARIANT=both VALUES=/x/mine.yaml"),
         ({"KUBE_CONTEXT": "theirs"}, LITE, "make up KUBE_CONTEXT=theirs"),
         (
             {"KUBE_CONTEXT": "theirs", "IMAGE_REGISTRY": "r.example.com"},

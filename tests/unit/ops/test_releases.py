@@ -153,6 +153,17 @@ def test_a_cluster_of_others_gets_no_open_ports(monkeypatch: pytest.MonkeyPatch,
     assert ("--state-values-set expose.enabled=false sync" in line) is closed
 
 
+def test_own_values_reach_helmfile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    mine = tmp_path / "mine.yaml"
+    with pytest.raises(Problem, match="make up VALUES="):
+        helmfile.command("lite", "theirs", "sync", own=str(mine))
+    mine.touch()
+    line = helmfile.command("lite", "theirs", "sync", own=str(mine))
+    assert line[line.index("--state-values-file") + 1] == str(mine)
+    assert "--state-values-file" not in helmfile.command("lite", "theirs", "sync")
+
+
 def test_values_are_those_that_helmfile_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = """for file; do :; done; folder=$(dirname "$file"); printf 'mode: kraft' > $folder/kafka.yaml
 printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
@@ -173,7 +184,7 @@ def test_a_cluster_of_others_needs_a_registry(
     monkeypatch.setenv("KUBE_CONTEXT", "theirs")
     monkeypatch.setenv("ENV", "lite")
     would = {"producer": {"image": {"registry": registry, "pullPolicy": policy}}}
-    monkeypatch.setattr(helmfile, "values", lambda *_: would)
+    monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
     if not refused:
         up.refuse_images_of_nobody(OpsSettings(), {})
         return
@@ -263,6 +274,6 @@ def test_an_exchange_may_be_followed_under_its_other_name(one: str, other: str, 
 def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
     would = {"producer": {"settings": {"BINANCE_WS_URL": "wss://x"}}, "kafka": {"mode": "kraft"}}
-    monkeypatch.setattr(helmfile, "values", lambda *_: would)
+    monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
     with pytest.raises(Problem, match="the feed cannot change"):
         up.refuse_change(OpsSettings(ENV="lite"), cluster, {})  # type: ignore[arg-type]

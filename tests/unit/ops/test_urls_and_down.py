@@ -136,6 +136,22 @@ def test_what_was_brought_up_elsewhere_does_not_count(
     assert down.environment_of(OpsSettings(), {"environment": "production", "context": "theirs"}) == environment
 
 
+@pytest.mark.parametrize(
+    ("named", "own"),
+    [
+        ({"KUBE_CONTEXT": "theirs"}, "/x/mine.yaml"),
+        ({"KUBE_CONTEXT": "theirs", "VALUES": "other.yaml"}, "other.yaml"),
+        ({"KUBE_CONTEXT": "theirs", "ENV": "lite"}, ""),
+        ({"KUBE_CONTEXT": "another"}, ""),
+    ],
+)
+def test_own_values_are_remembered_for_down(monkeypatch: pytest.MonkeyPatch, named: dict[str, str], own: str) -> None:
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    last = {"environment": "production", "context": "theirs", "values": "/x/mine.yaml"}
+    assert down.values_of(OpsSettings(), last) == own
+
+
 @pytest.mark.parametrize(("mode", "told"), [("strimzi", True), ("kraft", False)])
 def test_down_says_that_strimzis_resources_stay_and_in_which_order_they_go(
     monkeypatch: pytest.MonkeyPatch, mode: str, told: bool
@@ -143,7 +159,7 @@ def test_down_says_that_strimzis_resources_stay_and_in_which_order_they_go(
     out = Nobody()
     monkeypatch.setattr(down.state, "recall", dict)
     monkeypatch.setattr(down.state, "exclusive", contextlib.nullcontext)
-    monkeypatch.setattr(down.helmfile, "values", lambda *_: {"kafka": {"mode": mode}})
+    monkeypatch.setattr(down.helmfile, "values", lambda *_, **__: {"kafka": {"mode": mode}})
     monkeypatch.setattr(down, "console", lambda: Console(file=out, width=160))
     monkeypatch.setattr(sys, "stdin", Nobody())
     with pytest.raises(Problem, match="nothing was removed"):
