@@ -74,8 +74,8 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
         found.append(Problem("too little memory", says, "close programs (ps aux --sort=-rss), or: make down"))
     try:
         images.check_readable()  # files of charts/ are mounted
-    except Problem as problem:
-        found.append(problem)
+    except Problem as unreadable:
+        found.append(unreadable)
     if not env_file.FILE.exists() and (names := compose.volumes(project.name)):
         says = f"the data in {', '.join(names)} was made with the passwords in it"
         found.append(Problem(".env is missing", says, "put it back; or begin anew: make compose-down VOLUMES=1"))

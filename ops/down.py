@@ -51,8 +51,8 @@ def _releases(settings: OpsSettings, out: Console) -> None:
     env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
     kubectl = f"kubectl --context {settings.KUBE_CONTEXT}"
     strimzi = helmfile.values(environment, settings.KUBE_CONTEXT, env, "kafka", own=own)["kafka"]["mode"] == "strimzi"
-    for line in kept_kafka(kubectl) if strimzi else ():
-        out.print(f"       {line}", markup=False, soft_wrap=True)
+    for text in kept_kafka(kubectl) if strimzi else ():
+        out.print(f"       {text}", markup=False, soft_wrap=True)
     out.print(f"       to remove these too: {kubectl} delete namespace {NAMESPACE}")
     confirm(settings, "down")
     line = helmfile.command(environment, settings.KUBE_CONTEXT, "destroy", own=own)
