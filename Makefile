@@ -27,8 +27,8 @@ NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
 doctor: ## Check memory, disk, ports, limits and tools, each with its fix
 	@$(OPS) doctor
 
-images: ## Build all images (only what changed) and show their sizes
-	@$(BOOTSTRAP) ops -- -m ops.images
+images: ## Build all images (only what changed) and show their sizes; PUSH=1 IMAGE_REGISTRY=… pushes them
+	@$(BOOTSTRAP) ops -- -m ops.images $(if $(filter 1,$(PUSH)),--push)
 
 up: ## Make the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
 	@$(OPS) up $(NO_PASSWORDS)
@@ -140,6 +140,8 @@ help: ## Show this
 	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
 	  '  KUBE_CONTEXT=…       a cluster of yours: up skips kind and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
+	  '  VALUES=mine.yaml     up, down: a file of your own values, over those of environments/' \
+	  '  IMAGE_REGISTRY=…     registry of the images; images: with PUSH=1 pushes them there' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
   '  SERVICE=consumer     logs: of one component' \
 	  '  UP_TIMEOUT_MINUTES=30' \

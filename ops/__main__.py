@@ -14,6 +14,7 @@ from ops import (
     down,
     env_file,
     forward,
+    hints,
     logs,
     memory,
     nuke,
@@ -60,7 +61,7 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return 1
     except ApiAway as error:
-        print(Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), "make up"), file=sys.stderr)
+        print(Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), hints.make_up()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"stopped; make {chosen.command} can be run again", file=sys.stderr)

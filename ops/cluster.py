@@ -14,6 +14,7 @@ import urllib3
 from kubernetes import client, config
 
 from embedded.problems import Problem
+from ops import hints
 from ops.settings import NAMESPACE
 
 _SECONDS = (3, 15)  # to connect, to answer
@@ -28,6 +29,10 @@ class ApiAway(Exception):
     """The API server does not answer just now."""
 
 
+class Forbidden(Problem):
+    """This user may not read that."""
+
+
 class Cluster:
     """One cluster, through one context of the kubeconfig.
 
@@ -40,7 +45,7 @@ class Cluster:
         try:
             self._api: Any = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
-            mend = "make up; other clusters: kubectl config get-contexts"
+            mend = f"{hints.make_up()}; other clusters: kubectl config get-contexts"
             raise Problem(f"there is no cluster {context}", str(error), mend) from error
 
     def text(self, path: str, **query: str) -> str:
@@ -48,7 +53,7 @@ class Cluster:
 
         Raises:
             ApiAway: the server does not answer.
-            Problem: this user may not read that.
+            Forbidden: this user may not read that.
             LookupError: there is no such object.
         """
         method, url, headers, *_ = self._api.param_serialize(
@@ -63,7 +68,7 @@ class Cluster:
             raise LookupError(path)
         if answer.status in _REFUSED:
             mend = f"kubectl --context {self.context} auth can-i --list --namespace {NAMESPACE}"
-            raise Problem(f"{path} may not be read", f"{answer.status} {answer.reason}", mend)
+            raise Forbidden(f"{path} may not be read", f"{answer.status} {answer.reason}", mend)
         if answer.status != _OK:
             raise ApiAway(f"{path}: {answer.status} {answer.reason}")
         return body

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, NonNegativeInt
 from rich.console import Console
 
@@ -23,7 +24,10 @@ from ops.settings import ROOT, STATE
 FILE = ROOT / "docker-compose.yml"
 TAGS = STATE / "images.env"
 _LABEL = "com.docker.compose.project"
-_EXCHANGE = {"BINANCE_WS_URL": "wss://stream.binance.com:9443", "BINANCE_REST_URL": "https://api.binance.com"}
+_EXCHANGE = {
+    "BINANCE_WS_URL": "binanceWsUrl",
+    "BINANCE_REST_URL": "binanceRestUrl",
+}  # as environments/base.yaml calls them
 
 # What docker-compose.yml asks for beside passwords and tags. `make compose-up` keeps those that were set, so that
 # later commands, from another shell perhaps, mean the same project and do not make its containers anew.
@@ -101,10 +105,26 @@ class Project:
 
 
 def asked(settings: ComposeSettings, environment: Mapping[str, str] = os.environ) -> Project:
-    """Return the project as the user asks for it now."""
+    """Return the project as the user asks for it now.
+
+    Raises:
+        Problem: one host of another exchange is named without the other: trades of two exchanges would meet.
+    """
+    given = [name for name in _EXCHANGE if environment.get(name)]
+    if len(given) == 1:
+        (missing,) = set(_EXCHANGE) - set(given)
+        cause = f"{given[0]} is set and {missing} is not: holes would be filled with another exchange's trades"
+        both = f"{given[0]}={environment[given[0]]} {missing}=…"
+        mend = f"make compose-up {both}; for Binance's own hosts: FEED=binance alone"
+        raise Problem("half of an exchange is named", cause, mend)
+    return _named(settings, environment)
+
+
+def _named(settings: ComposeSettings, environment: Mapping[str, str]) -> Project:
     named = {name: environment[name] for name in VARIABLES if environment.get(name)}
     if settings.FEED == "binance":
-        named = _EXCHANGE | named
+        values = yaml.safe_load((ROOT / "environments" / "base.yaml").read_text())
+        named = {name: values[value] for name, value in _EXCHANGE.items()} | named
     if registry := named.get("IMAGE_REGISTRY"):
         named["IMAGE_REGISTRY"] = registry.rstrip("/") + "/"
     return Project(settings.COMPOSE_PROJECT_NAME, named)
@@ -114,7 +134,7 @@ def running(settings: ComposeSettings) -> Project:
     """Return the project as it was brought up last; as it is asked for now, if it never was."""
     kept = _kept(settings.COMPOSE_PROJECT_NAME)
     if not kept.is_file():
-        return asked(settings)
+        return _named(settings, os.environ)
     lines = (line.partition("=") for line in kept.read_text().splitlines())
     return Project(settings.COMPOSE_PROJECT_NAME, {name: value for name, _, value in lines})
 

@@ -42,7 +42,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
 
 
 def prepare(settings: OpsSettings, project: Project, profile: str, out: Console) -> None:
-    """Check the machine, make missing passwords and images.
+    """Check the machine, make missing passwords, and images that are missing or changed.
 
     Raises:
         Problem: something has to be mended first.
@@ -55,9 +55,8 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
     out.print(f".env: {env_file.ensure(env_file.FILE)}", markup=False, soft_wrap=True)
     if project.variables.get("IMAGE_REGISTRY"):
         return  # Compose pulls them
-    if missing := missing_images(project, profile):
-        out.print(f"building images: {', '.join(missing)} missing", markup=False, soft_wrap=True)
-        images.build(variant.images("spark" if "spark" in profile else "python", images.NAMES))
+    out.print("images: build what changed", markup=False, soft_wrap=True)
+    images.build(variant.images("spark" if "spark" in profile else "python", images.NAMES))
     if missing := missing_images(project, profile):
         raise Problem("images are missing", ", ".join(missing), "make images")
 
@@ -73,6 +72,10 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     if not own and free < MEMORY_FREE:
         says = f"{free / _GIB:.1f} GiB are free and {MEMORY_FREE / _GIB:.0f} are needed"
         found.append(Problem("too little memory", says, "close programs (ps aux --sort=-rss), or: make down"))
+    try:
+        images.check_readable()  # files of charts/ are mounted
+    except Problem as unreadable:
+        found.append(unreadable)
     if not env_file.FILE.exists() and (names := compose.volumes(project.name)):
         says = f"the data in {', '.join(names)} was made with the passwords in it"
         found.append(Problem(".env is missing", says, "put it back; or begin anew: make compose-down VOLUMES=1"))

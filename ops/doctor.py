@@ -12,7 +12,7 @@ from enum import Enum
 from rich.console import Console
 from rich.table import Table
 
-from ops import machine
+from ops import hints, machine
 from ops.console import console
 from ops.machine import Facts
 from ops.programs import AIRGAP_HINT, install_hint
@@ -61,7 +61,7 @@ class Line:
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Print all checks; return 1 if something has to be mended before ``make up``."""
     argparse.ArgumentParser(prog="python -m ops doctor", description=__doc__).parse_args(arguments)
-    lines = examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind)
+    lines = examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=hints.make_up())
     show(lines, console())
     return 1 if blocks(lines) else 0
 
@@ -77,8 +77,11 @@ def show(lines: list[Line], out: Console) -> None:
     out.print(table)
 
 
-def examine(found: Facts, environment: Environment, *, is_kind: bool = True) -> list[Line]:
-    """Judge the machine; a cluster that is not ours (``is_kind`` false) needs neither docker nor ports nor memory."""
+def examine(found: Facts, environment: Environment, *, is_kind: bool = True, again: str = "make up") -> list[Line]:
+    """Judge the machine; a cluster that is not ours (``is_kind`` false) needs neither docker nor ports nor memory.
+
+    ``again`` is the command that brings it up.
+    """
     tools = [_tool(name, found) for name in VERSIONS if is_kind or name in FOR_A_FOREIGN_CLUSTER]
     diff = [] if found.has_diff else [_no_diff()]
     if not is_kind:
@@ -87,7 +90,7 @@ def examine(found: Facts, environment: Environment, *, is_kind: bool = True) -> 
         _memory(found, environment),
         _disk(found),
         *_inotify_lines(found.inotify),
-        *(_port(setting, number, found) for setting, number in found.ports.items()),
+        *(_port(setting, number, found, again) for setting, number in found.ports.items()),
         *tools,
         *diff,
     ]
@@ -139,12 +142,12 @@ def _inotify_lines(limits: Mapping[str, int]) -> list[Line]:
     return lines
 
 
-def _port(setting: str, number: int, found: Facts) -> Line:
+def _port(setting: str, number: int, found: Facts, again: str) -> Line:
     if number not in found.taken:
         return Line(Level.OK, f"port {number}", "free" if not found.cluster_runs else "the cluster's, or free")
     holder = found.holders.get(number, "another program")
     moved = number + 10000 if number + 10000 < 65536 else number + 1000
-    fix = f"stop it (ss -ltnp 'sport = :{number}'), or move ours: make up {setting}={moved}"
+    fix = f"stop it (ss -ltnp 'sport = :{number}'), or move ours: {again} {setting}={moved}"
     return Line(Level.FAIL, f"port {number}", f"taken by {holder}", fix)
 
 

@@ -42,19 +42,38 @@ def _kind(settings: OpsSettings, out: Console) -> None:
 
 def _releases(settings: OpsSettings, out: Console) -> None:
     """Uninstall in reverse order: what an operator manages goes while the operator is there to clean up after it."""
-    environment = environment_of(settings, state.recall())
+    last = state.recall()
+    environment, own = environment_of(settings, last), values_of(settings, last)
     out.print(f"goes:  all releases of ENV={environment} in {settings.KUBE_CONTEXT}, namespace {NAMESPACE}")
     out.print("stays: the namespace, its Secrets and volumes (they hold the data), the cluster itself")
     out.print("       (trades of another feed must not meet them: remove these too before FEED or ENV changes)")
-    out.print(f"       to remove these too: kubectl --context {settings.KUBE_CONTEXT} delete namespace {NAMESPACE}")
-    confirm(settings, "down")
     numbers = ports.effective(settings)
     env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
-    line = helmfile.command(environment, settings.KUBE_CONTEXT, "destroy")
+    kubectl = f"kubectl --context {settings.KUBE_CONTEXT}"
+    strimzi = helmfile.values(environment, settings.KUBE_CONTEXT, env, "kafka", own=own)["kafka"]["mode"] == "strimzi"
+    for text in kept_kafka(kubectl) if strimzi else ():
+        out.print(f"       {text}", markup=False, soft_wrap=True)
+    out.print(f"       to remove these too: {kubectl} delete namespace {NAMESPACE}")
+    confirm(settings, "down")
+    line = helmfile.command(environment, settings.KUBE_CONTEXT, "destroy", own=own)
     log = state.logs() / "helmfile-destroy.log"
     started = time.monotonic()
     helmfile.run(line, env, log, limit=_DESTROY_SECONDS)
     out.print(f"{time.monotonic() - started:7.1f} s  releases removed")
+
+
+def kept_kafka(kubectl: str) -> list[str]:
+    """Return what to say of Strimzi's resources, which outlive their release: only their operator lets go of topics."""
+    ours = f"{kubectl} --namespace {NAMESPACE}"
+    free = """--type=merge --patch '{"metadata":{"finalizers":null}}'"""
+    return [
+        "Kafka, its node pools and topics stay too, with their records. They go before make down, in this order:",
+        f"  {ours} delete kafkatopics --all",
+        f"  {ours} delete kafka/crypto",
+        f"  {ours} delete kafkanodepools,persistentvolumeclaims --selector strimzi.io/cluster=crypto",
+        "  then make down, then the namespace. One that does not go, as its topics wait for an operator that has gone:",
+        f"  for topic in $({ours} get kafkatopics --output name); do {ours} patch $topic {free}; done",
+    ]
 
 
 def environment_of(settings: OpsSettings, last: Mapping[str, Any]) -> Environment:
@@ -63,6 +82,12 @@ def environment_of(settings: OpsSettings, last: Mapping[str, Any]) -> Environmen
         return settings.ENV
     remembered: Environment = last["environment"]
     return remembered
+
+
+def values_of(settings: OpsSettings, last: Mapping[str, Any]) -> str:
+    """Return the user's own values: those that are named, else those of that environment's last ``make up`` there."""
+    same = (settings.KUBE_CONTEXT, environment_of(settings, last)) == (last.get("context"), last.get("environment"))
+    return settings.VALUES or (str(last.get("values", "")) if same else "")
 
 
 def confirm(settings: OpsSettings, target: str) -> None:

@@ -6,13 +6,15 @@ has. A forward that breaks (the pod was replaced, the network was away) is start
 
 import argparse
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import IO
 
 from embedded.ports import LOOPBACK, is_free
 from embedded.problems import Problem
-from ops import ports
+from ops import hints, ports
 from ops.cluster import ApiAway, Cluster, Object, Pod, component, pods
 from ops.console import console
 from ops.endpoints import ENDPOINTS, Endpoint, url
@@ -28,6 +30,10 @@ _NO_KAFKA = (
 )
 
 
+def _file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", errors="replace")  # open for as long as its forward lives
+
+
 @dataclass
 class Forward:
     """One port on this machine that leads to one component."""
@@ -35,9 +41,11 @@ class Forward:
     endpoint: Endpoint
     port: int
     context: str
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[bytes] | None = None
     pod: str = ""
     told: str = field(default="", repr=False)
+    # A file, not a pipe: nobody reads while kubectl runs, and a full pipe would stop it.
+    said: IO[str] = field(default_factory=_file, repr=False)
 
     def command(self, pod: str) -> list[str]:
         """Return kubectl's command line."""
@@ -56,7 +64,8 @@ class Forward:
         if self.process is not None and self.process.poll() is None:
             return
         if self.process is not None:
-            self._say(tell, f"broke off: {last_lines(self.process.communicate()[1], 1) or 'no message'}")
+            self.said.seek(0)
+            self._say(tell, f"broke off: {last_lines(self.said.read(), 1) or 'no message'}")
             self.process = None
         pod = target(running, self.endpoint.component)
         if pod is None:
@@ -65,8 +74,10 @@ class Forward:
         if pod != self.pod or self.told:
             self._say(tell, f"leads to {pod}")
         self.pod = pod
+        self.said.seek(0)
+        self.said.truncate()
         self.process = subprocess.Popen(
-            self.command(pod), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            self.command(pod), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.said
         )
 
     def stop(self) -> None:
@@ -110,7 +121,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         if endpoint.component in there
     ]
     if not forwards:
-        raise Problem("there is nothing to forward to", f"{settings.KUBE_CONTEXT} runs no pod of ours", "make up")
+        raise Problem("there is nothing to forward to", f"{settings.KUBE_CONTEXT} runs no pod of ours", hints.make_up())
     for forward in forwards:
         refuse_taken(forward)
     for forward in forwards:
@@ -138,7 +149,7 @@ def refuse_taken(forward: Forward) -> None:
         moved = f"{setting}={forward.port + 10000 if forward.port + 10000 < 65536 else forward.port + 1000}"
         mend = f"make forward {moved}"
         if forward.endpoint.component == "kafka":  # the broker sends its clients on to the port that it was told of
-            mend = f"tell the broker first: make up {moved}, with KUBE_CONTEXT and ENV as before; then {mend}"
+            mend = f"tell the broker first: {hints.make_up(moved)}; then {mend}"
         raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} would come there", mend)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from embedded.problems import Problem
-from ops import programs
+from ops import hints, programs
 from ops.programs import last_lines, path_of
 from ops.settings import KIND_CONTEXT, ROOT, Environment
 
@@ -23,12 +23,13 @@ _END_SECONDS = 20.0
 _VALUES_SECONDS = 120.0
 
 
-def command(environment: Environment, context: str, *action: str) -> list[str]:
-    """Return the command line; the context is always explicit.
+def command(environment: Environment, context: str, *action: str, own: str = "") -> list[str]:
+    """Return the command line; the context is always explicit. ``own`` is a file of the user's values; empty: none.
 
     Only kind's NodePorts are on loopback: on a cluster of others they would open plaintext ports on all nodes.
     """
     closed = () if context == KIND_CONTEXT else ("--state-values-set", "expose.enabled=false")
+    mine = ("--state-values-file", str(own_values(own))) if own else ()
     return [
         path_of("helmfile"),
         "--file",
@@ -37,12 +38,29 @@ def command(environment: Environment, context: str, *action: str) -> list[str]:
         environment,
         "--kube-context",
         context,
+        *mine,
         *closed,
         *action,
     ]
 
 
-def values(environment: Environment, context: str, env: Mapping[str, str], *releases: str) -> dict[str, dict[str, Any]]:
+def own_values(file: str) -> Path:
+    """Return where the user's values are.
+
+    Raises:
+        Problem: there is no such file.
+    """
+    path = (ROOT / Path(file).expanduser()).resolve()
+    if not path.is_file():
+        raise Problem(
+            "the file of your values is missing", f"{path} is none", "name it, as in: make up VALUES=mine.yaml"
+        )
+    return path
+
+
+def values(
+    environment: Environment, context: str, env: Mapping[str, str], *releases: str, own: str = ""
+) -> dict[str, dict[str, Any]]:
     """Return the values that each of ``releases`` would get; asks no cluster.
 
     Raises:
@@ -51,8 +69,8 @@ def values(environment: Environment, context: str, env: Mapping[str, str], *rele
     with tempfile.TemporaryDirectory() as folder:
         chosen = (part for name in releases for part in ("--selector", f"name={name}"))
         files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
-        line = command(environment, context, "write-values", *chosen, "--output-file-template", files)
-        shown = " ".join(command(environment, context, "write-values"))
+        line = command(environment, context, "write-values", *chosen, "--output-file-template", files, own=own)
+        shown = " ".join(command(environment, context, "write-values", own=own))
         programs.run(*line, env=env, mend=f"mend environments/; to see it: {shown}", timeout=_VALUES_SECONDS)
         return {name: yaml.safe_load(Path(folder, f"{name}.yaml").read_text()) for name in releases}
 
@@ -73,14 +91,16 @@ def run(
         try:
             while process.poll() is None:
                 if time.monotonic() > deadline:
-                    raise Problem("the releases are not ready in time", f"{limit / 60:.0f} minutes are over", "make up")
+                    over = f"{limit / 60:.0f} minutes are over"
+                    raise Problem("the releases are not ready in time", over, hints.make_up())
                 if watch is not None:
                     watch()
                 _wait(process, _LOOK_SECONDS)
         finally:
             _end(process)
     if process.returncode != 0:
-        raise Problem("helmfile failed", errors(log.read_text()), f"less {log}; then make up again goes on from here")
+        mend = f"less {log}; then {hints.make_up()} again goes on from here"
+        raise Problem("helmfile failed", errors(log.read_text()), mend)
 
 
 def errors(said: str) -> str:

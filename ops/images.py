@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from rich.table import Table
 
 from crypto_analytics import __version__
 from embedded.problems import Problem
+from ops import hints
 from ops.console import console
 from ops.programs import AIRGAP_HINT, last_lines, path_of, run, succeeds
 from ops.settings import CLUSTER, ROOT, STATE
@@ -92,6 +94,7 @@ def build(names: Iterable[str] = NAMES, registry: str | None = None, tell: Tell 
         Problem: docker or buildx is missing, the engine does not run, a build failed, or the disk is full.
     """
     check_docker()
+    check_readable()
     wanted = sorted(names)
     prefix = os.environ.get("IMAGE_REGISTRY", "") if registry is None else registry
     log = STATE / "logs" / "images.log"
@@ -128,17 +131,31 @@ def check_docker() -> None:
         raise Problem("buildx builds elsewhere", cause, "BUILDX_BUILDER=default make images")
 
 
+def check_readable(root: Path = ROOT) -> None:
+    """Check that the users in containers may read what is copied or mounted there: a checkout keeps its umask's modes.
+
+    Raises:
+        Problem: they may not.
+    """
+    telling = (*root.glob("images/*/*"), *root.glob("charts/*/files/*"), *root.glob("services/*/__init__.py"))
+    for file in sorted(telling):
+        if not file.stat().st_mode & stat.S_IROTH:
+            cause = f"{file.relative_to(root)} is for its owner alone (umask 077?); containers have other users"
+            raise Problem("the checkout cannot be read in containers", cause, "chmod -R go+rX .")
+
+
 def _bake(targets: Iterable[str], registry: str, log: Path, tell: Tell, started: float) -> dict[str, float]:
     """Bake; return the seconds after ``started`` at which each image was done. Everything said goes to ``log``."""
     command = [path_of("docker"), "buildx", "bake", "--progress", "plain", "--file", BAKE_FILE, *targets]
-    env = {**os.environ, "TAG": __version__, "IMAGE_REGISTRY": registry}
+    # An attestation says when the build was: with containerd's image store it would make a new id of each one.
+    fixed = {"TAG": __version__, "IMAGE_REGISTRY": registry, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     done: dict[str, float] = {}
     with (
         log.open("a") as file,
         subprocess.Popen(
             command,
             cwd=ROOT,
-            env=env,
+            env={**os.environ, **fixed},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -187,7 +204,7 @@ def _described(references: Mapping[str, str], done: Mapping[str, float]) -> list
     images = []
     for name, full in references.items():
         inspected = json.loads(run("docker", "image", "inspect", full, mend=_MEND))[0]
-        images.append(Image(name, full, inspected["Size"], unique.get(inspected["Id"], ""), done[name]))
+        images.append(Image(name, full, inspected["Size"], unique.get(inspected["Id"], ""), done.get(name, 0.0)))
     return images
 
 
@@ -233,7 +250,7 @@ def load_into_kind(cluster: str = CLUSTER, registry: str | None = None, names: I
         raise Problem("there is no image to load", f"{STATE.name}/images.yaml names none", _MEND)
     nodes = run("kind", "get", "nodes", "--name", cluster, mend="kind get clusters").split()
     if not nodes:
-        raise Problem("there is no node to load images into", f"kind has no cluster {cluster}", "make up")
+        raise Problem("there is no node to load images into", f"kind has no cluster {cluster}", hints.make_up())
     listing = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
     held = [set(run("docker", "exec", node, *listing, mend=f"docker start {node}").split()) for node in nodes]
     missing = [image for image in wanted if not all({image, f"docker.io/{image}"} & images for images in held)]
@@ -276,7 +293,7 @@ def main() -> int:
     if unknown := sorted(set(names) - set(NAMES)):
         parser.error(f"{', '.join(unknown)} is no image; the images are {', '.join(NAMES)}")
     if chosen.push and not (chosen.registry or os.environ.get("IMAGE_REGISTRY")):
-        parser.error("--push needs --registry or the variable IMAGE_REGISTRY")
+        parser.error("to push, name a registry: make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me")
     try:
         images = build(names, chosen.registry)
         if chosen.push:

@@ -6,6 +6,7 @@ that cannot be told, nothing is removed.
 """
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any
 import yaml
 
 from embedded.problems import Problem
-from ops.programs import run, succeeds
+from ops import hints
+from ops.programs import AIRGAP_HINT, path_of, run, succeeds
 from ops.settings import CLUSTER, KIND_CONTEXT, ROOT, STATE
 
 CONFIG = ROOT / "kind-config.yaml"
@@ -115,7 +117,7 @@ def ensure(ports: Mapping[int, int], tell: Callable[[str], None]) -> Action:
             return action
         tell("removing a cluster whose making was interrupted")
         delete()
-    _create(ports)
+    _create(ports, tell)
     return Action.CREATE
 
 
@@ -150,16 +152,32 @@ def _away(story: str) -> Problem:
     return Problem("the cluster does not come up", cause, f"docker logs {NODE}; if its data may go: {_BEGIN_ANEW}")
 
 
-def _create(ports: Mapping[int, int]) -> None:
+def _have_image(image: str, tell: Callable[[str], None]) -> None:
+    """Pull the node's image where it is missing: kind would do so silently, inside its own time limit.
+
+    Raises:
+        Problem: it cannot be had.
+    """
+    if succeeds("docker", "image", "inspect", image):
+        return
+    tell(f"pulling {image} (once)")
+    if subprocess.run([path_of("docker"), "pull", image], check=False).returncode != 0:
+        mend = f"docker pull {image}; {AIRGAP_HINT}"
+        raise Problem("the node's image cannot be had", f"docker pull {image} failed, its message is above", mend)
+
+
+def _create(ports: Mapping[int, int], tell: Callable[[str], None]) -> None:
     STATE.mkdir(exist_ok=True)
+    for image in sorted({entry["image"] for entry in load_config()["nodes"] if "image" in entry}):
+        _have_image(image, tell)
     config = STATE / "kind-config.yaml"
     config.write_text(yaml.safe_dump(with_ports(load_config(), ports), sort_keys=False))
     wait = f"{_ANSWER_SECONDS:.0f}s"
     create = ("kind", "create", "cluster", "--name", CLUSTER, "--config", str(config), "--wait", wait)
-    run(*create, mend=f"make up again; what the node says: docker logs {NODE}", timeout=_MAKE_SECONDS)
+    run(*create, mend=f"{hints.make_up()} again; what the node says: docker logs {NODE}", timeout=_MAKE_SECONDS)
     deadline = time.monotonic() + _ANSWER_SECONDS
     if not (_answers(deadline) and _is_complete() and _is_ready(deadline)):
-        raise Problem("the new cluster is not ready", f"{NODE} did not become Ready", "make up")
+        raise Problem("the new cluster is not ready", f"{NODE} did not become Ready", hints.make_up())
     _mark()
 
 
@@ -175,7 +193,7 @@ def is_whole() -> bool:
 def _holds(file: str) -> bool:
     """Whether the node, running or not, has a file. Only docker's word that it is missing counts as no."""
     try:
-        mend = f"make up again; if the cluster's data may go: {_BEGIN_ANEW}"
+        mend = f"{hints.make_up()} again; if the cluster's data may go: {_BEGIN_ANEW}"
         run("docker", "cp", f"{NODE}:{file}", "-", mend=mend, timeout=_COPY_SECONDS)
     except Problem as problem:
         said = str(problem).lower()
@@ -187,7 +205,7 @@ def _holds(file: str) -> bool:
 
 
 def _mark() -> None:
-    run("docker", "exec", NODE, "touch", _WHOLE, mend="make up")
+    run("docker", "exec", NODE, "touch", _WHOLE, mend=hints.make_up())
 
 
 def _answers(deadline: float) -> bool:
@@ -221,7 +239,7 @@ def _is_complete() -> bool:
 
 
 def _names(*what: str) -> str:
-    return run(*_KUBECTL, *what, "--ignore-not-found", "--output=name", mend="make up")
+    return run(*_KUBECTL, *what, "--ignore-not-found", "--output=name", mend=hints.make_up())
 
 
 def delete() -> None:

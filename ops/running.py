@@ -4,15 +4,20 @@ Two exchanges number their trades alike: in one database, a trade of the second 
 first. And a Kafka of the other kind starts empty, so that what the first one holds is never read.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from embedded.problems import Problem
-from ops.cluster import Cluster, Object
+from ops.cluster import Cluster, Forbidden, Object
 from ops.settings import KIND_CONTEXT, NAMESPACE
 
 _FEED = "BINANCE_WS_URL"
+# One exchange under two names: data-stream.binance.vision is where the other refuses a country. Its futures
+# (fstream), its testnet and binance.us number trades of their own.
+_BINANCE = re.compile(r"(data-)?stream\d*\.binance\.(com|vision)")
 _KAFKA = "crypto"  # as Strimzi knows it
 _STRIMZI = "kafka.strimzi.io/v1"
 
@@ -25,8 +30,8 @@ class Running:
     kafka: str | None
 
 
-def look(cluster: Cluster) -> Running:
-    """Return what runs in the cluster.
+def look(cluster: Cluster, wanted: str) -> Running:
+    """Return what runs in the cluster, where Kafka's mode ``wanted`` is asked for.
 
     Raises:
         ApiAway: the cluster does not answer.
@@ -35,11 +40,21 @@ def look(cluster: Cluster) -> Running:
     producer = _found(cluster, "apps/v1", "deployments/producer")
     if _found(cluster, "apps/v1", "statefulsets/kafka") is not None:
         kafka = "kraft"
-    elif _found(cluster, _STRIMZI, f"kafkas/{_KAFKA}") is not None:
+    elif _strimzi(cluster, wanted):
         kafka = "strimzi"
     else:
         kafka = None
     return Running(_feed(producer) if producer is not None else None, kafka)
+
+
+def _strimzi(cluster: Cluster, wanted: str) -> bool:
+    try:
+        return _found(cluster, _STRIMZI, f"kafkas/{_KAFKA}") is not None
+    except Forbidden:
+        # Somebody else's Strimzi: who may not read its resources cannot have made one here either.
+        if wanted == "kraft":
+            return False
+        raise
 
 
 def _found(cluster: Cluster, group: str, name: str) -> Object | None:
@@ -62,6 +77,11 @@ def of_values(values: Mapping[str, Mapping[str, Any]]) -> Running:
     return Running(values["producer"]["settings"][_FEED], values["kafka"]["mode"])
 
 
+def exchange(url: str) -> str:
+    """Return what tells exchanges apart: Binance's spot market is one by all its names, others are by their URLs."""
+    return "binance" if _BINANCE.fullmatch(urlsplit(url).hostname or "") else url
+
+
 def refuse_change(now: Running, then: Running, context: str) -> None:
     """Check that what is brought up goes on with what runs.
 
@@ -70,9 +90,11 @@ def refuse_change(now: Running, then: Running, context: str) -> None:
     """
     anew = "make down"
     if context != KIND_CONTEXT:
+        if now.kafka == "strimzi":
+            anew = "first what `make down` prints of Kafka, then make down"
         anew += f" KUBE_CONTEXT={context}, then kubectl --context {context} delete namespace {NAMESPACE}"
     mend = f"keep ENV, FEED and {_FEED} as they were; or begin anew without the data: {anew}"
-    if now.feed is not None and now.feed != then.feed:
+    if now.feed is not None and then.feed is not None and exchange(now.feed) != exchange(then.feed):
         cause = (
             f"{now.feed} feeds the database and {then.feed} would: both number their trades alike, so that trades of"
         )

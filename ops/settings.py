@@ -24,6 +24,7 @@ class OpsSettings(SettingsGroup):
     ENV: Environment = Field("default", description="environment of helmfile.yaml: default, lite or production")
     VARIANT: Variant = Field("python", description="what makes the candles: python, spark or both")
     KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="cluster; one of others is never made or removed")
+    VALUES: str = Field("", description="file of your own values, over those of environments/; up and down")
     UP_TIMEOUT_MINUTES: PositiveInt = Field(30, description="give up waiting for the releases after so many minutes")
     SERVICE: str = Field("", description="component whose logs are meant; empty: all")
     YES: bool = Field(False, description="remove without asking")

@@ -11,8 +11,8 @@ from crypto_analytics.runtime.settings import load
 from embedded import control
 from embedded.display import Display
 from embedded.settings import DemoSettings
-from ops import compose, compose_status, freshness, helm, kind, memory, urls
-from ops.cluster import ApiAway, Cluster, Pod, pods
+from ops import compose, compose_status, freshness, helm, hints, kind, memory, urls
+from ops.cluster import ApiAway, Cluster, Forbidden, Pod, pods
 from ops.console import console, seconds
 from ops.endpoints import Way
 from ops.settings import OpsSettings
@@ -35,12 +35,17 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
     if settings.is_kind:
         found = kind.node()
         if found is None or found.state != "running":
-            out.print("there is no kind cluster" if found is None else f"the node is {found.state}: make up starts it")
+            stopped = found and f"the node is {found.state}: {hints.make_up()} starts it"
+            out.print(stopped or "there is no kind cluster", markup=False, soft_wrap=True)
             return
     cluster = Cluster(settings.KUBE_CONTEXT)
     try:
         items = cluster.items("pods")
-        usages = memory.usages(items, cluster.stats())
+        try:
+            usages = memory.usages(items, cluster.stats())
+        except Forbidden as problem:  # whoever has rights on the namespace alone
+            usages = None
+            out.print(f"memory unknown: {problem}", markup=False, soft_wrap=True)
         out.print(release_line(helm.newest(helm.revisions(cluster.helm_secrets())).values()), soft_wrap=True)
         out.print(pod_table(pods(items), usages))
         way = urls.in_cluster(settings)
@@ -76,9 +81,9 @@ def release_line(found: Iterable[helm.Revision]) -> str:
     return f"releases: {', '.join(words) or 'none'}"
 
 
-def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage]) -> Table:
-    """Return the pods with their memory; those of jobs that are done are counted, not listed."""
-    used = {usage.pod: usage for usage in usages}
+def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage] | None) -> Table:
+    """Return the pods with their memory (None: unknown); those of jobs that are done are counted, not listed."""
+    used = {usage.pod: usage for usage in usages or ()}
     table = Table("pod", "ready", "restarts", "age", "MiB", "limit", "", title_justify="left")
     for column in table.columns[1:6]:
         column.justify = "right"
@@ -93,6 +98,7 @@ def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage]) -> Table:
         ready = f"{pod.ready}/{pod.containers}"
         table.add_row(pod.name, ready, str(pod.restarts), seconds(pod.age), size, limit, pod.why)
     total = sum(usage.used for usage in used.values())
-    table.caption = f"{total / memory.MIB:,.0f} MiB in all; {done} jobs done"
+    memory_in_all = "memory unknown" if usages is None else f"{total / memory.MIB:,.0f} MiB in all"
+    table.caption = f"{memory_in_all}; {done} jobs done"
     table.caption_justify = "left"
     return table

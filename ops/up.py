@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from embedded.problems import Problem
-from ops import doctor, helm, helmfile, images, kind, machine, ports, running, state, urls, variant
+from ops import doctor, helm, helmfile, hints, images, kind, machine, ports, running, state, urls, variant
 from ops.cluster import Cluster, last_warnings
 from ops.console import console
 from ops.progress import Progress, look
@@ -56,20 +56,30 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         cause = "it needs several nodes, a database and an object store of yours"
         raise Problem("production is not for kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
     with state.exclusive():
-        lines = doctor.examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind)
+        lines = doctor.examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=hints.make_up())
         if doctor.blocks(lines):
             doctor.show(lines, out)
-            raise Problem("this machine is not ready", "see the lines marked FAIL", "mend them, then make up again")
+            raise Problem(
+                "this machine is not ready", "see the lines marked FAIL", f"mend them, then {hints.make_up()} again"
+            )
         for line in lines:
             if line.level is doctor.Level.WARN:
                 phases.say(f"{line.name}: {line.found}; {line.fix}")
         numbers = _cluster(settings, phases) if settings.is_kind else ports.effective(settings)
         cluster = Cluster(settings.KUBE_CONTEXT)
         env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+        if not settings.is_kind:
+            refuse_images_of_nobody(settings, env)
         refuse_change(settings, cluster, env)
         if settings.is_kind:
             _images(phases, variant.images(settings.VARIANT, images.NAMES))
-        story = {"environment": settings.ENV, "context": settings.KUBE_CONTEXT, "ports": numbers}
+        story = {
+            "environment": settings.ENV,
+            "variant": settings.VARIANT,
+            "values": str(helmfile.own_values(settings.VALUES)) if settings.VALUES else "",
+            "context": settings.KUBE_CONTEXT,
+            "ports": numbers,
+        }
         state.remember(story)  # before anything is there: `make down` has to know it even if this fails
         with phases.phase("releases", f"helmfile -e {settings.ENV} on {settings.KUBE_CONTEXT}"):
             recover(settings, cluster, phases.say)
@@ -107,11 +117,29 @@ def _images(phases: Phases, names: list[str]) -> None:
 
 def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:
     for setting, (asked, bound) in ports.moved_too_late(settings, found.bound).items():
+        anew = f"make down && {hints.make_up(f'{setting}={asked}')}"
         raise Problem(
             f"{setting} cannot move to {asked}",
             f"the cluster was made with {bound}, and kind maps ports only when it makes a node",
-            f"leave {setting} out, or make the cluster anew without its data: make down && make up {setting}={asked}",
+            f"leave {setting} out, or make the cluster anew without its data: {anew}",
         )
+
+
+def refuse_images_of_nobody(settings: OpsSettings, env: dict[str, str]) -> None:
+    """Check that a cluster of others can have our images: without a registry it would ask Docker Hub for them.
+
+    Raises:
+        Problem: the values name no registry, and pullPolicy is not Never, as where the nodes have them already.
+    """
+    image = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", own=settings.VALUES)["producer"][
+        "image"
+    ]
+    if image["registry"] or image["pullPolicy"] == "Never":
+        return
+    registry = "IMAGE_REGISTRY=registry.example.com/me"
+    cause = f"{settings.KUBE_CONTEXT} would ask Docker Hub for crypto-analytics/producer, which is not there"
+    mend = f"push them to a registry that it reaches: make images PUSH=1 {registry}, then {hints.make_up(registry)}"
+    raise Problem("the cluster cannot have the images", cause, mend)
 
 
 def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) -> None:
@@ -120,11 +148,10 @@ def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) 
     Raises:
         Problem: one of them would change.
     """
-    now = running.look(cluster)
-    if now == running.Running(None, None):
-        return
-    values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", "kafka")
-    running.refuse_change(now, running.of_values(values), settings.KUBE_CONTEXT)
+    releases = ("producer", "kafka")
+    values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, *releases, own=settings.VALUES)
+    then = running.of_values(values)
+    running.refuse_change(running.look(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
 
 
 def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None]) -> None:
@@ -135,14 +162,15 @@ def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None])
     """
     for recovery in helm.recoveries(helm.revisions(cluster.helm_secrets())):
         if not settings.is_kind:
-            mend = f"if no other helm is at work: {' '.join(recovery.command(cluster.context))}; then make up again"
+            freed = " ".join(recovery.command(cluster.context))
+            mend = f"if no other helm is at work: {freed}; then {hints.make_up()} again"
             raise Problem(f"release {recovery.release} is {recovery.status}", "a helm was ended, or works on it", mend)
         say(recovery.story)
         helm.recover(recovery, cluster.context)
 
 
 def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out: Console) -> None:
-    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, helmfile.UPGRADE)
+    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, helmfile.UPGRADE, own=settings.VALUES)
     log = state.logs() / "helmfile.log"
     limit = settings.UP_TIMEOUT_MINUTES * 60
     try:

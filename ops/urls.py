@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from embedded.problems import Problem
-from ops import compose, kind, ports
+from ops import compose, hints, kind, ports
 from ops.cluster import ApiAway, Cluster, component
 from ops.console import console
 from ops.endpoints import READER, Way, url
@@ -23,7 +23,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     hide = parser.parse_args(arguments).no_passwords
     found = [way for way in (in_cluster(settings), compose.way()) if way is not None]
     if not found:
-        raise Problem("nothing is running", f"neither in {settings.KUBE_CONTEXT} nor in Compose", "make up")
+        raise Problem("nothing is running", f"neither in {settings.KUBE_CONTEXT} nor in Compose", hints.make_up())
     return max(show(way, console(), hide=hide) for way in found)
 
 
@@ -78,6 +78,6 @@ def in_cluster(settings: OpsSettings) -> Way | None:
     except LookupError:
         return None
     except ApiAway as error:
-        raise Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), "make up") from error
+        raise Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), hints.make_up()) from error
     where = settings.KUBE_CONTEXT if settings.is_kind else f"{settings.KUBE_CONTEXT}, while make forward runs"
     return Way(f"Kubernetes ({where})", ports.effective(settings, bound), passwords, components)

@@ -42,7 +42,16 @@ as_root() {
 
 engine_answers() { docker info >/dev/null 2>&1; }
 
+# An engine that runs and refuses this user will not answer him later either: say so at once.
+require_membership() {
+  local said
+  said=$(docker info 2>&1) || true
+  [[ $said != *"permission denied"* ]] || fail "the Docker engine is not yours to use" \
+    "this user is not in the group docker" "sudo usermod -aG docker \$USER; newgrp docker, then the same command again"
+}
+
 require_engine() {
+  require_membership
   engine_answers || fail "the Docker engine does not answer" "it is not running, or this user may not use it" \
     "start it: airgap/engine"
 }

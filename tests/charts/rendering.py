@@ -48,15 +48,15 @@ def environment(name: str, **variables: str) -> tuple[Object, ...]:
     return _environment(name, tuple(sorted(chosen.items())))
 
 
-def upstream_values(situation: str, override: Path, folder: Path) -> dict[str, Any]:
-    """Return the values that each upstream chart of a situation gets, with the state values ``override``."""
+def written_values(situation: str, override: Path, folder: Path) -> dict[str, Any]:
+    """Return the values that each release of a situation gets, upstream ones too, with state values ``override``."""
     name, _, variant = situation.partition(" ")
     inherited = {key: value for key, value in os.environ.items() if key not in _VARIABLES}
     command = [program("helmfile"), "--environment", name, "--quiet", "--state-values-file", str(override)]
     files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
-    write = ["--selector", "tier=upstream", "write-values", "--output-file-template", files]
+    write = ["write-values", "--output-file-template", files]
     _run([*command, *write], env={**inherited, "VARIANT": variant})
-    return {file.stem: yaml.safe_load(file.read_text()) for file in folder.glob("*-operator.yaml")}
+    return {file.stem: yaml.safe_load(file.read_text()) for file in folder.glob("*.yaml") if file != override}
 
 
 @cache

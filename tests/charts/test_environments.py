@@ -20,7 +20,7 @@ from tests.charts.rendering import (
     name_of,
     of_kind,
     pods,
-    upstream_values,
+    written_values,
 )
 from tests.charts.rules import FOREIGN_GROUPS, problems
 from tests.servers import ROOT
@@ -129,6 +129,26 @@ def test_production_leaves_the_machine() -> None:
     )
 
 
+def test_every_access_key_of_s3_can_be_set_and_production_names_it(tmp_path: Path) -> None:
+    named = yaml.safe_load((ROOT / "environments/production.yaml").read_text())["releases"]
+    components = {**named, **named["batch"]["components"]}
+    keys = {
+        one["settings"]["S3_ACCESS_KEY"] for one in components.values() if "S3_ACCESS_KEY" in one.get("settings", {})
+    }
+    rendered = {
+        settings["S3_ACCESS_KEY"]
+        for owner, pod in pods(environment("production both"))
+        for settings in map(_settings, containers(pod))
+        if "S3_ACCESS_KEY" in settings and not owner.startswith("Pod/")
+    }
+    assert keys == rendered
+    own = {"consumer": {"settings": {"S3_ACCESS_KEY": "AKIA"}}}
+    (tmp_path / "own.yaml").write_text(json.dumps({"releases": own}))
+    assert (
+        written_values("production", tmp_path / "own.yaml", tmp_path)["consumer"]["settings"]["S3_ACCESS_KEY"] == "AKIA"
+    )
+
+
 @pytest.mark.parametrize(
     ("feed", "host"), [("simulator", "ws://simulator:8899"), ("binance", "wss://stream.binance.com:9443")]
 )
@@ -161,13 +181,24 @@ def _settings(container: Mapping[str, Any]) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container.get("env", [])}
 
 
-@pytest.mark.parametrize("name", ["default spark", "production spark"])
-def test_values_of_upstream_charts_can_be_read_and_overridden(name: str, tmp_path: Path) -> None:
-    """Those charts are rendered nowhere here: helmfile at least reads the values that they would get."""
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_the_values_of_every_release_can_be_read_and_overridden(name: str, tmp_path: Path) -> None:
+    """The upstream charts are rendered nowhere here: helmfile at least reads the values that they would get."""
     override = tmp_path / "override.yaml"
-    override.write_text(json.dumps({"releases": {"spark-operator": {"controller": {"workers": 1}}}}))
-    found = upstream_values(name, override, tmp_path)
-    assert found["spark-operator"]["spark"]["jobNamespaces"] == [NAMESPACE]
-    assert found["spark-operator"]["controller"]["workers"] == 1
-    assert found["spark-operator"]["controller"]["resources"]["limits"]["memory"] == "512Mi"
-    assert found["strimzi-operator"]["watchAnyNamespace"] is False
+    operators = {
+        "strimzi-operator": {"replicas": 2},
+        "spark-operator": {"controller": {"workers": 1}},
+    }
+    override.write_text(json.dumps({"releases": operators}))
+    found = written_values(name, override, tmp_path)
+    environment, _, variant = name.partition(" ")
+    assert {"namespace", "kafka", "producer", "batch"} <= set(found)
+    assert ("strimzi-operator" in found) is (environment != "lite")
+    assert ("spark-operator" in found) is (environment != "lite" and variant != "")
+    assert ("spark-candles" in found) is (variant != "")
+    if strimzi := found.get("strimzi-operator"):
+        assert (strimzi["replicas"], strimzi["watchAnyNamespace"]) == (2, False)
+    if spark := found.get("spark-operator"):
+        assert spark["spark"]["jobNamespaces"] == [NAMESPACE]
+        assert spark["controller"]["workers"] == 1
+        assert spark["controller"]["resources"]["limits"]["memory"] == "512Mi"

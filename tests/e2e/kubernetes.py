@@ -16,6 +16,7 @@ from tests.e2e.programs import Done, attempt, run
 from tests.e2e.waiting import wait_until
 
 SECOND_TAG = "-second"
+_BATCH_SECONDS = 600.0  # one that runs may take the 480 s that test_batch allows it, and its tries
 _NODE_PORTS: dict[Server, int] = {"kafka": 30092, "postgres": 30432, "minio": 30900, "simulator": 30899}
 # Whose Secret holds a user's password, and under which name.
 _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
@@ -102,7 +103,10 @@ class Kubernetes(Platform):
         self._suspend(batch["metadata"]["name"], suspended=True)
         try:
             wait_until(
-                lambda: not any(job["status"].get("active") for job in self.get("jobs")), 300, "the batch ends", every=2
+                lambda: not any(job["status"].get("active") for job in self.get("jobs")),
+                _BATCH_SECONDS,
+                "the batch ends",
+                every=2,
             )
             yield
         finally:

@@ -132,7 +132,6 @@ def _component(
         memory=size(limits["memory"]),
         cpus=_cpus(limits.get("cpu")),
         tmp=size(memory["/tmp"]["sizeLimit"]),
-        shared_memory=size(memory["/dev/shm"]["sizeLimit"]) if "/dev/shm" in memory else None,
         grace=spec.get("terminationGracePeriodSeconds"),
         data="".join(path for path, volume in mounts.items() if "data" in volume or "persistentVolumeClaim" in volume),
         access=_access(environment.get("ACCESS_FILE"), mounts, texts),

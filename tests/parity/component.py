@@ -27,7 +27,6 @@ class Component:
         memory: bytes that it may use at most.
         cpus: how many it may use; None: no limit.
         tmp: bytes that /tmp may hold.
-        shared_memory: bytes that /dev/shm may hold; None: the default.
         grace: seconds from SIGTERM to SIGKILL; None: the default.
         data: where its volume is mounted; empty: it has none.
         access: what the access file says that its setting ACCESS_FILE names; None: it has none.
@@ -43,7 +42,6 @@ class Component:
     memory: int
     cpus: float | None
     tmp: int
-    shared_memory: int | None
     grace: int | None
     data: str
     access: object

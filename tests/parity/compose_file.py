@@ -102,7 +102,6 @@ def _component(service: Mapping[str, Any]) -> Component:
         memory=size(service["mem_limit"]),
         cpus=service.get("cpus"),
         tmp=size(options["size"]),
-        shared_memory=size(service["shm_size"]) if "shm_size" in service else None,
         grace=seconds(service["stop_grace_period"]) if "stop_grace_period" in service else None,
         data="".join(target for source, target, *_ in mounts if not source.startswith(".")),
         access=_access(environment.get("ACCESS_FILE"), mounts),

@@ -125,7 +125,6 @@ MUTATIONS = {
     "minio: image": _field("minio", image="crypto-analytics/minio:0.0.1"),
     "kafka: memory": _field("kafka", memory=1),
     "postgres: cpus": _field("postgres", cpus=1.0),
-    "postgres: shared_memory": _field("postgres", shared_memory=None),
     "kafka: grace": _field("kafka", grace=10),
     "ge-validate: data": _field("ge-validate", data=""),
     "dbt-gold: argv": _field("dbt-gold", argv=("dbt", "run")),

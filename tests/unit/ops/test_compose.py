@@ -11,6 +11,7 @@ from crypto_analytics.batch.steps import STEPS
 from embedded.problems import Problem
 from ops import compose, compose_batch, compose_status, compose_up, env_file
 from ops.compose import ComposeSettings, Container
+from ops.settings import OpsSettings
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +63,21 @@ def test_the_feed_of_the_exchange_names_its_hosts() -> None:
         "BINANCE_WS_URL": "wss://stream.binance.com:9443",
         "BINANCE_REST_URL": "https://api.binance.com",
     }
-    own = compose.asked(settings, {"BINANCE_REST_URL": "https://api.example.com"})
-    assert own.variables["BINANCE_REST_URL"] == "https://api.example.com"
+    hosts = {"BINANCE_WS_URL": "wss://example.com", "BINANCE_REST_URL": "https://api.example.com"}
+    assert compose.asked(settings, hosts).variables == hosts
+
+
+@pytest.mark.parametrize("feed", ["simulator", "binance"])
+@pytest.mark.parametrize(
+    ("name", "host", "missing"),
+    [
+        ("BINANCE_WS_URL", "wss://example.com", "BINANCE_REST_URL"),
+        ("BINANCE_REST_URL", "https://api.example.com", "BINANCE_WS_URL"),
+    ],
+)
+def test_half_of_an_exchange_is_refused(feed: Any, name: str, host: str, missing: str) -> None:
+    with pytest.raises(Problem, match=f"{missing} is not: .*; make compose-up {name}={host} {missing}="):
+        compose.asked(ComposeSettings(FEED=feed), {name: host})
 
 
 @pytest.mark.parametrize("registry", ["registry.example.com/team", "registry.example.com/team/"])
@@ -177,6 +191,23 @@ def test_a_failure_shows_the_last_lines_and_names_the_next_command(monkeypatch: 
     assert "crypto-analytics-migrate-1 says why" in out.export_text()
     assert "migrate ended with exit code 1" in str(problem)
     assert str(problem).endswith("docker logs crypto-analytics-migrate-1; mend that, then: make compose-up")
+
+
+@pytest.mark.parametrize(("profile", "spark"), [("stream", False), ("stream,spark", True)])
+def test_changed_images_are_built_though_old_ones_are_there(
+    monkeypatch: pytest.MonkeyPatch, profile: str, spark: bool
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(compose_up, "check", lambda *_: [])
+    monkeypatch.setattr(compose_up, "missing_images", lambda *_: [])
+    monkeypatch.setattr(compose_up.images, "build", built.extend)
+    compose_up.prepare(OpsSettings(), compose.Project("x", {}), profile, Console(record=True))
+    assert "consumer" in built
+    assert ("spark" in built) is spark
+    built.clear()
+    registry = compose.Project("x", {"IMAGE_REGISTRY": "registry.example.com/"})
+    compose_up.prepare(OpsSettings(), registry, profile, Console(record=True))
+    assert built == []
 
 
 def test_the_steps_of_a_batch_are_listed_in_order() -> None:

@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from crypto_analytics import __version__
 from embedded.problems import Problem
 from ops import images
 from ops.settings import ROOT
@@ -76,6 +78,23 @@ def test_sizes_are_found_by_id() -> None:
     assert images.unique_sizes(said) == {ID: "28.93kB"}
 
 
+def test_an_image_is_told_by_its_content_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "attestations off: $BUILDX_NO_DEFAULT_ATTESTATIONS, tag $TAG"\n')
+    docker.chmod(0o755)
+    monkeypatch.setattr(images, "path_of", lambda _: str(docker))
+    assert images._bake(["ge"], "", tmp_path / "log", print, 0.0) == {}
+    assert (tmp_path / "log").read_text() == f"attestations off: 1, tag {__version__}\n"
+
+
+def test_an_image_whose_end_was_not_seen_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        images, "run", lambda *command, **_: "[]" if "df" in command else json.dumps([{"Id": ID, "Size": 7}])
+    )
+    (image,) = images._described({"ge": "crypto-analytics/ge:1"}, {})
+    assert (image.size, image.seconds) == (7, 0.0)
+
+
 def test_without_docker_the_error_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match=r"docker is missing.*make airgap"):
@@ -86,6 +105,25 @@ def test_nothing_built_is_nothing_to_load(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(images, "read_tags", dict)
     with pytest.raises(Problem, match="make images"):
         images.load_into_kind("some-cluster")
+
+
+@pytest.mark.parametrize(("push", "pushes"), [("1", True), ("", False)])
+def test_make_pushes_when_asked(push: str, pushes: bool) -> None:
+    command = ["make", "--dry-run", "images", f"PUSH={push}", "IMAGE_REGISTRY=registry.example.com/me"]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert ("-m ops.images --push" in said) is pushes
+
+
+def test_a_checkout_that_only_its_owner_may_read_is_refused(tmp_path: Path) -> None:
+    for name in ("images/kafka/entrypoint", "charts/kafka/files/access.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch(mode=0o644)
+    images.check_readable(tmp_path)
+    for name in ("images/kafka/entrypoint", "charts/kafka/files/access.yaml"):
+        (tmp_path / name).chmod(0o600)
+        with pytest.raises(Problem, match=rf"{name} is for its owner alone.*; chmod -R go\+rX \.$"):
+            images.check_readable(tmp_path)
+        (tmp_path / name).chmod(0o644)
 
 
 def dockerfiles() -> list[Path]:
@@ -111,3 +149,11 @@ def test_images_run_as_a_numeric_user_and_have_no_moving_parts(file: Path) -> No
         assert re.search(r"^ENTRYPOINT \[", text, re.MULTILINE)
         assert "STOPSIGNAL" in text
         assert all(f"org.opencontainers.image.{label}=" in text for label in ("title", "description", "licenses"))
+
+
+def test_pythons_images_trust_what_the_system_trusts() -> None:
+    """OpenSSL as psycopg brings it looks elsewhere, so that sslrootcert=system would find no certificate at all."""
+    text = (ROOT / "images/python/Dockerfile").read_text()
+    assert "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" in text[: text.index("AS uv\n")]
+    last = {file.parent.name: re.findall(r"^FROM (\S+)", file.read_text(), re.MULTILINE)[-1] for file in dockerfiles()}
+    assert {name for name, start in last.items() if start == "${DEBIAN_IMAGE}"} == {"kafka", "minio", "postgres"}

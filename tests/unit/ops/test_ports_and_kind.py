@@ -151,6 +151,26 @@ def test_a_cluster_is_made_with_the_ports(monkeypatch: pytest.MonkeyPatch, state
     assert "hostPort: 19092" in (state / "kind-config.yaml").read_text()
 
 
+@pytest.mark.parametrize(("there", "pulls"), [(True, ""), (False, "pull kindest/node:v1")])
+def test_the_nodes_image_is_pulled_before_where_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool, pulls: str
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
+    docker.chmod(0o755)
+    monkeypatch.setattr(kind, "path_of", lambda _: str(docker))
+    monkeypatch.setattr(kind, "succeeds", lambda *_, **__: there)
+    told: list[str] = []
+    kind._have_image("kindest/node:v1", told.append)
+    called = tmp_path / "called"
+    assert (called.read_text().strip() if called.exists() else "") == pulls
+    assert bool(told) is bool(pulls)
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    if not there:
+        with pytest.raises(Problem, match="make airgap"):
+            kind._have_image("kindest/node:v1", told.append)
+
+
 def test_a_whole_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     machine = Machine(kind.Node("running", {}), whole=True, answers=True, complete=True)
     machine.put_in_place(monkeypatch, state)

@@ -2,13 +2,14 @@
 
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from embedded.problems import Problem
 from ops import forward, freshness, memory, progress, status
-from ops.cluster import Event, Pod, last_warnings, newest_events, pods
+from ops.cluster import Event, Forbidden, Pod, last_warnings, newest_events, pods
 from ops.endpoints import ENDPOINTS
 from ops.helm import Revision
 from ops.progress import Progress, Sight
@@ -203,6 +204,28 @@ def test_the_status_table_counts_jobs_that_are_done() -> None:
     assert "100 MiB in all; 1 jobs done" in text
 
 
+class OfANamespace:
+    """Stands for a cluster whose user may read the namespace, and no node."""
+
+    def items(self, kind: str) -> list[dict[str, object]]:
+        return [pod(ready=True)] if kind == "pods" else []
+
+    def stats(self) -> list[object]:
+        raise Forbidden("/api/v1/nodes may not be read", "403 Forbidden", "kubectl auth can-i")
+
+    def helm_secrets(self) -> list[object]:
+        return []
+
+
+def test_without_rights_on_nodes_the_status_lacks_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "Cluster", lambda context: OfANamespace())
+    monkeypatch.setattr(status.urls, "in_cluster", lambda settings: None)
+    out = io.StringIO()
+    status._kubernetes(OpsSettings(KUBE_CONTEXT="theirs"), Console(file=out, width=160))
+    assert "memory unknown: /api/v1/nodes may not be read" in out.getvalue()
+    assert "consumer-1" in out.getvalue()
+
+
 def test_the_release_line_marks_what_is_not_deployed() -> None:
     found = [Revision("kafka", 2, "deployed"), Revision("minio", 1, "failed")]
     assert status.release_line(found) == "releases: kafka 2, minio 1 (failed)"
@@ -254,6 +277,25 @@ def test_forward_says_why_kafka_cannot_be_reached(
     with pytest.raises(Problem, match="nothing to forward to"):
         forward.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
     assert "sends clients on to names that only the cluster knows" in capsys.readouterr().out
+
+
+def test_a_forward_that_complains_a_lot_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        "#!/bin/sh\nhead -c 300000 /dev/zero | tr '\\0' 'x' >&2\necho >&2; echo the last word >&2\nexit 1\n"
+    )
+    kubectl.chmod(0o755)
+    monkeypatch.setattr(forward, "path_of", lambda _: str(kubectl))
+    told: list[str] = []
+    one = forward.Forward(next(end for end in ENDPOINTS if end.component == "postgres"), 1, "theirs")
+    ready = pods([pod("postgres-0", ready=True)], NOW)
+    monkeypatch.setattr(forward, "target", lambda running, component: "postgres-0")
+    one.step(ready, told.append)
+    assert one.process is not None
+    assert one.process.wait(10) == 1
+    one.step(ready, told.append)
+    one.stop()
+    assert any("broke off: the last word" in line for line in told)
 
 
 def test_a_port_of_kafka_moves_at_the_broker_first(monkeypatch: pytest.MonkeyPatch) -> None:

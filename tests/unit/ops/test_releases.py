@@ -8,7 +8,7 @@ import pytest
 
 from embedded.problems import Problem
 from ops import helm, helmfile, running, up
-from ops.cluster import Object
+from ops.cluster import Forbidden, Object
 from ops.helm import Recovery, Revision
 from ops.running import Running
 from ops.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
@@ -71,7 +71,7 @@ class Stored:
 def test_only_in_our_own_cluster_is_a_release_mended_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(helm, "run", lambda *command, **_: told.extend(command))
-    with pytest.raises(Problem, match=r"helm rollback kafka 1 --no-hooks --kube-context theirs .*then make up again"):
+    with pytest.raises(Problem, match=r"helm rollback kafka 1 --no-hooks --kube-context theirs .*then make up .*again"):
         up.recover(OpsSettings(KUBE_CONTEXT="theirs"), Stored(), told.append)  # type: ignore[arg-type]
     assert told == []
     up.recover(OpsSettings(KUBE_CONTEXT=KIND_CONTEXT), Stored(), lambda _: None)  # type: ignore[arg-type]
@@ -153,6 +153,17 @@ def test_a_cluster_of_others_gets_no_open_ports(monkeypatch: pytest.MonkeyPatch,
     assert ("--state-values-set expose.enabled=false sync" in line) is closed
 
 
+def test_own_values_reach_helmfile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    mine = tmp_path / "mine.yaml"
+    with pytest.raises(Problem, match="make up VALUES="):
+        helmfile.command("lite", "theirs", "sync", own=str(mine))
+    mine.touch()
+    line = helmfile.command("lite", "theirs", "sync", own=str(mine))
+    assert line[line.index("--state-values-file") + 1] == str(mine)
+    assert "--state-values-file" not in helmfile.command("lite", "theirs", "sync")
+
+
 def test_values_are_those_that_helmfile_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = """for file; do :; done; folder=$(dirname "$file"); printf 'mode: kraft' > $folder/kafka.yaml
 printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
@@ -163,10 +174,31 @@ printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
     assert running.of_values(found) == Running("wss://x", "kraft")
 
 
+@pytest.mark.parametrize(
+    ("registry", "policy", "refused"),
+    [("", "IfNotPresent", True), ("", "Never", False), ("registry.example.com", "IfNotPresent", False)],
+)
+def test_a_cluster_of_others_needs_a_registry(
+    monkeypatch: pytest.MonkeyPatch, registry: str, policy: str, refused: bool
+) -> None:
+    monkeypatch.setenv("KUBE_CONTEXT", "theirs")
+    monkeypatch.setenv("ENV", "lite")
+    would = {"producer": {"image": {"registry": registry, "pullPolicy": policy}}}
+    monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
+    if not refused:
+        up.refuse_images_of_nobody(OpsSettings(), {})
+        return
+    given = "IMAGE_REGISTRY=registry.example.com/me"
+    hint = f"make images PUSH=1 {given}, then make up ENV=lite KUBE_CONTEXT=theirs {given}$"
+    with pytest.raises(Problem, match=hint):
+        up.refuse_images_of_nobody(OpsSettings(), {})
+
+
 class Answers:
     """Stands for the API of a user without rights on what is not installed: the objects that are there, by path."""
 
-    def __init__(self, *groups: str, **objects: Object) -> None:
+    def __init__(self, *groups: str, forbidden: str = "", **objects: Object) -> None:
+        self.forbidden = forbidden
         self.groups = {f"/apis/{group}" for group in ("apps/v1", *groups)}
         self.objects = {name.replace("__", "/"): found for name, found in objects.items()}
 
@@ -174,8 +206,8 @@ class Answers:
         if path in self.groups:
             return {}
         group, found, name = path.partition(f"/namespaces/{NAMESPACE}/")
-        if found and group not in self.groups:
-            raise Problem(f"{path} may not be read", "403", "")
+        if found and (group not in self.groups or name == self.forbidden):
+            raise Forbidden(f"{path} may not be read", "403", "")
         if name in self.objects:
             return self.objects[name]
         raise LookupError(path)
@@ -188,10 +220,17 @@ def producer(feed: str) -> Object:
 
 def test_what_runs_is_read_from_the_cluster() -> None:
     lite = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
-    assert running.look(lite) == Running("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
+    assert running.look(lite, "kraft") == Running("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
     default = Answers("kafka.strimzi.io/v1", deployments__producer=producer("wss://x"), kafkas__crypto={})
-    assert running.look(default) == Running("wss://x", "strimzi")  # type: ignore[arg-type]
-    assert running.look(Answers()) == Running(None, None)  # type: ignore[arg-type]
+    assert running.look(default, "strimzi") == Running("wss://x", "strimzi")  # type: ignore[arg-type]
+    assert running.look(Answers(), "kraft") == Running(None, None)  # type: ignore[arg-type]
+
+
+def test_who_may_not_read_strimzis_kafka_has_none_of_it() -> None:
+    cluster: Any = Answers("kafka.strimzi.io/v1", forbidden="kafkas/crypto")
+    assert running.look(cluster, "kraft") == Running(None, None)
+    with pytest.raises(Forbidden):
+        running.look(cluster, "strimzi")
 
 
 @pytest.mark.parametrize(
@@ -205,15 +244,36 @@ def test_what_runs_is_read_from_the_cluster() -> None:
 def test_two_feeds_never_meet_in_one_database(now: Running, then: Running, says: str) -> None:
     with pytest.raises(Problem, match=f"{says}.*; .*make down$"):
         running.refuse_change(now, then, KIND_CONTEXT)
-    with pytest.raises(Problem, match=f"make down KUBE_CONTEXT=theirs, then .* delete namespace {NAMESPACE}$"):
+    with pytest.raises(Problem, match=f"make down.* KUBE_CONTEXT=theirs, then .* delete namespace {NAMESPACE}$"):
         running.refuse_change(now, then, "theirs")
     running.refuse_change(now, now, KIND_CONTEXT)
     running.refuse_change(Running(None, None), then, KIND_CONTEXT)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("wss://stream.binance.com:9443", "wss://data-stream.binance.vision", True),
+        ("wss://stream.binance.com:443", "wss://stream.binance.com:9443", True),
+        ("wss://stream.binance.com:9443", "wss://stream.binance.us:9443", False),
+        ("wss://stream.binance.com:9443", "wss://fstream.binance.com", False),
+        ("wss://stream.binance.com:9443", "wss://stream.testnet.binance.vision", False),
+        ("wss://stream.binance.com:9443", "wss://stream.binance.com.example.com", False),
+        ("wss://x", "wss://x:1", False),
+    ],
+)
+def test_an_exchange_may_be_followed_under_its_other_name(one: str, other: str, same: bool) -> None:
+    now, then = Running(one, "kraft"), Running(other, "kraft")
+    if same:
+        running.refuse_change(now, then, KIND_CONTEXT)
+        return
+    with pytest.raises(Problem, match="the feed cannot change"):
+        running.refuse_change(now, then, KIND_CONTEXT)
+
+
 def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
     would = {"producer": {"settings": {"BINANCE_WS_URL": "wss://x"}}, "kafka": {"mode": "kraft"}}
-    monkeypatch.setattr(helmfile, "values", lambda *_: would)
+    monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
     with pytest.raises(Problem, match="the feed cannot change"):
         up.refuse_change(OpsSettings(ENV="lite"), cluster, {})  # type: ignore[arg-type]

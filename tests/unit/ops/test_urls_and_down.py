@@ -136,6 +136,41 @@ def test_what_was_brought_up_elsewhere_does_not_count(
     assert down.environment_of(OpsSettings(), {"environment": "production", "context": "theirs"}) == environment
 
 
+@pytest.mark.parametrize(
+    ("named", "own"),
+    [
+        ({"KUBE_CONTEXT": "theirs"}, "/x/mine.yaml"),
+        ({"KUBE_CONTEXT": "theirs", "VALUES": "other.yaml"}, "other.yaml"),
+        ({"KUBE_CONTEXT": "theirs", "ENV": "lite"}, ""),
+        ({"KUBE_CONTEXT": "another"}, ""),
+    ],
+)
+def test_own_values_are_remembered_for_down(monkeypatch: pytest.MonkeyPatch, named: dict[str, str], own: str) -> None:
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    last = {"environment": "production", "context": "theirs", "values": "/x/mine.yaml"}
+    assert down.values_of(OpsSettings(), last) == own
+
+
+@pytest.mark.parametrize(("mode", "told"), [("strimzi", True), ("kraft", False)])
+def test_down_says_that_strimzis_resources_stay_and_in_which_order_they_go(
+    monkeypatch: pytest.MonkeyPatch, mode: str, told: bool
+) -> None:
+    out = Nobody()
+    monkeypatch.setattr(down.state, "recall", dict)
+    monkeypatch.setattr(down.state, "exclusive", contextlib.nullcontext)
+    monkeypatch.setattr(down.helmfile, "values", lambda *_, **__: {"kafka": {"mode": mode}})
+    monkeypatch.setattr(down, "console", lambda: Console(file=out, width=160))
+    monkeypatch.setattr(sys, "stdin", Nobody())
+    with pytest.raises(Problem, match="nothing was removed"):
+        down.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
+    said = out.getvalue()
+    order = ["delete kafkatopics", "delete kafka/crypto", "delete kafkanodepools", "finalizers", "delete namespace"]
+    found = [said.find(f"kubectl --context theirs --namespace crypto-analytics {word}") for word in order[:3]]
+    assert (min(found) > 0) is told
+    assert not told or [said.index(word) for word in order] == sorted(said.index(word) for word in order)
+
+
 def test_nuke_finds_our_images_under_the_registry_of_the_last_build() -> None:
     tags = {"kafka": "0.1.0-abc", "dbt": "0.1.0-def"}
     own = [
@@ -248,5 +283,5 @@ def test_logs_are_of_one_component_or_of_all(monkeypatch: pytest.MonkeyPatch) ->
     assert "app.kubernetes.io/name=consumer" in one
     assert one[-1] == "--follow"
     everything = logs.command(OpsSettings(), follow=False)
-    assert "app.kubernetes.io/part-of=crypto-analytics" in everything
+    assert everything[everything.index("--selector") + 1] == "!no-such-label", "Strimzi's pods have no label of ours"
     assert "--follow" not in everything
