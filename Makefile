@@ -71,7 +71,7 @@ airgap: ## Build engine, base images, tools and node image from package registri
 
 ##@ Run on this machine without Docker
 demo: ## Play 30 minutes of three symbols through the whole platform and report (.demo/report)
-	@$(BOOTSTRAP) --java services -- -m embedded demo
+	@$(BOOTSTRAP) --java services $(if $(filter spark both,$(VARIANT)),spark) -- -m embedded demo
 
 batch: ## Run the batch steps again: for a run that goes on, or on the last one's stores
 	@$(BOOTSTRAP) services dbt ge -- -m embedded batch
@@ -84,13 +84,13 @@ stop: ## Stop what runs, and what a killed run left behind
 
 ##@ Check
 test: ## Run all tests that need no Docker: unit, integration with real Kafka and PostgreSQL, recorded data
-	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest
+	@$(BOOTSTRAP) --java dev services spark dbt ge -- -m pytest
 
 test-unit: ## Run the unit tests
 	@$(BOOTSTRAP) dev -- -m pytest tests/unit
 
 test-integration: ## Run the integration tests
-	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest tests/integration
+	@$(BOOTSTRAP) --java dev services spark dbt ge -- -m pytest tests/integration
 
 test-charts: ## Render, lint and check all charts in all environments (needs helm and helmfile)
 	@$(BOOTSTRAP) dev -- -m pytest tests/charts
@@ -115,11 +115,11 @@ check: ## Check that there is no default password and no float for money
 	@$(BOOTSTRAP) dev -- -m pytest -q tests/unit/test_no_default_passwords.py tests/unit/test_no_float_money.py
 
 bench: ## Measure against bare consumers and other stream processors, on one topic
-	@$(BOOTSTRAP) --java services bench dbt -- -m benchmarks
+	@$(BOOTSTRAP) --java services spark bench dbt -- -m benchmarks
 
 ##@ Keep
 setup: ## Make all environments and fetch Kafka, without running anything
-	@$(BOOTSTRAP) --java services dev dbt ge ops -- -m embedded.jars "$(DEMO_DIR)/logs/maven.log"
+	@$(BOOTSTRAP) --java services dev spark dbt ge ops -- -m embedded.jars "$(DEMO_DIR)/logs/maven.log" --spark
 
 clean: ## Stop what runs and remove all that it made, with passwords and environments
 	@test ! -d "$(DEMO_DIR)/venv" || { $(BOOTSTRAP) services -- -m embedded stop && rm -rf -- "$(DEMO_DIR)"; }
@@ -149,6 +149,7 @@ help: ## Show this
 	  '  REPLAY=file          play a recording: trades or aggTrades archive (csv, zip), recorded stream (tsv)' \
 	  '  KLINES=file          its official klines, to reconcile with' \
 	  '  REST_FILE=file       recording that fills its holes; without it: the same file' \
+	  '  VARIANT=spark        who makes the candles: python (the consumer), spark, or both side by side' \
 	  '  LIVE=1               follow the real exchange until Ctrl-C; MINUTES=n ends it' \
 	  '  FOREVER=1            play the simulator in real time until Ctrl-C; MINUTES=n ends it' \
 	  '' 'Variables of all' \

@@ -30,6 +30,9 @@ def check(settings: DemoSettings) -> list[Problem]:
         partial(preflight.port, "KAFKA_PORT", settings.KAFKA_PORT),
         partial(preflight.port, "POSTGRES_PORT", settings.POSTGRES_PORT),
     ]
+    if settings.with_spark:
+        checks.append(partial(preflight.maven, jars.spark_jars_dir()))
+        checks.append(partial(preflight.port, "SPARK_UI_PORT", settings.SPARK_UI_PORT))
     if settings.LIVE:
         checks.append(partial(exchange.check_reachable, exchange.real(settings)))
     else:

@@ -72,7 +72,8 @@ class Display:
 
     def hops(self, report: Report) -> None:
         """Print rows and lag at each hop."""
-        table = Table("hop", "rows", "lag", "", title="From trade to gold", title_justify="left")
+        who = "python and spark" if report.variant == "both" else report.variant
+        table = Table("hop", "rows", "lag", "", title=f"From trade to gold, candles by {who}", title_justify="left")
         for column in table.columns[1:3]:
             column.justify = "right"
         lag = {hop: "not built" if rows is None else f"{rows:,}" for hop, rows in report.lag.items()}

@@ -23,6 +23,8 @@ _NOT_INHERITED = (
     "BINANCE_",
     "OBJECT_STORE",
     "METRICS_",
+    "SPARK_",
+    "PYSPARK_",
     "AS_OF",
     "STREAM_TYPE",
 )
@@ -87,6 +89,11 @@ def market(feed: Feed) -> dict[str, str]:
         "STREAM_TYPE": feed.stream_type,
         "AS_OF": feed.as_of,
     }
+
+
+def spark(jars: Path, ui_port: int) -> dict[str, str]:
+    """Return the settings of Spark itself, which listens on loopback only."""
+    return {"SPARK_LOCAL_IP": LOOPBACK, "SPARK_UI_PORT": str(ui_port), "SPARK_JARS_DIR": str(jars)}
 
 
 def objects(layout: Layout) -> dict[str, str]:

@@ -70,11 +70,17 @@ def spark_jars_dir() -> Path:
     return jars_dir("spark", SPARK_POM)
 
 
-def main(log: Path) -> int:
-    """Fetch the jars of Kafka and of Spark; return 0 when they are there."""
+def are_there(*, spark: bool) -> bool:
+    """Whether nothing is left to fetch, of Kafka's jars and, where ``spark`` is wanted, of Spark's."""
+    return jars_dir().is_dir() and (spark_jars_dir().is_dir() or not spark)
+
+
+def main(log: Path, *, spark: bool) -> int:
+    """Fetch Kafka's jars, and Spark's where ``spark`` is wanted; return 0 when they are there."""
     try:
         ensure_jars(log)
-        ensure_jars(log, "spark", SPARK_POM)
+        if spark:
+            ensure_jars(log, "spark", SPARK_POM)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -82,4 +88,4 @@ def main(log: Path) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1])))
+    raise SystemExit(main(Path(sys.argv[1]), spark="--spark" in sys.argv[2:]))

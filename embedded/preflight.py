@@ -61,7 +61,7 @@ def java_version(said: str) -> int | None:
 def maven(jars: Path) -> None:
     """Check that Maven is there, unless the jars have been fetched already."""
     if not jars.is_dir() and shutil.which("mvn") is None:
-        raise Problem("Maven is missing", "mvn was not found and Kafka's jars are not fetched yet", _install("maven"))
+        raise Problem("Maven is missing", "mvn was not found and the jars are not fetched yet", _install("maven"))
 
 
 def disk(folder: Path) -> None:

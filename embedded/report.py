@@ -11,6 +11,7 @@ from psycopg import sql
 from crypto_analytics.core.dedup import PARTIAL_OVERLAP
 from embedded.dead_letters import DeadLetters
 from embedded.raw_objects import Archived
+from embedded.settings import DemoSettings
 
 _MEASURES = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count")
 _TAKER = ("taker_buy_volume", "taker_buy_quote_volume")
@@ -42,6 +43,7 @@ class Report:
     """The numbers of a run, in the order in which a trade passes."""
 
     mode: str
+    variant: str
     symbols: tuple[str, ...]
     as_of: str
     trades_sent: int | None
@@ -89,7 +91,9 @@ class Counts:
     seconds: Mapping[str, float]
 
 
-def build(connection: psycopg.Connection, counts: Counts, *, mode: str, symbols: tuple[str, ...], as_of: str) -> Report:
+def build(
+    connection: psycopg.Connection, counts: Counts, *, settings: DemoSettings, symbols: tuple[str, ...], as_of: str
+) -> Report:
     """Return the report; the rest of its numbers are asked of the database."""
     gaps = tuple(
         Gap(*row)
@@ -100,7 +104,8 @@ def build(connection: psycopg.Connection, counts: Counts, *, mode: str, symbols:
     rejected = len(counts.dead_letters.origins) + counts.dead_letters.reasons[PARTIAL_OVERLAP]
     fact = ("public", "fact_realtime_trades_1m")
     return Report(
-        mode=mode,
+        mode=settings.mode,
+        variant=settings.VARIANT,
         symbols=symbols,
         as_of=as_of,
         trades_sent=counts.trades_sent,

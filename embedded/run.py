@@ -30,7 +30,7 @@ from embedded.display import Display
 from embedded.layout import Layout
 from embedded.ports import free_port
 from embedded.problems import Problem
-from embedded.processes import Supervisor
+from embedded.processes import Program, Supervisor
 from embedded.services import job, service
 from embedded.settings import DemoSettings
 
@@ -65,8 +65,11 @@ class Run:
         """Start all that the services need, as much as possible side by side, and return the feed."""
         with self.display.phase("servers", "Kafka, PostgreSQL and the feed are ready"):
             self.supervisor.start(job("environments", "embedded.bootstrap", {}, "dbt", "ge"))
-            if not jars.jars_dir().is_dir():
-                self.supervisor.start(job("jars", "embedded.jars", {}, str(self.supervisor.log_of("maven"))))
+            with_spark = self.settings.with_spark
+            if not jars.are_there(spark=with_spark):
+                wanted_jars = ["--spark"] if with_spark else []
+                log = str(self.supervisor.log_of("maven"))
+                self.supervisor.start(job("jars", "embedded.jars", {}, log, *wanted_jars))
             self.supervisor.start(postgres.program(self.server))
             if self.simulator:
                 wanted = service("simulator", self._simulator_settings(), metrics_port=0)
@@ -82,16 +85,14 @@ class Run:
         return self.simulator.feed() if self.simulator else exchange.real(self.settings)
 
     def start_services(self, feed: environment.Feed) -> None:
-        """Start consumer and producer."""
+        """Start who makes the candles, and the producer."""
         environment.Setup(feed, self.addresses, self._simulator_settings()).save(self.layout.run_file)
         common = environment.market(feed) | environment.kafka(self.addresses) | environment.objects(self.layout)
         writer = environment.postgres(self.addresses, self.passwords, "writer")
         reader = environment.postgres(self.addresses, self.passwords, "reader")
-        self.supervisor.start(
-            service("consumer", common | writer, metrics_port=free_port()),
-            service("producer", common | reader, metrics_port=self.producer_metrics),
-        )
-        self.supervisor.wait_ready("consumer", "producer")
+        consumers = [self._consumer(name, common | writer) for name in self.settings.consumers]
+        self.supervisor.start(*consumers, service("producer", common | reader, metrics_port=self.producer_metrics))
+        self.supervisor.wait_ready(*self.settings.consumers, "producer")
 
     def play(self, feed: environment.Feed) -> None:
         """Stream the play and wait until all of it has been merged, or will not come any more."""
@@ -157,7 +158,7 @@ class Run:
         """Stop the services, so that the numbers stand still, then take and write down the evidence."""
         self._count()
         sent = self.simulator.progress().trades_sent if self.simulator else None
-        for name in ("producer", "consumer"):
+        for name in ("producer", *self.settings.consumers):
             self.supervisor.stop(name)
         topic = observe.Topic(self.kafka_settings, environment.CONSUMER_GROUP)
         try:
@@ -178,11 +179,17 @@ class Run:
                 restarts=self.supervisor.restarts,
                 seconds=self.display.seconds,
             )
-            found = report.build(connection, counts, mode=self.settings.mode, symbols=feed.symbols, as_of=feed.as_of)
+            found = report.build(connection, counts, settings=self.settings, symbols=feed.symbols, as_of=feed.as_of)
             report.write_tables(connection, self.layout.report)
             found.write(self.layout.report)
             self.display.hops(found)
             self.display.gold(report.newest_gold(connection))
+
+    def _consumer(self, name: str, env: dict[str, str]) -> Program:
+        if name == "consumer":
+            return service(name, env, metrics_port=free_port())
+        spark = environment.spark(jars.spark_jars_dir(), self.settings.SPARK_UI_PORT)
+        return service(name, env | spark, metrics_port=free_port(), python=bootstrap.python_of("spark"))
 
     def _simulator_settings(self) -> dict[str, str]:
         if self.simulator is None:

@@ -10,11 +10,11 @@ from embedded.ports import accepts
 from embedded.processes import Program
 
 
-def service(name: str, settings: Mapping[str, str], *, metrics_port: int) -> Program:
+def service(name: str, settings: Mapping[str, str], *, metrics_port: int, python: Path | None = None) -> Program:
     """Return ``python -m crypto_analytics.<name>``; it is ready when it answers on its metrics port."""
     return Program(
         name=name,
-        command=[sys.executable, "-m", f"crypto_analytics.{name}"],
+        command=[str(python or sys.executable), "-m", f"crypto_analytics.{name}"],
         env={**inherited(environment()), **settings, "METRICS_PORT": str(metrics_port)},
         ready=lambda: accepts(metrics_port),
         folder=ROOT,

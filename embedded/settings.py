@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from crypto_analytics.runtime.settings import MarketSettings, Port
 
 Mode = Literal["play", "forever", "live"]
+Variant = Literal["python", "spark", "both"]
 
 
 class DemoSettings(MarketSettings):
@@ -24,6 +25,8 @@ class DemoSettings(MarketSettings):
     FOREVER: bool = Field(False, description="play the generated market in real time until Ctrl-C")
     MINUTES: NonNegativeInt = Field(0, description="end LIVE or FOREVER after so many minutes; 0: at Ctrl-C")
     BATCH_EVERY_MINUTES: PositiveFloat = Field(5, description="pause between batch runs of LIVE and FOREVER")
+    VARIANT: Variant = Field("python", description="who makes the candles: python, spark, or both side by side")
+    SPARK_UI_PORT: Port = Field(4040, description="port of Spark's own pages, for VARIANT=spark and both")
     KAFKA_PORT: Port = Field(9092, description="port of the embedded Kafka")
     POSTGRES_PORT: Port = Field(5432, description="port of the embedded PostgreSQL")
     SIM_PORT: Port = Field(8899, description="port of the simulator")
@@ -36,6 +39,18 @@ class DemoSettings(MarketSettings):
         if self.REPLAY is None and (self.KLINES or self.REST_FILE):
             raise ValueError("KLINES and REST_FILE belong to a recording: name it with REPLAY=file")
         return self
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """The services that make the candles."""
+        return {"python": ("consumer",), "spark": ("spark_candles",), "both": ("consumer", "spark_candles")}[
+            self.VARIANT
+        ]
+
+    @property
+    def with_spark(self) -> bool:
+        """Whether Spark runs."""
+        return "spark_candles" in self.consumers
 
     @property
     def mode(self) -> Mode:

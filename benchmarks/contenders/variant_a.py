@@ -4,15 +4,15 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from confluent_kafka import Message
 
 from crypto_analytics.consumer.__main__ import build
+from crypto_analytics.consumer.merger import Work
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.runtime import health
-from crypto_analytics.store.merge import Merged
 
 
 def main() -> None:
@@ -31,10 +31,10 @@ def main() -> None:
             super().add(messages, now)
 
     class TimedMerger(type(merger)):  # type: ignore[misc]
-        def work(self, messages: Sequence[Message]) -> Merged:
+        def work(self, values: Sequence[bytes], origin: Callable[[int], str]) -> Work:
             nonlocal merged, ended, batches
-            result = super().work(messages)
-            merged, batches, ended = merged + result.trades, batches + 1, time.perf_counter()
+            result: Work = super().work(values, origin)
+            merged, batches, ended = merged + result.merged.trades, batches + 1, time.perf_counter()
             if merged >= count:
                 stop.set()
             return result

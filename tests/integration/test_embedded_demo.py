@@ -84,9 +84,9 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     folder.mkdir()
     if (demo_dir() / "venv").is_dir():  # as `make test` made them
         (folder / "venv").symlink_to(demo_dir() / "venv")
-    unset = ("REPLAY", "KLINES", "REST_FILE", "LIVE", "FOREVER", "MINUTES", "SYMBOLS", "DEMO_DIR")
+    unset = ("REPLAY", "KLINES", "REST_FILE", "LIVE", "FOREVER", "MINUTES", "SYMBOLS", "DEMO_DIR", "VARIANT")
     inherited = {name: value for name, value in os.environ.items() if name not in unset}
-    ports = dict.fromkeys(("KAFKA_PORT", "POSTGRES_PORT", "SIM_PORT"), "0")
+    ports = dict.fromkeys(("KAFKA_PORT", "POSTGRES_PORT", "SIM_PORT", "SPARK_UI_PORT"), "0")
     path = os.pathsep.join([str(ROOT / "services"), str(ROOT)])
     running = Demo(folder, inherited | ports | {"DEMO_DIR": str(folder), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"})
     yield running
@@ -116,15 +116,19 @@ def candles_of(path: Path) -> dict[str, tuple[object, ...]]:
     return candles
 
 
-def test_a_recording_becomes_exact_candles_and_leaves_its_evidence(demo: Demo, recorded_data: Path) -> None:
+@pytest.mark.parametrize("variant", ["python", "spark"])
+def test_a_recording_becomes_exact_candles_and_leaves_its_evidence(
+    variant: str, demo: Demo, recorded_data: Path
+) -> None:
     recording = recorded_data / "TRXUSDT-trades-2025-03-04.csv"
-    code, said = demo.run(REPLAY=str(recording))
+    code, said = demo.run(REPLAY=str(recording), VARIANT=variant)
     assert code == 0, said
     report = json.loads((demo.folder / "report" / "report.json").read_text())
     counted = {name: report[name] for name in ("trades_sent", "produced", "merged", "archived", "archive_trade_ids")}
     assert set(counted.values()) == {10_000}
     clean = ("archive_repeated_ids", "duplicates", "dead_letters", "gaps_found", "gaps_open", "missing_trades")
     assert {name: report[name] for name in clean} == dict.fromkeys(clean, 0)
+    assert report["variant"] == variant
     assert (report["candles"], report["complete_candles"], report["symbols"]) == (48, 46, ["TRXUSDT"])
     assert (report["reconciliation"]["equal"], report["reconciliation"]["different"]) == (46, 0)
     assert set(report["lag"].values()) == {0}
@@ -138,7 +142,12 @@ def test_a_recording_becomes_exact_candles_and_leaves_its_evidence(demo: Demo, r
     assert [row["is_complete"] for row in rows] == ["f", *["t"] * 46, "f"]
     assert len((demo.folder / "report" / "gold_klines_5m.csv").read_text().splitlines()) == 1 + report["gold_rows"]
     assert report["gold_rows"] == 9
-    for text in ("From trade to gold", "Newest 5-minute candles", "46 of 48 candles complete", "46 equal, 0 different"):
+    for text in (
+        f"From trade to gold, candles by {variant}",
+        "Newest 5-minute candles",
+        "46 of 48 candles complete",
+        "46 equal, 0 different",
+    ):
         assert text in said
 
 

@@ -61,7 +61,8 @@ class Merger:
     def work(self, values: Sequence[bytes], origin: Callable[[int], str]) -> Work:
         """Merge the trades in ``values``; when this returns, the offsets of their records may be committed.
 
-        ``origin`` names the record of the value at a position (topic/partition/offset), for who looks into a dead letter.
+        ``origin`` names the record of the value at a position (topic/partition/offset), for who looks into a
+        dead letter.
 
         Raises:
             Stopped: a store was away when the stop came.
