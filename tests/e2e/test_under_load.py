@@ -4,8 +4,7 @@ The tests share one heavy feed and come in the order in which they stand here; t
 """
 
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.e2e.streaming import (
     DEFAULT_SYMBOLS,
     complete_minutes,
     dead_letters,
+    merged_up_to,
     official_klines,
     verify,
     wait_caught_up,
@@ -25,7 +25,7 @@ from tests.e2e.streaming import (
 from tests.e2e.waiting import Stopwatch, wait_until
 
 WHOLE_MINUTES = 3  # of each symbol, that the exchange's own klines are compared with
-SIDE_BY_SIDE_SECONDS = 20  # of consumer and Spark on one stream
+SIDE_BY_SIDE_TRADES = 40_000  # that come while consumer and Spark are both at work
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -69,6 +69,12 @@ def test_an_upgrade_of_who_merges_drains_the_old_one(
     assert "stopped_while_store_away" not in events
 
 
+def merged_in_all(platform: Platform, symbols: Sequence[str]) -> int:
+    """Return a number that grows by one with each further trade of ``symbols`` that is merged without a hole."""
+    with platform.postgres("reader") as connection:
+        return sum(merged_up_to(connection, symbols).values())
+
+
 @pytest.mark.variant
 @pytest.mark.with_spark
 def test_the_other_variant_takes_over_and_gives_back(platform: Platform, load: Load, report: Report) -> None:
@@ -81,8 +87,10 @@ def test_the_other_variant_takes_over_and_gives_back(platform: Platform, load: L
         wait_caught_up(platform, load.symbols)
         report.recovered[f"merged by {variant}"] = watch.seconds
         if variant == "both":
-            time.sleep(SIDE_BY_SIDE_SECONDS)
-            wait_caught_up(platform, load.symbols)
+            target = merged_in_all(platform, load.symbols) + SIDE_BY_SIDE_TRADES
+            wait_until(
+                lambda goal=target: merged_in_all(platform, load.symbols) >= goal, 120, "trades while both are at work"
+            )
 
 
 @pytest.mark.variant
