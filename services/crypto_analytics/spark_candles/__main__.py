@@ -57,7 +57,7 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
     """
     position = Position(settings, log)
     try:
-        offsets = position.start(stop)
+        offsets = position.start(stop, state.beat)
         if stop.is_set():
             return
         log.info("resuming", offsets=offsets)
@@ -65,7 +65,7 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
         try:
             with scratch_folder(settings.SPARK_CHECKPOINT_DIR) as checkpoint:
                 running = query.start(session, settings, str(checkpoint), offsets, position)
-                QueryService(running, position, stop=stop, health=state, log=log).run()
+                QueryService(running, position, stop=stop, health=state).run()
         finally:
             session.stop()
     finally:

@@ -4,7 +4,7 @@ So the variants can take turns without reading anything twice, and what watches 
 checkpoint is not needed to go on; it only keeps a running query's books.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from threading import Event
 
 import structlog
@@ -36,13 +36,16 @@ class Position:
         self._topic = settings.KAFKA_TOPIC_TRADES
         self._log = log
 
-    def start(self, stop: Event) -> dict[int, int]:
+    def start(self, stop: Event, beat: Callable[[], None]) -> dict[int, int]:
         """Return where to begin in each partition; waits for Kafka and the topic. Empty only where ``stop`` is set.
+
+        ``beat`` is called with each try: who waits for Kafka is alive.
 
         Raises:
             KafkaException: Kafka refuses this user.
         """
         for delay in backoff(1.0, 10.0):
+            beat()
             try:
                 return self._read()
             except KafkaException as error:
@@ -69,7 +72,8 @@ class Position:
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit the offsets at which the next batch begins in each partition, beside the work."""
-        self._client.commit(offsets=list(self._partitions(offsets)), asynchronous=True)
+        if offsets:
+            self._client.commit(offsets=list(self._partitions(offsets)), asynchronous=True)
 
     def _partitions(self, offsets: Mapping[int, int]) -> Iterator[TopicPartition]:
         for partition, offset in offsets.items():

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 
-import structlog
 from pyspark.sql.streaming.query import StreamingQuery
 
 from crypto_analytics.runtime.health import Health
@@ -27,14 +26,12 @@ class QueryService:
         *,
         stop: threading.Event,
         health: Health,
-        log: structlog.stdlib.BoundLogger,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._query = query
         self._position = position
         self._stop = stop
         self._health = health
-        self._log = log
         self._now = now
         self._reported: object = None
         self._idle_at = now()
@@ -62,7 +59,7 @@ class QueryService:
         if report is not None and report["timestamp"] != self._reported:
             self._reported = report["timestamp"]
             self._idle_at = self._now()
-            publish(json.loads(report.json) if hasattr(report, "json") else report)
+            publish(json.loads(report.json))
         if not self._query.status["isTriggerActive"]:
             self._idle_at = self._now()
         self._health.beat()
