@@ -18,6 +18,7 @@ from embedded.ports import LOOPBACK
 from ops.endpoints import READER, Way
 
 TIMEOUT = 5.0
+_SPARK_SECONDS = 30.0  # its first answer makes Java load the pages' classes
 DATABASE = "crypto_analytics"
 _BUCKET = "raw"
 
@@ -138,12 +139,12 @@ def spark_ui(port: int, password: str) -> None:
     Raises:
         Unwell: it is away or not well.
     """
-    _ask("GET", f"http://{LOOPBACK}:{port}/api/v1/applications")
+    _ask("GET", f"http://{LOOPBACK}:{port}/api/v1/applications", timeout=_SPARK_SECONDS)
 
 
-def _ask(method: str, url: str, body: dict[str, str] | None = None) -> None:
+def _ask(method: str, url: str, body: dict[str, str] | None = None, timeout: float = TIMEOUT) -> None:
     try:
-        httpx.request(method, url, json=body, timeout=TIMEOUT, trust_env=False).raise_for_status()
+        httpx.request(method, url, json=body, timeout=timeout, trust_env=False).raise_for_status()
     except httpx.HTTPStatusError as error:
         raise Unwell(f"{error.response.status_code} {error.response.reason_phrase}") from error
     except httpx.HTTPError as error:
