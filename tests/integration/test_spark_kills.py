@@ -1,0 +1,160 @@
+"""kill -9 of driver, executor, Kafka and PostgreSQL under the Spark variant: nothing lost, nothing doubled.
+
+The kills come at random numbers of streamed trades. CHAOS_SEEDS (comma-separated) repeats or varies them.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.integration.test_consumer import environment, made_trade, produce
+from tests.integration.test_kill_nine import all_begun, killed, streamed
+from tests.integration.variants import START_SECONDS, all_is_merged, left, running, start
+from tests.servers import Broker, Servers, service, spark
+
+SEED = int(os.environ.get("CHAOS_SEEDS", "1").split(",")[0])
+SYMBOLS = "BTCUSDT,ETHUSDT,BNBUSDT"
+TRADES_PER_MINUTE, MINUTES = 5_000, 10
+TRADES = 3 * TRADES_PER_MINUTE * MINUTES
+PLAY = {"SYMBOLS": SYMBOLS, "SIM_TRADES_PER_MINUTE": str(TRADES_PER_MINUTE), "SIM_MINUTES": str(MINUTES),
+        "SIM_SEED": "7", "SIM_RATE": "2000"}  # fmt: skip
+VICTIMS = ("driver", "executor", "executor", "kafka", "postgres", "driver")
+
+
+def plan(seed: int) -> list[tuple[int, str]]:
+    """Return (after so many streamed trades, victim), in the order of time."""
+    random = Random(seed)
+    victims = list(VICTIMS)
+    random.shuffle(victims)
+    moments = sorted(random.randrange(TRADES // 20, TRADES * 3 // 4) for _ in victims)
+    return list(zip(moments, victims, strict=True))
+
+
+def executors(driver: int) -> list[psutil.Process]:
+    """Return the executors' processes, each a Java of its own, of the driver with the process id ``driver``."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(driver).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # a zombie has no command line either
+                if "CoarseGrainedExecutorBackend" in " ".join(process.cmdline()):
+                    found.append(process)
+    return found
+
+
+def kill(servers: Servers, victim: str) -> bool:
+    """Kill it; False where there is none at the moment."""
+    if victim == "executor":
+        there = executors(servers.supervisor.pid("spark"))
+        return bool(there) and killed(there[0].pid)
+    return killed(servers.supervisor.pid({"driver": "spark"}.get(victim, victim)))
+
+
+def forget_position(kafka: Broker, group: str) -> Callable[[], bool]:
+    """Return the condition that the group's offsets are gone, which it brings about."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+
+    def gone() -> bool:
+        try:
+            admin.delete_consumer_groups([group])[group].result()
+        except KafkaException as error:
+            return bool(error.args[0].name() == "GROUP_ID_NOT_FOUND")
+        return True
+
+    return gone
+
+
+@pytest.mark.timeout(500)
+def test_kills_and_lost_positions_leave_what_a_calm_consumer_leaves(private_servers: Servers, tmp_path: Path) -> None:
+    servers, supervisor = private_servers, private_servers.supervisor
+    kills = plan(SEED)
+    print(f"seed {SEED}: " + ", ".join(f"{victim}@{after}" for after, victim in kills))
+    kafka = servers.broker()
+    group = kafka.topic_trades
+    checkpoint = tmp_path / "checkpoint"
+    with servers.database() as postgres, servers.simulator(PLAY) as exchange:
+        env = environment(kafka, postgres, tmp_path / "stormy", SYMBOLS=SYMBOLS, KAFKA_CONSUMER_GROUP=group)
+        feed = {**env, **exchange.env(), **postgres.env("reader"), "GAP_CHECK_SECONDS": "5",
+                "BINANCE_WEIGHT_LIMIT": "1000000"}  # fmt: skip
+        cluster = {
+            **env,
+            "SPARK_MASTER": "local-cluster[2,1,512]",
+            "SPARK_EXECUTOR_MEMORY": "512m",
+            "SPARK_WORKER_DIR": str(tmp_path / "work"),
+            "SPARK_CHECKPOINT_DIR": str(checkpoint),
+        }
+        try:
+            variant = start(servers, "spark", "spark", cluster)
+            spark_is_there = lambda: bool(executors(supervisor.pid("spark")))  # noqa: E731
+            supervisor.wait_until(spark_is_there, START_SECONDS, "no executor", every=0.2)
+            supervisor.start(service("producer", "producer", feed))
+            supervisor.wait_until(all_begun(postgres, exchange), START_SECONDS, "a symbol has no trade yet")
+            variant.wait_until_it_consumes()
+            for after, victim in kills:
+                supervisor.wait_until(
+                    lambda after=after: streamed(exchange) >= after, START_SECONDS, "the play does not go on"
+                )
+                supervisor.wait_until(
+                    lambda victim=victim: kill(servers, victim), START_SECONDS, f"no {victim} to kill"
+                )
+            supervisor.wait_until(all_is_merged(postgres, exchange), 240, "trades are missing", every=0.2)
+        finally:
+            for name in ("producer", "spark"):
+                if supervisor.is_known(name):
+                    supervisor.stop(name)
+        stormy = left(postgres, tmp_path / "stormy")
+        assert supervisor.restarts["spark"] >= VICTIMS.count("driver")
+
+        # Its position and its checkpoint are lost: all is read again, and all of it is known.
+        supervisor.wait_until(forget_position(kafka, group), 30, "the group stays")
+        with running(servers, "spark", "spark-again", env) as again:
+            supervisor.wait_until(
+                lambda: again.metric("trades_consumed_total") >= TRADES,
+                START_SECONDS,
+                "it does not read again",
+                every=0.2,
+            )
+            assert again.metric("trades_merged_total") == 0
+        assert left(postgres, tmp_path / "stormy") == stormy
+        with servers.database() as untouched:
+            calm = environment(
+                kafka, untouched, tmp_path / "calm", SYMBOLS=SYMBOLS, KAFKA_CONSUMER_GROUP=f"{group}-calm"
+            )
+            with running(servers, "python", "calm", calm):
+                supervisor.wait_until(all_is_merged(untouched, exchange), 60, "trades are missing", every=0.2)
+            assert left(untouched, tmp_path / "calm") == stormy
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["calm", "database away"])
+def test_sigterm_ends_the_driver_in_order_within_ten_seconds(
+    away: bool, servers: Servers, kafka: Broker, tmp_path: Path
+) -> None:
+    with servers.database() as postgres:
+        changes = {"POSTGRES_PORT": "1"} if away else {}
+        env = environment(kafka, postgres, tmp_path / "objects", **changes)
+        random = Random(1)
+        produce(kafka, [("TRXUSDT", made_trade("TRXUSDT", number, random)) for number in range(1, 1001)])
+        log = tmp_path / "log"
+        program = spark("sigterm", env, tmp_path / "maven.log")
+        with log.open("wb") as file:
+            process = subprocess.Popen(program.command, env=program.env, stderr=file, stdout=file, cwd=program.folder)
+        try:
+            if away:
+                servers.supervisor.wait_until(lambda: b"store_away" in log.read_bytes(), START_SECONDS, "no try")
+            else:
+                with postgres.connect() as connection:
+                    found = lambda: connection.execute("select from trade_id_ranges").fetchone() is not None  # noqa: E731
+                    servers.supervisor.wait_until(found, START_SECONDS, "nothing is merged")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
