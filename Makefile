@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help doctor images up status urls forward logs memory psql down nuke env compose-up compose-batch compose-down \
   airgap demo batch stop setup clean lock env-example \
-  test test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
+  test test-spark test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
 
 PYTHON ?= python3
 export DEMO_DIR ?= .demo
@@ -83,14 +83,17 @@ stop: ## Stop what runs, and what a killed run left behind
 	@$(BOOTSTRAP) services -- -m embedded stop
 
 ##@ Check
-test: ## Run all tests that need no Docker: unit, integration with real Kafka and PostgreSQL, recorded data
-	@$(BOOTSTRAP) --java dev services spark dbt ge -- -m pytest
+test: ## Run all tests that need neither Docker nor Spark: unit, integration with real Kafka and PostgreSQL, recorded data
+	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest -m "not spark"
+
+test-spark: ## Run the tests of the Spark variant, in 5 minutes; the first time it fetches Spark (430 MB)
+	@$(BOOTSTRAP) --java dev services spark dbt ge -- -m pytest -m spark
 
 test-unit: ## Run the unit tests
 	@$(BOOTSTRAP) dev -- -m pytest tests/unit
 
 test-integration: ## Run the integration tests
-	@$(BOOTSTRAP) --java dev services spark dbt ge -- -m pytest tests/integration
+	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest -m "not spark" tests/integration
 
 test-charts: ## Render, lint and check all charts in all environments (needs helm and helmfile)
 	@$(BOOTSTRAP) dev -- -m pytest tests/charts

@@ -116,7 +116,7 @@ def candles_of(path: Path) -> dict[str, tuple[object, ...]]:
     return candles
 
 
-@pytest.mark.parametrize("variant", ["python", "spark"])
+@pytest.mark.parametrize("variant", ["python", pytest.param("spark", marks=pytest.mark.spark)])
 def test_a_recording_becomes_exact_candles_and_leaves_its_evidence(
     variant: str, demo: Demo, recorded_data: Path
 ) -> None:

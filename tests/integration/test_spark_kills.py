@@ -21,6 +21,8 @@ from tests.integration.test_kill_nine import all_begun, killed, streamed
 from tests.integration.variants import START_SECONDS, all_is_merged, left, running, start
 from tests.servers import Broker, Servers, service, spark
 
+pytestmark = pytest.mark.spark
+
 SEED = int(os.environ.get("CHAOS_SEEDS", "1").split(",")[0])
 SYMBOLS = "BTCUSDT,ETHUSDT,BNBUSDT"
 TRADES_PER_MINUTE, MINUTES = 5_000, 10

@@ -18,6 +18,8 @@ from tests.integration.variants import START_SECONDS, left, running
 from tests.oracle import Oracle, stored_candles, stored_ids
 from tests.servers import Broker, Servers, SimulatedExchange, service
 
+pytestmark = pytest.mark.spark
+
 SYMBOLS = "TRXUSDT,BTCUSDT,ETHUSDT,BNBUSDT"
 Row = tuple[str, bytes | None]
 
