@@ -130,7 +130,9 @@ class _Text:
         _require(length.min() >= 1 and length.max() <= _LONGEST)
         last = self._words[stop - 8] & _LAST_BYTES[np.minimum(length, 8)]
         first = self._words[stop - 16] & _LAST_BYTES[np.maximum(length - 8, 0)]
-        changes = np.flatnonzero((last[1:] != last[:-1]) | (first[1:] != first[:-1])) + 1
+        # Where the words are cut off is zero, as a byte of a symbol may be: the lengths tell the two apart.
+        differs = (last[1:] != last[:-1]) | (first[1:] != first[:-1]) | (length[1:] != length[:-1])
+        changes = np.flatnonzero(differs) + 1
         starts = [0, *changes.tolist()]
         symbols = [self._text[a:b].decode() for a, b in zip(start[starts].tolist(), stop[starts].tolist(), strict=True)]
         _require(all(map(str.isalnum, symbols)))  # no quote, no escape

@@ -75,7 +75,7 @@ def test_one_changed_byte_is_never_overlooked(values: list[bytes], random: Rando
     value = bytearray(values[number])
     position = random.randrange(len(value))
     with_what = data.draw(
-        st.sampled_from([b"", b"0", b"9", b".", b",", b'"', b"\\", b"\n", b"\x0c", b"\x0e", b"-", b" "])
+        st.sampled_from([b"", b"0", b"9", b".", b",", b'"', b"\\", b"\n", b"\x0c", b"\x0e", b"-", b" ", b"\x00"])
     )
     value[position : position + random.randrange(2)] = with_what
     values[number] = bytes(value)
@@ -111,6 +111,7 @@ def test_two_halves_are_never_taken_for_a_trade(cut: int) -> None:
         GOOD.replace(b"BTC", b"\\u0042TC"),
         GOOD.replace(b"BTC", b"\xff\xff\xff"),
         GOOD.replace(b"BTC", b"XXX"),
+        GOOD.replace(b"BTC", b"\x00BTC"),
         GOOD.replace(b"BTCUSDT", b""),
         GOOD.replace(b"BTCUSDT", b"A" * 40),
         GOOD.replace(b'"E":1', b'"E":01'),
