@@ -21,16 +21,6 @@ _COLLECT_SECONDS = 60.0
 _LOOK_IN_SECONDS = 60.0  # well within max.poll.interval.ms, five minutes
 _DRAIN_SECONDS = 7.0  # SIGTERM to exit within ten seconds
 
-_FATAL = frozenset(
-    {
-        KafkaError._AUTHENTICATION,
-        KafkaError._FATAL,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-    }
-)
-
 
 @dataclass(slots=True)
 class _Pending:
@@ -134,7 +124,7 @@ class ConsumerService:
             error = message.error()
             if error is None:
                 continue
-            if error.fatal() or error.code() in _FATAL:
+            if error.fatal() or error.code() == KafkaError._FATAL or error.code() in kafka.REFUSED:
                 raise KafkaException(error)
             self._log.warning("kafka_trouble", error=error.str(), next="the client library retries by itself")
 

@@ -3,7 +3,7 @@
 import asyncio
 from threading import Event
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics.binance.errors import ExchangeError
@@ -25,15 +25,6 @@ from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.runtime.settings import command_line, load
 
 _START_ATTEMPTS = 12  # about a minute for Kafka and its topics to come up
-
-_REFUSED = frozenset(
-    {
-        KafkaError._AUTHENTICATION,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    }
-)
 
 
 def main() -> int:
@@ -126,7 +117,7 @@ async def last_ids(
                     read_last_ids, tail, settings.KAFKA_TOPIC_TRADES, settings.SYMBOLS, settings.TAIL_SCAN_RECORDS, stop
                 )
             except (KafkaException, TopicMissing) as error:
-                refused = isinstance(error, KafkaException) and error.args[0].code() in _REFUSED
+                refused = isinstance(error, KafkaException) and error.args[0].code() in kafka.REFUSED
                 if refused or attempt == _START_ATTEMPTS:
                     raise
                 log.warning("kafka_not_ready", cause=str(error), attempt=attempt, next="check KAFKA_*; tried again")

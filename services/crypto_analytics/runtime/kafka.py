@@ -9,6 +9,17 @@ from crypto_analytics.runtime.settings import KafkaSettings
 
 DeliveryCallback = Callable[[KafkaError | None, Message], None]
 
+# What no retry mends: the login, or this user's rights.
+REFUSED = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
+
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # what the dead-letter topic takes, so that a whole bad frame fits
 
 

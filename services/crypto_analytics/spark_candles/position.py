@@ -15,15 +15,7 @@ from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.spark_candles.source import beginning
 
-_CALL_SECONDS = 10.0
-_REFUSED = frozenset(
-    {
-        KafkaError._AUTHENTICATION,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-    }
-)
+_CALL_SECONDS = 3.0  # a blocked call delays a stop by this much
 # While consumers of the other variant are in the group, only they may commit; they are at the same work.
 _NOT_OURS_NOW = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION})
 
@@ -49,7 +41,7 @@ class Position:
             try:
                 return self._read()
             except KafkaException as error:
-                if error.args[0].code() in _REFUSED:
+                if error.args[0].code() in kafka.REFUSED:
                     raise
                 self._log.warning("kafka_not_ready", cause=str(error), retry_in_seconds=round(delay, 1))
             if stop.wait(delay):
