@@ -52,7 +52,7 @@ def clear(layout: Layout) -> None:
         Problem: another user's files are in the way.
     """
     try:
-        for folder in (layout.postgres, layout.kafka, layout.objects, layout.report):
+        for folder in (layout.postgres, layout.kafka, layout.objects, layout.spark, layout.report):
             if folder.exists():
                 shutil.rmtree(folder)
         for log in (layout.state / "logs").glob("*.log"):

@@ -91,9 +91,15 @@ def market(feed: Feed) -> dict[str, str]:
     }
 
 
-def spark(jars: Path, ui_port: int) -> dict[str, str]:
+def spark(layout: Layout, jars: Path, ui_port: int) -> dict[str, str]:
     """Return the settings of Spark itself, which listens on loopback only."""
-    return {"SPARK_LOCAL_IP": LOOPBACK, "SPARK_UI_PORT": str(ui_port), "SPARK_JARS_DIR": str(jars)}
+    return {
+        "SPARK_LOCAL_IP": LOOPBACK,
+        "SPARK_LOCAL_DIRS": str(layout.spark),
+        "SPARK_CHECKPOINT_DIR": str(layout.spark),
+        "SPARK_UI_PORT": str(ui_port),
+        "SPARK_JARS_DIR": str(jars),
+    }
 
 
 def objects(layout: Layout) -> dict[str, str]:

@@ -44,6 +44,11 @@ class Layout:
         return self.state / "ge"
 
     @property
+    def spark(self) -> Path:
+        """What Spark keeps while it runs."""
+        return self.state / "spark"
+
+    @property
     def report(self) -> Path:
         """The evidence of a run."""
         return self.state / "report"

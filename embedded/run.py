@@ -188,7 +188,7 @@ class Run:
     def _consumer(self, name: str, env: dict[str, str]) -> Program:
         if name == "consumer":
             return service(name, env, metrics_port=free_port())
-        spark = environment.spark(jars.spark_jars_dir(), self.settings.SPARK_UI_PORT)
+        spark = environment.spark(self.layout, jars.spark_jars_dir(), self.settings.SPARK_UI_PORT)
         return service(name, env | spark, metrics_port=free_port(), python=bootstrap.python_of("spark"))
 
     def _simulator_settings(self) -> dict[str, str]:

@@ -63,6 +63,8 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
         log.info("resuming", offsets=offsets)
         session = open_session(settings)
         try:
+            if stop.is_set():
+                return  # the stop came while Spark started
             with scratch_folder(settings.SPARK_CHECKPOINT_DIR) as checkpoint:
                 running = query.start(session, settings, str(checkpoint), offsets, position)
                 QueryService(running, position, stop=stop, health=state).run()

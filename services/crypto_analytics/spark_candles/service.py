@@ -12,7 +12,7 @@ from crypto_analytics.spark_candles.position import Position
 from crypto_analytics.spark_candles.progress import publish
 
 _LOOK_SECONDS = 0.5
-_DRAIN_SECONDS = 4.0  # SIGTERM to exit within ten, the end of Spark itself included
+_DRAIN_SECONDS = 3.0  # SIGTERM to exit within ten, the end of Spark itself included
 _SLOW_SECONDS = 30.0
 
 

@@ -13,7 +13,7 @@ _RECORDS_A_PIECE = 20_000  # of a task, merged in one transaction: as BATCH_MAX_
 _JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError"
 _EVERYWHERE = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(_RECORDS_A_PIECE),
-    "spark.sql.streaming.stopTimeout": "5s",
+    "spark.sql.streaming.stopTimeout": "3s",
     "spark.sql.streaming.minBatchesToRetain": "5",
     "spark.sql.streaming.numRecentProgressUpdates": "5",
     "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas",
@@ -23,6 +23,7 @@ _EVERYWHERE = {
     "spark.ui.retainedTasks": "1000",
     "spark.sql.ui.retainedExecutions": "20",
     "spark.ui.showConsoleProgress": "false",
+    "spark.ui.killEnabled": "false",  # nobody logs in to these pages: they are for looking
 }
 
 

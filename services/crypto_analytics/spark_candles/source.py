@@ -21,7 +21,7 @@ def options(settings: SparkCandlesSettings, start: Mapping[int, int]) -> dict[st
         "kafka.security.protocol": settings.KAFKA_SECURITY_PROTOCOL,
         **_login(settings),
         "subscribe": settings.KAFKA_TOPIC_TRADES,
-        "groupIdPrefix": f"{settings.KAFKA_CONSUMER_GROUP}-spark",  # as an ACL on the group's name prefix allows
+        "groupIdPrefix": f"{settings.KAFKA_CONSUMER_GROUP}-spark",  # nothing is asked about it
         "startingOffsets": json.dumps({settings.KAFKA_TOPIC_TRADES: {str(part): at for part, at in start.items()}}),
         "maxOffsetsPerTrigger": str(settings.SPARK_MAX_OFFSETS_PER_TRIGGER),
         "failOnDataLoss": "false",
