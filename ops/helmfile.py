@@ -58,6 +58,21 @@ def own_values(file: str) -> Path:
     return path
 
 
+def refuse_variant(file: Path) -> None:
+    """Check that the user's values leave the variant to VARIANT, which also says which images are needed.
+
+    Raises:
+        Problem: they say it.
+    """
+    said = yaml.safe_load(file.read_text()) if file.suffix in (".yaml", ".yml") else None
+    if isinstance(said, dict) and "variant" in said:
+        raise Problem(
+            f"{file.name} says variant: {said['variant']}",
+            "images and hints follow the variable VARIANT",
+            f"remove that line, and say it: make up VARIANT={said['variant']}",
+        )
+
+
 def values(
     environment: Environment, context: str, env: Mapping[str, str], *releases: str, own: str = ""
 ) -> dict[str, dict[str, Any]]:

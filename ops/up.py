@@ -55,6 +55,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     if settings.ENV == "production" and settings.is_kind:
         cause = "it needs several nodes, a database and an object store of yours"
         raise Problem("production is not for kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
+    if settings.VALUES:
+        helmfile.refuse_variant(helmfile.own_values(settings.VALUES))
     with state.exclusive():
         lines = doctor.examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=hints.make_up())
         if doctor.blocks(lines):

@@ -1,8 +1,12 @@
 """What belongs to each variant, and how Compose changes from one to another."""
 
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 
-from ops import compose, compose_up, images, variant
+from embedded.problems import Problem
+from ops import compose, compose_up, helmfile, images, variant
 from ops.compose import Container, Project
 from ops.settings import OpsSettings
 
@@ -57,3 +61,11 @@ def test_the_port_of_sparks_ui_counts_only_with_spark(monkeypatch: pytest.Monkey
     assert compose_up.check(settings, project, "stream") == []
     (problem,) = compose_up.check(settings, project, "stream,spark")
     assert "SPARK_UI_PORT=14040" in str(problem)
+
+
+@pytest.mark.parametrize(("said", "refused"), [("variant: spark\n", True), ("releases: {}\n", False), ("", False)])
+def test_values_of_the_user_leave_the_variant_to_the_variable(tmp_path: Path, said: str, refused: bool) -> None:
+    values = tmp_path / "mine.yaml"
+    values.write_text(said)
+    with pytest.raises(Problem, match="make up VARIANT=spark") if refused else nullcontext():
+        helmfile.refuse_variant(values)
