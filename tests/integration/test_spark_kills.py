@@ -23,7 +23,7 @@ from tests.servers import Broker, Servers, service, spark
 
 pytestmark = pytest.mark.spark
 
-SEED = int(os.environ.get("CHAOS_SEEDS", "1").split(",")[0])
+SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1").split(",")]
 SYMBOLS = "BTCUSDT,ETHUSDT,BNBUSDT"
 TRADES_PER_MINUTE, MINUTES = 5_000, 10
 TRADES = 3 * TRADES_PER_MINUTE * MINUTES
@@ -75,10 +75,13 @@ def forget_position(kafka: Broker, group: str) -> Callable[[], bool]:
 
 
 @pytest.mark.timeout(500)
-def test_kills_and_lost_positions_leave_what_a_calm_consumer_leaves(private_servers: Servers, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_kills_and_lost_positions_leave_what_a_calm_consumer_leaves(
+    private_servers: Servers, tmp_path: Path, seed: int
+) -> None:
     servers, supervisor = private_servers, private_servers.supervisor
-    kills = plan(SEED)
-    print(f"seed {SEED}: " + ", ".join(f"{victim}@{after}" for after, victim in kills))
+    kills = plan(seed)
+    print(f"seed {seed}: " + ", ".join(f"{victim}@{after}" for after, victim in kills))
     kafka = servers.broker()
     group = kafka.topic_trades
     checkpoint = tmp_path / "checkpoint"
