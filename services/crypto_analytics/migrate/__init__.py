@@ -1,1 +1,1 @@
-"""The migration job: schema, roles and their passwords. It can run again and again."""
+"""The migration job: schema, roles, passwords, databases for Airflow and Superset. It can run again and again."""

@@ -1,11 +1,11 @@
-"""Run ``python -m crypto_analytics.migrate``: apply the missing migrations and set the roles' passwords."""
+"""Run ``python -m crypto_analytics.migrate``: apply the missing migrations, set passwords, make others' databases."""
 
 import psycopg
 
 from crypto_analytics.migrate.settings import MigrateSettings
 from crypto_analytics.runtime import logs
 from crypto_analytics.runtime.settings import command_line, load
-from crypto_analytics.store import migrations, postgres
+from crypto_analytics.store import databases, migrations, postgres
 
 
 def main() -> int:
@@ -19,13 +19,19 @@ def main() -> int:
         "transformer": settings.TRANSFORMER_PASSWORD.get_secret_value(),
         "reader": settings.READER_PASSWORD.get_secret_value(),
     }
+    guests = {"airflow": settings.AIRFLOW_PASSWORD, "superset": settings.SUPERSET_PASSWORD}
     try:
         with postgres.connect(settings, "migrate") as connection:
             applied = migrations.apply(connection, settings.MIGRATIONS_DIR, passwords)
+            made = [
+                name
+                for name, password in guests.items()
+                if password.get_secret_value() and databases.ensure(connection, name, password.get_secret_value())
+            ]
     except (psycopg.Error, migrations.MigrationChanged, FileNotFoundError) as error:
         log.error("failed", error=str(error), next="mend the cause and run the same command again; it resumes")
         return 1
-    log.info("done", applied=applied)
+    log.info("done", applied=applied, databases=made)
     return 0
 
 

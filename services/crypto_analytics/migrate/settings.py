@@ -14,3 +14,9 @@ class MigrateSettings(CommonSettings, PostgresSettings):
     WRITER_PASSWORD: SecretStr = Field(description="password of the role writer")
     TRANSFORMER_PASSWORD: SecretStr = Field(description="password of the role transformer")
     READER_PASSWORD: SecretStr = Field(description="password of the role reader")
+    AIRFLOW_PASSWORD: SecretStr = Field(
+        SecretStr(""), description="password of the role airflow, which gets a database of its own; empty: neither"
+    )
+    SUPERSET_PASSWORD: SecretStr = Field(
+        SecretStr(""), description="password of the role superset, which gets a database of its own; empty: neither"
+    )

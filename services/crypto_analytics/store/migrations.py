@@ -36,7 +36,7 @@ def apply(connection: psycopg.Connection, folder: Path, passwords: Mapping[str, 
         applied: dict[str, str] = dict(connection.execute("select name, sha256 from schema_migrations").fetchall())
         done = [file.name for file in files if _apply_one(connection, file, applied.get(file.name))]
         for role, password in passwords.items():
-            _set_password(connection, role, password)
+            set_password(connection, role, password)
     finally:
         connection.execute("select pg_advisory_unlock(%s)", [_LOCK])
     return done
@@ -55,7 +55,7 @@ def _apply_one(connection: psycopg.Connection, file: Path, known_digest: str | N
     return True
 
 
-def _set_password(connection: psycopg.Connection, role: str, password: str) -> None:
+def set_password(connection: psycopg.Connection, role: str, password: str) -> None:
     """Set a password as its SCRAM verifier, so that the plain one never reaches the server's log."""
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     connection.execute(
