@@ -82,6 +82,7 @@ def test_both_ways_up_leave_passwords_out_of_a_log(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "console", lambda: Console(file=Nobody(), width=160))
     if module is compose_up:
         monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
+        monkeypatch.setattr(compose_up, "make_way", lambda *_: None)
         monkeypatch.setattr(compose_up, "up", lambda *_: None)
         monkeypatch.setattr(compose.Project, "remember", lambda self: None)
         monkeypatch.setattr(compose, "way", lambda: WAY)
