@@ -240,6 +240,19 @@ def test_sigterm_while_the_database_is_away_still_exits_cleanly(
     assert b"stopped_while_store_away" in (tmp_path / "log").read_bytes()
 
 
+def test_sigterm_while_kafka_is_away_still_exits_cleanly(private_servers: Servers, tmp_path: Path) -> None:
+    kafka, random = private_servers.broker(), Random(1)
+    produce(kafka, [("TRXUSDT", made_trade("TRXUSDT", number, random)) for number in range(1, 1001)])
+    log = tmp_path / "log"
+    with private_servers.database() as postgres, log.open("wb") as file:
+        process = start(environment(kafka, postgres, tmp_path), file)
+        wait_for_merged(private_servers, postgres, 1000)
+        private_servers.supervisor.stop("kafka")
+        private_servers.supervisor.wait_until(lambda: b"refused" in log.read_bytes(), TIMEOUT, "it does not notice")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0, log.read_text()
+
+
 def test_a_refused_login_ends_the_consumer_and_says_what_to_check(
     servers: Servers, kafka: Broker, postgres: Database, tmp_path: Path
 ) -> None:

@@ -163,3 +163,28 @@ def test_sigterm_ends_the_driver_in_order_within_ten_seconds(
         finally:
             process.kill()
             process.wait()
+
+
+def test_sigterm_while_kafka_is_away_ends_the_driver_in_order_too(private_servers: Servers, tmp_path: Path) -> None:
+    supervisor = private_servers.supervisor
+    kafka = private_servers.broker()
+    with private_servers.database() as postgres:
+        random = Random(1)
+        produce(kafka, [("TRXUSDT", made_trade("TRXUSDT", number, random)) for number in range(1, 1001)])
+        env = environment(kafka, postgres, tmp_path / "objects")
+        log = tmp_path / "log"
+        program = spark("sigterm", env, tmp_path / "maven.log")
+        with log.open("wb") as file:
+            process = subprocess.Popen(program.command, env=program.env, stderr=file, stdout=file, cwd=program.folder)
+        try:
+            with postgres.connect() as connection:
+                found = lambda: connection.execute("select from trade_id_ranges").fetchone() is not None  # noqa: E731
+                supervisor.wait_until(found, START_SECONDS, "nothing is merged")
+            supervisor.stop("kafka")
+            at = len(log.read_bytes())
+            supervisor.wait_until(lambda: b"could not be established" in log.read_bytes()[at:], 60, "it goes on")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()

@@ -67,7 +67,7 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
                 return  # the stop came while Spark started
             with scratch_folder(settings.SPARK_CHECKPOINT_DIR) as checkpoint:
                 running = query.start(session, settings, str(checkpoint), offsets, position)
-                QueryService(running, position, stop=stop, health=state).run()
+                QueryService(running, position, stop=stop, health=state, log=log).run()
         finally:
             session.stop()
     finally:

@@ -5,7 +5,7 @@ checkpoint is not needed to go on; it only keeps a running query's books.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from threading import Event
+from threading import Event, Thread
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -16,6 +16,7 @@ from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.spark_candles.source import beginning
 
 _CALL_SECONDS = 3.0  # a blocked call delays a stop by this much
+_CLOSE_SECONDS = 1.0
 # While consumers of the other variant are in the group, only they may commit; they are at the same work.
 _NOT_OURS_NOW = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION})
 
@@ -84,5 +85,13 @@ class Position:
             self._log.warning("position_not_committed", error=error.str(), next="nothing: the next commit includes it")
 
     def close(self) -> None:
-        """Wait for the last commit, and close the client."""
-        self._client.close()
+        """Wait for the answer to the last commit, and close the client.
+
+        The client would wait more than ten seconds for a broker that is away, which is as long as a service may take to
+        stop. A commit without an answer costs nothing: what is read again is known by its ids.
+        """
+        closing = Thread(target=self._client.close, name="close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
+        if closing.is_alive():
+            self._log.warning("position_not_committed", error="Kafka does not answer", next="nothing: ids count once")

@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import structlog
+from py4j.protocol import Py4JJavaError
 from pyspark.sql.streaming.query import StreamingQuery
 
 from crypto_analytics.runtime.health import Health
@@ -26,12 +28,14 @@ class QueryService:
         *,
         stop: threading.Event,
         health: Health,
+        log: structlog.stdlib.BoundLogger,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._query = query
         self._position = position
         self._stop = stop
         self._health = health
+        self._log = log
         self._now = now
         self._reported: object = None
         self._idle_at = now()
@@ -48,7 +52,12 @@ class QueryService:
         until = self._now() + _DRAIN_SECONDS
         while self._query.status["isTriggerActive"] and self._now() < until:
             time.sleep(0.05)
-        self._query.stop()
+        try:
+            self._query.stop()
+        except Py4JJavaError as error:  # waiting for Kafka, it does not hear; what it had begun is read again
+            if error.java_exception.getClass().getName() != "java.util.concurrent.TimeoutException":
+                raise
+            self._log.warning("stopped_while_kafka_away", next="nothing: what it was reading is read again")
 
     def _look(self) -> None:
         if not self._query.isActive:

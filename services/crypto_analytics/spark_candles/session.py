@@ -13,7 +13,7 @@ _RECORDS_A_PIECE = 20_000  # of a task, merged in one transaction: as BATCH_MAX_
 _JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError"
 _EVERYWHERE = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(_RECORDS_A_PIECE),
-    "spark.sql.streaming.stopTimeout": "3s",
+    "spark.sql.streaming.stopTimeout": "2s",
     "spark.sql.streaming.minBatchesToRetain": "5",
     "spark.sql.streaming.numRecentProgressUpdates": "5",
     "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas",
