@@ -1,4 +1,4 @@
-"""The releases as an operator meets them: their own tests, a second sync, and jobs that run again."""
+"""The releases as an operator meets them: their own tests, a second run of helmfile, and jobs that run again."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops import helmfile, kind, ports
+from ops import helm, helmfile, kind, ports
 from ops.settings import KIND_CONTEXT, OpsSettings
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.platforms import Platform
@@ -33,13 +33,14 @@ def test_each_release_passes_its_own_tests(kubernetes: Kubernetes) -> None:
     assert all("Failed" not in text for text in said.values())
 
 
-def test_a_second_sync_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platform: Platform) -> None:
+@pytest.mark.parametrize("action", ["sync", "apply"] if helm.has_diff() else ["sync"])  # `apply` needs helm-diff
+def test_a_second_run_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platform: Platform, action: str) -> None:
     secrets = fingerprints(kubernetes)
     before = {component: platform.instances(component) for component in kubernetes.streaming}
     node = kind.node()
     assert node is not None
     numbers = ports.effective(OpsSettings(), node.bound)
-    line = helmfile.command("lite", KIND_CONTEXT, "sync")
+    line = helmfile.command("lite", KIND_CONTEXT, action)
     env = {name: str(number) for name, number in numbers.items()} | {"VARIANT": kubernetes.variant}
     run(*line, env=env | {"KUBECONFIG": str(kubernetes.cluster.kubeconfig_path)}, seconds=540)
     assert fingerprints(kubernetes) == secrets
