@@ -68,7 +68,7 @@ class Warehouse:
         self._server = server
         self._folder = folder
         self._dbt = dbt
-        self._passwords = {role: postgres.new_password() for role in ("writer", "transformer", "reader")}
+        self._passwords = {role: postgres.new_password() for role in ("writer", "transformer", "gate", "reader")}
 
     def create(self, name: str) -> int:
         """Create and fill the database ``name`` and return its number of klines."""

@@ -81,5 +81,5 @@ def stack() -> Iterator[Stack]:
             classpath = jars.ensure_jars(folder / "logs" / "maven.log")
             supervisor.start(kafka.program(broker, classpath), postgres.program(server))
             supervisor.wait_ready("kafka", "postgres")
-            passwords = {role: secrets.token_urlsafe(24) for role in ("writer", "transformer", "reader")}
+            passwords = {role: secrets.token_urlsafe(24) for role in ("writer", "transformer", "gate", "reader")}
             yield Stack(folder, supervisor, broker, server, passwords)

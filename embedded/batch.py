@@ -35,5 +35,4 @@ def settings(layout: Layout, passwords: Passwords) -> Mapping[str, str]:
         "BATCH_PROJECT_DIR": str(ROOT),
         "DBT_TARGET_PATH": str(layout.dbt / "target"),
         "DBT_LOG_PATH": str(layout.dbt / "logs"),
-        "GE_DATA_DOCS_DIR": str(layout.ge),
     }

@@ -120,7 +120,7 @@ def places(layout: Layout) -> list[tuple[str, Path | str]]:
     return [
         ("report", layout.report / "report.json"),
         ("tables", layout.report),
-        ("data docs", layout.ge / "site" / "index.html"),
+        ("data docs", layout.data_docs),
         ("raw archive", layout.objects / "raw"),
         ("logs", layout.state / "logs"),
         ("database", f"make psql{'' if layout.mode == 'play' else f' {layout.mode.upper()}=1'}"),

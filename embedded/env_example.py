@@ -14,6 +14,7 @@ import crypto_analytics
 from crypto_analytics.runtime import settings as shared
 from embedded import settings as embedded_settings
 from embedded.bootstrap import ROOT
+from ge import settings as gate_settings
 
 PATH = ROOT / ".env.example"
 _HEADER = """\
@@ -31,6 +32,7 @@ def modules() -> Iterator[tuple[str, object]]:
     for path in sorted(package.glob("*/settings.py")):
         if path.parent.name != "runtime":
             yield path.parent.name, importlib.import_module(f"crypto_analytics.{path.parent.name}.settings")
+    yield "ge", gate_settings
     yield "embedded run", embedded_settings
 
 

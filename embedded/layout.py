@@ -39,9 +39,9 @@ class Layout:
         return self.state / "dbt"
 
     @property
-    def ge(self) -> Path:
-        """What Great Expectations writes: Data Docs, results."""
-        return self.state / "ge"
+    def data_docs(self) -> Path:
+        """The front page of the quality gate's Data Docs."""
+        return self.objects / "data-docs" / "site" / "index.html"
 
     @property
     def spark(self) -> Path:

@@ -15,23 +15,27 @@ class Passwords:
     superuser: str
     writer: str
     transformer: str
+    gate: str
     reader: str
 
 
 def load(path: Path) -> Passwords:
     """Return the passwords in ``path``; the file is made if there is none.
 
+    A role that is newer than the file gets its password now: every start sets the roles'. The superuser's is set once.
+
     Raises:
         Problem: the file is damaged.
     """
     names = [field.name for field in fields(Passwords)]
-    if not path.exists():
-        _write(path, Passwords(**{name: new_password() for name in names}))
-    lines = (line.partition("=") for line in path.read_text().splitlines() if "=" in line)
+    lines = (line.partition("=") for line in path.read_text().splitlines() if "=" in line) if path.exists() else ()
     values = {name.removesuffix("_PASSWORD").lower(): value for name, _, value in lines}
-    if not all(values.get(name) for name in names):
+    if path.exists() and not (values.get("superuser") and all(values.values())):
         raise Problem(f"{path} is damaged", "a password is missing", f"rm {path} and start afresh: make clean")
-    return Passwords(**{name: values[name] for name in names})
+    passwords = Passwords(**{name: values.get(name) or new_password() for name in names})
+    if values.keys() != set(names):
+        _write(path, passwords)
+    return passwords
 
 
 def _write(path: Path, passwords: Passwords) -> None:

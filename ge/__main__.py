@@ -1,62 +1,89 @@
 """Run ``python -m ge``: the checkpoint silver_gate on analytics.silver_klines_1m.
 
-Exit codes: 0 silver is as expected, 1 it is not or could not be judged, 2 wrong settings.
+Exit codes: 0 silver is as expected, 1 it is not, or could not be judged or recorded, 2 wrong settings. Data Docs that
+cannot be published change no verdict: it is said, and the run's row in quality_gate_runs has no docs_path.
 """
 
 import argparse
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from ge import data_docs, verdict
-from ge import settings as gate_settings
+from crypto_analytics.runtime.settings import describe, load
+from crypto_analytics.store.objects import open_store
+from ge.settings import GateSettings
 
-_HELP = """\
-Settings are environment variables:
-  POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_SSLMODE   where silver is
-  POSTGRES_USER, POSTGRES_PASSWORD                              a role that may read it: reader (required)
-  SYMBOLS               the symbols that silver may hold (default BTCUSDT,ETHUSDT,BNBUSDT)
-  AS_OF                 no candle may open after this ISO 8601 time (default: now)
-  GE_DATA_DOCS_DIR      folder of the results and Data Docs (required)
-  GE_DATA_DOCS_RUNS     how many runs are kept there (default 50)
-"""
+if TYPE_CHECKING:
+    from ge.gate import Judged
 
 
 def main() -> int:
-    """Return 0 where silver is as expected, 1 where it is not or could not be judged, 2 for wrong settings."""
+    """Return 0 where silver is as expected, 1 where it is not, or could not be judged or recorded."""
     argparse.ArgumentParser(
-        prog="python -m ge", description=__doc__, epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m ge",
+        description=__doc__,
+        epilog=describe(GateSettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
-    try:
-        settings = gate_settings.load()
-    except gate_settings.SettingsError as error:
-        print(f"silver_gate: {error}", file=sys.stderr)
-        return 2
+    settings = load(GateSettings, "silver_gate")
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the library is imported
 
-    from ge import gate  # noqa: PLC0415  # takes seconds: after the settings are known to be right
+    from ge.gate import judged  # noqa: PLC0415  # takes seconds: after the settings are known to be right
 
     started = time.monotonic()
     try:
-        result = gate.run(settings)
+        with judged(settings) as run:
+            seconds = time.monotonic() - started
+            docs_path, docs = _publish(run, settings)
     except Exception as error:  # noqa: BLE001  # whatever went wrong, gold must not be built
-        print(f"silver_gate: could not judge silver: {settings.without_password(str(error))}", file=sys.stderr)
-        print("silver_gate: check that PostgreSQL is up and dbt has built silver, then run it again", file=sys.stderr)
+        _complain(f"could not judge silver: {settings.without_secrets(str(error))}")
+        _complain("check that PostgreSQL is up and dbt has built silver, then run it again")
         return 1
-    results = [each for run in result.run_results.values() for each in run.to_json_dict()["results"]]
-    failed = verdict.failures(results)
-    page = data_docs.index(settings.data_docs_dir)
-    passed = len(results) - len(failed)
-    seconds = time.monotonic() - started
-    print(f"silver_gate: {passed} of {len(results)} expectations hold, {seconds:.1f} s; docs: {page}")
-    for line in failed:
+    is_recorded = _record(run, docs_path, settings)
+    passed = run.expectations - len(run.failures)
+    print(f"silver_gate: {passed} of {run.expectations} expectations hold, {seconds:.1f} s; {docs}")
+    for line in run.failures:
         print(f"silver_gate: FAILED {line}")
-    if failed:
+    if not run.succeeded:
         print(
             "silver_gate: gold stays as it is. Look the rows up in analytics.silver_klines_1m, mend their source "
             "(raw_klines or fact_realtime_trades_1m) and run the batch again"
         )
-    return 1 if failed or not result.success else 0
+    return 0 if run.succeeded and is_recorded else 1
+
+
+def _publish(run: "Judged", settings: GateSettings) -> tuple[str, str]:
+    """Return the path of the run's page in the site, empty where it could not be published, and what to say of it."""
+    from ge import data_docs  # noqa: PLC0415  # as above
+
+    bucket = settings.BUCKET_DATA_DOCS
+    try:
+        path = data_docs.publish(run, open_store(settings), bucket, runs=settings.GE_DATA_DOCS_RUNS)
+    except Exception as error:  # noqa: BLE001  # the verdict stands, whatever becomes of its pages
+        cause = " ".join(settings.without_secrets(f"{type(error).__name__}: {error}").split())
+        _complain(f"WARNING no Data Docs of this run, the verdict stands: {cause}; check OBJECT_STORE* and S3_*")
+        return "", "no docs"
+    return path, f"docs: {bucket}/{data_docs.SITE}/{path}"
+
+
+def _record(run: "Judged", docs_path: str, settings: GateSettings) -> bool:
+    """Return whether the run is in the table; what keeps it out is said."""
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  # as above
+
+    from ge import history  # noqa: PLC0415  # as above
+
+    try:
+        history.record(run, docs_path, settings)
+    except SQLAlchemyError as error:
+        cause = " ".join(settings.without_secrets(str(error.args[0] if error.args else error)).split())
+        _complain(f"could not record the run in quality_gate_runs: {cause}; check PostgreSQL, then run it again")
+        return False
+    return True
+
+
+def _complain(line: str) -> None:
+    print(f"silver_gate: {line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

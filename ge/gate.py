@@ -1,29 +1,61 @@
-"""Run the checkpoint ``silver_gate`` and keep its results and Data Docs."""
+"""Run the checkpoint ``silver_gate``. What Great Expectations writes goes to a folder of the run's own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import great_expectations as gx
-from great_expectations.checkpoint import UpdateDataDocsAction
-from great_expectations.checkpoint.checkpoint import CheckpointResult
 from great_expectations.data_context import EphemeralDataContext
 from great_expectations.data_context.types.base import DataContextConfig
+from great_expectations.data_context.types.resource_identifiers import ValidationResultIdentifier
 
-from ge.data_docs import RESULTS, SITE, forget_old_runs
+from ge import verdict
 from ge.settings import GateSettings
 from ge.suite import EXAMPLES, KEY, expectations
 
 CHECKPOINT = "silver_gate"
+RESULTS, SITE = "results", "site"
 SCHEMA, TABLE = "analytics", "silver_klines_1m"
 
 
-def run(settings: GateSettings) -> CheckpointResult:
-    """Judge the whole table and return the result; its Data Docs are under ``settings.data_docs_dir``."""
-    forget_old_runs(settings.data_docs_dir, CHECKPOINT, keep=settings.kept_runs - 1)
-    context = _context(settings.data_docs_dir)
+@dataclass(frozen=True)
+class Judged:
+    """A run of the checkpoint: Great Expectations' context and folder, the result's identifier, and the verdict.
+
+    ``failures`` has a line for every expectation that does not hold.
+    """
+
+    context: EphemeralDataContext
+    folder: Path
+    identifier: ValidationResultIdentifier
+    succeeded: bool
+    expectations: int
+    failures: tuple[str, ...]
+
+    @property
+    def run_time(self) -> datetime:
+        """Return when it ran."""
+        run_time: datetime = self.identifier.run_id.run_time
+        return run_time
+
+
+@contextmanager
+def judged(settings: GateSettings) -> Iterator[Judged]:
+    """Judge the whole table and yield the verdict; its folder is gone afterwards."""
+    with TemporaryDirectory(prefix="silver_gate-") as name:
+        yield _judge(settings, Path(name))
+
+
+def _judge(settings: GateSettings, folder: Path) -> Judged:
+    context = _context(folder)
     source = context.data_sources.add_postgres("crypto_analytics", connection_string=settings.connection_url)
     asset = source.add_table_asset(TABLE, table_name=TABLE, schema_name=SCHEMA)
     suite = context.suites.add(gx.ExpectationSuite(CHECKPOINT))
-    suite.expectations = list(expectations(settings.symbols, settings.as_of))
+    suite.expectations = list(expectations(settings.SYMBOLS, settings.as_of))
     suite.save()
     definition = gx.ValidationDefinition(
         name=CHECKPOINT, data=asset.add_batch_definition_whole_table("all rows"), suite=suite
@@ -32,18 +64,20 @@ def run(settings: GateSettings) -> CheckpointResult:
     checkpoint = gx.Checkpoint(
         name=CHECKPOINT,
         validation_definitions=[definition],
-        actions=[UpdateDataDocsAction(name="data_docs", site_names=[SITE])],
         result_format={
             "result_format": "SUMMARY",
             "partial_unexpected_count": EXAMPLES,
             "unexpected_index_column_names": list(KEY),
         },
     )
-    return context.checkpoints.add(checkpoint).run()
+    [(identifier, result)] = context.checkpoints.add(checkpoint).run().run_results.items()
+    results: list[dict[str, Any]] = result.to_json_dict()["results"]
+    failures = tuple(verdict.failures(results))
+    return Judged(context, folder, identifier, bool(result.success) and not failures, len(results), failures)
 
 
 def _context(folder: Path) -> EphemeralDataContext:
-    """Return a context whose definitions live in this code, and whose results live under ``folder``."""
+    """Return a context whose definitions live in this code, and whose results and pages go to ``folder``."""
 
     def files(name: str) -> dict[str, str]:
         return {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder / name)}

@@ -37,6 +37,7 @@ ENDPOINTS = (
         "POSTGRES_PASSWORD",
     ),
     Endpoint("MinIO (S3)", "minio", "MINIO_PORT", 9000, "http://{host}:{port}", "S3_SECRET_KEY"),
+    Endpoint("Data Docs", "minio", "MINIO_PORT", 9000, "http://{host}:{port}/data-docs/site/index.html"),
     Endpoint("MinIO console", "minio", "MINIO_CONSOLE_PORT", 9001, "http://{host}:{port}", "S3_SECRET_KEY"),
     Endpoint("Spark UI", "spark-candles", "SPARK_UI_PORT", 4040, "http://{host}:{port}"),
     Endpoint("Simulator", "simulator", "SIM_PORT", 8899, "http://{host}:{port}/healthz"),

@@ -115,20 +115,25 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     if "kafka" in there and not kafka_listens(items):
         there.remove("kafka")
         out.print(f"{'Kafka':<14} {_NO_KAFKA}", soft_wrap=True)
-    forwards = [
-        Forward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT)
-        for endpoint in ENDPOINTS
-        if endpoint.component in there
-    ]
+    reached = [endpoint for endpoint in ENDPOINTS if endpoint.component in there]
+    forwards = [Forward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT) for endpoint in one_a_port(reached)]
     if not forwards:
         raise Problem("there is nothing to forward to", f"{settings.KUBE_CONTEXT} runs no pod of ours", hints.make_up())
     for forward in forwards:
         refuse_taken(forward)
-    for forward in forwards:
-        out.print(f"{forward.endpoint.name:<14} {url(forward.endpoint, numbers)}", soft_wrap=True)
+    for endpoint in reached:
+        out.print(f"{endpoint.name:<14} {url(endpoint, numbers)}", soft_wrap=True)
     out.print("until Ctrl-C; users and passwords: make urls")
     keep(forwards, cluster, lambda text: out.print(text, markup=False, soft_wrap=True), threading.Event())
     return 0
+
+
+def one_a_port(reached: Iterable[Endpoint]) -> list[Endpoint]:
+    """Return the first of the endpoints of each port: several may be behind one."""
+    first: dict[str, Endpoint] = {}
+    for endpoint in reached:
+        first.setdefault(endpoint.setting, endpoint)
+    return list(first.values())
 
 
 def kafka_listens(items: Iterable[Object]) -> bool:

@@ -52,7 +52,7 @@ class Batch:
             "POSTGRES_DB": self.database.database,
             **{
                 f"{role.upper()}_PASSWORD": self.database.passwords[role]
-                for role in ("writer", "transformer", "reader")
+                for role in ("writer", "transformer", "gate", "reader")
             },
             "SYMBOLS": SYMBOLS,
             "OBJECT_STORE": "directory",
@@ -63,7 +63,6 @@ class Batch:
             "BATCH_RETRIES": "0",
             "DBT_TARGET_PATH": str(self.folder / "dbt" / "target"),
             "DBT_LOG_PATH": str(self.folder / "dbt" / "logs"),
-            "GE_DATA_DOCS_DIR": str(self.folder / "ge"),
             **changes,
         }
 
@@ -80,8 +79,8 @@ class Batch:
         return done
 
     def gate(self, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run the quality gate as the role reader."""
-        return self._run([str(ge_python()), "-m", "ge"], self.env(**self.database.env("reader"), **changes))
+        """Run the quality gate as the role gate."""
+        return self._run([str(ge_python()), "-m", "ge"], self.env(**self.database.env("gate"), **changes))
 
     def rows(self, table: str) -> dict[Key, Row]:
         """Return all rows of a candle table by symbol and open time."""

@@ -56,8 +56,6 @@ _OWN: dict[str, dict[str, Values]] = {
     "batch": {
         "by Airflow": {"schedule": {"enabled": False}},
         "no sweep": {"sweep": {"enabled": False}},
-        "passing docs": {"dataDocs": {"persistence": {"enabled": False}}},
-        "docs on a class": {"dataDocs": {"persistence": {"storageClass": "fast"}}},
         "a tag": {"components": {"dbt": {"image": {"tag": "1.2.3"}}}},
     },
 }

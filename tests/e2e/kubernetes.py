@@ -28,11 +28,13 @@ _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("postgres", "superuser"): ("postgres", "POSTGRES_PASSWORD"),
     ("postgres", "writer"): ("consumer", "POSTGRES_PASSWORD"),
     ("postgres", "transformer"): ("dbt", "POSTGRES_PASSWORD"),
+    ("postgres", "gate"): ("ge", "POSTGRES_PASSWORD"),
     ("postgres", "reader"): ("reader", "POSTGRES_PASSWORD"),
     ("minio", "root"): ("minio", "MINIO_ROOT_PASSWORD"),
     ("minio", "consumer"): ("consumer", "S3_SECRET_KEY"),
     ("minio", "spark"): ("spark", "S3_SECRET_KEY"),
     ("minio", "exporter"): ("exporter", "S3_SECRET_KEY"),
+    ("minio", "gate"): ("ge", "S3_SECRET_KEY"),
     ("minio", "sweep"): ("sweep", "S3_SECRET_KEY"),
     ("minio", "reader"): ("reader", "S3_SECRET_KEY"),
 }

@@ -1,5 +1,6 @@
 """Who may log in, and what each login may not do, through the ports on 127.0.0.1."""
 
+import httpx
 import psycopg
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -102,7 +103,7 @@ class TestKafka:
 
 
 class TestPostgres:
-    @pytest.mark.parametrize("role", ["superuser", "writer", "transformer", "reader"])
+    @pytest.mark.parametrize("role", ["superuser", "writer", "transformer", "gate", "reader"])
     def test_a_wrong_password_is_refused(self, platform: Platform, role: str) -> None:
         with pytest.raises(LoginRefused, match="password authentication failed"):
             platform.postgres(role, WRONG)
@@ -122,6 +123,62 @@ class TestPostgres:
     def test_the_transformer_cannot_change_what_was_streamed(self, platform: Platform) -> None:
         with platform.postgres("transformer") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("update fact_realtime_trades_1m set is_complete = true")
+
+
+class TestGate:
+    """The quality gate reads what dbt built, keeps its own runs, and can do nothing else."""
+
+    def test_it_cannot_change_what_it_judges(self, platform: Platform) -> None:
+        with platform.postgres("gate") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("create table analytics.mine ()")
+
+    def test_it_cannot_read_what_was_streamed(self, platform: Platform) -> None:
+        with platform.postgres("gate") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select from trade_id_ranges")
+
+    def test_it_has_no_bucket_but_its_own(self, platform: Platform) -> None:
+        store = platform.objects("gate")
+        for bucket in ("raw", "bronze", "silver", "gold"):
+            TestObjects.refuses(lambda bucket=bucket: list(store.list(bucket)))
+            TestObjects.refuses(lambda bucket=bucket: store.put(bucket, "e2e", b""))
+
+
+class TestNobody:
+    """Without a login a browser may open the pages of the quality gate, by their names, and nothing else."""
+
+    def test_a_page_can_be_read(self, platform: Platform) -> None:
+        key = "site/e2e.html"
+        platform.objects("gate").put("data-docs", key, b"<p>hello</p>")
+        try:
+            answer = self.get(platform, f"/data-docs/{key}")
+            assert (answer.status_code, answer.text) == (200, "<p>hello</p>")
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        finally:
+            platform.objects("gate").delete("data-docs", key)
+        assert self.get(platform, f"/data-docs/{key}").status_code == 404
+
+    def test_what_the_gate_found_is_not_open(self, platform: Platform) -> None:
+        platform.objects("gate").put("data-docs", "results/e2e.json", b"{}")
+        try:
+            assert self.get(platform, "/data-docs/results/e2e.json").status_code == 403
+        finally:
+            platform.objects("gate").delete("data-docs", "results/e2e.json")
+
+    def test_nothing_can_be_listed_or_written(self, platform: Platform) -> None:
+        for bucket in ("data-docs", "raw", "bronze", "silver", "gold"):
+            for path in (f"/{bucket}", f"/{bucket}?list-type=2", f"/{bucket}?list-type=2&prefix=site/"):
+                assert self.get(platform, path).status_code == 403, path
+            url = f"http://127.0.0.1:{platform.port('minio')}/{bucket}/site/e2e.html"
+            assert httpx.put(url, content=b"x", trust_env=False).status_code == 403
+            assert httpx.delete(url, trust_env=False).status_code == 403
+
+    def test_no_object_of_another_bucket_is_open(self, platform: Platform) -> None:
+        key = next(iter(platform.objects("reader").list("raw", "trades/"))).key
+        assert self.get(platform, f"/raw/{key}").status_code == 403
+
+    @staticmethod
+    def get(platform: Platform, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{platform.port('minio')}{path}", trust_env=False)
 
 
 class TestObjects:

@@ -19,6 +19,14 @@ def minute(number: int) -> datetime:
     return START + timedelta(minutes=number)
 
 
+def history(batch: Batch) -> list[tuple[bool, int, int, list[str], str]]:
+    """Return what the dashboard reads of the gate's runs, oldest first."""
+    with batch.database.connect("reader") as reader:
+        return reader.execute(
+            "select succeeded, expectations, failed, failures, docs_path from quality_gate_runs order by run_time"
+        ).fetchall()
+
+
 @pytest.fixture(scope="module")
 def batch(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batch]:
     with servers.database() as database:
@@ -36,9 +44,12 @@ def test_good_klines_pass_through_all_steps(batch: Batch) -> None:
     written = json.loads(report.read_text())
     assert [step["name"] for step in written["steps"]] == FROM_SILVER.split(",")
     assert all(step["exit_code"] == 0 and step["seconds"] > 0 for step in written["steps"])
-    assert (batch.folder / "ge" / "site" / "index.html").is_file()
+    assert (batch.folder / "objects/data-docs/site/index.html").is_file()
     assert (batch.folder / "objects/gold/klines_5m/symbol=BTCUSDT/date=2026-01-05/part.parquet").is_file()
-    assert batch.database.passwords["reader"] not in done.stdout
+    assert batch.database.passwords["gate"] not in done.stdout
+    [(succeeded, expectations, failed, failures, docs_path)] = history(batch)
+    assert (succeeded, expectations, failed, failures) == (True, 33, 0, [])
+    assert (batch.folder / "objects/data-docs/site" / docs_path).is_file()
 
 
 def test_a_bad_kline_stops_gold_and_the_expectation_is_named_in_the_last_line(batch: Batch) -> None:
@@ -54,6 +65,10 @@ def test_a_bad_kline_stops_gold_and_the_expectation_is_named_in_the_last_line(ba
     assert "symbol=BTCUSDT open_time=2026-01-05T10:07:00+00:00" in last
     assert last.endswith("python -m crypto_analytics.batch --steps ge_validate")
     assert "== dbt_gold" not in done.stdout
+    succeeded, _, failed, failures, docs_path = history(batch)[-1]
+    assert (succeeded, failed) == (False, len(failures))
+    assert "expect_column_values_to_be_between(volume, min_value=0.0): 1 of 25 rows" in " ".join(failures)
+    assert docs_path in (batch.folder / "objects/data-docs/site/index.html").read_text()
     assert batch.rows("analytics.gold_klines_5m") == before
     with batch.database.connect("reader") as reader:
         assert reader.execute("select newest_gold_time from analytics.pipeline_health").fetchall()
@@ -113,6 +128,15 @@ def test_without_a_database_it_says_so(batch: Batch) -> None:
     assert "check POSTGRES_*" in done.stdout.splitlines()[-1]
 
 
-def test_the_gate_reads_only(batch: Batch) -> None:
-    with batch.database.connect("reader") as reader, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        reader.execute("update analytics.silver_klines_1m set volume = 0")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update analytics.silver_klines_1m set volume = 0",
+        "create table analytics.mine ()",
+        "select from trade_id_ranges",
+        "update quality_gate_runs set succeeded = true",
+    ],
+)
+def test_the_gate_may_do_nothing_but_judge_and_record(batch: Batch, statement: str) -> None:
+    with batch.database.connect("gate") as gate, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        gate.execute(statement.encode())

@@ -128,7 +128,8 @@ MUTATIONS = {
     "kafka: memory": _field("kafka", memory=1),
     "postgres: cpus": _field("postgres", cpus=1.0),
     "kafka: grace": _field("kafka", grace=10),
-    "ge-validate: data": _field("ge-validate", data=""),
+    "minio: data": _field("minio", data=""),
+    "buckets: environment ANONYMOUS_READ": _environment("buckets", ANONYMOUS_READ="false"),
     "dbt-gold: argv": _field("dbt-gold", argv=("dbt", "run")),
     "simulator: user": _field("simulator", user="0:0"),
     "simulator: read_only": _field("simulator", read_only=False),
@@ -164,6 +165,7 @@ def test_a_difference_on_either_side_is_found(side: str, mutation: str) -> None:
         ("mem_limit: 768m", "mem_limit: 700m", "kafka: memory"),
         ("SIM_TRADES_PER_MINUTE:-600", "SIM_TRADES_PER_MINUTE:-601", "simulator: environment SIM_TRADES_PER_MINUTE"),
         ("S3_SECRET_KEY: *s3-spark", "S3_SECRET_KEY: *s3-consumer", "spark-candles: environment S3_SECRET_KEY"),
+        ("S3_SECRET_KEY: *s3-gate", "S3_SECRET_KEY: *s3-exporter", "ge-validate: environment S3_SECRET_KEY"),
         ("S3_SECRET_KEY: *s3-exporter", "S3_SECRET_KEY: *s3-consumer", "export-lake: environment S3_SECRET_KEY"),
         ("POSTGRES_USER: transformer", "POSTGRES_USER: writer", "dbt-gold: environment POSTGRES_USER"),
     ],
@@ -241,7 +243,7 @@ def test_images_without_a_tag_of_their_own_have_the_version() -> None:
 
 def test_the_stores_of_another_exchange_are_others() -> None:
     text = compose_file.FILE.read_text()
-    assert text.count("${BINANCE_WS_URL:+_exchange}") == 4
+    assert text.count("${BINANCE_WS_URL:+_exchange}") == 3
     assert "simulator" in compose_file.components({}, {"stream"})
     assert "simulator" not in compose_file.components(EXCHANGE, PROFILES)
 

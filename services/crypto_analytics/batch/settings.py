@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, NonNegativeInt, PositiveFloat, SecretStr
 
 from crypto_analytics.batch.steps import RETRIES, Component, Role, Step
 from crypto_analytics.runtime.settings import CommonSettings, PostgresSettings
@@ -20,19 +20,20 @@ class BatchSettings(CommonSettings, PostgresSettings):
     POSTGRES_PASSWORD: SecretStr = Field(SecretStr(""), description="not used: each step logs in as its own role")
     WRITER_PASSWORD: SecretStr = Field(description="password of the role writer")
     TRANSFORMER_PASSWORD: SecretStr = Field(description="password of the role transformer")
+    GATE_PASSWORD: SecretStr = Field(description="password of the role gate")
     READER_PASSWORD: SecretStr = Field(description="password of the role reader")
     BATCH_PYTHON_SERVICES: Path | None = Field(
         None, description="Python of the services' environment; empty: the one that runs the batch"
     )
     BATCH_DBT: Path = Field(Path("dbt"), description="the dbt program of dbt's environment")
     BATCH_PYTHON_GE: Path = Field(Path("python"), description="Python of Great Expectations' environment")
-    BATCH_PROJECT_DIR: Path = Field(Path(), description="folder that holds dbt/ and ge/; the steps run in it")
+    BATCH_PROJECT_DIR: Path = Field(
+        Path(), description="folder that holds dbt/, ge/ and services/; the steps run in it"
+    )
     BATCH_RETRIES: NonNegativeInt = Field(RETRIES, description="further tries of a step that failed")
     BATCH_RETRY_SECONDS: PositiveFloat = Field(5, description="longest first pause before a retry; it doubles")
     DBT_TARGET_PATH: Path = Field(Path("dbt/target"), description="folder of dbt's compiled models and parse cache")
     DBT_LOG_PATH: Path = Field(Path("dbt/logs"), description="folder of dbt's logs")
-    GE_DATA_DOCS_DIR: Path = Field(Path("ge/data_docs"), description="folder of the gate's results and Data Docs")
-    GE_DATA_DOCS_RUNS: PositiveInt = Field(50, description="runs that the Data Docs show; older ones are removed")
     ALERT_WEBHOOK_URL: SecretStr = Field(
         SecretStr(""), description="Slack-compatible webhook that hears of a final failure; empty: none"
     )
@@ -51,6 +52,7 @@ class BatchSettings(CommonSettings, PostgresSettings):
         passwords: dict[Role, SecretStr] = {
             "writer": self.WRITER_PASSWORD,
             "transformer": self.TRANSFORMER_PASSWORD,
+            "gate": self.GATE_PASSWORD,
             "reader": self.READER_PASSWORD,
         }
         env = {
@@ -59,14 +61,14 @@ class BatchSettings(CommonSettings, PostgresSettings):
             if name not in _NOT_HANDED_ON and not name.endswith("_PASSWORD")
         }
         if step.component != "services":
-            env.pop("PYTHONPATH", None)  # it names the services' code
+            env.pop("PYTHONPATH", None)  # it names the services' code, and perhaps their libraries
+        if step.component == "ge":  # it uses their settings and object store
+            env["PYTHONPATH"] = str((self.BATCH_PROJECT_DIR / "services").resolve())
         return env | {
             "POSTGRES_USER": step.role,
             "POSTGRES_PASSWORD": passwords[step.role].get_secret_value(),
             "DBT_TARGET_PATH": str(self.DBT_TARGET_PATH.resolve()),
             "DBT_LOG_PATH": str(self.DBT_LOG_PATH.resolve()),
-            "GE_DATA_DOCS_DIR": str(self.GE_DATA_DOCS_DIR.resolve()),
-            "GE_DATA_DOCS_RUNS": str(self.GE_DATA_DOCS_RUNS),
             "PYTHONUNBUFFERED": "1",
         }
 

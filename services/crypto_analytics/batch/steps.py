@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Component = Literal["services", "dbt", "ge"]
-Role = Literal["writer", "transformer", "reader"]
+Role = Literal["writer", "transformer", "gate", "reader"]
 
 _DBT = ("--project-dir", "dbt", "--profiles-dir", "dbt", "--no-use-colors")
 
@@ -68,7 +68,7 @@ STEPS: tuple[Step, ...] = (
         name="ge_validate",
         component="ge",
         command=("python", "-m", "ge"),
-        role="reader",
+        role="gate",
         resources=_GE_RESOURCES,
         timeout_seconds=300,
     ),

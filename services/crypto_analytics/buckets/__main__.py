@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from minio.error import MinioAdminException, MinioException
+from msgspec.structs import replace
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics.buckets import access
@@ -23,6 +24,8 @@ def main() -> int:
     stop = shutdown.stop_event()
     try:
         wanted = access.read(settings.ACCESS_FILE)
+        if not settings.ANONYMOUS_READ:
+            wanted = replace(wanted, anonymous=())
         wanted.check_names(settings)
         wanted.check_users(settings.S3_ACCESS_KEY)
         passwords = declared.passwords(settings, "S3_SECRET_KEY_", [user.name for user in wanted.users])

@@ -1,7 +1,7 @@
 """The file that declares the object store's buckets, users and rights, in the words of S3 policies."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -11,7 +11,10 @@ from crypto_analytics.runtime.settings import ObjectStoreSettings
 Bucket = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 UserName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{2,19}$")]
 Action = Annotated[str, Meta(pattern=r"^s3:[A-Za-z]+$")]
+Objects = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+/.*$")]
 Resource = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+(/.*)?$")]
+
+_POLICY_VERSION = "2012-10-17"
 
 
 class Statement(Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,16 +33,23 @@ class User(Struct, frozen=True, forbid_unknown_fields=True):
     def policy(self) -> dict[str, Any]:
         """Return the policy document."""
         return {
-            "Version": "2012-10-17",
+            "Version": _POLICY_VERSION,
             "Statement": [
                 {
                     "Effect": "Allow",
                     "Action": list(statement.actions),
-                    "Resource": [f"arn:aws:s3:::{resource}" for resource in statement.resources],
+                    "Resource": list(map(_arn, statement.resources)),
                 }
                 for statement in self.statements
             ],
         }
+
+
+class Opening(Struct, frozen=True, forbid_unknown_fields=True):
+    """Objects that everybody may read without a login; nothing else can be open to everybody."""
+
+    resources: Annotated[tuple[Objects, ...], Meta(min_length=1)]
+    actions: tuple[Literal["s3:GetObject"]]
 
 
 class Access(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,18 +57,30 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
 
     buckets: tuple[Bucket, ...]
     users: tuple[User, ...]
+    anonymous: tuple[Opening, ...] = ()
 
     def __post_init__(self) -> None:
         for several in (list(self.buckets), [user.name for user in self.users]):
             if twice := declared.repeated(several):
                 raise ValueError(f"{', '.join(twice)} is declared twice")
-        for user in self.users:
-            for statement in user.statements:
-                for resource in statement.resources:
-                    if resource.partition("/")[0] not in self.buckets:
-                        raise ValueError(
-                            f"the user {user.name} has rights on {resource}, which no bucket is declared for"
-                        )
+        holders = {f"the user {user.name}": user.statements for user in self.users} | {"everybody": self.anonymous}
+        for who, statements in holders.items():
+            for resource in (resource for statement in statements for resource in statement.resources):
+                if resource.partition("/")[0] not in self.buckets:
+                    raise ValueError(f"{who} has rights on {resource}, which no bucket is declared for")
+
+    def bucket_policy(self, bucket: str) -> dict[str, Any] | None:
+        """Return what everybody may do in a bucket as its policy document; None: nothing."""
+        resources = [
+            _arn(resource)
+            for opening in self.anonymous
+            for resource in opening.resources
+            if resource.partition("/")[0] == bucket
+        ]
+        if not resources:
+            return None
+        statement = {"Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:GetObject"], "Resource": resources}
+        return {"Version": _POLICY_VERSION, "Statement": [statement]}
 
     def check_names(self, settings: ObjectStoreSettings) -> None:
         """Check that the buckets which the services are set to use are declared.
@@ -66,7 +88,7 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             BadDeclaration: one is not.
         """
-        for setting in ("BUCKET_RAW", "BUCKET_BRONZE", "BUCKET_SILVER", "BUCKET_GOLD"):
+        for setting in ("BUCKET_RAW", "BUCKET_BRONZE", "BUCKET_SILVER", "BUCKET_GOLD", "BUCKET_DATA_DOCS"):
             name = getattr(settings, setting)
             if name not in self.buckets:
                 raise declared.BadDeclaration(
@@ -82,6 +104,10 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
         """
         if root in [user.name for user in self.users]:
             raise declared.BadDeclaration(f"the user {root} is the one who logs in here: declare it nowhere")
+
+
+def _arn(resource: str) -> str:
+    return f"arn:aws:s3:::{resource}"
 
 
 def read(path: Path) -> Access:

@@ -9,7 +9,18 @@ from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
-from crypto_analytics.buckets.plan import Attach, Change, Detach, MakeBucket, PutPolicy, SetPassword, State
+from crypto_analytics.buckets.plan import (
+    Attach,
+    Change,
+    CloseBucket,
+    Detach,
+    MakeBucket,
+    OpenBucket,
+    Policy,
+    PutPolicy,
+    SetPassword,
+    State,
+)
 from crypto_analytics.runtime.settings import ObjectStoreSettings
 from crypto_analytics.store.objects import http_client, s3_client
 
@@ -52,6 +63,7 @@ class Server:
             buckets = [bucket.name for bucket in self._s3.list_buckets()]
             policies = json.loads(self._admin.policy_list())
             users = json.loads(self._admin.user_list())
+            open_to_all = {bucket: policy for bucket in buckets if (policy := self._bucket_policy(bucket)) is not None}
         return State(
             buckets=buckets,
             policies=policies,
@@ -62,6 +74,7 @@ class Server:
             without_login={
                 user for user, password in passwords.items() if user not in users or not self._opens(user, password)
             },
+            open_to_all=open_to_all,
         )
 
     def carry_out(self, change: Change, passwords: Mapping[str, str]) -> None:
@@ -78,6 +91,19 @@ class Server:
                     self._admin.attach_policy([change.policy], user=change.user)
                 case Detach():
                     self._admin.detach_policy([change.policy], user=change.user)
+                case OpenBucket():
+                    self._s3.set_bucket_policy(change.bucket, json.dumps(change.policy))
+                case CloseBucket():
+                    self._s3.delete_bucket_policy(change.bucket)
+
+    def _bucket_policy(self, bucket: str) -> Policy | None:
+        try:
+            policy: Policy = json.loads(self._s3.get_bucket_policy(bucket))
+        except S3Error as error:
+            if error.code == "NoSuchBucketPolicy":
+                return None
+            raise
+        return policy
 
     def _opens(self, user: str, password: str) -> bool:
         secret = type(self._settings.S3_SECRET_KEY)(password)

@@ -14,10 +14,14 @@ class BucketsSettings(CommonSettings, ObjectStoreSettings):
     ACCESS_FILE: Path = Field(
         Path("charts/minio/files/access.yaml"), description="file that declares buckets, users and rights"
     )
+    ANONYMOUS_READ: bool = Field(
+        True, description="let everybody read what ACCESS_FILE declares for nobody in particular; false: nobody may"
+    )
     BUCKETS_WAIT_SECONDS: NonNegativeFloat = Field(120.0, description="wait this long for a MinIO that is starting")
     S3_SECRET_KEY_CONSUMER: SecretStr = Field(min_length=8, description="secret key of the user consumer")
     S3_SECRET_KEY_SPARK: SecretStr = Field(min_length=8, description="secret key of the user spark")
     S3_SECRET_KEY_EXPORTER: SecretStr = Field(min_length=8, description="secret key of the user exporter")
+    S3_SECRET_KEY_GATE: SecretStr = Field(min_length=8, description="secret key of the user gate")
     S3_SECRET_KEY_SWEEP: SecretStr = Field(min_length=8, description="secret key of the user sweep")
     S3_SECRET_KEY_READER: SecretStr = Field(min_length=8, description="secret key of the user reader")
 

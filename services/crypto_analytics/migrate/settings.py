@@ -13,6 +13,7 @@ class MigrateSettings(CommonSettings, PostgresSettings):
     MIGRATIONS_DIR: Path = Field(Path("migrations"), description="folder of the SQL migrations")
     WRITER_PASSWORD: SecretStr = Field(description="password of the role writer")
     TRANSFORMER_PASSWORD: SecretStr = Field(description="password of the role transformer")
+    GATE_PASSWORD: SecretStr = Field(description="password of the role gate")
     READER_PASSWORD: SecretStr = Field(description="password of the role reader")
     AIRFLOW_PASSWORD: SecretStr = Field(
         SecretStr(""), description="password of the role airflow, which gets a database of its own; empty: neither"

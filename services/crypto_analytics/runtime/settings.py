@@ -111,7 +111,7 @@ class PostgresSettings(SettingsGroup):
     POSTGRES_HOST: str = Field("127.0.0.1", description="host of PostgreSQL")
     POSTGRES_PORT: Port = Field(5432, description="port of PostgreSQL")
     POSTGRES_DB: str = Field("crypto_analytics", description="database")
-    POSTGRES_USER: str = Field(description="role: writer, transformer or reader")
+    POSTGRES_USER: str = Field(description="role: writer, transformer, gate or reader")
     POSTGRES_PASSWORD: SecretStr = Field(description="its password")
     POSTGRES_SSLMODE: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
         "prefer", description="libpq's sslmode"
@@ -132,6 +132,7 @@ class ObjectStoreSettings(SettingsGroup):
     BUCKET_BRONZE: str = Field("bronze", description="bucket of the hourly compacted trades")
     BUCKET_SILVER: str = Field("silver", description="bucket of the silver tables in Parquet")
     BUCKET_GOLD: str = Field("gold", description="bucket of the gold tables in Parquet")
+    BUCKET_DATA_DOCS: str = Field("data-docs", description="bucket of what the quality gate found, and its Data Docs")
 
     @model_validator(mode="after")
     def _check_store(self) -> Self:

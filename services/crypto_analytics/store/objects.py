@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
+from mimetypes import guess_type
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple, Protocol
@@ -161,7 +162,7 @@ class S3Store:
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
         """See ObjectStore."""
-        self._client.put_object(bucket, key, BytesIO(data), len(data))
+        self._client.put_object(bucket, key, BytesIO(data), len(data), content_type=content_type(key))
 
     def get(self, bucket: str, key: str) -> bytes:
         """See ObjectStore."""
@@ -186,6 +187,14 @@ class S3Store:
     def delete(self, bucket: str, key: str) -> None:
         """See ObjectStore."""
         self._client.remove_object(bucket, key)
+
+
+def content_type(key: str) -> str:
+    """Return what a browser is to take an object for; pages are shown, all else that is not known is saved."""
+    kind, encoding = guess_type(key)
+    if kind is None or encoding is not None:
+        return "application/octet-stream"
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
 def open_store(settings: ObjectStoreSettings) -> ObjectStore:

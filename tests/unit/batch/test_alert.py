@@ -53,7 +53,7 @@ def webhook() -> Iterator[Webhook]:
 
 
 def settings(url: str) -> BatchSettings:
-    passwords = dict.fromkeys(("WRITER_PASSWORD", "TRANSFORMER_PASSWORD", "READER_PASSWORD"), "p")
+    passwords = dict.fromkeys(("WRITER_PASSWORD", "TRANSFORMER_PASSWORD", "GATE_PASSWORD", "READER_PASSWORD"), "p")
     return BatchSettings(**passwords, ALERT_WEBHOOK_URL=url)  # type: ignore[arg-type]
 
 

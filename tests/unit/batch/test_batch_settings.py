@@ -13,6 +13,7 @@ INHERITED = {
     "METRICS_PORT": "9100",
     "WRITER_PASSWORD": "w",
     "TRANSFORMER_PASSWORD": "t",
+    "GATE_PASSWORD": "g",
     "READER_PASSWORD": "r",
     "SUPERUSER_PASSWORD": "s",
     "ALERT_WEBHOOK_URL": "https://example.org/secret",
@@ -34,7 +35,8 @@ def test_each_step_gets_its_own_login_and_no_other_secret(settings: BatchSetting
     for name, login in {
         "backfill_recent": ("writer", "w"),
         "dbt_gold": ("transformer", "t"),
-        "ge_validate": ("reader", "r"),
+        "ge_validate": ("gate", "g"),
+        "export_lake": ("reader", "r"),
     }.items():
         env = settings.environment(BY_NAME[name], INHERITED)
         assert (env["POSTGRES_USER"], env["POSTGRES_PASSWORD"]) == login
@@ -47,12 +49,16 @@ def test_each_step_gets_its_own_login_and_no_other_secret(settings: BatchSetting
 def test_the_services_code_is_not_on_the_path_of_the_others(settings: BatchSettings) -> None:
     assert settings.environment(BY_NAME["export_lake"], INHERITED)["PYTHONPATH"] == "services"
     assert "PYTHONPATH" not in settings.environment(BY_NAME["dbt_gold"], INHERITED)
-    assert "PYTHONPATH" not in settings.environment(BY_NAME["ge_validate"], INHERITED)
+
+
+def test_the_gate_sees_the_services_code_but_not_their_libraries(settings: BatchSettings) -> None:
+    inherited = {**INHERITED, "PYTHONPATH": "site-packages"}
+    assert settings.environment(BY_NAME["ge_validate"], inherited)["PYTHONPATH"] == str(Path.cwd() / "services")
 
 
 def test_folders_hold_in_any_working_directory(settings: BatchSettings) -> None:
     env = settings.environment(BY_NAME["dbt_gold"], INHERITED)
-    for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH", "GE_DATA_DOCS_DIR"):
+    for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH"):
         assert Path(env[name]).is_absolute()
 
 

@@ -23,9 +23,10 @@ def test_every_step_is_bounded() -> None:
         assert step.resources.cpu_limit
 
 
-def test_only_dbt_writes_tables_and_only_backfill_writes_klines() -> None:
+def test_only_dbt_writes_tables_only_backfill_klines_and_only_the_gate_its_verdicts() -> None:
     assert {step.name: step.role for step in STEPS if step.role != "reader"} == {
         "backfill_recent": "writer",
+        "ge_validate": "gate",
         **{step.name: "transformer" for step in STEPS if step.component == "dbt"},
     }
 

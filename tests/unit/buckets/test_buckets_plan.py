@@ -13,8 +13,10 @@ from crypto_analytics.buckets.access import Access, read
 from crypto_analytics.buckets.plan import (
     Attach,
     Change,
+    CloseBucket,
     Detach,
     MakeBucket,
+    OpenBucket,
     PutPolicy,
     SetPassword,
     State,
@@ -44,11 +46,11 @@ def declared(**changes: Any) -> Access:
 
 def state(**changes: Any) -> State:
     as_declared = {"buckets": ["raw", "else"], "policies": {"anna": POLICY}, "attached": {"anna": ["anna"]}}
-    return State(**{"without_login": set(), **as_declared, **changes})
+    return State(**{"without_login": set(), "open_to_all": {}, **as_declared, **changes})
 
 
 def test_from_nothing_all_is_made_in_an_order_in_which_it_can_be() -> None:
-    empty = State(buckets=[], policies={}, attached={}, without_login={"anna"})
+    empty = State(buckets=[], policies={}, attached={}, without_login={"anna"}, open_to_all={})
     assert list(plan(declared(), empty)) == [
         MakeBucket("raw"), PutPolicy("anna", POLICY), SetPassword("anna"), Attach("anna", "anna"),
     ]  # fmt: skip
@@ -67,6 +69,20 @@ def test_what_differs_is_brought_back() -> None:
     ]  # fmt: skip
 
 
+def test_what_everybody_may_read_is_opened_kept_and_closed() -> None:
+    opened = declared(anonymous=[{"resources": ["raw/site/*"], "actions": ["s3:GetObject"]}])
+    policy = opened.bucket_policy("raw")
+    assert policy is not None
+    [statement] = policy["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (["s3:GetObject"], ["arn:aws:s3:::raw/site/*"])
+    assert list(plan(opened, state())) == [OpenBucket("raw", policy)]
+    as_minio_says_it = {"Statement": [{**statement, "Principal": {"AWS": "*"}, "Action": "s3:GetObject"}]}
+    assert list(plan(opened, state(open_to_all={"raw": as_minio_says_it}))) == []
+    wider = {"Statement": [{**statement, "Action": ["s3:GetObject", "s3:ListBucket"]}]}
+    assert list(plan(opened, state(open_to_all={"raw": wider}))) == [OpenBucket("raw", policy)]
+    assert list(plan(declared(), state(open_to_all={"raw": policy, "else": policy}))) == [CloseBucket("raw")]
+
+
 def test_a_policy_means_the_same_however_it_is_written() -> None:
     [statement] = POLICY["Statement"]
     assert isinstance(statement, dict)
@@ -80,7 +96,7 @@ def test_the_job_carries_out_the_plan_and_then_has_nothing_to_do() -> None:
     class Server:
         """Does what it is told, in memory."""
 
-        there = State(buckets=[], policies={}, attached={}, without_login={"anna"})
+        there = State(buckets=[], policies={}, attached={}, without_login={"anna"}, open_to_all={})
 
         def look(self, passwords: Mapping[str, str]) -> State:
             return self.there
@@ -103,6 +119,10 @@ def test_the_job_carries_out_the_plan_and_then_has_nothing_to_do() -> None:
         ("buckets", ["Raw"], r"matching regex .* - at `\$.buckets\[0\]`"),
         ("buckets", ["other"], "rights on raw/\\*, which no bucket is declared for"),
         ("users", [{"name": "anna", "statements": []}], "length >= 1"),
+        ("anonymous", [{"resources": ["other/*"], "actions": ["s3:GetObject"]}], "everybody has rights on other/\\*"),
+        ("anonymous", [{"resources": ["raw"], "actions": ["s3:GetObject"]}], "regex"),
+        ("anonymous", [{"resources": ["raw/*"], "actions": ["s3:ListBucket"]}], "Invalid enum value"),
+        ("anonymous", [{"resources": ["raw/*"], "actions": ["s3:GetObject", "s3:PutObject"]}], "length 1"),
         ("users", [{"name": "anna", "statements": [{"resources": ["raw"], "actions": ["GetObject"]}]}], "regex"),
     ],
 )
@@ -141,8 +161,19 @@ def test_only_the_sweep_removes_raw_objects_and_nobody_but_consumer_and_spark_ad
     }
 
 
+def test_everybody_may_read_the_pages_of_the_gate_and_nothing_else() -> None:
+    access = read(ACCESS_FILE)
+    open_buckets = {bucket: policy for bucket in access.buckets if (policy := access.bucket_policy(bucket))}
+    assert {bucket: policy["Statement"][0]["Resource"] for bucket, policy in open_buckets.items()} == {
+        "data-docs": ["arn:aws:s3:::data-docs/site/*"]
+    }
+
+
 def test_settings_that_cannot_work_are_refused() -> None:
-    good = {f"S3_SECRET_KEY_{user}": "made up, long" for user in ("CONSUMER", "SPARK", "EXPORTER", "SWEEP", "READER")}
+    good = {
+        f"S3_SECRET_KEY_{user}": "made up, long"
+        for user in ("CONSUMER", "SPARK", "EXPORTER", "GATE", "SWEEP", "READER")
+    }
     BucketsSettings.model_validate(STORE | good)
     for wrong, cause in (
         (good | {"OBJECT_STORE": "directory", "OBJECT_STORE_DIR": "/tmp"}, "nothing to do for a directory"),

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -24,11 +25,22 @@ def test_passwords_are_random_and_kept_for_their_owner_only(tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / "a" / "secrets.env").stat().st_mode) == 0o600
     assert first.writer not in repr(first)
     assert passwords.load(tmp_path / "b" / "secrets.env") != first
-    assert len({first.superuser, first.writer, first.transformer, first.reader}) == 4
+    assert len({first.superuser, first.writer, first.transformer, first.gate, first.reader}) == 5
 
 
-def test_a_damaged_password_file_is_told(tmp_path: Path) -> None:
-    (tmp_path / "secrets.env").write_text("WRITER_PASSWORD=x\n")
+def test_a_role_that_is_newer_than_the_file_gets_its_password(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.env"
+    first = passwords.load(file)
+    file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if "GATE" not in line))
+    second = passwords.load(file)
+    assert replace(second, gate=first.gate) == first
+    assert second.gate != first.gate
+    assert passwords.load(file) == second
+
+
+@pytest.mark.parametrize("text", ["WRITER_PASSWORD=x\n", "SUPERUSER_PASSWORD=x\nWRITER_PASSWORD=\n"])
+def test_a_damaged_password_file_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "secrets.env").write_text(text)
     with pytest.raises(Problem, match="a password is missing"):
         passwords.load(tmp_path / "secrets.env")
 
@@ -53,7 +65,7 @@ def test_settings_for_another_way_of_running_are_not_inherited() -> None:
 
 
 def test_a_role_gets_its_own_password() -> None:
-    roles = passwords.Passwords(superuser="s", writer="w", transformer="t", reader="r")
+    roles = passwords.Passwords(superuser="s", writer="w", transformer="t", gate="g", reader="r")
     assert postgres(Addresses(1, 2), roles, "transformer")["POSTGRES_PASSWORD"] == "t"
     assert postgres(Addresses(1, 2), roles, "superuser")["POSTGRES_USER"] == "postgres"
 

@@ -46,6 +46,12 @@ def pod(
     }
 
 
+def test_a_port_is_forwarded_once_whatever_is_behind_it() -> None:
+    settings = [endpoint.setting for endpoint in forward.one_a_port(ENDPOINTS)]
+    assert len(settings) == len(set(settings))
+    assert set(settings) == {endpoint.setting for endpoint in ENDPOINTS}
+
+
 def test_a_ready_pod_has_nothing_to_tell() -> None:
     (found,) = pods([pod(ready=True, restarts=2)], NOW)
     assert found == Pod("consumer-1", "consumer", "Running", 1, 1, 2, 180.0, "")

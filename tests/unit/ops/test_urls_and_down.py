@@ -4,6 +4,8 @@ import contextlib
 import io
 import socket
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +216,33 @@ def test_every_endpoint_has_a_check_and_a_port() -> None:
     for endpoint in endpoints.ENDPOINTS:
         assert endpoint.setting in settings
         assert health.check(endpoint.name, free_port(), "x").problem, "nobody listens there"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (200, "ok, "),
+        (404, "ok, the gate has not run yet"),
+        (403, "ok, closed to who has no login"),
+        (503, "HTTP 503"),
+    ],
+)
+def test_the_data_docs_are_asked_for_as_by_a_browser(status: int, told: str) -> None:
+    class Store(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/data-docs/site/index.html"
+            assert "Authorization" not in self.headers
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Store) as server:
+        threading.Thread(target=server.handle_request).start()
+        found = health.check("Data Docs", server.server_port, "")
+    assert str(found).startswith(told)
+    assert bool(found.problem) is (status == 503)
 
 
 def test_a_port_that_talks_something_else_is_not_well() -> None:

@@ -10,7 +10,14 @@ from urllib3.exceptions import HTTPError
 
 from crypto_analytics.runtime.settings import ObjectStoreSettings
 from crypto_analytics.store.errors import is_retryable
-from crypto_analytics.store.objects import DirectoryStore, MemoryStore, ObjectNotFound, ObjectStore, open_store
+from crypto_analytics.store.objects import (
+    DirectoryStore,
+    MemoryStore,
+    ObjectNotFound,
+    ObjectStore,
+    S3Store,
+    open_store,
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +65,24 @@ def test_what_is_put_can_be_read_listed_replaced_and_deleted(store: ObjectStore)
     assert len(list(store.list("raw"))) == 2
     with pytest.raises(ObjectNotFound):
         store.get("raw", "trades/symbol=A/1")
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("site/index.html", "text/html; charset=utf-8"),
+        ("site/static/styles/page.css", "text/css; charset=utf-8"),
+        ("site/static/images/logo.png", "image/png"),
+        ("trades/symbol=A/1.jsonl.gz", "application/octet-stream"),
+        ("trades/symbol=A/part.parquet", "application/octet-stream"),
+    ],
+)
+def test_a_browser_is_told_what_it_gets(s3: str, key: str, kind: str) -> None:
+    client = Minio(s3, access_key=uuid4().hex, secret_key=uuid4().hex, secure=False, region="us-east-1")
+    if not client.bucket_exists("data-docs"):
+        client.make_bucket("data-docs")
+    S3Store(client).put("data-docs", key, b"x")
+    assert client.stat_object("data-docs", key).content_type == kind
 
 
 def test_an_empty_bucket_lists_nothing(store: ObjectStore) -> None:

@@ -1,0 +1,175 @@
+"""The gate's Data Docs and its history: published to S3, whole at every moment, and never in the way of the verdict."""
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from minio import Minio
+from moto.server import ThreadedMotoServer
+
+from crypto_analytics.buckets.access import read
+from tests.batchrun import Batch, kline, put_official
+from tests.servers import ROOT, Servers
+
+START = datetime(2026, 1, 5, 10, tzinfo=UTC)
+BUCKET = "data-docs"
+KEYS = {"S3_ACCESS_KEY": "gate", "S3_SECRET_KEY": "a-secret-of-the-store"}
+_LINK = re.compile(r"'(validations/[^']+\.html)'")
+
+
+@pytest.fixture(scope="module")
+def batch(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batch]:
+    with servers.database() as database:
+        batch = Batch(database, tmp_path_factory.mktemp("data_docs"))
+        with database.connect("writer") as writer:
+            put_official(writer, *(kline(START + timedelta(minutes=number), 1000 + number) for number in range(5)))
+        batch.dbt("run", "--select", "tag:silver")
+        yield batch
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """Yield the address of an S3 service in this process, with the bucket open to everybody as far as is declared."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client(f"{host}:{port}").make_bucket(BUCKET)
+    declared = read(ROOT / "charts" / "minio" / "files" / "access.yaml")
+    client(f"{host}:{port}").set_bucket_policy(BUCKET, json.dumps(declared.bucket_policy(BUCKET)))
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each look of the reader
+    yield f"{host}:{port}"
+    server.stop()
+
+
+def client(endpoint: str) -> Minio:
+    keys = {"access_key": KEYS["S3_ACCESS_KEY"], "secret_key": KEYS["S3_SECRET_KEY"]}
+    return Minio(endpoint, **keys, secure=False, region="us-east-1")
+
+
+def settings(endpoint: str, **changes: str) -> dict[str, str]:
+    return {"OBJECT_STORE": "s3", "S3_ENDPOINT": endpoint, "S3_SECURE": "false", **KEYS, **changes}
+
+
+def history(batch: Batch) -> list[tuple[Any, ...]]:
+    with batch.database.connect("reader") as reader:
+        return reader.execute("select succeeded, docs_path from quality_gate_runs order by run_time").fetchall()
+
+
+class Reader(threading.Thread):
+    """A browser that opens the front page and all that it links to, over and over."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(name="reader")
+        self._site = f"http://{endpoint}/{BUCKET}/site"
+        self.stop = threading.Event()
+        self.looks = 0
+        self.broken: list[str] = []
+
+    def run(self) -> None:
+        with httpx.Client(trust_env=False) as browser:
+            while not self.stop.wait(0.02):
+                links = _LINK.findall(browser.get(f"{self._site}/index.html").text)
+                if not links:
+                    self.broken.append("an index without a link")
+                for link in links:
+                    if browser.get(f"{self._site}/{link}").status_code != 200 and link in _LINK.findall(
+                        browser.get(f"{self._site}/index.html").text
+                    ):
+                        self.broken.append(link)  # which the index still names
+                self.looks += 1
+
+
+def test_the_newest_runs_are_published_and_no_reader_meets_a_broken_link(batch: Batch, s3: str) -> None:
+    def gate() -> str:
+        done = batch.gate(**settings(s3, GE_DATA_DOCS_RUNS="2"))
+        assert done.returncode == 0, done.stdout
+        path: str = history(batch)[-1][1]
+        assert f"docs: {BUCKET}/site/{path}" in done.stdout
+        return path
+
+    first = gate()
+    reader = Reader(s3)
+    reader.start()
+    try:
+        second, third = gate(), gate()
+    finally:
+        reader.stop.set()
+        reader.join()
+    assert reader.broken == []
+    assert reader.looks > 5
+
+    store = client(s3)
+    keys = {str(item.object_name) for item in store.list_objects(BUCKET, recursive=True)}
+    assert {key for key in keys if "/validations/" in key} == {f"site/{second}", f"site/{third}"}
+    assert len([key for key in keys if key.startswith("results/")]) == 2
+    assert all(first.removesuffix(".html").removeprefix("validations/") not in key for key in keys)
+    index = httpx.get(f"http://{s3}/{BUCKET}/site/index.html", trust_env=False)
+    assert index.headers["content-type"] == "text/html; charset=utf-8"
+    assert set(_LINK.findall(index.text)) == {second, third}
+    assert "expectations/silver_gate.html" in index.text
+    assert "site/expectations/silver_gate.html" in keys
+    page = httpx.get(f"http://{s3}/{BUCKET}/site/{third}", trust_env=False).text
+    assert "expect_ohlc_in_order" in page or "low &lt;= open" in page or "low <= open" in page
+    for asset in re.findall(r'(?:href|src)="(?:\.\./)*(static/[^"]+)"', page):
+        assert f"site/{asset}" in keys
+    secrets = [*batch.database.passwords.values(), KEYS["S3_SECRET_KEY"]]
+    for key in keys:
+        content = store.get_object(BUCKET, key).read()
+        assert not any(secret.encode() in content for secret in secrets), key
+
+
+def test_what_cannot_be_published_leaves_a_good_verdict_good_and_is_said(batch: Batch) -> None:
+    done = batch.gate(**settings("127.0.0.1:1"))
+    assert done.returncode == 0, done.stdout
+    assert "33 of 33 expectations hold" in done.stdout
+    assert "WARNING no Data Docs of this run, the verdict stands" in done.stdout
+    assert "check OBJECT_STORE* and S3_*" in done.stdout
+    assert history(batch)[-1] == (True, "")
+
+
+def test_what_cannot_be_published_hides_no_bad_verdict(batch: Batch) -> None:
+    done = batch.gate(**settings("127.0.0.1:1"), SYMBOLS="ETHUSDT")
+    assert done.returncode == 1
+    assert "WARNING no Data Docs" in done.stdout
+    assert "FAILED expect_column_values_to_be_in_set(symbol" in done.stdout
+    assert history(batch)[-1] == (False, "")
+
+
+def test_a_run_that_cannot_be_recorded_fails_and_keeps_its_verdict(batch: Batch) -> None:
+    with batch.database.connect() as connection:
+        connection.execute("revoke insert on quality_gate_runs from gate")
+        try:
+            before = history(batch)
+            done = batch.gate()
+        finally:
+            connection.execute("grant insert on quality_gate_runs to gate")
+    assert done.returncode == 1
+    assert "33 of 33 expectations hold" in done.stdout
+    assert "could not record the run in quality_gate_runs" in done.stdout
+    assert "permission denied" in done.stdout
+    assert batch.database.passwords["gate"] not in done.stdout
+    assert history(batch) == before
+
+
+def test_old_runs_are_forgotten(batch: Batch) -> None:
+    with batch.database.connect() as connection:
+        connection.execute(
+            "insert into quality_gate_runs select now() - days * interval '1 day', true, 33, 0, '{}', '' "
+            "from unnest(array[29, 31]) as days"
+        )
+    assert batch.gate().returncode == 0
+    with batch.database.connect("reader") as reader:
+        ages = reader.execute("select extract(day from now() - min(run_time))::int from quality_gate_runs").fetchone()
+    assert ages == (29,)
+
+
+def test_wrong_settings_are_named_before_anything_is_done(batch: Batch) -> None:
+    done = batch.gate(OBJECT_STORE="s3", S3_SECRET_KEY="")
+    assert done.returncode == 2
+    assert "OBJECT_STORE=s3 needs S3_ACCESS_KEY and S3_SECRET_KEY" in done.stdout
