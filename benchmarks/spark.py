@@ -5,16 +5,14 @@ that the start of Spark, which is told apart, is not in it.
 """
 
 import time
-import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import latency, load, memory, throughput
 from benchmarks.stack import ROOT, Stack
-from embedded import jars
+from embedded import jars, observe
 from embedded.bootstrap import python_of
 from embedded.ports import LOOPBACK, free_port
 from embedded.processes import Program
@@ -43,11 +41,9 @@ def program(stack: Stack, name: str, env: dict[str, str]) -> Program:
 def sample(port: int, name: str) -> float:
     """Return a metric of the service on ``port``; 0 while it does not answer."""
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=5) as answer:
-            families = list(text_string_to_metric_families(answer.read().decode()))
+        return observe.metrics(port).get(name, 0.0)
     except OSError:
         return 0.0
-    return sum(each.value for family in families for each in family.samples if each.name == name)
 
 
 def resident_mb(pid: int) -> float:

@@ -40,12 +40,12 @@ def test_a_batch_job_builds_gold(kubernetes: Kubernetes, platform: Platform) -> 
     assert {key: gold.get(key) for key in wanted} == wanted
     assert waiting == []
     lake = platform.objects("reader")
-    exported = [lake.get("gold", item.key) for item in lake.list("gold", "klines_5m/") if item.key.endswith(".parquet")]
-    tables = [parquet.read_table(BytesIO(content)) for content in exported]
+    exported = [item.key for item in lake.list("gold", "klines_5m/") if item.key.endswith(".parquet")]
+    times = {key: parquet.read_table(BytesIO(lake.get("gold", key)), columns=["open_time"]) for key in exported}
     assert {
-        (row["symbol"], row["open_time"])
-        for table in tables
-        for row in table.select(["symbol", "open_time"]).to_pylist()
+        (key.partition("symbol=")[2].partition("/")[0], time)
+        for key, table in times.items()
+        for time in table["open_time"].to_pylist()
     } == set(gold)
 
 

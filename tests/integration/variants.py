@@ -1,17 +1,16 @@
 """What the tests of both variants share: them as processes, and all that they leave, as text to be compared."""
 
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
-from prometheus_client.parser import text_string_to_metric_families
 
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore
-from embedded.ports import LOOPBACK, free_port
+from embedded import observe
+from embedded.ports import free_port
 from tests.integration.test_kill_nine import merged_ranges, wanted_ids
 from tests.servers import Database, Servers, SimulatedExchange, service, spark
 
@@ -61,11 +60,9 @@ class Variant:
     def metric(self, name: str) -> float:
         """Return a sample of its /metrics, summed over the labels; 0 while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}/metrics", timeout=5) as answer:
-                families = list(text_string_to_metric_families(answer.read().decode()))
+            return observe.metrics(self.port).get(name, 0.0)
         except OSError:
             return 0.0
-        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
     def consumes(self) -> bool:
         """Whether it has merged a batch since it was started."""

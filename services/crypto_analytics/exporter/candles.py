@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from crypto_analytics.exporter.parquet import encode, schema_of
-from crypto_analytics.exporter.partitions import Fingerprint
+from crypto_analytics.exporter.partitions import IN_PATH, Fingerprint
 from crypto_analytics.exporter.writer import Content, TableWriter, Written
 from crypto_analytics.store.objects import ObjectStore
 
@@ -31,16 +31,18 @@ def export(connection: psycopg.Connection, store: ObjectStore, bucket: str, tabl
         psycopg.Error: the database is away, or the table is not there.
     """
     relation = sql.Identifier("analytics", table.relation)
-    columns = connection.execute(sql.SQL("select * from {} limit 0").format(relation)).description
-    assert columns is not None  # a select has columns
+    described = connection.execute(sql.SQL("select * from {} limit 0").format(relation)).description
+    assert described is not None  # a select has columns
+    columns = [column for column in described if column.name != IN_PATH]
     schema = schema_of(columns)
+    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
     changed_at = schema.get_field_index("updated_at")
 
     def read(partition: str) -> Content | None:
         symbol, day = _parse(partition)
         start = datetime.combine(day, time(), UTC)
-        query = "select * from {} where symbol = %s and open_time >= %s and open_time < %s order by open_time"
-        cursor = connection.execute(sql.SQL(query).format(relation), [symbol, start, start + timedelta(days=1)])
+        query = "select {} from {} where symbol = %s and open_time >= %s and open_time < %s order by open_time"
+        cursor = connection.execute(sql.SQL(query).format(names, relation), [symbol, start, start + timedelta(days=1)])
         rows = cursor.fetchall()
         if not rows:
             return None

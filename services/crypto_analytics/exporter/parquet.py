@@ -1,4 +1,4 @@
-"""PostgreSQL's rows as Parquet, exactly: decimals keep precision and scale, times are microseconds in UTC."""
+"""PostgreSQL's rows as Parquet, exactly: decimals keep their scale, times are microseconds in UTC."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,11 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg import Column
 
-_LARGEST_DECIMAL128 = 38
+# Spark refuses decimals of more digits, and DuckDB takes them for floats. A value that needs more is an error.
+_MOST_DIGITS = 38
 
 
 class NoExactType(TypeError):
     """A column has a type that has no exact counterpart here: floats, and numerics without a precision."""
+
+
+class TooManyDigits(ValueError):
+    """A value has more digits than all readers of the lake can hold."""
 
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
@@ -24,8 +29,12 @@ def schema_of(columns: Sequence[Column]) -> pa.Schema:
 
 
 def encode(schema: pa.Schema, columns: Sequence[Sequence[Any]]) -> bytes:
-    """Return ``columns`` of values as one Parquet file."""
-    arrays = [pa.array(values, type=field.type) for field, values in zip(schema, columns, strict=True)]
+    """Return ``columns`` of values as one Parquet file.
+
+    Raises:
+        TooManyDigits: see there.
+    """
+    arrays = [_array(field, values) for field, values in zip(schema, columns, strict=True)]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, compression="zstd")
     return bytes(sink.getvalue())
@@ -42,7 +51,14 @@ def _decimal(column: Column) -> pa.DataType:
     precision, scale = column.precision, column.scale
     if precision is None or scale is None:
         raise NoExactType(f"{column.name} is numeric without a precision")
-    return pa.decimal128(precision, scale) if precision <= _LARGEST_DECIMAL128 else pa.decimal256(precision, scale)
+    return pa.decimal128(min(precision, _MOST_DIGITS), scale)
+
+
+def _array(field: pa.Field, values: Sequence[Any]) -> pa.Array:
+    try:
+        return pa.array(values, type=field.type)
+    except pa.ArrowInvalid as error:
+        raise TooManyDigits(f"{field.name}: {error}; the lake's {field.type} cannot hold it exactly") from error
 
 
 _TYPES: dict[str, Callable[[Column], pa.DataType]] = {

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
+IN_PATH = "symbol"  # and so in no file: pandas takes no data set that has a column in both
 MANIFEST = "_manifest.json"  # readers of Parquet data sets pass over names that begin with an underscore
 FILE = "part.parquet"
 

@@ -25,7 +25,6 @@ _DECIMAL = pa.decimal128(19, SCALE)  # the exchange's 64-bit numbers
 
 SCHEMA = pa.schema(
     {
-        "symbol": pa.string(),
         "first_trade_id": pa.int64(),
         "last_trade_id": pa.int64(),
         "price": _DECIMAL,
@@ -68,12 +67,11 @@ def encode_trades(symbol: str, values: list[bytes]) -> bytes:
     if decoded.bad:
         raise ValueError(f"{len(decoded.bad)} archived values of {symbol} are no trades: {decoded.bad[0][1]}")
     trades = sorted(decoded.trades[symbol].rows())
-    return encode(SCHEMA, list(zip(*(_row(symbol, trade) for trade in trades), strict=True)))
+    return encode(SCHEMA, list(zip(*map(_row, trades), strict=True)))
 
 
-def _row(symbol: str, trade: Trade) -> tuple[object, ...]:
+def _row(trade: Trade) -> tuple[object, ...]:
     return (
-        symbol,
         trade.first_id,
         trade.last_id,
         Decimal(trade.price).scaleb(-SCALE),

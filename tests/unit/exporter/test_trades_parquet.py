@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from crypto_analytics.exporter.parquet import TooManyDigits, encode
 from crypto_analytics.exporter.trades import SCHEMA, encode_trades
 
 
@@ -37,3 +38,11 @@ def test_trades_are_exact_and_in_the_order_of_their_ids() -> None:
 def test_an_archive_that_holds_something_else_is_not_passed_over() -> None:
     with pytest.raises(ValueError, match="1 archived values of BTCUSDT are no trades"):
         encode_trades("BTCUSDT", [trade(1, "1.00000000", "1.00000000"), b"{}"])
+
+
+def test_a_value_of_more_digits_than_readers_hold_is_refused_not_rounded() -> None:
+    schema = pa.schema([pa.field("quote_volume", pa.decimal128(38, 16))])
+    largest = Decimal("9" * 22 + "." + "9" * 16)
+    assert pq.read_table(pa.BufferReader(encode(schema, [[largest]])))["quote_volume"].to_pylist() == [largest]
+    with pytest.raises(TooManyDigits, match=r"quote_volume.*cannot hold it exactly"):
+        encode(schema, [[Decimal("1" + "0" * 22)]])
