@@ -2,8 +2,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help doctor images up status urls forward logs memory psql down nuke env compose-up compose-batch compose-down \
-  airgap demo batch stop setup clean lock env-example \
-  test test-spark test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
+  dashboard-export airgap demo batch stop setup clean lock env-example \
+  test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
 
 PYTHON ?= python3
 export DEMO_DIR ?= .demo
@@ -66,6 +66,9 @@ compose-batch: ## Run the batch steps once in Compose; EVERY=5 again every five 
 compose-down: ## Stop Compose; the data stays, VOLUMES=1 removes it
 	@$(OPS) compose-down
 
+dashboard-export: ## Write the dashboard, as it was changed in the running Superset, into superset/assets
+	@$(OPS) dashboard-export
+
 airgap: ## Build engine, base images, tools and node image from package registries alone (no container registry)
 	@airgap/build
 
@@ -84,16 +87,19 @@ stop: ## Stop what runs, and what a killed run left behind
 
 ##@ Check
 test: ## Run all tests that need neither Docker nor Spark: unit, integration with real Kafka and PostgreSQL, recorded data
-	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest -m "not spark"
+	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest -m "not spark and not bi"
 
 test-spark: ## Run the tests of the Spark variant, in 5 minutes; the first time it fetches Spark (430 MB)
 	@$(BOOTSTRAP) --java dev services spark dbt ge -- -m pytest -m spark
+
+test-bi: ## Run the test of the dashboard on the embedded run, in two minutes; the first time it fetches Superset (200 MB)
+	@$(BOOTSTRAP) --java dev services superset dbt ge -- -m pytest -m bi
 
 test-unit: ## Run the unit tests
 	@$(BOOTSTRAP) dev -- -m pytest tests/unit
 
 test-integration: ## Run the integration tests
-	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest -m "not spark" tests/integration
+	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest -m "not spark and not bi" tests/integration
 
 test-charts: ## Render, lint and check all charts in all environments (needs helm and helmfile)
 	@$(BOOTSTRAP) dev -- -m pytest tests/charts
@@ -157,6 +163,7 @@ help: ## Show this
 	  '  VARIANT=spark        who makes the candles: python (the consumer), spark, or both side by side' \
 	  '  LIVE=1               follow the real exchange until Ctrl-C; MINUTES=n ends it' \
 	  '  FOREVER=1            play the simulator in real time until Ctrl-C; MINUTES=n ends it' \
+	  '  BI=1                 start Superset with the dashboard, and stay until Ctrl-C (SUPERSET_PORT=8088)' \
 	  '' 'Variables of all' \
 	  '  SYMBOLS=A,B          symbols to follow' \
 	  '  DEMO_DIR=.demo       folder of the embedded run and of the Python environments' \

@@ -33,6 +33,8 @@ def check(settings: DemoSettings) -> list[Problem]:
     if settings.with_spark:
         checks.append(partial(preflight.maven, jars.spark_jars_dir()))
         checks.append(partial(preflight.port, "SPARK_UI_PORT", settings.SPARK_UI_PORT))
+    if settings.BI:
+        checks.append(partial(preflight.port, "SUPERSET_PORT", settings.SUPERSET_PORT))
     if settings.LIVE:
         checks.append(partial(exchange.check_reachable, exchange.real(settings)))
     else:
@@ -52,7 +54,7 @@ def clear(layout: Layout) -> None:
         Problem: another user's files are in the way.
     """
     try:
-        for folder in (layout.postgres, layout.kafka, layout.objects, layout.spark, layout.report):
+        for folder in (layout.postgres, layout.kafka, layout.objects, layout.spark, layout.superset, layout.report):
             if folder.exists():
                 shutil.rmtree(folder)
         for log in (layout.state / "logs").glob("*.log"):
@@ -101,6 +103,10 @@ def _play(run: Run) -> None:
     run.report(feed)
     if failed:
         raise failed
+    if run.settings.BI:
+        with suppress(Interrupted):  # a look at the dashboard ends so, and the run before it was whole
+            run.start_dashboard()
+            run.show_dashboard()
 
 
 def _follow(run: Run) -> None:
@@ -108,6 +114,9 @@ def _follow(run: Run) -> None:
     started = time.monotonic()
     feed = run.start_servers()
     run.start_services(feed)
+    if run.settings.BI:
+        run.batch()  # what the dashboard shows; the next one comes in its time
+        run.start_dashboard()
     run.display.say(f"           following {', '.join(feed.symbols)}: Ctrl-C ends it")
     with suppress(Interrupted):
         run.follow()

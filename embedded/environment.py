@@ -27,6 +27,7 @@ _NOT_INHERITED = (
     "PYSPARK_",
     "AS_OF",
     "STREAM_TYPE",
+    "SUPERSET_",
 )
 
 
@@ -69,6 +70,19 @@ def postgres(addresses: Addresses, passwords: Passwords, role: str) -> dict[str,
 def role_passwords(passwords: Passwords) -> dict[str, str]:
     """Return the passwords of the roles for who sets them, or logs others in; never the superuser's."""
     return {f"{role.upper()}_PASSWORD": asdict(passwords)[role] for role in ("writer", "transformer", "gate", "reader")}
+
+
+def superset(layout: Layout, addresses: Addresses, passwords: Passwords) -> dict[str, str]:
+    """Return the settings of Superset, which logs in as ``superset`` for its own tables and as ``reader`` for ours."""
+    server = postgres(addresses, passwords, "superset")
+    return {
+        **{name: server[name] for name in ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_SSLMODE")},
+        "SUPERSET_PASSWORD": passwords.superset,
+        "READER_PASSWORD": passwords.reader,
+        "SUPERSET_ADMIN_PASSWORD": passwords.superset_admin,
+        "SUPERSET_SECRET_KEY": passwords.superset_session,
+        "SUPERSET_HOME": str(layout.superset),
+    }
 
 
 def kafka(addresses: Addresses) -> dict[str, str]:

@@ -49,6 +49,11 @@ class Layout:
         return self.state / "spark"
 
     @property
+    def superset(self) -> Path:
+        """What Superset keeps while it runs."""
+        return self.state / "superset"
+
+    @property
     def report(self) -> Path:
         """The evidence of a run."""
         return self.state / "report"

@@ -1,4 +1,4 @@
-"""The passwords of the embedded PostgreSQL: random, made on the first start, in one file that only its owner reads."""
+"""The passwords of the embedded run: random, made on the first start, in one file that only its owner reads."""
 
 import os
 from dataclasses import asdict, dataclass, fields
@@ -10,13 +10,19 @@ from embedded.problems import Problem
 
 @dataclass(frozen=True, repr=False)
 class Passwords:
-    """One a role; ``superuser`` is for migrations and for looking around."""
+    """One a role; ``superuser`` is for migrations and for looking around.
+
+    ``superset_admin`` is who logs in to the dashboard, ``superset_session`` signs its sessions.
+    """
 
     superuser: str
     writer: str
     transformer: str
     gate: str
     reader: str
+    superset: str
+    superset_admin: str
+    superset_session: str
 
 
 def load(path: Path) -> Passwords:

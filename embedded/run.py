@@ -23,6 +23,7 @@ from embedded import (
     postgres,
     raw_objects,
     report,
+    superset,
     topics,
 )
 from embedded.arrival import Arrival
@@ -57,6 +58,7 @@ class Run:
         )
         self.server = postgres.PostgresServer(self.layout.postgres, self.addresses.postgres, self.passwords.superuser)
         self.simulator = None if self.settings.LIVE else exchange.Simulator(self.settings.SIM_PORT or free_port())
+        self.superset_port = self.settings.SUPERSET_PORT or free_port()
         self.producer_metrics = free_port()
         self.totals = observe.Totals()
         self.kafka_settings = KafkaSettings(**environment.kafka(self.addresses))  # type: ignore[arg-type]
@@ -65,6 +67,8 @@ class Run:
         """Start all that the services need, as much as possible side by side, and return the feed."""
         with self.display.phase("servers", "Kafka, PostgreSQL and the feed are ready"):
             self.supervisor.start(job("environments", "embedded.bootstrap", {}, "dbt", "ge"))
+            if self.settings.BI:
+                self.supervisor.start(job("dashboard-environment", "embedded.bootstrap", {}, "superset"))
             with_spark = self.settings.with_spark
             if not jars.are_there(spark=with_spark):
                 wanted_jars = ["--spark"] if with_spark else []
@@ -150,6 +154,23 @@ class Run:
             self.supervisor.start(batch.program(self.layout, self.passwords))
             self._finish("batch", batch.SECONDS)
 
+    def start_dashboard(self) -> None:
+        """Start Superset on this run's PostgreSQL, with the dashboard as it is in superset/assets."""
+        if self.supervisor.is_known("dashboard-environment"):
+            self._finish("dashboard-environment", ENVIRONMENTS_SECONDS)
+        settings = environment.superset(self.layout, self.addresses, self.passwords)
+        with self.display.phase("dashboard", "Superset is ready"):
+            self.supervisor.start(superset.preparation(settings))
+            self._finish("superset-prepare", superset.PREPARE_SECONDS)
+            self.supervisor.start(superset.server(settings, self.superset_port))
+            self.supervisor.wait_ready("superset")
+        self.display.where(superset.places(self.superset_port, self.passwords))
+
+    def show_dashboard(self) -> None:
+        """Keep it up until somebody stops the run."""
+        self.display.say("           Ctrl-C ends it")
+        self.supervisor.wait_until(lambda: False, float("inf"), "nobody ends it", every=1.0)
+
     def settle(self) -> None:
         """Wait until every server answers, should one have just been started again."""
         self.supervisor.wait_ready("postgres", "kafka", *(["simulator"] if self.simulator else []))
@@ -199,6 +220,8 @@ class Run:
     def _migrate(self) -> None:
         self.server.ensure_database(environment.DATABASE)
         roles = environment.role_passwords(self.passwords)
+        if self.settings.BI:
+            roles["SUPERSET_PASSWORD"] = self.passwords.superset
         login = environment.postgres(self.addresses, self.passwords, "superuser")
         folder = {"MIGRATIONS_DIR": str(bootstrap.ROOT / "migrations")}
         self.supervisor.start(job("migrate", "crypto_analytics.migrate", login | roles | folder))

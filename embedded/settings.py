@@ -30,6 +30,8 @@ class DemoSettings(MarketSettings):
     KAFKA_PORT: Port = Field(9092, description="port of the embedded Kafka")
     POSTGRES_PORT: Port = Field(5432, description="port of the embedded PostgreSQL")
     SIM_PORT: Port = Field(8899, description="port of the simulator")
+    BI: bool = Field(False, description="start Superset with the dashboard, and stay until Ctrl-C")
+    SUPERSET_PORT: Port = Field(8088, description="port of Superset, for BI=1")
 
     @model_validator(mode="after")
     def _check_choice(self) -> Self:

@@ -51,7 +51,7 @@ target "image" {
   matrix = {
     name = [
       "backfill", "consumer", "dbt", "exporter", "ge", "kafka", "minio", "postgres", "producer", "simulator",
-      "spark", "tools",
+      "spark", "superset", "tools",
     ]
   }
   dockerfile = "images/${name}/Dockerfile"

@@ -10,6 +10,7 @@ from ops import (
     compose_batch,
     compose_down,
     compose_up,
+    dashboard_export,
     doctor,
     down,
     env_file,
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Command] = {
     "compose-up": compose_up.main,
     "compose-batch": compose_batch.main,
     "compose-down": compose_down.main,
+    "dashboard-export": dashboard_export.main,
 }
 
 

@@ -38,6 +38,7 @@ VARIABLES = (
     "MINIO_CONSOLE_PORT",
     "SIM_PORT",
     "SPARK_UI_PORT",
+    "SUPERSET_PORT",
     "SYMBOLS",
     "SIM_TRADES_PER_MINUTE",
     "BINANCE_WS_URL",
@@ -54,6 +55,7 @@ class ComposeSettings(SettingsGroup):
         "crypto-analytics", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name before those of containers and volumes"
     )
     PROFILE: Literal["core", "stream"] = Field("stream", description="core: the stores alone; stream: all that streams")
+    BI: bool = Field(False, description="bring up Superset with the dashboard too")
     FEED: Literal["simulator", "binance"] = Field("simulator", description="where the trades come from")
     BINANCE_WS_URL: WebSocketUrl | None = Field(None, description="WebSocket host of another exchange")
     BINANCE_REST_URL: HttpUrl | None = Field(None, description="its REST host")
@@ -258,6 +260,7 @@ def way_of(found: Iterable[Container]) -> Way | None:
             "KAFKA_SASL_PASSWORD": passwords["KAFKA_PASSWORD_READER"],
             "POSTGRES_PASSWORD": passwords["READER_PASSWORD"],
             "S3_SECRET_KEY": passwords["S3_SECRET_KEY_READER"],
+            "SUPERSET_ADMIN_PASSWORD": passwords["SUPERSET_ADMIN_PASSWORD"],
         },
         components=frozenset(end.component for end in reachable),
     )

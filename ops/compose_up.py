@@ -16,7 +16,7 @@ from ops.settings import OpsSettings
 
 _GIB = 1024**3
 MEMORY_FREE = 2 * _GIB
-JOBS = ("migrate", "topics", "buckets")
+JOBS = ("migrate", "topics", "buckets", "superset-prepare")
 _WAIT_SECONDS = 300
 _TOLD_LOG_LINES = 8
 
@@ -30,6 +30,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     project = compose.asked(asked)
     out = console()
     profile = variant.PROFILES[settings.VARIANT] if asked.PROFILE == "stream" else asked.PROFILE
+    if asked.BI:
+        profile += f",{variant.BI_PROFILE}"
     prepare(settings, project, profile, out)
     project.remember()
     if asked.PROFILE == "stream":
@@ -56,7 +58,8 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
     if project.variables.get("IMAGE_REGISTRY"):
         return  # Compose pulls them
     out.print("images: build what changed", markup=False, soft_wrap=True)
-    images.build(variant.images("spark" if "spark" in profile else "python", images.NAMES))
+    bi = variant.BI_PROFILE in profile.split(",")
+    images.build(variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi))
     if missing := missing_images(project, profile):
         raise Problem("images are missing", ", ".join(missing), "make images")
 
@@ -66,7 +69,7 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     if (problem := _docker()) is not None:
         return [problem]
     own = [one for one in compose.containers(project.name) if one.state == "running"]
-    unused = set() if "spark" in profile else {"SPARK_UI_PORT"}
+    unused = {name for word, name in (("spark", "SPARK_UI_PORT"), ("bi", "SUPERSET_PORT")) if word not in profile}
     found = [*_ports(settings, {port for one in own for port in one.ports.values()}, unused)]
     free = psutil.virtual_memory().available
     if not own and free < MEMORY_FREE:

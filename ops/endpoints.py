@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from embedded.ports import LOOPBACK
+from embedded.superset import ADMIN, DASHBOARD
 
 READER = "reader"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A way in. ``secret`` names the reader's password among the settings; empty where nobody logs in."""
+    """A way in. ``secret`` names the password among the settings, of ``login``; empty where nobody logs in."""
 
     name: str
     component: str
@@ -18,11 +19,12 @@ class Endpoint:
     pod_port: int
     url: str
     secret: str = ""
+    login: str = READER
 
     @property
     def user(self) -> str:
         """Return who logs in."""
-        return READER if self.secret else ""
+        return self.login if self.secret else ""
 
 
 # Kafka tells its clients where to go on: the listener of port 9094 names the port on this machine.
@@ -39,6 +41,15 @@ ENDPOINTS = (
     Endpoint("MinIO (S3)", "minio", "MINIO_PORT", 9000, "http://{host}:{port}", "S3_SECRET_KEY"),
     Endpoint("Data Docs", "minio", "MINIO_PORT", 9000, "http://{host}:{port}/data-docs/site/index.html"),
     Endpoint("MinIO console", "minio", "MINIO_CONSOLE_PORT", 9001, "http://{host}:{port}", "S3_SECRET_KEY"),
+    Endpoint(
+        "Superset",
+        "superset",
+        "SUPERSET_PORT",
+        8088,
+        f"http://{{host}}:{{port}}{DASHBOARD}",
+        "SUPERSET_ADMIN_PASSWORD",
+        ADMIN,
+    ),
     Endpoint("Spark UI", "spark-candles", "SPARK_UI_PORT", 4040, "http://{host}:{port}"),
     Endpoint("Simulator", "simulator", "SIM_PORT", 8899, "http://{host}:{port}/healthz"),
 )
@@ -51,7 +62,7 @@ def url(endpoint: Endpoint, ports: Mapping[str, int]) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Way:
-    """One way of running the platform, as seen from this machine: its ports by setting, the reader's passwords."""
+    """One way of running the platform, as seen from this machine: its ports by setting, the passwords."""
 
     title: str
     ports: Mapping[str, int]

@@ -15,9 +15,11 @@ from minio import Minio
 from minio.error import MinioException
 
 from embedded.ports import LOOPBACK
+from embedded.superset import ADMIN
 from ops.endpoints import READER, Way
 
 TIMEOUT = 5.0
+_SUPERSET_SECONDS = 15.0  # its first answer makes Python load the rest of it
 _SPARK_SECONDS = 30.0  # its first answer makes Java load the pages' classes
 DATABASE = "crypto_analytics"
 _BUCKET = "raw"
@@ -149,6 +151,16 @@ def data_docs(port: int, password: str) -> str:
     raise Unwell(f"HTTP {status}")
 
 
+def superset(port: int, password: str) -> None:
+    """Log in as its admin.
+
+    Raises:
+        Unwell: it is away or refuses the login.
+    """
+    login = {"username": ADMIN, "password": password, "provider": "db"}
+    _ask("POST", f"http://{LOOPBACK}:{port}/api/v1/security/login", login, timeout=_SUPERSET_SECONDS)
+
+
 def simulator(port: int, password: str) -> None:
     """Ask for its health; nobody logs in.
 
@@ -188,6 +200,7 @@ _CHECKS: dict[str, Callable[[int, str], str | None]] = {
     "MinIO (S3)": minio,
     "Data Docs": data_docs,
     "MinIO console": minio_console,
+    "Superset": superset,
     "Spark UI": spark_ui,
     "Simulator": simulator,
 }

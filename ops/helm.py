@@ -27,6 +27,7 @@ RELEASES = (
     "consumer",
     "spark-operator",
     "spark-candles",
+    "superset",
     "batch",
 )
 _HALF_DONE = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")

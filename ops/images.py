@@ -41,6 +41,7 @@ NAMES = (
     "producer",
     "simulator",
     "spark",
+    "superset",
     "tools",
 )
 _ID_DIGITS = 12

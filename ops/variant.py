@@ -6,6 +6,8 @@ from typing import Literal
 Variant = Literal["python", "spark", "both"]
 
 SPARK_IMAGE = "spark"
+BI_IMAGE = "superset"
+BI_PROFILE = "bi"  # Compose's, for the dashboard
 # The component that merges trades in each variant, by what it is called in the cluster and in Compose.
 MERGERS: dict[Variant, tuple[str, ...]] = {
     "python": ("consumer",),
@@ -21,6 +23,9 @@ def replaced_by(variant: Variant) -> tuple[str, ...]:
     return tuple(name for name in MERGERS["both"] if name not in MERGERS[variant])
 
 
-def images(variant: Variant, names: Iterable[str]) -> list[str]:
-    """Return those of ``names`` that ``variant`` needs: Spark's image is three times as large as any other."""
-    return [name for name in names if variant != "python" or name != SPARK_IMAGE]
+def images(variant: Variant, names: Iterable[str], *, bi: bool = True) -> list[str]:
+    """Return those of ``names`` that ``variant`` needs, with the dashboard's or without: the two largest images."""
+    left_out = {SPARK_IMAGE} if variant == "python" else set()
+    if not bi:
+        left_out.add(BI_IMAGE)
+    return [name for name in names if name not in left_out]

@@ -95,7 +95,9 @@ def test_ports_are_exposed_where_the_environment_says(name: str) -> None:
     simulator = {"simulator"} if values["feed"] == "simulator" else set()
     spark = {"spark-candles"} if values["variant"] != "python" else set()
     exposed -= {"spark-operator"}  # the API server's way in, not ours
-    assert exposed == ({"kafka", "postgres", "minio"} | simulator | spark if values["expose"]["enabled"] else set())
+    assert exposed == (
+        {"kafka", "postgres", "minio", "superset"} | simulator | spark if values["expose"]["enabled"] else set()
+    )
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crypto_analytics.runtime.settings import load
-from ops import compose, env_file
+from ops import compose, compose_batch, env_file
+from ops.console import console
 from ops.variant import MERGERS, PROFILES, Variant, replaced_by
 from tests.e2e.platforms import Platform, Server
 from tests.e2e.programs import ProgramFailed, attempt, run
@@ -16,11 +17,13 @@ _SETTINGS: dict[Server, str] = {
     "postgres": "POSTGRES_PORT",
     "minio": "MINIO_PORT",
     "simulator": "SIM_PORT",
+    "superset": "SUPERSET_PORT",
 }
 _KEYS = {
     ("kafka", "admin"): "KAFKA_ADMIN_PASSWORD",
     ("postgres", "superuser"): "POSTGRES_SUPERUSER_PASSWORD",
     ("minio", "root"): "MINIO_ROOT_PASSWORD",
+    ("superset", "admin"): "SUPERSET_ADMIN_PASSWORD",
 }
 _KEY_PATTERNS: dict[Server, str] = {
     "kafka": "KAFKA_PASSWORD_{}",
@@ -115,6 +118,9 @@ class Compose(Platform):
         run("docker", "tag", image, second)
         self._second.append(second)
         return second.rpartition(":")[2]
+
+    def build_gold(self) -> None:
+        compose_batch.run(self._project, console())
 
     def restart(self) -> None:
         before = {component: self.instances(component) for component in self.streaming}

@@ -29,10 +29,11 @@ ORDER = (
     "test_releases",
     "test_strimzi_server_side",
     "test_batch",
+    "test_dashboard",
     "test_under_load",
     "test_restart",
 )
-_UP = {"kind": "make up ENV=lite", "compose": "make compose-up"}
+_UP = {"kind": "make up ENV=lite", "compose": "make compose-up BI=1"}
 _REPORT_FILES = {"kind": "e2e-report", "compose": "e2e-report-compose"}
 _REPORT = pytest.StashKey[Report]()
 _PLATFORM = pytest.StashKey[Platform]()

@@ -27,7 +27,7 @@ from ops.variant import MERGERS, Variant
 from tests.e2e.waiting import wait_until
 
 UPSTREAM = ("kafka", "postgres", "minio", "simulator", "producer")
-Server = Literal["kafka", "postgres", "minio", "simulator"]
+Server = Literal["kafka", "postgres", "minio", "simulator", "superset"]
 
 
 def streaming(variant: Variant) -> tuple[str, ...]:
@@ -86,6 +86,10 @@ class Platform(ABC):
     @abstractmethod
     def second_tag(self, component: str) -> str:
         """Give the image of ``component`` a second tag where the platform takes images from, and return it."""
+
+    @abstractmethod
+    def build_gold(self) -> None:
+        """Run the batch steps once, to their end."""
 
     @abstractmethod
     def restart(self) -> None:

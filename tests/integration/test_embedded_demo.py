@@ -84,7 +84,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     folder.mkdir()
     if (demo_dir() / "venv").is_dir():  # as `make test` made them
         (folder / "venv").symlink_to(demo_dir() / "venv")
-    unset = ("REPLAY", "KLINES", "REST_FILE", "LIVE", "FOREVER", "MINUTES", "SYMBOLS", "DEMO_DIR", "VARIANT")
+    unset = ("REPLAY", "KLINES", "REST_FILE", "LIVE", "FOREVER", "MINUTES", "SYMBOLS", "DEMO_DIR", "VARIANT", "BI")
     inherited = {name: value for name, value in os.environ.items() if name not in unset}
     ports = dict.fromkeys(("KAFKA_PORT", "POSTGRES_PORT", "SIM_PORT", "SPARK_UI_PORT"), "0")
     path = os.pathsep.join([str(ROOT / "services"), str(ROOT)])

@@ -28,6 +28,7 @@ _SETTINGS = (
     "MINIO_CONSOLE_PORT",
     "SIM_PORT",
     "SPARK_UI_PORT",
+    "SUPERSET_PORT",
     "VARIANT",
 )
 

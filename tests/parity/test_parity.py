@@ -21,7 +21,7 @@ MEANT: tuple[Deviation, ...] = (
     Deviation("migrate", "environment AIRFLOW_PASSWORD", "there is no Airflow in Compose: the steps run by themselves"),
 )
 
-PROFILES = {"core", "stream", "spark", "batch", "sweep"}
+PROFILES = {"core", "stream", "spark", "batch", "bi", "sweep"}
 TAGS = ROOT / ".platform" / "images.env"
 EXCHANGE = {"BINANCE_WS_URL": "wss://ws.example.com:9443", "BINANCE_REST_URL": "https://rest.example.com"}
 
@@ -35,6 +35,7 @@ SITUATIONS: dict[str, dict[str, str]] = {
         "MINIO_CONSOLE_PORT": "19001",
         "SIM_PORT": "18899",
         "SPARK_UI_PORT": "14040",
+        "SUPERSET_PORT": "18088",
     },
     "another registry": {"IMAGE_REGISTRY": "registry.example.com/team"},
     "the exchange": {"FEED": "binance"},
@@ -73,7 +74,7 @@ def test_both_ways_run_the_same(situation: str) -> None:
 
 def test_every_component_is_compared() -> None:
     assert set(_compose()) == set(compose_file.services({}))
-    assert len(_charts()) == 11 + len(STEPS)
+    assert len(_charts()) == 13 + len(STEPS)
 
 
 @pytest.mark.parametrize("name", sorted(compose_file.services({})))
@@ -141,6 +142,9 @@ MUTATIONS = {
     "spark-candles: memory": _field("spark-candles", memory=1),
     "spark-candles: component": _gone("spark-candles"),
     "sweep: component": _gone("sweep"),
+    "superset: memory": _field("superset", memory=1),
+    "superset-prepare: argv": _field("superset-prepare", argv=("python", "-m", "gunicorn")),
+    "superset: environment READER_PASSWORD": _environment("superset", READER_PASSWORD=Secret("another")),
 }
 
 

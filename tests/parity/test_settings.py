@@ -41,6 +41,8 @@ READ_IN = {
     "postgres": ("images/postgres",),
     "kafka": ("images/kafka",),
     "minio": ("images/minio",),
+    "superset": ("superset",),
+    "superset-prepare": ("superset",),
     "dbt": ("dbt/profiles.yml", "dbt/macros"),
 }
 OF_THE_SERVER_ITSELF = {
@@ -52,7 +54,7 @@ def _group(name: str) -> str:
     return "dbt" if name.startswith("dbt-") else name
 
 
-COMPOSE = compose_file.components({}, {"core", "stream", "spark", "batch", "sweep"})
+COMPOSE = compose_file.components({}, {"core", "stream", "spark", "batch", "bi", "sweep"})
 
 
 def _check(settings: type[BaseSettings], environment: Mapping[str, str | Secret]) -> None:

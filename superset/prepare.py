@@ -1,0 +1,84 @@
+"""Bring Superset to the declared state: ``python prepare.py``. It can run again at any time.
+
+Its own tables and permissions, the user admin with the password of the environment, and all in ``assets/``: the
+database, datasets, charts and the dashboard, in place of what the last run or somebody by hand made.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import yaml
+from superset_config import analytics_url, required
+
+ASSETS = Path(__file__).parent / "assets"
+ADMIN = "admin"
+
+
+def bundle(folder: Path) -> dict[str, str]:
+    """Return the files of the bundle by their names, the database's address as the settings say.
+
+    Raises:
+        FileNotFoundError: there is no bundle.
+    """
+    files = {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.yaml"))}
+    if "metadata.yaml" not in files:
+        raise FileNotFoundError(f"{folder} holds no metadata.yaml")
+    for name, text in files.items():
+        if name.startswith("databases/"):
+            database = yaml.safe_load(text)
+            database["sqlalchemy_uri"] = analytics_url().render_as_string()
+            files[name] = yaml.safe_dump(database)
+    return files
+
+
+def main() -> int:
+    """Return 0 when done, 1 where something failed; whatever it is, nothing after it is done."""
+    password = required(os.environ, "SUPERSET_ADMIN_PASSWORD", "password of the user admin")
+    try:
+        _prepare(password, bundle(ASSETS))
+    except Exception as error:
+        logging.getLogger("prepare").exception("failed")
+        print(f"prepare: {error}; next: mend the cause and run it again", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _prepare(password: str, files: dict[str, str]) -> None:
+    # Superset reads its configuration when it is imported.
+    from flask_migrate import upgrade  # noqa: PLC0415
+    from superset.app import create_app  # noqa: PLC0415
+
+    app = create_app()
+    with app.app_context():
+        from superset.commands.importers.v1.assets import ImportAssetsCommand  # noqa: PLC0415
+        from superset.utils.core import override_user  # noqa: PLC0415
+
+        from superset import appbuilder, security_manager  # noqa: PLC0415
+
+        upgrade()
+        print("prepare: tables are up to date", flush=True)
+        appbuilder.add_permissions(update_perms=True)
+        security_manager.sync_role_definitions()
+        print("prepare: roles are up to date", flush=True)
+        with override_user(_admin(security_manager, password)):
+            ImportAssetsCommand(files).run()
+    print(f"prepare: {len(files) - 1} assets are imported", flush=True)
+
+
+def _admin(manager: object, password: str) -> object:
+    """Return the user admin, who has this password from now on."""
+    user = manager.find_user(ADMIN)
+    if user is None:
+        role = manager.find_role("Admin")
+        user = manager.add_user(ADMIN, "Platform", "Admin", "admin@localhost", role, password=password)
+        if not user:
+            raise RuntimeError("the user admin could not be made")
+        return user
+    manager.reset_password(user.id, password)
+    return user
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,157 @@
+"""The dashboard as a program and as a person see it: Superset's REST interface, and a headless browser."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+import yaml
+from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from embedded.superset import ADMIN, DASHBOARD
+from tests.servers import ROOT
+
+ASSETS = ROOT / "superset" / "assets"
+CHARTS = {yaml.safe_load(path.read_text())["slice_name"] for path in (ASSETS / "charts").glob("*.yaml")}
+# Wide as a small laptop's screen, high enough for all of it: what is out of sight is not drawn.
+WINDOW = (1280, 1600)
+SECONDS = 60
+_PROGRAMS = ("chromium", "chromedriver")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+)
+# What each holder of a chart shows: drawn (a canvas with something on it, a number, rows), or not yet, or an error.
+_STATES = """
+return [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => {
+  const name = (holder.querySelector('[data-test="slice-header"], .header-title') || holder).innerText.split('\\n')[0]
+  const alerts = holder.querySelectorAll('.ant-alert-error, [data-test="error-alert"]').length
+  if (alerts || /Data error/.test(holder.innerText)) return [name, 'error: ' + holder.innerText.slice(0, 300)]
+  if (holder.querySelector('.loading, [data-test="loading-indicator"]')) return [name, 'loading']
+  const canvas = holder.querySelector('canvas')
+  if (canvas) {
+    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data
+    return [name, pixels.some(value => value) ? 'drawn' : 'empty']
+  }
+  const rows = holder.querySelectorAll('tbody tr').length
+  return [name, rows || holder.querySelector('.header-line') ? 'drawn' : 'empty']
+})
+"""
+
+
+class Superset:
+    """Superset's REST interface. Close it in the end."""
+
+    def __init__(self, base: str) -> None:
+        self._client = httpx.Client(base_url=base, timeout=SECONDS, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def log_in(self, password: str, user: str = ADMIN) -> int:
+        """Log in; return the status of the answer."""
+        body = {"username": user, "password": password, "provider": "db"}
+        answer = self._client.post("/api/v1/security/login", json=body)
+        if answer.status_code == httpx.codes.OK:
+            self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return answer.status_code
+
+    def get(self, path: str, **query: str) -> httpx.Response:
+        """Return the answer to a GET."""
+        return self._client.get(path, params=query)
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what the query of each chart answers, by the chart's name.
+
+        Raises:
+            AssertionError: one answers with an error.
+        """
+        found = {}
+        for chart in self.get("/api/v1/chart/", q="(page_size:100)").json()["result"]:
+            answer = self.get(f"/api/v1/chart/{chart['id']}/data/", force="true")
+            assert answer.status_code == httpx.codes.OK, f"{chart['slice_name']}: {answer.text[:500]}"
+            found[chart["slice_name"]] = answer.json()["result"][0]["data"]
+        return found
+
+
+class Browser:
+    """A person in front of the dashboard."""
+
+    def __init__(self, driver: webdriver.Chrome, base: str) -> None:
+        self._driver = driver
+        self._base = base
+
+    def log_in(self, password: str) -> None:
+        """Ask for the dashboard, and log in where the page asks for it."""
+        self._driver.get(f"{self._base}{DASHBOARD}")
+        self._wait(lambda: bool(self._driver.find_elements(By.ID, "username")), "the login page")
+        self._driver.find_element(By.ID, "username").send_keys(ADMIN)
+        self._driver.find_element(By.ID, "password").send_keys(password)
+        self._driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+
+    def is_refused(self) -> None:
+        """Wait until the page says that the login is refused."""
+        self._wait(lambda: "Invalid login" in self._driver.page_source, "the login is refused")
+
+    def sees(self, charts: set[str]) -> None:
+        """Wait until each of ``charts`` is drawn.
+
+        Raises:
+            AssertionError: one shows an error, or nothing in time.
+        """
+        self._wait(lambda: all(state == "drawn" for state in self._states(charts).values()), "the charts are drawn")
+
+    def _states(self, charts: set[str]) -> dict[str, str]:
+        states = dict.fromkeys(charts, "not there") | dict(self._driver.execute_script(_STATES))
+        errors = {name: state for name, state in states.items() if state.startswith("error")}
+        assert not errors, errors
+        return states
+
+    def keep(self, path: Path) -> None:
+        """Keep a screenshot."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert self._driver.save_screenshot(str(path))
+
+    def _wait(self, condition: Any, what: str) -> None:
+        try:
+            WebDriverWait(self._driver, SECONDS, poll_frequency=0.2).until(lambda _: condition())
+        except TimeoutException as error:
+            seen = self._driver.execute_script(_STATES)
+            raise AssertionError(f"not within {SECONDS} s: {what}; the page shows {seen}") from error
+
+
+@contextmanager
+def browser(base: str) -> Iterator[Browser]:
+    """Yield a new browser, and end it.
+
+    Raises:
+        AssertionError: this machine has none.
+    """
+    missing = [program for program in _PROGRAMS if shutil.which(program) is None]
+    assert not missing, f"{', '.join(missing)} missing: sudo apt-get install -y chromium chromium-driver"
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(shutil.which("chromium"))
+        width, height = WINDOW
+        for flag in (*_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+            options.add_argument(flag)
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+        try:
+            yield Browser(driver, base)
+        finally:
+            driver.quit()
