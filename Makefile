@@ -1,7 +1,7 @@
 # Everything that is done with the platform, in one place. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor images up status urls forward logs memory psql down nuke env compose-up compose-batch compose-down \
+.PHONY: help doctor images up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch compose-down \
   dashboard-export airgap demo batch stop setup clean lock env-example \
   test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
 
@@ -47,6 +47,9 @@ logs: ## Follow the logs of SERVICE=name, or of all
 
 memory: ## Show the memory of every pod
 	@$(OPS) memory
+
+airflow-run: ## Trigger a run of the batch in Airflow, and follow it to its end
+	@$(OPS) airflow-run
 
 down: ## Remove the cluster and its data after asking (YES=1 does not ask); images and caches stay
 	@$(OPS) down

@@ -21,6 +21,7 @@ SOURCES = {
     "dev": [*_SERVICES, "requirements/dev.in", "requirements/ops.in"],
     "dbt": ["requirements/dbt.in", "--overrides", "requirements/dbt.override"],
     "ge": ["requirements/ge.in"],
+    "airflow": ["requirements/airflow.in"],
     "superset": ["requirements/superset.in", "--overrides", "requirements/superset.override"],
     "bench": ["requirements/bench.in"],
     "bootstrap": ["requirements/bootstrap.in"],

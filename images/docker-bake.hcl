@@ -50,8 +50,8 @@ target "image" {
   name     = name
   matrix = {
     name = [
-      "backfill", "consumer", "dbt", "exporter", "ge", "kafka", "minio", "postgres", "producer", "simulator",
-      "spark", "superset", "tools",
+      "airflow", "backfill", "consumer", "dbt", "exporter", "ge", "kafka", "minio", "postgres", "producer",
+      "simulator", "spark", "superset", "tools",
     ]
   }
   dockerfile = "images/${name}/Dockerfile"

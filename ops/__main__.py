@@ -7,6 +7,7 @@ from collections.abc import Callable
 from crypto_analytics.runtime.settings import describe, load
 from embedded.problems import Problem
 from ops import (
+    airflow_run,
     compose_batch,
     compose_down,
     compose_up,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Command] = {
     "forward": forward.main,
     "logs": logs.main,
     "memory": memory.main,
+    "airflow-run": airflow_run.main,
     "down": down.main,
     "nuke": nuke.main,
     "env": env_file.main,

@@ -59,7 +59,8 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
         return  # Compose pulls them
     out.print("images: build what changed", markup=False, soft_wrap=True)
     bi = variant.BI_PROFILE in profile.split(",")
-    images.build(variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi))
+    needed = variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi)
+    images.build(name for name in needed if name not in images.NOT_IN_COMPOSE)
     if missing := missing_images(project, profile):
         raise Problem("images are missing", ", ".join(missing), "make images")
 

@@ -19,8 +19,8 @@ from ops.programs import AIRGAP_HINT, install_hint
 from ops.settings import Environment, OpsSettings
 
 GIB = 1024**3
-MEMORY_TOTAL = {"lite": 4 * GIB, "default": 8 * GIB, "production": 8 * GIB}
-MEMORY_FREE = {"lite": 3 * GIB, "default": 5.5 * GIB, "production": 5.5 * GIB}
+MEMORY_TOTAL = {"lite": 6 * GIB, "default": 8 * GIB, "production": 8 * GIB}
+MEMORY_FREE = {"lite": 4 * GIB, "default": 6.5 * GIB, "production": 6.5 * GIB}
 DISK_FREE = 10 * GIB
 DISK_FREE_COMFORTABLE = 20 * GIB
 INOTIFY = {"max_user_watches": 524288, "max_user_instances": 512}

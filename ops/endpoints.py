@@ -7,6 +7,7 @@ from embedded.ports import LOOPBACK
 from embedded.superset import ADMIN, DASHBOARD
 
 READER = "reader"
+AIRFLOW_ADMIN = "admin"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,15 @@ ENDPOINTS = (
         f"http://{{host}}:{{port}}{DASHBOARD}",
         "SUPERSET_ADMIN_PASSWORD",
         ADMIN,
+    ),
+    Endpoint(
+        "Airflow",
+        "airflow",
+        "AIRFLOW_PORT",
+        8080,
+        "http://{host}:{port}",
+        "AIRFLOW_ADMIN_PASSWORD",
+        AIRFLOW_ADMIN,
     ),
     Endpoint("Spark UI", "spark-candles", "SPARK_UI_PORT", 4040, "http://{host}:{port}"),
     Endpoint("Simulator", "simulator", "SIM_PORT", 8899, "http://{host}:{port}/healthz"),

@@ -16,11 +16,13 @@ from minio.error import MinioException
 
 from embedded.ports import LOOPBACK
 from embedded.superset import ADMIN
+from ops import airflow
 from ops.endpoints import READER, Way
 
 TIMEOUT = 5.0
 _SUPERSET_SECONDS = 15.0  # its first answer makes Python load the rest of it
 _SPARK_SECONDS = 30.0  # its first answer makes Java load the pages' classes
+_AIRFLOW_SECONDS = 30.0  # a login hashes the password, on a machine that may be busy
 DATABASE = "crypto_analytics"
 _BUCKET = "raw"
 
@@ -170,6 +172,25 @@ def simulator(port: int, password: str) -> None:
     _ask("GET", f"http://{LOOPBACK}:{port}/healthz")
 
 
+def airflow_api(port: int, password: str) -> None:
+    """Log in as admin, and ask for each part's health and for the pipeline.
+
+    Raises:
+        Unwell: it is away, refuses the login, or a part is not well.
+    """
+    with airflow.Airflow(port, password, timeout=_AIRFLOW_SECONDS) as api:
+        try:
+            unwell = [f"{part} is {status}" for part, status in api.health().items() if status != "healthy"]
+            if not unwell and api.pipeline()["has_import_errors"]:
+                unwell = ["the pipeline has errors"]
+        except httpx.HTTPStatusError as error:
+            raise Unwell(f"{error.response.status_code} {error.response.reason_phrase}") from error
+        except httpx.HTTPError as error:
+            raise Unwell(_short(error)) from error
+    if unwell:
+        raise Unwell(", ".join(unwell))
+
+
 def spark_ui(port: int, password: str) -> None:
     """Ask for the applications; nobody logs in.
 
@@ -201,6 +222,7 @@ _CHECKS: dict[str, Callable[[int, str], str | None]] = {
     "Data Docs": data_docs,
     "MinIO console": minio_console,
     "Superset": superset,
+    "Airflow": airflow_api,
     "Spark UI": spark_ui,
     "Simulator": simulator,
 }

@@ -29,6 +29,7 @@ RELEASES = (
     "spark-candles",
     "superset",
     "batch",
+    "airflow",
 )
 _HALF_DONE = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 _SECONDS = 300

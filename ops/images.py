@@ -30,6 +30,7 @@ from ops.settings import CLUSTER, ROOT, STATE
 
 BAKE_FILE = "images/docker-bake.hcl"
 NAMES = (
+    "airflow",
     "backfill",
     "consumer",
     "dbt",
@@ -44,6 +45,7 @@ NAMES = (
     "superset",
     "tools",
 )
+NOT_IN_COMPOSE = frozenset({"airflow"})
 _ID_DIGITS = 12
 _DONE = re.compile(r"naming to \S*?crypto-analytics/([a-z]+):\S+.*( done|$)")
 _MEND = "make images"

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from embedded.problems import Problem
-from ops import compose, hints, kind, ports
+from ops import airflow, compose, hints, kind, ports
 from ops.cluster import ApiAway, Cluster, component
 from ops.console import console
 from ops.endpoints import READER, Way, url
@@ -73,8 +73,10 @@ def in_cluster(settings: OpsSettings) -> Way | None:
         bound = found.bound
     try:
         cluster = Cluster(settings.KUBE_CONTEXT)
-        passwords = cluster.secret(READER)
         components = frozenset(component(pod["metadata"]) for pod in cluster.items("pods"))
+        passwords = cluster.secret(READER)
+        if airflow.COMPONENT in components:
+            passwords |= {airflow.LOGIN_KEY: cluster.secret(airflow.COMPONENT)[airflow.LOGIN_KEY]}
     except LookupError:
         return None
     except ApiAway as error:

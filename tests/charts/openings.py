@@ -73,7 +73,8 @@ def wanted(name: str, objects: tuple[Object, ...]) -> set[Opening]:
     """Return those that the environment or situation ``name`` asks for; ``objects`` are its own."""
     values = stated(name)
     dns = of("allow-dns", "egress", _DNS, [{"port": 53, "protocol": one} for one in ("UDP", "TCP")])
-    return dns | _exposed(objects) | _monitored(objects) | _strimzi(values) | _spark(values) | _outside(values, objects)
+    openings = _exposed(objects) | _monitored(objects) | _strimzi(values) | _spark(values) | _airflow(values)
+    return dns | openings | _outside(values, objects)
 
 
 def _exposed(objects: tuple[Object, ...]) -> set[Opening]:
@@ -110,6 +111,15 @@ def _spark(values: Mapping[str, Any]) -> set[Opening]:
     asking = ("spark-operator", "spark-candles")
     every = {opening for policy in asking for opening in of(policy, "egress", ANYBODY, tcp(_KUBERNETES_API))}
     return every | of("spark-operator", "ingress", ANYBODY, tcp([9443]))
+
+
+def _airflow(values: Mapping[str, Any]) -> set[Opening]:
+    """The scheduler asks the Kubernetes API for the steps' pods; and it tells a webhook, where one is outside."""
+    every = of("airflow", "egress", ANYBODY, tcp(_KUBERNETES_API))
+    for port in values["releases"].get("airflow", {}).get("networkPolicy", {}).get("egressInternet", []):
+        for block in _PUBLIC:
+            every |= of("airflow", "egress", {"ipBlock": block}, tcp([port]))
+    return every
 
 
 def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Opening]:

@@ -118,10 +118,19 @@ def pods(objects: tuple[Object, ...]) -> list[tuple[str, Object]]:
                 found.append((name_of(one), one["spec"]["template"]))
             case "CronJob":
                 found.append((name_of(one), one["spec"]["jobTemplate"]["spec"]["template"]))
+            case "ConfigMap" if one["metadata"]["name"] == "batch-steps":
+                found += [(f"{name_of(one)} {file}", yaml.safe_load(text)) for file, text in one["data"].items()]
             case "SparkApplication":
                 roles = ("driver", "executor")
                 found += [(f"{name_of(one)} {role}", one["spec"][role]["template"]) for role in roles]
     return found
+
+
+def steps(objects: tuple[Object, ...]) -> dict[str, Object]:
+    """Return the Pods of the batch's steps by the step's name, as the ConfigMap holds them for Airflow."""
+    prefix = "ConfigMap/batch-steps "
+    found = [(name, pod) for name, pod in pods(objects) if name.startswith(prefix)]
+    return {name.removeprefix(prefix).removesuffix(".yaml"): pod for name, pod in found}
 
 
 def containers(pod: Object) -> list[Object]:

@@ -32,9 +32,11 @@ def problems(objects: tuple[Object, ...]) -> list[str]:
     for name, pod in pods(objects):
         found += [f"{name}: {problem}" for problem in _pod(pod, asks_kubernetes=name in _ASK_KUBERNETES)]
         long_running = name.startswith(("Deployment", "StatefulSet"))
+        starting = pod["spec"].get("initContainers", [])
         for container in containers(pod):
             sized = container if not name.startswith(_SIZED_BY_SPARK) else {**container, "resources": _ANY_SIZE}
-            found += [f"{name} {container['name']}: {problem}" for problem in _container(sized, long_running)]
+            is_probed = long_running and container not in starting
+            found += [f"{name} {container['name']}: {problem}" for problem in _container(sized, is_probed)]
     return found
 
 

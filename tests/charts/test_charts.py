@@ -42,6 +42,11 @@ _OWN: dict[str, dict[str, Values]] = {
         "a setting": {"settings": {"SPARK_TRIGGER_SECONDS": 2}},
     },
     "simulator": {"a port": {"expose": {"enabled": True, "nodePort": 31899}}},
+    "airflow": {
+        "a webhook outside": {"networkPolicy": {"egressInternet": [443]}},
+        "a setting": {"settings": {"BATCH_RETRY_SECONDS": 1}},
+        "a container": {"containers": {"scheduler": {"resources": {"limits": {"memory": "2Gi"}}}}},
+    },
     "migrate": {"outside": {"networkPolicy": {"egress": [{"cidrs": ["10.0.0.0/8"], "ports": [5432]}]}}},
     "kafka": {
         "by the operator": {"mode": "strimzi"},
@@ -54,7 +59,6 @@ _OWN: dict[str, dict[str, Values]] = {
         "DNS on the node": {"networkPolicy": {"dns": {"cidrs": ["169.254.20.10/32"]}}},
     },
     "batch": {
-        "by Airflow": {"schedule": {"enabled": False}},
         "no sweep": {"sweep": {"enabled": False}},
         "a tag": {"components": {"dbt": {"image": {"tag": "1.2.3"}}}},
     },

@@ -20,6 +20,7 @@ from tests.charts.rendering import (
     name_of,
     of_kind,
     pods,
+    steps,
     written_values,
 )
 from tests.charts.rules import FOREIGN_GROUPS, problems
@@ -88,32 +89,68 @@ def test_a_password_is_the_same_wherever_it_is_used_and_differs_from_all_others(
             values.setdefault(password, set()).add(made[secret["name"]][key])
     assert all(len(found) == 1 for found in values.values())
     assert len(set.union(*values.values())) == len(values)
-    assert all(len(base64.b64decode(next(iter(found)))) == 32 for found in values.values())
+    lengths = {word: len(base64.b64decode(next(iter(found)))) for word, found in values.items()}
+    wanted = {"fernet": 44, "long": 64}
+    assert lengths == {word: wanted.get(word.partition("-")[0], 32) for word in values}
     for secret in of_kind(environment("lite"), "Secret"):
         assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
-def test_batch_runs_the_steps_of_the_one_definition() -> None:
-    (cron,) = [one for one in of_kind(environment("lite"), "CronJob") if one["metadata"]["name"] == "batch"]
-    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
-    rendered = containers(cron["spec"]["jobTemplate"]["spec"]["template"])
-    assert [container["name"].replace("-", "_") for container in rendered] == [step.name for step in STEPS]
-    for container, step in zip(rendered, STEPS, strict=True):
+def test_the_steps_are_those_of_the_one_definition() -> None:
+    rendered = steps(environment("lite"))
+    assert set(rendered) == {step.name for step in STEPS}
+    for step in STEPS:
+        pod = rendered[step.name]
+        (container,) = containers(pod)
         resources = step.resources
+        assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == "batch", "the policy `batch` is for this label"
+        assert pod["spec"]["restartPolicy"] == "Never"
+        assert pod["spec"]["activeDeadlineSeconds"] == step.timeout_seconds
+        assert container["name"] == step.name.replace("_", "-"), "the DAG finds the container by this name"
         assert tuple(container["command"]) == step.command
         assert _settings(container)["POSTGRES_USER"] == step.role
         assert container["resources"] == {
             "requests": {"cpu": resources.cpu_request, "memory": resources.memory_request},
             "limits": {"cpu": resources.cpu_limit, "memory": resources.memory_limit},
         }
-    assert cron["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] >= sum(step.timeout_seconds for step in STEPS)
+
+
+def test_only_airflows_scheduler_has_a_token_and_it_reads_no_secret() -> None:
+    objects = environment("lite")
+    for owner, pod in pods(objects):
+        projected = {volume["name"] for volume in pod["spec"]["volumes"] if "projected" in volume}
+        mounting = {
+            container["name"]
+            for container in containers(pod)
+            if projected & {mount["name"] for mount in container["volumeMounts"]}
+        }
+        assert mounting == ({"scheduler"} if owner == "StatefulSet/airflow" else set()), owner
+    (role,) = of_kind(objects, "Role")
+    assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"pods", "pods/log", "events"}
+    assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
+
+
+def test_airflows_keys_are_of_the_form_that_it_asks_for_and_differ_per_install() -> None:
+    def keys(name: str) -> dict[str, str]:
+        (secret,) = [one for one in of_kind(environment("lite", KUBE_CONTEXT=name), "Secret") if _is(one, "airflow")]
+        return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+    one, other = keys("one"), keys("other")
+    assert not set(one.values()) & set(other.values())
+    assert len(base64.urlsafe_b64decode(one["AIRFLOW__CORE__FERNET_KEY"])) == 32
+    assert len(one["AIRFLOW__API_AUTH__JWT_SECRET"]) == len(one["AIRFLOW__API__SECRET_KEY"]) == 64
+
+
+def _is(one: Object, name: str) -> bool:
+    return bool(one["metadata"]["name"] == name)
 
 
 def test_production_leaves_the_machine() -> None:
     objects = environment("production")
     (pool,) = of_kind(objects, "KafkaNodePool")
     assert pool["spec"]["replicas"] == 3
-    assert not of_kind(objects, "StatefulSet", "Secret")
+    assert [one["metadata"]["name"] for one in of_kind(objects, "StatefulSet")] == ["airflow"]
+    assert not of_kind(objects, "Secret")
     assert not [one for one in of_kind(objects, "Service") if one["spec"].get("type") == "NodePort"]
     consumer = _deployment(objects, "consumer")
     assert consumer["spec"]["replicas"] == 3
@@ -192,7 +229,7 @@ def test_the_values_of_every_release_can_be_read_and_overridden(name: str, tmp_p
     override.write_text(json.dumps({"releases": operators}))
     found = written_values(name, override, tmp_path)
     environment, _, variant = name.partition(" ")
-    assert {"namespace", "kafka", "producer", "batch"} <= set(found)
+    assert {"namespace", "kafka", "producer", "batch", "airflow"} <= set(found)
     assert ("strimzi-operator" in found) is (environment != "lite")
     assert ("spark-operator" in found) is (environment != "lite" and variant != "")
     assert ("spark-candles" in found) is (variant != "")

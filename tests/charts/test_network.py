@@ -96,7 +96,9 @@ def test_ports_are_exposed_where_the_environment_says(name: str) -> None:
     spark = {"spark-candles"} if values["variant"] != "python" else set()
     exposed -= {"spark-operator"}  # the API server's way in, not ours
     assert exposed == (
-        {"kafka", "postgres", "minio", "superset"} | simulator | spark if values["expose"]["enabled"] else set()
+        {"kafka", "postgres", "minio", "airflow", "superset"} | simulator | spark
+        if values["expose"]["enabled"]
+        else set()
     )
 
 

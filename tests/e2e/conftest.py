@@ -28,7 +28,7 @@ ORDER = (
     "test_pods",
     "test_releases",
     "test_strimzi_server_side",
-    "test_batch",
+    "test_airflow",
     "test_dashboard",
     "test_under_load",
     "test_restart",
@@ -117,7 +117,7 @@ def kind_cluster(running_cluster: None, kind_cluster: KindCluster) -> KindCluste
 def kubernetes(request: pytest.FixtureRequest, kind_cluster: KindCluster) -> Iterator[Kubernetes]:
     """Yield the platform on kind; its batch waits, so that memory and load are what the tests make them."""
     platform = Kubernetes(kind_cluster, request.config.getoption("variant"))
-    with platform.batch_suspended():
+    with platform.batch_paused():
         yield platform
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_kind import KindCluster
 
 from ops import helmfile, kind, memory
+from ops.airflow import Airflow, has_ended
 from ops.settings import KIND_CONTEXT, NAMESPACE
 from ops.variant import MERGERS, Variant, replaced_by
 from tests.e2e.platforms import Platform, Server
@@ -16,9 +17,10 @@ from tests.e2e.programs import Done, attempt, run
 from tests.e2e.waiting import wait_until
 
 SECOND_TAG = "-second"
-_BATCH_SECONDS = 600.0  # one that runs may take the 480 s that test_batch allows it, and its tries
-_NODE_PORTS: dict[Server, int] = {"kafka": 30092, "postgres": 30432, "minio": 30900, "simulator": 30899,
-                                   "superset": 30888}  # fmt: skip
+_BATCH_SECONDS = 600.0  # what runs may have tries to come
+_NODE_PORTS: dict[Server, int] = {
+    "kafka": 30092, "postgres": 30432, "minio": 30900, "simulator": 30899, "airflow": 30808, "superset": 30888,
+}  # fmt: skip
 # Whose Secret holds a user's password, and under which name.
 _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("kafka", "admin"): ("kafka", "KAFKA_ADMIN_PASSWORD"),
@@ -32,6 +34,8 @@ _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("postgres", "gate"): ("ge", "POSTGRES_PASSWORD"),
     ("postgres", "reader"): ("reader", "POSTGRES_PASSWORD"),
     ("superset", "admin"): ("superset-prepare", "SUPERSET_ADMIN_PASSWORD"),
+    ("postgres", "airflow"): ("airflow", "PGPASSWORD"),
+    ("airflow", "admin"): ("airflow", "AIRFLOW_ADMIN_PASSWORD"),
     ("minio", "root"): ("minio", "MINIO_ROOT_PASSWORD"),
     ("minio", "consumer"): ("consumer", "S3_SECRET_KEY"),
     ("minio", "spark"): ("spark", "S3_SECRET_KEY"),
@@ -99,25 +103,31 @@ class Kubernetes(Platform):
         selector = ["-l", f"app.kubernetes.io/name={component}"] if component else []
         return [pod for pod in self.get("pods", *selector) if _owner(pod) in {"ReplicaSet", "StatefulSet"}]
 
+    def airflow(self, password: str | None = None) -> Airflow:
+        """Return Airflow's API as admin sees it."""
+        return Airflow(self.port("airflow"), password or self.password("airflow", "admin"))
+
     @contextmanager
-    def batch_suspended(self) -> Iterator[None]:
-        """Keep the CronJob ``batch`` from starting jobs, and wait for those that run."""
-        (batch,) = self.get("cronjobs", "-l", "app.kubernetes.io/name=batch")
-        was = bool(batch["spec"].get("suspend"))
-        self._suspend(batch["metadata"]["name"], suspended=True)
+    def batch_paused(self) -> Iterator[None]:
+        """Keep Airflow from starting runs by its schedule, and wait for the one that runs."""
+        with self.airflow() as api:
+            was = bool(api.pipeline()["is_paused"])
+            api.pause(paused=True)
         try:
-            wait_until(
-                lambda: not any(job["status"].get("active") for job in self.get("jobs")),
-                _BATCH_SECONDS,
-                "the batch ends",
-                every=2,
-            )
+            with self.airflow() as api:
+                self.wait_no_run(api)
             yield
         finally:
-            self._suspend(batch["metadata"]["name"], suspended=was)
+            with self.airflow() as api:
+                api.pause(paused=was)
 
-    def _suspend(self, cronjob: str, *, suspended: bool) -> None:
-        self.kubectl("patch", "cronjob", cronjob, "--patch", json.dumps({"spec": {"suspend": suspended}}))
+    def wait_no_run(self, api: Airflow) -> None:
+        """Wait until no run goes on. A paused pipeline starts none, and never ends one that it has begun."""
+        while open_runs := api.runs("running", "queued"):
+            api.pause(paused=False)
+            wait_until(lambda ids=open_runs: all(has_ended(api.run(its["dag_run_id"])) for its in ids), _BATCH_SECONDS,
+                       "the runs that go on end", every=2)  # fmt: skip
+            api.pause(paused=True)
 
     def run_job(self, job: Object, seconds: float) -> None:
         """Create ``job``, wait for its success and remove it.
@@ -249,7 +259,7 @@ class Kubernetes(Platform):
             sizes = memory.working_sets([summary])
             found = {
                 component: [sizes.get(pod["metadata"]["name"], 0) / memory.MIB for pod in self.pods(component)]
-                for component in self.streaming
+                for component in (*self.streaming, "airflow", "superset")
             }
             complete = all(its and all(its) for its in found.values())
             return {component: round(sum(its), 1) for component, its in found.items()} if complete else {}

@@ -27,7 +27,7 @@ from ops.variant import MERGERS, Variant
 from tests.e2e.waiting import wait_until
 
 UPSTREAM = ("kafka", "postgres", "minio", "simulator", "producer")
-Server = Literal["kafka", "postgres", "minio", "simulator", "superset"]
+Server = Literal["kafka", "postgres", "minio", "simulator", "airflow", "superset"]
 
 
 def streaming(variant: Variant) -> tuple[str, ...]:

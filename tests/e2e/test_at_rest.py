@@ -8,7 +8,7 @@ from tests.e2e.streaming import DEFAULT_SYMBOLS, dead_letters, gaps, verify, wai
 
 _GB_IN_MIB = 1000**3 / 1024**2
 # Of all together; and of Spark's pod alone, whose limit is above that.
-REST_LIMIT_MIB = {"python": 1.3 * _GB_IN_MIB, "spark": 2.0 * _GB_IN_MIB}
+REST_LIMIT_MIB = {"python": 2.6 * _GB_IN_MIB, "spark": 3.3 * _GB_IN_MIB}
 SPARK_LIMIT_MIB = 1.0 * _GB_IN_MIB
 
 pytestmark = pytest.mark.variant

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import httpx
 import psycopg
 
 from tests.e2e.programs import ProgramFailed
@@ -11,7 +12,7 @@ from tests.e2e.programs import ProgramFailed
 Result = TypeVar("Result")
 
 # What a look at a platform may end in while one of its parts is down: not yet, then.
-AWAY = (psycopg.OperationalError, OSError, ProgramFailed)
+AWAY = (psycopg.OperationalError, OSError, ProgramFailed, httpx.HTTPError)
 
 
 def wait_until(condition: Callable[[], Result | None], seconds: float, what: str, every: float = 0.5) -> Result:

@@ -14,6 +14,7 @@ from tests.servers import ROOT
 Objects = list[dict[str, Any]]
 
 ENVIRONMENT = "lite"
+_AIRFLOW = "airflow"
 _RENDER_SECONDS = 240
 _SETTINGS = (
     "SYMBOLS",
@@ -71,27 +72,29 @@ def _named_ports(text: str) -> Iterator[tuple[int, str]]:
 
 
 def components(objects: Objects, ports: Mapping[int, int]) -> dict[str, Component]:
-    """Return every container, by the name of its pod; those of the batch by their own."""
+    """Return every container by the name of its pod, and the steps' by their own; Compose has no Airflow."""
     secrets = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "Secret"}
     texts = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
     found = {}
     for one in objects:
         pod = _pod(one)
-        if pod is None:
+        if pod is None or one["metadata"]["name"] == _AIRFLOW:
             continue
-        containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
-        for container in containers:
-            name = container["name"] if len(containers) > 1 else pod["metadata"]["labels"]["app.kubernetes.io/name"]
-            published = _published(objects, pod["metadata"]["labels"], container, ports)
-            found[name] = _component(container, pod["spec"], secrets, texts, published)
+        [container] = pod["spec"]["containers"]
+        labels = pod["metadata"]["labels"]
+        published = _published(objects, labels, container, ports)
+        name = labels["app.kubernetes.io/name"]
+        found[name] = _component(container, pod["spec"], secrets, texts, published)
+    for pod in steps(objects).values():
+        [container] = pod["spec"]["containers"]
+        found[container["name"]] = _component(container, pod["spec"], secrets, texts, {})
     return found
 
 
-def steps(objects: Objects) -> list[str]:
-    """Return the names of the batch's containers in the order in which they run."""
-    [batch] = [one for one in objects if one["kind"] == "CronJob" and one["metadata"]["name"] == "batch"]
-    pod = batch["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    return [container["name"] for container in (*pod["initContainers"], *pod["containers"])]
+def steps(objects: Objects) -> dict[str, dict[str, Any]]:
+    """Return the Pods of the batch's steps by step, as Airflow finds them."""
+    [held] = [one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "batch-steps"]
+    return {file.removesuffix(".yaml"): yaml.safe_load(text) for file, text in held["data"].items()}
 
 
 def _pod(one: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,28 +1,35 @@
 {{/*
 The steps, in order, as in services/crypto_analytics/batch/steps.py: a test holds the two together.
-component: whose image, settings, Secret and resources (values components.<component>).
+component: whose image, settings, Secret and resources (values components.<component>). timeout: seconds that one try may run.
 */}}
 {{- define "batch.steps" -}}
 - name: backfill-recent
   component: backfill
+  timeout: 600
   command: [python, -m, crypto_analytics.backfill]
 - name: dbt-silver
   component: dbt
+  timeout: 600
   command: [dbt, run, --select, "tag:silver", --project-dir, dbt, --profiles-dir, dbt, --no-use-colors]
 - name: dbt-test-silver
   component: dbt
+  timeout: 600
   command: [dbt, test, --select, "tag:silver,test_type:data", --project-dir, dbt, --profiles-dir, dbt, --no-use-colors]
 - name: ge-validate
   component: ge
+  timeout: 300
   command: [python, -m, ge]
 - name: dbt-gold
   component: dbt
+  timeout: 600
   command: [dbt, run, --select, "tag:gold", --project-dir, dbt, --profiles-dir, dbt, --no-use-colors]
 - name: dbt-test-gold
   component: dbt
+  timeout: 600
   command: [dbt, test, --select, "tag:gold,test_type:data", --project-dir, dbt, --profiles-dir, dbt, --no-use-colors]
 - name: export-lake
   component: exporter
+  timeout: 900
   command: [python, -m, crypto_analytics.exporter]
 {{- end -}}
 
@@ -34,4 +41,16 @@ component: whose image, settings, Secret and resources (values components.<compo
 {{- $own := dict "image" $image "settings" $settings "secretName" $component.secretName "resources" $component.resources -}}
 {{- $pod := pick .Values "user" "imagePullSecrets" "tmpSize" "extraLabels" "podAnnotations" "nodeSelector" "tolerations" "affinity" "extraVolumes" "extraVolumeMounts" -}}
 {{- merge $own $pod | toYaml -}}
+{{- end -}}
+
+{{/* A step's Pod. Context keys: Chart, Release, Values (the chart's), step (an entry of batch.steps). */}}
+{{- define "batch.pod" -}}
+{{- $values := include "batch.values" (dict "Values" .Values "component" .step.component) | fromYaml -}}
+{{- $its := dict "Chart" .Chart "Release" .Release "Values" $values -}}
+{{- $container := include "common.container" (merge (dict "component" .step.name "command" .step.command) $its) | fromYamlArray -}}
+{{- $template := include "common.podTemplate" (merge (dict "restartPolicy" "Never" "containers" $container) $its) | fromYaml -}}
+apiVersion: v1
+kind: Pod
+metadata: {{- merge (dict "namespace" .Release.Namespace) $template.metadata | toYaml | nindent 2 }}
+spec: {{- merge (dict "activeDeadlineSeconds" .step.timeout) $template.spec | toYaml | nindent 2 }}
 {{- end -}}

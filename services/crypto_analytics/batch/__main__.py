@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
-import httpx
 import psycopg
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics.batch import outcome as said
+from crypto_analytics.batch import webhook
 from crypto_analytics.batch.lock import AlreadyRunning, batch_lock
 from crypto_analytics.batch.runner import Outcome, Runner
 from crypto_analytics.batch.settings import BatchSettings
@@ -26,7 +26,6 @@ from crypto_analytics.runtime.settings import command_line, load
 GOES_ON = 3
 INTERRUPTED = 143
 _LONGEST_PAUSE = 60.0
-_ALERT_SECONDS = 10.0
 
 
 def main() -> int:
@@ -91,12 +90,9 @@ def _alert(failed: Outcome, url: str, log: BoundLogger) -> None:
     if not url:
         return
     try:
-        message = said.alert(failed, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-        httpx.post(url, json=message, timeout=_ALERT_SECONDS).raise_for_status()
-    except httpx.HTTPStatusError as error:
-        log.error("alert_failed", error=f"HTTP {error.response.status_code}", next="check ALERT_WEBHOOK_URL")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        log.error("alert_failed", error=type(error).__name__, next="check ALERT_WEBHOOK_URL")
+        webhook.tell(url, said.alert(failed, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
+    except webhook.NotTold as error:
+        log.error("alert_failed", error=str(error), next="check ALERT_WEBHOOK_URL")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from crypto_analytics.batch import alert as form
 from crypto_analytics.batch.runner import Outcome
 
 _LINES_IN_SUMMARY = 6
@@ -48,7 +49,6 @@ def failure(outcome: Outcome) -> str:
 
 
 def alert(outcome: Outcome, run: str) -> dict[str, str]:
-    """Return the message for the webhook, in the form that Slack takes: the task, the run, the log's last lines."""
-    log = "\n".join(line[:_CHARACTERS_A_LINE] for line in outcome.tail)
-    title = f"crypto_batch_pipeline: {outcome.step.name} failed (exit code {outcome.exit_code}) in run {run}"
-    return {"text": f"{title}\n```{log}```"}
+    """Return the message for the webhook about a step that failed finally."""
+    reason = f"exit code {outcome.exit_code}"
+    return form.message(form.Alert(outcome.step.name, run, outcome.tries, reason, outcome.tail))

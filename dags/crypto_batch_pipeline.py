@@ -1,0 +1,47 @@
+"""The batch, every five minutes: a pod per step of ``crypto_analytics.batch.steps``, one after the other."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from airflow.sdk import DAG
+from step_pod import StepPod, tell_failure
+
+from crypto_analytics.batch.alert import PIPELINE
+from crypto_analytics.batch.steps import RETRIES, STEPS
+
+# Where the chart's ConfigMap batch-steps is mounted: <step>.yaml is a step's pod.
+TEMPLATES = Path(os.environ["BATCH_POD_TEMPLATES"])
+RETRY = timedelta(seconds=float(os.environ.get("BATCH_RETRY_SECONDS", "30")))
+STARTUP_SECONDS = int(os.environ.get("BATCH_STARTUP_SECONDS", "120"))
+ENDING = timedelta(seconds=60)  # from the pod's own deadline to the end of the task
+
+
+with DAG(
+    PIPELINE,
+    description="klines, silver, the gate, gold and the lake",
+    schedule=os.environ.get("BATCH_SCHEDULE", "*/5 * * * *"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    doc_md=f"{__doc__}\n\nWhat to do when a step fails: `docs/runbooks/batch-failed.md`.",
+    tags=["crypto-analytics"],
+):
+    tasks = [
+        StepPod(
+            step=step,
+            templates=TEMPLATES,
+            startup=STARTUP_SECONDS,
+            retries=RETRIES,
+            retry_delay=RETRY,
+            retry_exponential_backoff=2,
+            max_retry_delay=timedelta(minutes=5),
+            execution_timeout=timedelta(seconds=step.timeout_seconds + STARTUP_SECONDS) + ENDING,
+            on_failure_callback=lambda context: tell_failure(context, os.environ.get("ALERT_WEBHOOK_URL", "")),
+        )
+        for step in STEPS
+    ]
+    for earlier, later in pairwise(tasks):
+        earlier >> later

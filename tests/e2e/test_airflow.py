@@ -1,0 +1,359 @@
+"""The batch as Airflow runs it, with real pods: to gold and the lake, and what becomes of all that can go wrong."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from pyarrow import parquet
+
+from crypto_analytics.batch.steps import RETRIES, STEPS
+from ops.airflow import Airflow, has_ended
+from ops.settings import NAMESPACE
+from tests.e2e.kubernetes import Kubernetes, Object
+from tests.e2e.platforms import Platform
+from tests.e2e.report import Report
+from tests.e2e.streaming import DEFAULT_SYMBOLS, official_klines, wait_caught_up
+from tests.e2e.waiting import Stopwatch, wait_until
+from tests.oracle import Key
+
+pytestmark = [pytest.mark.kind, pytest.mark.timeout(600)]
+
+MEASURES = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume",
+            "taker_buy_quote_volume")  # fmt: skip
+NAMES = [step.name for step in STEPS]
+CONTAINERS = ("api-server", "scheduler", "dag-processor")
+RUN_SECONDS = 240  # from the trigger to the end
+STARTUP_SECONDS = 20
+RECEIVER = "alert-e2e"
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+_RECEIVER = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *told):
+        pass
+HTTPServer(("", 8000), Handler).serve_forever()
+"""
+
+
+class Pipeline:
+    """The pipeline of the running Airflow, its steps' Pods, and the webhook that it tells."""
+
+    def __init__(self, kubernetes: Kubernetes, api: Airflow) -> None:
+        self.kubernetes = kubernetes
+        self.api = api
+        self._templates = self._read()
+
+    def _read(self) -> dict[str, str]:
+        data: dict[str, str] = json.loads(self.kubernetes.kubectl("get", "configmap", "batch-steps", "-o", "json"))[
+            "data"
+        ]
+        return data
+
+    def run(self, seconds: float = RUN_SECONDS) -> tuple[Object, dict[str, Object]]:
+        """Trigger a run, wait for its end, and return it with its tasks."""
+        run = self.api.trigger()
+        return self.ended(run, seconds), self.api.tasks(run)
+
+    def ended(self, run: str, seconds: float = RUN_SECONDS) -> Object:
+        """Wait for the end of ``run`` and return it."""
+
+        def over() -> Object | None:
+            its = self.api.run(run)
+            return its if has_ended(its) else None
+
+        return wait_until(over, seconds, f"run {run} ends", every=1)
+
+    def wait_for(self, run: str, task: str, state: str, number: int = 1, seconds: float = 120) -> None:
+        """Wait until a try of ``task`` is in ``state``."""
+
+        def reached() -> bool:
+            its = self.api.tasks(run)[task]
+            return bool(its["state"] == state and its["try_number"] == number)
+
+        wait_until(reached, seconds, f"try {number} of {task} is {state}", every=0.5)
+
+    def pod_of(self, task: str, number: int) -> Object | None:
+        """Return the pod of a try that is there."""
+        found = self.kubernetes.get("pods", "-l", f"task_id={task},try_number={number}")
+        return found[0] if found else None
+
+    def change(self, task: str, *, spec: Object | None = None, container: Object | None = None) -> None:
+        """Change a step's Pod, and wait until the scheduler sees it."""
+        pod = yaml.safe_load(self._templates[f"{task}.yaml"])
+        pod["spec"] |= spec or {}
+        pod["spec"]["containers"][0] |= container or {}
+        self._write({f"{task}.yaml": yaml.safe_dump(pod)})
+
+    def change_back(self) -> None:
+        """Have all Pods as the chart rendered them."""
+        self._write(self._templates)
+
+    def _write(self, files: dict[str, str]) -> None:
+        self.kubernetes.kubectl("patch", "configmap", "batch-steps", "--type=merge", "-p", json.dumps({"data": files}))
+
+        def seen() -> bool:
+            # An annotation is a change of the pod, and with it the kubelet looks at its volumes.
+            self.kubernetes.kubectl("annotate", "pod", "airflow-0", f"e2e={time.time()}", "--overwrite")
+            read = "import pathlib, sys; sys.stdout.write(pathlib.Path(sys.argv[1]).read_text())"
+            return all(
+                self.kubernetes.kubectl("exec", "airflow-0", "-c", "scheduler", "--", "python", "-c", read,
+                                        f"/etc/batch-steps/{name}") == text
+                for name, text in files.items()
+            )  # fmt: skip
+
+        wait_until(seen, 120, "the scheduler sees the changed Pod", every=2)
+
+    def alerts(self) -> list[str]:
+        """Return the texts that the webhook got."""
+        return [json.loads(line)["text"] for line in self.kubernetes.kubectl("logs", RECEIVER).splitlines()]
+
+
+def _receiver(image: str) -> list[Object]:
+    labels = {"app.kubernetes.io/name": RECEIVER}
+    confined = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+    own = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+    container = {"name": "it", "image": image, "command": ["python", "-uc", _RECEIVER], "securityContext": confined}
+
+    def policy(name: str, pod: Object, direction: str, peer: str, other: Object) -> Object:
+        rule = {peer: [{"podSelector": {"matchLabels": other}}], "ports": [{"port": 8000, "protocol": "TCP"}]}
+        spec = {"podSelector": {"matchLabels": pod}, "policyTypes": [direction.capitalize()], direction: [rule]}
+        return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name}, "spec": spec}
+
+    airflow = {"app.kubernetes.io/name": "airflow"}
+    return [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": RECEIVER, "labels": labels},
+         "spec": {"containers": [container], "securityContext": own, "automountServiceAccountToken": False}},
+        policy(RECEIVER, labels, "ingress", "from", airflow),
+        policy(f"{RECEIVER}-airflow", airflow, "egress", "to", labels),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pipeline(kubernetes: Kubernetes) -> Iterator[Pipeline]:
+    """Yield the pipeline without its schedule, with short pauses between tries and a webhook of ours."""
+    (sweep,) = kubernetes.get("cronjobs", "-l", "app.kubernetes.io/name=sweep")
+    image = sweep["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"]
+    things = json.dumps({"apiVersion": "v1", "kind": "List", "items": _receiver(image)})
+    try:
+        kubernetes.kubectl("apply", "-f", "-", stdin=things)
+        kubernetes.kubectl("wait", "pod", RECEIVER, "--for=condition=Ready", "--timeout=60s")
+        address = json.loads(kubernetes.kubectl("get", "pod", RECEIVER, "-o", "json"))["status"]["podIP"]
+        url = json.dumps({"stringData": {"ALERT_WEBHOOK_URL": f"http://{address}:8000/"}})
+        kubernetes.kubectl("patch", "secret", "airflow", "-p", url)
+        quick = {
+            "BATCH_SCHEDULE": "0 0 1 1 *",
+            "BATCH_RETRY_SECONDS": "1",
+            "BATCH_STARTUP_SECONDS": str(STARTUP_SECONDS),
+        }
+        kubernetes.change("airflow", settings=quick)
+        with kubernetes.airflow() as api:
+            api.pause(paused=False)
+            made = Pipeline(kubernetes, api)
+            try:
+                yield made
+            finally:
+                made.change_back()
+                kubernetes.wait_no_run(api)
+                api.pause(paused=True)
+    finally:
+        gone = json.dumps([{"op": "remove", "path": "/data/ALERT_WEBHOOK_URL"}])
+        kubernetes.tries("patch", "secret", "airflow", "--type=json", "-p", gone)
+        kubernetes.kubectl("delete", "-f", "-", "--ignore-not-found", stdin=things)
+        kubernetes.change_back("airflow")
+
+
+def gold(platform: Platform) -> dict[Key, dict[str, Decimal]]:
+    with platform.postgres("reader") as connection:
+        rows = connection.execute(f"select symbol, open_time, {', '.join(MEASURES)} from analytics.gold_klines_5m")
+        return {(symbol, at): dict(zip(MEASURES, map(Decimal, its), strict=True)) for symbol, at, *its in rows}
+
+
+def test_a_wrong_login_is_refused(kubernetes: Kubernetes) -> None:
+    with kubernetes.airflow("not-the-password") as api, pytest.raises(httpx.HTTPStatusError) as refused:
+        api.pipeline()
+    assert refused.value.response.status_code == 401
+
+
+def test_the_account_may_make_pods_and_read_no_secret(kubernetes: Kubernetes) -> None:
+    account = f"--as=system:serviceaccount:{NAMESPACE}:airflow"
+    asked = {
+        "create pods": True,
+        "delete pods": True,
+        "get pods --subresource=log": True,
+        "list events": True,
+        "create pods --subresource=exec": False,
+        "get secrets": False,
+        "list secrets": False,
+        "get configmaps": False,
+        "create pods --namespace=default": False,
+    }
+    may = {what: kubernetes.tries("auth", "can-i", *what.split(), account).code == 0 for what in asked}
+    assert may == asked
+
+
+def test_only_the_scheduler_has_a_token(kubernetes: Kubernetes) -> None:
+    found = [
+        name
+        for name in CONTAINERS
+        if kubernetes.tries("exec", "airflow-0", "-c", name, "--", "test", "-e", TOKEN).code == 0
+    ]
+    assert found == ["scheduler"]
+
+
+def test_a_triggered_run_builds_gold_of_all_that_came_while_it_was_paused(
+    pipeline: Pipeline, platform: Platform, report: Report
+) -> None:
+    wait_caught_up(platform, DEFAULT_SYMBOLS)
+    started = datetime.now(UTC)
+    watch = Stopwatch()
+    run, tasks = pipeline.run()
+    report.recovered["airflow: trigger to success"] = watch.seconds
+    assert run["state"] == "success", {name: its["state"] for name, its in tasks.items()}
+    assert sorted(tasks, key=lambda name: str(tasks[name]["start_date"])) == NAMES
+    assert watch.seconds < RUN_SECONDS
+    klines = official_klines(platform, DEFAULT_SYMBOLS, started - timedelta(hours=2))
+    wanted = whole_buckets({key: row for key, row in klines.items() if key[1] + timedelta(minutes=1) <= started})
+    assert len(wanted) >= 3
+    found = gold(platform)
+    assert {key: found.get(key) for key in wanted} == wanted
+    with platform.postgres("reader") as connection:
+        different = connection.execute(
+            "select symbol, open_time, status from analytics.reconciliation_klines_1m where status = 'different'"
+        ).fetchall()
+    assert different == []
+    lake = platform.objects("reader")
+    exported = [item.key for item in lake.list("gold", "klines_5m/") if item.key.endswith(".parquet")]
+    times = {key: parquet.read_table(BytesIO(lake.get("gold", key)), columns=["open_time"]) for key in exported}
+    assert {
+        (key.partition("symbol=")[2].partition("/")[0], at)
+        for key, table in times.items()
+        for at in table["open_time"].to_pylist()
+    } == set(found)
+    log = pipeline.api.log(run["dag_run_id"], "dbt_gold", 1)
+    assert any("Completed successfully" in line for line in log), log[-20:]
+    wait_until(lambda: not pods_of_steps(pipeline), 60, "no pod of a step is left")
+
+
+def pods_of_steps(pipeline: Pipeline) -> list[str]:
+    return [pod["metadata"]["name"] for pod in pipeline.kubernetes.get("pods", "-l", "dag_id=crypto_batch_pipeline")]
+
+
+def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postgres_goes_away(
+    pipeline: Pipeline, platform: Platform, report: Report
+) -> None:
+    """Two runs are asked for at once: the second one waits for the first to end. dbt's own tests of silver are left out
+    of the first one, or they would find the rows before the gate does."""
+    before, told = gold(platform), len(pipeline.alerts())
+    pipeline.change("dbt_test_silver", container={"command": ["dbt", "--version"]})
+    with platform.postgres("superuser") as connection:
+        long_ago = {"open_time": "2001-01-01T00:00:00Z"}
+        for symbol, wrong in (
+            ("BTCUSDT", {"volume": -1} | long_ago),
+            ("ETHUSDT", {"low": 10**9} | long_ago),
+            ("BNBUSDT", {"symbol": "POISONUSDT"}),
+        ):
+            connection.execute(
+                "insert into analytics.silver_klines_1m select (jsonb_populate_record(silver, %s)).*"
+                " from analytics.silver_klines_1m as silver where symbol = %s limit 1",
+                [json.dumps(wrong), symbol],
+            )
+    bad, good = pipeline.api.trigger(), pipeline.api.trigger()
+    try:
+        first = pipeline.ended(bad)
+        tasks = pipeline.api.tasks(bad)
+        assert first["state"] == "failed"
+        assert (tasks["ge_validate"]["state"], tasks["ge_validate"]["try_number"]) == ("failed", RETRIES + 1)
+        assert tasks["dbt_gold"]["state"] == "upstream_failed"
+        assert gold(platform) == before
+        (alert,) = pipeline.alerts()[told:]
+        for word in ("crypto_batch_pipeline", "ge_validate", bad, f"{RETRIES + 1} tries", "exit code", "FAILED",
+                     "docs/runbooks/batch-failed.md"):  # fmt: skip
+            assert word in alert, alert
+    finally:
+        with platform.postgres("superuser") as connection:
+            connection.execute(
+                "delete from analytics.silver_klines_1m where symbol = 'POISONUSDT' or open_time < '2010-01-01'"
+            )
+    # The next run is in its middle when PostgreSQL goes, where Airflow's own metadata are, too.
+    instances = platform.instances("postgres")
+    wait_until(lambda: pipeline.pod_of("dbt_silver", 1), 120, "dbt_silver of the good run")
+    watch = Stopwatch()
+    platform.kill("postgres")
+    platform.wait_replaced("postgres", instances)
+    assert pipeline.ended(good)["state"] == "success"
+    report.recovered["airflow: run with PostgreSQL killed"] = watch.seconds
+    assert pipeline.api.run(good)["start_date"] >= first["end_date"], "two runs overlapped"
+    assert len(pipeline.alerts()) == told + 1
+    pipeline.change_back()
+
+
+def test_a_run_over_nothing_new_takes_seconds_a_step(pipeline: Pipeline, report: Report) -> None:
+    run, tasks = pipeline.run()
+    assert run["state"] == "success"
+    report.recovered |= {f"airflow, nothing new: {name}": round(tasks[name]["duration"], 1) for name in NAMES}
+    assert max(tasks[name]["duration"] for name in NAMES) < 30
+
+
+def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_its_reason(
+    pipeline: Pipeline, report: Report
+) -> None:
+    """One run, three tries: each try's Pod is put there while the one before it runs."""
+    step, told = "backfill_recent", len(pipeline.alerts())
+    eat = ["python", "-c", "import time; time.sleep(12); print('eating', flush=True); b'x' * 2**29"]
+    pipeline.change(
+        step,
+        spec={"activeDeadlineSeconds": 15, "terminationGracePeriodSeconds": 1},
+        container={"command": ["sleep", "600"]},
+    )
+    run = pipeline.api.trigger()
+    watch = Stopwatch()
+    wait_until(lambda: pipeline.pod_of(step, 1), 60, "the pod that hangs")
+    little = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}
+    pipeline.change(step, container={"command": eat, "resources": little})
+    wait_until(lambda: pipeline.pod_of(step, 2), 60, "the pod that needs too much")
+    pipeline.change(
+        step, container={"resources": {"requests": {"cpu": "900", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}}
+    )
+    assert pipeline.ended(run)["state"] == "failed"
+    wait_until(lambda: not pods_of_steps(pipeline), 60, "no pod of a failed try is left")
+    report.recovered["airflow: three failed tries"] = watch.seconds
+    said = ["\n".join(pipeline.api.log(run, step, number)) for number in (1, 2, 3)]
+    assert "timed out: it was not done after" in said[0]
+    assert "OOMKilled: it needed more memory than its limit of 64Mi" in said[1]
+    assert f"no node could take it within {STARTUP_SECONDS} s: 0/1 nodes are available" in said[2]
+    (alert,) = pipeline.alerts()[told:]
+    assert "Insufficient cpu" in alert
+    pipeline.change_back()
+
+
+def whole_buckets(klines: dict[Key, list[Any]]) -> dict[Key, dict[str, Decimal]]:
+    """Return the five-minute candles of which all five minutes are there, added up in the plainest way."""
+    minutes: dict[Key, list[list[Any]]] = {}
+    for (symbol, at), row in sorted(klines.items()):
+        bucket = at - timedelta(minutes=at.minute % 5)
+        minutes.setdefault((symbol, bucket), []).append(
+            [Decimal(row[column]) for column in (1, 2, 3, 4, 5, 7, 8, 9, 10)]
+        )
+    return {
+        key: {
+            "open": rows[0][0],
+            "high": max(row[1] for row in rows),
+            "low": min(row[2] for row in rows),
+            "close": rows[-1][3],
+            **{name: sum(row[4 + place] for row in rows) for place, name in enumerate(MEASURES[4:])},
+        }
+        for key, rows in minutes.items()
+        if len(rows) == 5
+    }

@@ -1,0 +1,62 @@
+from typing import Any
+
+import pytest
+
+from crypto_analytics.batch import pod_story
+
+POD: dict[str, Any] = {
+    "spec": {"containers": [{"name": "ge-validate", "resources": {"limits": {"memory": "1Gi"}}}]},
+    "status": {"phase": "Failed"},
+}
+
+
+def story(status: dict[str, Any], events: list[dict[str, Any]] | None = None) -> str:
+    return pod_story.tell(POD | {"status": status}, events or [], timeout=300, startup=120)
+
+
+def container(state: dict[str, Any]) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "ge-validate", "image": "ge:1", "state": state}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({"phase": "Failed", "reason": "DeadlineExceeded"}, "timed out: it was not done after 300 s"),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on\nmemory"}, "put it out (Evicted): low on memory"),
+        (
+            {"phase": "Failed"} | container({"terminated": {"reason": "OOMKilled", "exitCode": 137}}),
+            "OOMKilled: it needed more memory than its limit of 1Gi",
+        ),
+        ({"phase": "Failed"} | container({"terminated": {"exitCode": 2}}), "it ended with exit code 2"),
+        (
+            {"phase": "Pending"} | container({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}),
+            "its image ge:1 cannot be pulled (ImagePullBackOff): not found",
+        ),
+        (
+            {"phase": "Pending"}
+            | container({"waiting": {"reason": "CreateContainerConfigError", "message": "no key"}}),
+            "its container cannot be made (CreateContainerConfigError): no key",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient cpu"}],
+            },
+            "no node could take it within 120 s: 0/1 nodes: Insufficient cpu",
+        ),
+        ({"phase": "Pending"} | container({"waiting": {"reason": "ContainerCreating"}}), "did not start within 120 s"),
+        ({"phase": "Running"} | container({"running": {}}), "it still ran when the try was ended"),
+    ],
+)
+def test_each_end_of_a_pod_is_told_in_words(status: dict[str, Any], told: str) -> None:
+    assert told in story(status)
+
+
+def test_a_pod_that_does_not_start_is_told_with_its_last_warning() -> None:
+    events = [{"type": "Warning", "message": "volume is away"}, {"type": "Normal", "message": "scheduled"}]
+    assert story({"phase": "Pending"}, events) == "its pod did not start within 120 s: volume is away"
+
+
+def test_a_pod_that_is_gone_and_one_that_tells_nothing() -> None:
+    assert "gone" in pod_story.tell(None, [], timeout=1, startup=1)
+    assert story({"phase": "Failed"}) == ""
