@@ -91,10 +91,11 @@ class StepPod(KubernetesPodOperator):
             return
         self._reason = pod_story.tell(found, events, timeout=self.timeout, startup=self.startup)
         try:
-            said = self.client.read_namespaced_pod_log(name, namespace, tail_lines=_LINES)
+            # As bytes: decoded by the client they would be the text of a Python literal.
+            said = self.client.read_namespaced_pod_log(name, namespace, tail_lines=_LINES, _preload_content=False)
         except ApiException:
             return  # a container that never ran has said nothing
-        self._lines = (said or "").splitlines()  # nothing, where no container began
+        self._lines = said.data.decode(errors="replace").splitlines()
 
 
 def tell_failure(context: Any, url: str) -> None:

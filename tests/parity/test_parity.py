@@ -19,8 +19,6 @@ from tests.servers import ROOT
 # What differs on purpose.
 MEANT: tuple[Deviation, ...] = (
     Deviation("migrate", "environment AIRFLOW_PASSWORD", "there is no Airflow in Compose: the steps run by themselves"),
-    Deviation("ge-validate", "data", "a pod of Airflow's has no volume"),
-    Deviation("ge-validate", "environment GE_DATA_DOCS_DIR", "nor a folder in it"),
 )
 
 PROFILES = {"core", "stream", "spark", "batch", "bi", "sweep"}
