@@ -110,7 +110,7 @@ test-charts: ## Render, lint and check all charts in all environments (needs hel
 test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)
 	@$(BOOTSTRAP) dev -- -m pytest tests/parity
 
-e2e: ## Test the running cluster end to end, in 8 minutes (first: make up ENV=lite); VARIANT=spark as at make up, ONLY=variant
+e2e: ## Test the running cluster end to end, in about 15 minutes (first: make up ENV=lite); VARIANT=spark as at make up, ONLY=variant
 	@$(BOOTSTRAP) dev -- -m pytest tests/e2e $(E2E)
 
 e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make compose-up)

@@ -118,8 +118,14 @@ class Kubernetes(Platform):
                 self.wait_no_run(api)
             yield
         finally:
-            with self.airflow() as api:
-                api.pause(paused=was)
+            wait_until(
+                lambda: self._pause(paused=was), 240, "Airflow answers, also after a restart of everything", every=2
+            )
+
+    def _pause(self, *, paused: bool) -> bool:
+        with self.airflow() as api:
+            api.pause(paused=paused)
+        return True
 
     def wait_no_run(self, api: Airflow) -> None:
         """Wait until no run goes on. A paused pipeline starts none, and never ends one that it has begun."""
