@@ -119,7 +119,7 @@ class Compose(Platform):
         self._second.append(second)
         return second.rpartition(":")[2]
 
-    def build_gold(self) -> None:
+    def run_batch(self) -> None:
         compose_batch.run(self._project, console())
 
     def restart(self) -> None:

@@ -243,10 +243,8 @@ class Kubernetes(Platform):
             run("docker", "exec", kind.NODE, "ctr", "-n", "k8s.io", "images", "rm", f"docker.io/{image}")
             self._second.remove(image)
 
-    def build_gold(self) -> None:
-        raise AssertionError(
-            "gold is empty: make e2e runs test_batch first, which builds it; alone: wait for the batch"
-        )
+    def run_batch(self) -> None:
+        raise AssertionError("no batch has run: make e2e runs test_batch first; alone: wait for the next one")
 
     def restart(self) -> None:
         before = {component: self.instances(component) for component in self.streaming}

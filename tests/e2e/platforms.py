@@ -88,7 +88,7 @@ class Platform(ABC):
         """Give the image of ``component`` a second tag where the platform takes images from, and return it."""
 
     @abstractmethod
-    def build_gold(self) -> None:
+    def run_batch(self) -> None:
         """Run the batch steps once, to their end."""
 
     @abstractmethod

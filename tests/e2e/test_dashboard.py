@@ -16,16 +16,18 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def base(platform: Platform) -> str:
-    """Return where Superset is, with gold for it to show."""
-    if not has_gold(platform):
-        platform.build_gold()
+    """Return where Superset is, with gold and a verdict of the gate for it to show."""
+    if not has_run(platform):
+        platform.run_batch()
     return f"http://{LOOPBACK}:{platform.port('superset')}"
 
 
-def has_gold(platform: Platform) -> bool:
+def has_run(platform: Platform) -> bool:
+    """Whether the batch has built gold and judged silver."""
+    shown = "select exists (select from analytics.gold_klines_5m) and exists (select from quality_gate_runs)"
     with platform.postgres("reader") as connection:
         try:
-            return connection.execute("select from analytics.gold_klines_5m limit 1").fetchone() is not None
+            return connection.execute(shown).fetchone() == (True,)
         except psycopg.errors.UndefinedTable:
             return False
 
