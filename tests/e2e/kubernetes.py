@@ -244,7 +244,15 @@ class Kubernetes(Platform):
             self._second.remove(image)
 
     def run_batch(self) -> None:
-        raise AssertionError("no batch has run: make e2e runs test_batch first; alone: wait for the next one")
+        with self.airflow() as api:
+            run = api.trigger()
+            api.pause(paused=False)
+            ended = wait_until(
+                lambda: its if has_ended(its := api.run(run)) else None, _BATCH_SECONDS, f"run {run} ends", every=2
+            )
+            api.pause(paused=True)
+            self.wait_no_run(api)
+        assert ended["state"] == "success", ended
 
     def restart(self) -> None:
         before = {component: self.instances(component) for component in self.streaming}

@@ -235,12 +235,14 @@ def test_a_triggered_run_builds_gold_of_all_that_came_while_it_was_paused(
     assert different == []
     lake = platform.objects("reader")
     exported = [item.key for item in lake.list("gold", "klines_5m/") if item.key.endswith(".parquet")]
-    times = {key: parquet.read_table(BytesIO(lake.get("gold", key)), columns=["open_time"]) for key in exported}
+    tables = {key: parquet.read_table(BytesIO(lake.get("gold", key))).to_pylist() for key in exported}
     assert {
-        (key.partition("symbol=")[2].partition("/")[0], at)
-        for key, table in times.items()
-        for at in table["open_time"].to_pylist()
-    } == set(found)
+        (key.partition("symbol=")[2].partition("/")[0], row["open_time"]): {
+            name: Decimal(row[name]) for name in MEASURES
+        }
+        for key, rows in tables.items()
+        for row in rows
+    } == found
     log = pipeline.api.log(run["dag_run_id"], "dbt_gold", 1)
     assert any("Completed successfully" in line for line in log), log[-20:]
     wait_until(lambda: not pods_of_steps(pipeline), 60, "no pod of a step is left")
