@@ -131,7 +131,7 @@ bench: ## Measure against bare consumers and other stream processors, on one top
 
 ##@ Keep
 setup: ## Make all environments and fetch Kafka, without running anything
-	@$(BOOTSTRAP) --java services dev spark dbt ge ops -- -m embedded.jars "$(DEMO_DIR)/logs/maven.log" --spark
+	@$(BOOTSTRAP) --java services dev spark dbt ge superset ops -- -m embedded.jars "$(DEMO_DIR)/logs/maven.log" --spark
 
 clean: ## Stop what runs and remove all that it made, with passwords and environments
 	@test ! -d "$(DEMO_DIR)/venv" || { $(BOOTSTRAP) services -- -m embedded stop && rm -rf -- "$(DEMO_DIR)"; }

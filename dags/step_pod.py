@@ -70,7 +70,8 @@ class StepPod(KubernetesPodOperator):
     ) -> None:
         """Look at the pod before it is deleted; it is deleted whatever is seen."""
         try:
-            if pod is not None and pod.metadata is not None:
+            # A pod that the API server refused is none: the refusal is the reason.
+            if remote_pod is not None and pod is not None and pod.metadata is not None:
                 self._look(pod.metadata.name, pod.metadata.namespace)
         finally:
             super().post_complete_action(pod=pod, remote_pod=remote_pod, context=context, result=result, **others)

@@ -164,7 +164,10 @@ class Run:
             self._finish("superset-prepare", superset.PREPARE_SECONDS)
             self.supervisor.start(superset.server(settings, self.superset_port))
             self.supervisor.wait_ready("superset")
-        self.display.where(superset.places(self.superset_port, self.passwords))
+        # What is no terminal is a log, where no password belongs.
+        on_terminal = self.display.console.is_terminal
+        password = self.passwords.superset_admin if on_terminal else self.layout.secrets
+        self.display.where(superset.places(self.superset_port, password))
 
     def show_dashboard(self) -> None:
         """Keep it up until somebody stops the run."""

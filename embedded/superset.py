@@ -9,7 +9,6 @@ from signal import SIGTERM
 
 from embedded.bootstrap import ROOT, environment, python_of
 from embedded.environment import inherited
-from embedded.passwords import Passwords
 from embedded.ports import LOOPBACK
 from embedded.processes import Program
 
@@ -51,12 +50,12 @@ def is_well(port: int) -> bool:
         return False
 
 
-def places(port: int, passwords: Passwords) -> list[tuple[str, Path | str]]:
-    """Return where to look, and as whom."""
+def places(port: int, password: Path | str) -> list[tuple[str, Path | str]]:
+    """Return where to look, and as whom; ``password`` may be the file that holds it."""
     return [
         ("dashboard", f"http://{LOOPBACK}:{port}{DASHBOARD}"),
         ("user", ADMIN),
-        ("password", passwords.superset_admin),
+        ("password", password),
     ]
 
 

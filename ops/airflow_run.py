@@ -50,6 +50,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
             out.print(table(tasks))
             failed = next((task for task in tasks.values() if task["state"] == "failed"), None)
             if failed is None:
+                if (state := api.run(run)["state"]) != "success":
+                    raise Problem(f"run {run} is {state}", "no task failed: somebody ended it", "make airflow-run")
                 return 0
             for line in api.log(run, failed["task_id"], failed["try_number"])[-_TOLD_LINES:]:
                 out.print(f"  {line}", markup=False, soft_wrap=True)

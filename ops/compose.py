@@ -287,7 +287,7 @@ def take_down(project: Project) -> None:
     Raises:
         Problem: docker refuses.
     """
-    # Compose fills in the whole file even to take things down; that must work without .env as well.
-    blanks = {} if env_file.FILE.is_file() else dict.fromkeys(env_file.NAMES, "unused")
+    # Compose fills in the whole file even to take things down; that must work without .env or with an older one, too.
+    blanks = dict.fromkeys(env_file.missing(env_file.FILE), "unused")
     if not Project(project.name, {**project.variables, **blanks}).call("down", "--remove-orphans"):
         raise Problem("docker compose down failed", "its message is above", "make compose-down")

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from embedded.problems import Problem
+
 DASHBOARDS, CHARTS, DATASETS, DATABASES = "dashboards", "charts", "datasets", "databases"
 # As Compose and the charts call the server; `superset/prepare.py` puts the settings' address in its place.
 ADDRESS = "postgresql+psycopg2://reader@postgres:5432/crypto_analytics"
@@ -54,13 +56,19 @@ def bundle(exported: Mapping[str, str]) -> dict[str, str]:
     for name, content in contents.items():
         match name.split("/")[0]:
             case "dashboards":
-                files[f"{DASHBOARDS}/{slug(content['dashboard_title'])}.yaml"] = dashboard(content, numbers)
+                file, plain = f"{DASHBOARDS}/{slug(content['dashboard_title'])}.yaml", dashboard(content, numbers)
             case "charts":
-                files[f"{CHARTS}/{slug(content['slice_name'])}.yaml"] = chart(content)
+                file, plain = f"{CHARTS}/{slug(content['slice_name'])}.yaml", chart(content)
             case "datasets":
-                files[f"{DATASETS}/{slug(content['table_name'])}.yaml"] = dataset(content)
+                file, plain = f"{DATASETS}/{slug(content['table_name'])}.yaml", dataset(content)
             case "databases":
-                files[f"{DATABASES}/{slug(content['database_name'])}.yaml"] = {**content, "sqlalchemy_uri": ADDRESS}
+                file = f"{DATABASES}/{slug(content['database_name'])}.yaml"
+                plain = {**content, "sqlalchemy_uri": ADDRESS}
+            case _:
+                continue
+        if file in files:
+            raise Problem("two have one name", f"both would be {file}", "give one of them another title in Superset")
+        files[file] = plain
     return {name: written(content) for name, content in sorted(files.items())}
 
 

@@ -80,6 +80,12 @@ def ensure(file: Path) -> Made:
     return Made(is_new, missing)
 
 
+def missing(file: Path) -> tuple[str, ...]:
+    """Return the passwords that ``file`` does not name: all of them where it is missing."""
+    named = _values(file.read_text()) if file.is_file() else {}
+    return tuple(name for name in NAMES if name not in named)
+
+
 def load(file: Path) -> Mapping[str, str]:
     """Return the passwords by name.
 

@@ -76,7 +76,7 @@ def in_cluster(settings: OpsSettings) -> Way | None:
         components = frozenset(component(pod["metadata"]) for pod in cluster.items("pods"))
         passwords = cluster.secret(READER)
         if airflow.COMPONENT in components:
-            passwords |= {airflow.LOGIN_KEY: cluster.secret(airflow.COMPONENT)[airflow.LOGIN_KEY]}
+            passwords |= {airflow.LOGIN_KEY: cluster.secret(airflow.COMPONENT).get(airflow.LOGIN_KEY, "")}
     except LookupError:
         return None
     except ApiAway as error:

@@ -33,6 +33,7 @@ _VARIABLES = (
     "BINANCE_WS_URL",
     "BINANCE_REST_URL",
     "KAFKA_PORT",
+    "AIRFLOW_PORT",
 )
 
 

@@ -281,7 +281,7 @@ def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postg
         assert gold(platform) == before
         (alert,) = pipeline.alerts()[told:]
         for word in ("crypto_batch_pipeline", "ge_validate", bad, f"{RETRIES + 1} tries", "exit code", "FAILED",
-                     "docs/runbooks/batch-failed.md"):  # fmt: skip
+                     "docs/runbooks/batch-failed.md", f"http://127.0.0.1:{platform.port('airflow')}/"):  # fmt: skip
             assert word in alert, alert
     finally:
         with platform.postgres("superuser") as connection:

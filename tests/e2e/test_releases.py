@@ -29,14 +29,16 @@ def test_each_release_passes_its_own_tests(kubernetes: Kubernetes) -> None:
             zip(names, pool.map(lambda name: kubernetes.helm("test", name, "--timeout", "3m"), names), strict=True)
         )
     tested = {name for name, text in said.items() if "Phase:" in text}
-    assert set(kubernetes.streaming) <= tested, f"without a test: {set(kubernetes.streaming) - tested}"
+    wanted = {*kubernetes.streaming, "airflow", "superset"}
+    assert wanted <= tested, f"without a test: {wanted - tested}"
     assert all("Failed" not in text for text in said.values())
 
 
 @pytest.mark.parametrize("action", ["sync", "apply"] if helm.has_diff() else ["sync"])  # `apply` needs helm-diff
 def test_a_second_run_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platform: Platform, action: str) -> None:
     secrets = fingerprints(kubernetes)
-    before = {component: platform.instances(component) for component in kubernetes.streaming}
+    parts = (*kubernetes.streaming, "airflow", "superset")
+    before = {component: platform.instances(component) for component in parts}
     node = kind.node()
     assert node is not None
     numbers = ports.effective(OpsSettings(), node.bound)
@@ -44,7 +46,7 @@ def test_a_second_run_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platf
     env = {name: str(number) for name, number in numbers.items()} | {"VARIANT": kubernetes.variant}
     run(*line, env=env | {"KUBECONFIG": str(kubernetes.cluster.kubeconfig_path)}, seconds=540)
     assert fingerprints(kubernetes) == secrets
-    assert {component: platform.instances(component) for component in kubernetes.streaming} == before
+    assert {component: platform.instances(component) for component in parts} == before
     assert {release["status"] for release in releases(kubernetes).values()} == {"deployed"}
 
 

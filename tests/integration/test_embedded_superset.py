@@ -4,11 +4,13 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
 
+from embedded import passwords
 from ops.dashboard_bundle import bundle
 from ops.dashboard_export import export
 from tests.dashboard import ASSETS, CHARTS, Superset
@@ -38,7 +40,8 @@ def shown(demo: Demo) -> Iterator[Shown]:  # noqa: F811
                 break
         else:
             pytest.fail(said)
-        yield Shown(process, *found.groups())
+        base, file = found.groups()
+        yield Shown(process, base, passwords.load(Path(file)).superset_admin)
         if process.poll() is None:
             process.kill()
 
