@@ -155,7 +155,8 @@ help: ## Show this
 	  '  VALUES=mine.yaml     up, down: a file of your own values, over those of environments/' \
 	  '  IMAGE_REGISTRY=…     registry of the images; images: with PUSH=1 pushes them there' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
-  '  SERVICE=consumer     logs: of one component' \
+	  '  BI=1                 compose-up: the dashboard too' \
+	  '  SERVICE=consumer     logs: of one component' \
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \
 	  '  AIRFLOW_PORT=8080 SUPERSET_PORT=8088 SPARK_UI_PORT=4040' \
