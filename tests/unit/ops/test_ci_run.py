@@ -24,6 +24,8 @@ def test_only_ci_removes_what_is_there(tmp_path: Path, ci: str, there: str, remo
         "make": f'echo "$@" >> {tmp_path}/made',
         "java": "",
         "mvn": "",
+        "chromium": "",
+        "chromedriver": "",
     }
     for name, script in scripts.items():
         (programs / name).write_text(f"#!/bin/sh\n{script}\n")
