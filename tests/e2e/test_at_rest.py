@@ -7,7 +7,8 @@ from tests.e2e.report import Report
 from tests.e2e.streaming import DEFAULT_SYMBOLS, dead_letters, gaps, verify, wait_caught_up
 
 _GB_IN_MIB = 1000**3 / 1024**2
-# Of all together; and of Spark's pod alone, whose limit is above that.
+# Of the streaming half, of all together, and of Spark's pod alone, whose limit is above that.
+STREAMING_LIMIT_MIB = {"python": 1.3 * _GB_IN_MIB, "spark": 2.0 * _GB_IN_MIB}
 REST_LIMIT_MIB = {"python": 2.6 * _GB_IN_MIB, "spark": 3.3 * _GB_IN_MIB}
 SPARK_LIMIT_MIB = 1.0 * _GB_IN_MIB
 
@@ -27,5 +28,6 @@ def test_trades_become_candles_and_raw_objects(platform: Platform, report: Repor
 def test_memory_at_rest(platform: Platform, report: Report) -> None:
     sizes = platform.memory()
     report.memory["at rest"] = sizes
+    assert sum(sizes[name] for name in platform.streaming) < STREAMING_LIMIT_MIB[platform.variant], sizes
     assert sum(sizes.values()) < REST_LIMIT_MIB[platform.variant], sizes
     assert sizes.get("spark-candles", 0.0) < SPARK_LIMIT_MIB, sizes
