@@ -8,13 +8,13 @@ variable "TAG" { default = "0.1.0" }
 variable "SOURCE" { default = "" }   # where the project's source is, for the images' labels
 variable "REVISION" { default = "" } # its commit; a new value makes a new image
 
-# Where things come from.
+# Where things come from; empty: where pip, uv and Go look by themselves.
 variable "DEBIAN_IMAGE" { default = "debian:bookworm-slim" }
 variable "GOLANG_IMAGE" { default = "golang:1.26-bookworm" }
-variable "PIP_INDEX_URL" { default = "https://pypi.org/simple" }
+variable "PIP_INDEX_URL" { default = "" }
 variable "MAVEN_MIRROR" { default = "https://repo.maven.apache.org/maven2" }
-variable "GOPROXY" { default = "https://proxy.golang.org,direct" }
-variable "GOSUMDB" { default = "sum.golang.org" }
+variable "GOPROXY" { default = "" }
+variable "GOSUMDB" { default = "" }
 
 function "image" {
   params = [name]
