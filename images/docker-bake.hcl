@@ -8,7 +8,7 @@ variable "TAG" { default = "0.1.0" }
 variable "SOURCE" { default = "" }   # where the project's source is, for the images' labels
 variable "REVISION" { default = "" } # its commit; a new value makes a new image
 
-# Where things come from; empty: where pip, uv and Go look by themselves.
+# Where things come from. Empty for pip, uv and Go: where they look by themselves.
 variable "DEBIAN_IMAGE" { default = "debian:bookworm-slim" }
 variable "GOLANG_IMAGE" { default = "golang:1.26-bookworm" }
 variable "PIP_INDEX_URL" { default = "" }
