@@ -37,7 +37,7 @@ def read_back(connection: psycopg.Connection, archive: RawArchive) -> Archived:
         decoded = decode_batch(lines, Rules(frozenset([symbol]), _ANY_TIME))
         if decoded.bad:
             raise ValueError(f"{key} holds a value that is no trade of {symbol}: {decoded.bad[0][1]}")
-        for trades in decoded.trades.values():
+        for trades in decoded.by_symbol().values():
             ids.setdefault(symbol, []).extend(zip(trades.first_ids.tolist(), trades.last_ids.tolist(), strict=True))
         objects += 1
         values += len(lines)

@@ -4,13 +4,14 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 from confluent_kafka import Message
 
 from crypto_analytics.consumer.__main__ import build
 from crypto_analytics.consumer.merger import Work
+from crypto_analytics.consumer.records import Records
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.runtime import health
 
@@ -20,29 +21,33 @@ def main() -> None:
     count = int(os.environ["BENCH_COUNT"])
     stop = threading.Event()
     service = build(ConsumerSettings(), stop, health.Health(), structlog.stdlib.get_logger())  # type: ignore[call-arg]
-    merger, collector = service._merger, service._collector
+    merger = service._merger
     merged, started, ended, batches = 0, 0.0, 0.0, 0
 
-    class TimedCollector(type(collector)):  # type: ignore[misc]
-        def add(self, messages: list[Message], now: float) -> None:
+    class TimedService(type(service)):  # type: ignore[misc]
+        def _decode(self, messages: list[Message]) -> Records:
             nonlocal started
             if messages and not started:
                 started = time.perf_counter()
-            super().add(messages, now)
+            records: Records = super()._decode(messages)
+            return records
 
     class TimedMerger(type(merger)):  # type: ignore[misc]
-        def work(self, values: Sequence[bytes], origin: Callable[[int], str]) -> Work:
+        def work(self, pieces: Sequence[Records]) -> Work:
             nonlocal merged, ended, batches
-            result: Work = super().work(values, origin)
+            result: Work = super().work(pieces)
             merged, batches, ended = merged + result.merged.trades, batches + 1, time.perf_counter()
             if merged >= count:
                 stop.set()
             return result
 
-    collector.__class__ = TimedCollector
+    service.__class__ = TimedService
     merger.__class__ = TimedMerger
     service.run()
-    print(json.dumps({"seconds": ended - started, "trades": merged, "batches": batches}))
+    usage = os.times()
+    print(
+        json.dumps({"seconds": ended - started, "trades": merged, "batches": batches, "cpu": usage.user + usage.system})
+    )
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test_an_object_that_was_lost_is_written_again(batch: Batch) -> None:
 def archive_trades(batch: Batch, values: list[bytes]) -> None:
     """Merge and archive trades as the consumer does."""
     archive = RawArchive(DirectoryStore(batch.folder / "lake"), "raw")
-    trades = decode_batch(values, Rules(frozenset({"BTCUSDT"}), 2**60)).trades
+    trades = decode_batch(values, Rules(frozenset({"BTCUSDT"}), 2**60)).by_symbol()
     with batch.database.connect("writer") as connection:
         merge_batch(connection, archive, trades)
 

@@ -92,7 +92,7 @@ def batch(servers: Servers, tmp_path_factory: pytest.TempPathFactory, s3: str) -
                 put_official(writer, kline(at, price), kline(at, price, "ETHUSDT", **(largest if number == 3 else {})))
             put_official(writer, kline(NIGHT, 7, "BNBUSDT", volume=0, quote_volume=0, trade_count=0,
                                        taker_buy_volume=0, taker_buy_quote_volume=0))  # fmt: skip
-            trades = decode_batch(TRADES, Rules(frozenset({"BTCUSDT"}), 2**60)).trades
+            trades = decode_batch(TRADES, Rules(frozenset({"BTCUSDT"}), 2**60)).by_symbol()
             merge_batch(writer, RawArchive(stores(batch, s3)[0], "raw"), trades)
         for item in stores(batch, s3)[0].list("raw"):
             stores(batch, s3)[1].put("raw", item.key, stores(batch, s3)[0].get("raw", item.key))

@@ -30,7 +30,7 @@ def archive() -> RawArchive:
 def columns(values: list[bytes]) -> dict[str, TradeColumns]:
     decoded = decode_batch(values, RULES)
     assert not decoded.bad
-    return decoded.trades
+    return decoded.by_symbol()
 
 
 def trade(symbol: str, trade_id: int, time: int, random: Random) -> bytes:

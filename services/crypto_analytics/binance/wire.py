@@ -5,11 +5,10 @@ Streams). :func:`decode_batch` is the fast way for many values, through :mod:`.l
 :func:`decode_one` wherever a value of the batch looks wrong, so both always agree.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -25,6 +24,8 @@ MAX_AGGREGATED = 1_000_000
 
 # The exchange opened on 2017-07-14; its own archives begin a month later.
 FIRST_TRADE_TIME = from_datetime(datetime(2017, 7, 1, tzinfo=UTC))
+
+_AT_ONCE = 5_000  # values: their columns stay in the processor's cache, and one that is spelled otherwise slows few
 
 
 class TradeEvent(msgspec.Struct, tag_field="e", tag="trade", gc=False):
@@ -69,10 +70,44 @@ class BadTrade(ValueError):
 
 @dataclass(slots=True)
 class DecodedBatch:
-    """``trades`` per symbol, and the ``bad`` values as (position in the batch, why)."""
+    """What ``count`` values hold: the good trades in order of arrival, and the bad values as (position, why).
 
-    trades: dict[str, TradeColumns]
+    ``symbols`` has one element for each run of good trades with one symbol, and ``starts`` the position in ``trades``
+    where that run begins.
+    """
+
+    count: int
+    trades: TradeColumns
+    symbols: list[str]
+    starts: list[int]
     bad: list[tuple[int, BadTrade]]
+
+    @classmethod
+    def joined(cls, batches: Sequence[Self]) -> Self:
+        """Return what the values of all ``batches`` hold, one after the other."""
+        result = cls(0, TradeColumns.joined([batch.trades for batch in batches]), [], [], [])
+        trades_before = 0
+        for batch in batches:
+            result.symbols += batch.symbols
+            result.starts += [trades_before + start for start in batch.starts]
+            result.bad += [(result.count + position, error) for position, error in batch.bad]
+            result.count += batch.count
+            trades_before += len(batch.trades)
+        return result
+
+    def by_symbol(self) -> dict[str, TradeColumns]:
+        """Return the good trades by symbol: a partition hands over long runs of one."""
+        if not self.symbols:
+            return {}
+        trades, starts = self.trades, self.starts
+        numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys(self.symbols))}
+        if len(numbers) < len(self.symbols):  # some symbol has several runs: make it one
+            run_numbers = np.array([numbers[symbol] for symbol in self.symbols])
+            row_numbers = np.repeat(run_numbers, np.diff([*starts, len(trades)]))
+            trades = trades.take(np.argsort(row_numbers, kind="stable"))
+            starts = [0, *np.cumsum(np.bincount(row_numbers))[:-1].tolist()]
+        stops = [*starts[1:], len(trades)]
+        return {symbol: trades.slice(*span) for symbol, *span in zip(numbers, starts, stops, strict=True)}
 
 
 _decode_any = msgspec.json.Decoder(TradeEvent | AggTradeEvent).decode
@@ -115,13 +150,18 @@ def _positive(reason: str, text: str) -> int:
 
 
 def decode_batch(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
-    """Return the good trades of ``values`` by symbol, in order of arrival, and the bad ones with their reasons."""
+    """Return what ``values`` hold."""
+    pieces = [values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE)]
+    return DecodedBatch.joined([_decode(piece, rules) for piece in pieces])
+
+
+def _decode(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
     read = layout.read(values)
     if read is None or not _is_good(read, rules):
         return _decode_each(values, rules)
     times = to_microseconds_column(read.timestamps)
-    trades = TradeColumns(read.ids, read.ids, read.prices, read.quantities, times, read.buyer_is_maker, list(values))
-    return DecodedBatch(_by_symbol(trades, read.symbols, read.starts), [])
+    trades = TradeColumns(read.ids, read.ids, read.prices, read.quantities, times, read.buyer_is_maker, read.lines)
+    return DecodedBatch(len(values), trades, read.symbols, read.starts, [])
 
 
 def _is_good(read: layout.Read, rules: Rules) -> bool:
@@ -138,29 +178,17 @@ def _is_good(read: layout.Read, rules: Rules) -> bool:
     )
 
 
-def _by_symbol(trades: TradeColumns, symbols: list[str], starts: list[int]) -> dict[str, TradeColumns]:
-    """Return ``trades`` by symbol, given the runs of one symbol in them: a partition hands over long ones."""
-    numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys(symbols))}
-    if len(numbers) < len(symbols):  # some symbol has several runs: make it one
-        run_numbers = np.array([numbers[symbol] for symbol in symbols])
-        row_numbers = np.repeat(run_numbers, np.diff([*starts, len(trades)]))
-        trades = trades.take(np.argsort(row_numbers, kind="stable"))
-        starts = [0, *np.cumsum(np.bincount(row_numbers))[:-1].tolist()]
-    stops = [*starts[1:], len(trades)]
-    return {symbol: trades.slice(*span) for symbol, *span in zip(numbers, starts, stops, strict=True)}
-
-
 def _decode_each(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
-    rows: dict[str, list[Trade]] = defaultdict(list)
+    good: list[tuple[str, Trade]] = []
     bad: list[tuple[int, BadTrade]] = []
     for position, value in enumerate(values):
         try:
-            symbol, trade = decode_one(value, rules)
+            good.append(decode_one(value, rules))
         except BadTrade as error:
             bad.append((position, error))
-        else:
-            rows[symbol].append(trade)
-    return DecodedBatch({symbol: TradeColumns.of(trades) for symbol, trades in rows.items()}, bad)
+    starts = [number for number, (symbol, _) in enumerate(good) if not number or symbol != good[number - 1][0]]
+    trades = TradeColumns.of(trade for _, trade in good)
+    return DecodedBatch(len(values), trades, [good[start][0] for start in starts], starts, bad)
 
 
 def latest_allowed(now: int, tolerance_seconds: int) -> int:

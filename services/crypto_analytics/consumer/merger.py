@@ -1,4 +1,4 @@
-"""The work on one batch: decode, dead-letter what is bad, merge the rest, however often a store goes away meanwhile."""
+"""The work on one batch: dead-letter what is bad, merge the rest, however often a store goes away meanwhile."""
 
 import threading
 import time
@@ -10,7 +10,8 @@ import psycopg
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from crypto_analytics.binance.wire import Rules, decode_batch, latest_allowed
+from crypto_analytics.binance.wire import Rules, latest_allowed
+from crypto_analytics.consumer.records import Records
 from crypto_analytics.consumer.settings import MergingSettings
 from crypto_analytics.core.dedup import PARTIAL_OVERLAP
 from crypto_analytics.core.minutes import SECOND
@@ -58,23 +59,20 @@ class Merger:
     waiting: bool = False
     """Whether a store is away at this moment."""
 
-    def work(self, values: Sequence[bytes], origin: Callable[[int], str]) -> Work:
-        """Merge the trades in ``values``; when this returns, the offsets of their records may be committed.
-
-        ``origin`` names the record of the value at a position (topic/partition/offset), for who looks into a
-        dead letter.
+    def work(self, pieces: Sequence[Records]) -> Work:
+        """Merge the trades in ``pieces``; when this returns, the offsets of their records may be committed.
 
         Raises:
             Stopped: a store was away when the stop came.
             Exception: what no retry can mend; nothing of the batch is merged.
         """
         started = time.monotonic()
+        records = Records.joined(pieces)
         refused: Counter[str] = Counter()
-        decoded = decode_batch(values, self.rules())
-        for position, error in decoded.bad:
-            self._dead_letter(values[position], error.reason, error.detail, [("origin", origin(position))])
+        for value, error, origin in records.refused:
+            self._dead_letter(value, error.reason, error.detail, [("origin", origin)])
             refused[error.reason] += 1
-        merged = self._merge(decoded.trades)
+        merged = self._merge(records.decoded.by_symbol())
         for symbol, trade in merged.rejected:
             ids = f"{symbol} ids {trade.first_id}..{trade.last_id}"
             self._dead_letter(
@@ -82,7 +80,7 @@ class Merger:
             )
             refused[PARTIAL_OVERLAP] += 1
         self._flush_dead_letters()
-        return Work(len(values), merged, time.monotonic() - started, refused)
+        return Work(len(records), merged, time.monotonic() - started, refused)
 
     def close(self) -> None:
         """Close the connection."""

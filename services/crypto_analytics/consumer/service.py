@@ -1,4 +1,4 @@
-"""The consumer's loop: collect, hand over, and commit offsets only after the database has."""
+"""The consumer's loop: receive, hand over, and commit offsets only after the database has."""
 
 import gc
 import threading
@@ -12,11 +12,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from crypto_analytics.consumer.batch import Collector
 from crypto_analytics.consumer.merger import Merger, Stopped, count
+from crypto_analytics.consumer.records import Records
 from crypto_analytics.runtime import kafka, metrics
 from crypto_analytics.runtime.health import Health
 
 _POLL_SECONDS = 0.1
-_POLL_MESSAGES = 10_000
+_POLL_MESSAGES = 5_000
 _COLLECT_SECONDS = 60.0
 _LOOK_IN_SECONDS = 60.0  # well within max.poll.interval.ms, five minutes
 _DRAIN_SECONDS = 7.0  # SIGTERM to exit within ten seconds
@@ -31,14 +32,17 @@ class _Pending:
 
 
 class ConsumerService:
-    """Reads the trades topic in batches; one is merged in a worker thread while the next one is collected."""
+    """Reads the trades topic in batches, in three threads: one receives, one decodes what was received, one merges.
+
+    A batch is merged while the next one is collected; at most these two are in memory.
+    """
 
     def __init__(
         self,
         *,
         consumer: Consumer,
         topic: str,
-        collector: Collector,
+        collector: Collector[Future[Records]],
         merger: Merger,
         stop: threading.Event,
         health: Health,
@@ -53,6 +57,7 @@ class ConsumerService:
         self._health = health
         self._log = log
         self._now = now
+        self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="merge")
         self._pending: _Pending | None = None
         self._deadline: float | None = None
@@ -67,7 +72,7 @@ class ConsumerService:
             KafkaException: the broker refuses this consumer for good.
             Exception: a batch failed in a way that no retry mends.
         """
-        gc.disable()  # a batch is a hundred thousand objects without a cycle: looking through them costs a third
+        gc.disable()  # messages are objects by the thousand without a cycle: looking through them costs a third
         self._consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
         try:
             while not self._stop.is_set():
@@ -82,6 +87,7 @@ class ConsumerService:
             self._log.warning("stopped_while_store_away", next="the batch is read again at the next start")
         finally:
             self._worker.shutdown(wait=False, cancel_futures=True)
+            self._decoder.shutdown(wait=False, cancel_futures=True)
             self._consumer.close()
             self._merger.close()
 
@@ -102,11 +108,25 @@ class ConsumerService:
         else:
             self._settle(timeout=_POLL_SECONDS)
             messages = self._stay_in_the_group()
-        good = [message for message in messages if message.error() is None]
-        if len(good) < len(messages):
+        now = self._now()
+        if any(map(Message.error, messages)):
             self._judge(messages)
-        self._collector.add(good, self._now())
+            messages = [message for message in messages if message.error() is None]
+        if messages:
+            self._collector.add(self._decoder.submit(self._decode, messages), len(messages), now)
         self._health.ready = not self._merger.waiting
+
+    def _decode(self, messages: list[Message]) -> Records:
+        """Return what ``messages`` hold; runs in the decoding thread."""
+
+        def origin(position: int) -> str:
+            message = messages[position]
+            return f"{message.topic()}/{message.partition()}/{message.offset()}"
+
+        values = list(map(Message.value, messages))
+        if not all(values):
+            values = [value or b"" for value in values]  # a record may have no value at all
+        return Records.of(values, origin, self._merger.rules())
 
     def _stay_in_the_group(self) -> list[Message]:
         """Look in on the broker during a long outage of a store, or it takes this consumer for dead."""
@@ -131,17 +151,11 @@ class ConsumerService:
     def _hand_over(self) -> None:
         # Everything read so far is in the batch, so the position is where the next one starts.
         offsets = [part for part in self._consumer.position(self._consumer.assignment()) if part.offset >= 0]
-        messages = self._collector.take()
-        self._pending = _Pending(self._worker.submit(self._merge, messages), offsets)
+        self._pending = _Pending(self._worker.submit(self._merge, self._collector.take()), offsets)
 
-    def _merge(self, messages: list[Message]) -> None:
-        """Merge a batch; runs in the worker thread."""
-
-        def origin(position: int) -> str:
-            message = messages[position]
-            return f"{message.topic()}/{message.partition()}/{message.offset()}"
-
-        work = self._merger.work([message.value() or b"" for message in messages], origin)
+    def _merge(self, pieces: list[Future[Records]]) -> None:
+        """Merge a batch; runs in the merging thread."""
+        work = self._merger.work([piece.result() for piece in pieces])
         count([work], work.seconds)
 
     def _settle(self, timeout: float) -> None:

@@ -28,5 +28,5 @@ class ConsumerSettings(MergingSettings):
     BATCH_SECONDS: PositiveFloat = Field(1.0, description="a batch is merged when its oldest record waited this long")
     BATCH_TRADES: PositiveInt = Field(5_000, description="or when it holds this many records, whichever is first")
     BATCH_MAX_TRADES: PositiveInt = Field(
-        20_000, description="while one batch is being merged the next one grows up to this many records"
+        40_000, description="while one batch is being merged the next one grows up to this many records"
     )

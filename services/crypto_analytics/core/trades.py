@@ -1,15 +1,17 @@
-"""Trades of one symbol, as columns: the form in which a batch is checked, deduplicated and added up.
+"""Trades as columns: the form in which a batch is checked, deduplicated and added up.
 
 Columns of 64-bit integers, because one pass of numpy over an array costs a hundredth of a Python loop over objects.
 Everything that a good trade holds fits 64 bits; what trades add up to need not, see :mod:`.totals`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from crypto_analytics.core.lines import Lines
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -37,7 +39,7 @@ def _no_integers() -> Integers:
 
 @dataclass(slots=True, eq=False)
 class TradeColumns:
-    """Trades of one symbol, in order of arrival; all columns have the same length. Units as in :class:`Trade`.
+    """Trades in order of arrival, usually of one symbol; all columns have the same length. Units as in :class:`Trade`.
 
     ``last_ids`` is the same array as ``first_ids`` where all trades are individual ones. The arrays are shared
     between the columns made of each other, and never written to.
@@ -49,10 +51,10 @@ class TradeColumns:
     quantities: Integers = field(default_factory=_no_integers)
     times: Integers = field(default_factory=_no_integers)
     buyer_is_maker: Booleans = field(default_factory=lambda: np.empty(0, np.bool_))
-    raws: list[bytes] = field(default_factory=list)
+    raws: Lines = field(default_factory=lambda: Lines.of([]))
 
     def __len__(self) -> int:
-        return len(self.raws)
+        return len(self.first_ids)
 
     @classmethod
     def of(cls, trades: Iterable[Trade]) -> Self:
@@ -64,12 +66,31 @@ class TradeColumns:
         first_ids, last_ids, prices, quantities, times = (np.array(column, np.int64) for column in numbers)
         if np.array_equal(first_ids, last_ids):
             last_ids = first_ids
-        return cls(first_ids, last_ids, prices, quantities, times, np.array(sides, np.bool_), list(raws))
+        return cls(first_ids, last_ids, prices, quantities, times, np.array(sides, np.bool_), Lines.of(raws))
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Self]) -> Self:
+        """Return the trades of all ``pieces``, one after the other."""
+        if len(pieces) == 1:
+            return pieces[0]
+        if not pieces:
+            return cls()
+        first_ids = np.concatenate([piece.first_ids for piece in pieces])
+        individual = all(piece.last_ids is piece.first_ids for piece in pieces)
+        return cls(
+            first_ids,
+            first_ids if individual else np.concatenate([piece.last_ids for piece in pieces]),
+            np.concatenate([piece.prices for piece in pieces]),
+            np.concatenate([piece.quantities for piece in pieces]),
+            np.concatenate([piece.times for piece in pieces]),
+            np.concatenate([piece.buyer_is_maker for piece in pieces]),
+            Lines.joined([piece.raws for piece in pieces]),
+        )
 
     def rows(self) -> list[Trade]:
         """Return the trades one by one."""
         arrays = (self.first_ids, self.last_ids, self.prices, self.quantities, self.times, self.buyer_is_maker)
-        return list(map(Trade, *(array.tolist() for array in arrays), self.raws))
+        return list(map(Trade, *(array.tolist() for array in arrays), self.raws.values()))
 
     def covered(self) -> int:
         """Return how many trade ids the trades cover, each aggregated trade as many as it says."""
@@ -85,7 +106,7 @@ class TradeColumns:
             self.quantities[start:stop],
             self.times[start:stop],
             self.buyer_is_maker[start:stop],
-            self.raws[start:stop],
+            self.raws.slice(start, stop),
         )
 
     def take(self, positions: Integers) -> Self:
@@ -98,7 +119,7 @@ class TradeColumns:
             self.quantities[positions],
             self.times[positions],
             self.buyer_is_maker[positions],
-            list(map(self.raws.__getitem__, positions.tolist())),
+            self.raws.take(positions),
         )
 
     def by_period(self, length: int) -> Iterator[tuple[int, Self]]:
@@ -112,7 +133,8 @@ class TradeColumns:
         if first // length == last // length:
             yield first - first % length, self
             return
-        ordered = self.take(np.argsort(self.times, kind="stable"))
+        in_order = bool((self.times[1:] >= self.times[:-1]).all())
+        ordered = self if in_order else self.take(np.argsort(self.times, kind="stable"))
         start = 0
         while start < len(ordered):
             first = int(ordered.times[start])

@@ -66,7 +66,7 @@ def encode_trades(symbol: str, values: list[bytes]) -> bytes:
     decoded = decode_batch(values, Rules(frozenset({symbol}), _EVER))
     if decoded.bad:
         raise ValueError(f"{len(decoded.bad)} archived values of {symbol} are no trades: {decoded.bad[0][1]}")
-    trades = sorted(decoded.trades[symbol].rows())
+    trades = sorted(decoded.by_symbol()[symbol].rows())
     return encode(SCHEMA, list(zip(*map(_row, trades), strict=True)))
 
 

@@ -86,7 +86,9 @@ def consumer(settings: KafkaSettings, group: str, **overrides: object) -> Consum
             "auto.offset.reset": "earliest",
             "session.timeout.ms": 10000,
             "heartbeat.interval.ms": 2000,
-            "queued.max.messages.kbytes": 32768,
+            # What the client keeps ahead: the library's own limits are 64 MB and 100,000 records, to no further gain.
+            "queued.max.messages.kbytes": 8192,
+            "queued.min.messages": 20_000,
             "fetch.wait.max.ms": 100,
             # How long fetching pauses once the local queue is full; the default of a second starves a fast reader.
             "fetch.queue.backoff.ms": 10,

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 
-_RECORDS_A_PIECE = 20_000  # of a task, merged in one transaction: as BATCH_MAX_TRADES of the other variant
+_RECORDS_A_PIECE = 20_000  # of a task, merged in one transaction; what BATCH_MAX_TRADES is to the other variant
 
 # A small and steady process: one collector thread, the quick compiler alone, and little kept for Spark's own pages.
 _JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import structlog
 
 from crypto_analytics.consumer.merger import Merger, open_merger
+from crypto_analytics.consumer.records import Records
 from crypto_analytics.runtime import logs
 from crypto_analytics.runtime.settings import load
 from crypto_analytics.spark_candles.outcome import Outcome
@@ -44,7 +45,7 @@ def merge_records(pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         def origin(position: int, partitions: list[int] = partitions, offsets: list[int] = offsets) -> str:
             return f"{settings.KAFKA_TOPIC_TRADES}/{partitions[position]}/{offsets[position]}"
 
-        work = merger.work(values, origin)
+        work = merger.work([Records.of(values, origin, merger.rules())])
         following: dict[int, int] = {}
         for partition, offset in zip(partitions, offsets, strict=True):
             following[partition] = max(following.get(partition, 0), offset + 1)

@@ -5,14 +5,14 @@ listed, left by a batch that failed or was tried again, does not exist for reade
 """
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 from typing import NamedTuple
 
-import msgspec
 from isal import igzip
 
+from crypto_analytics.core.lines import Lines
 from crypto_analytics.core.minutes import to_datetime
 from crypto_analytics.core.trades import TradeColumns
 from crypto_analytics.store.objects import ObjectStore
@@ -66,9 +66,6 @@ def folder(symbol: str, hour: int) -> str:
     return f"{PREFIX}symbol={symbol}/date={start:%Y-%m-%d}/hour={start:%H}/"
 
 
-def encode(values: Sequence[bytes]) -> bytes:
-    """Return ``values`` as gzipped lines. A value that spans lines itself is written compactly."""
-    lines = b"\n".join([*values, b""])
-    if lines.count(b"\n") != len(values):
-        lines = b"\n".join([*(msgspec.json.format(value, indent=-1) for value in values), b""])
-    return igzip.compress(lines, _COMPRESSION_LEVEL)
+def encode(values: Lines) -> bytes:
+    """Return ``values`` as gzipped lines."""
+    return igzip.compress(values.text(), _COMPRESSION_LEVEL)

@@ -105,7 +105,7 @@ def test_the_fast_way_agrees_with_one_by_one(values: list[bytes]) -> None:
             bad.append((position, error.reason))
         else:
             expected.setdefault(symbol, []).append(trade)
-    assert {symbol: columns.rows() for symbol, columns in batch.trades.items()} == expected
+    assert {symbol: columns.rows() for symbol, columns in batch.by_symbol().items()} == expected
     assert [(position, error.reason) for position, error in batch.bad] == bad
 
 

@@ -5,6 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_analytics.core.lines import Lines
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.store.archive import HOUR, RawArchive, encode
 from crypto_analytics.store.objects import MemoryStore
@@ -42,7 +43,7 @@ def test_a_second_try_never_touches_the_first_ones_objects() -> None:
 
 def test_a_value_that_spans_lines_takes_one_line() -> None:
     values = [b'{"t":1}', b'{\n  "t": 2,\r\n "s": "a"\n}']
-    lines = gzip.decompress(encode(values)).split(b"\n")
+    lines = gzip.decompress(encode(Lines.of(values))).split(b"\n")
     assert lines == [b'{"t":1}', b'{"t":2,"s":"a"}', b""]
 
 
@@ -50,5 +51,5 @@ def test_a_value_that_spans_lines_takes_one_line() -> None:
 def test_values_come_back_as_received(rows: list[dict[str, str]]) -> None:
     values = [json.dumps(row).encode() for row in rows]
     store = MemoryStore()
-    store.put("raw", "x", encode(values))
+    store.put("raw", "x", encode(Lines.of(values)))
     assert RawArchive(store, "raw").read("x") == values

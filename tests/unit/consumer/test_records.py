@@ -1,0 +1,36 @@
+from crypto_analytics.binance.wire import Rules
+from crypto_analytics.consumer.records import Records
+
+RULES = Rules(frozenset({"BTCUSDT", "ETHUSDT"}), 2**60)
+
+
+def trade(symbol: str, trade_id: int) -> bytes:
+    return (
+        f'{{"e":"trade","E":1767571200001,"s":"{symbol}","t":{trade_id},"p":"1.50000000","q":"2.00000000",'
+        f'"T":1767571200000,"m":true,"M":true}}'
+    ).encode()
+
+
+def records(*values: bytes) -> Records:
+    return Records.of(values, lambda position: f"at {position}", RULES)
+
+
+def test_pieces_are_joined_as_if_they_had_been_read_at_once() -> None:
+    values = [trade("BTCUSDT", 1), b"bad", trade("ETHUSDT", 7), trade("BTCUSDT", 2), b"worse", trade("BTCUSDT", 3)]
+    joined = Records.joined([records(*values[:3]), records(), records(*values[3:])])
+    at_once = records(*values)
+    assert len(joined) == len(at_once) == 6
+    trades = {symbol: columns.rows() for symbol, columns in joined.decoded.by_symbol().items()}
+    assert trades == {symbol: columns.rows() for symbol, columns in at_once.decoded.by_symbol().items()}
+    assert {symbol: [(row.first_id, row.raw) for row in rows] for symbol, rows in trades.items()} == {
+        "BTCUSDT": [(number, trade("BTCUSDT", number)) for number in (1, 2, 3)],
+        "ETHUSDT": [(7, trade("ETHUSDT", 7))],
+    }
+    assert [position for position, _ in joined.decoded.bad] == [1, 4]
+    assert [(refused.value, refused.origin) for refused in joined.refused] == [(b"bad", "at 1"), (b"worse", "at 1")]
+
+
+def test_values_that_are_refused_are_records_too() -> None:
+    refused = records(b"x", b"", b"{}")
+    assert (len(refused), refused.decoded.by_symbol()) == (3, {})
+    assert [error.reason for _, error, _ in refused.refused] == ["not_json", "not_json", "wrong_shape"]
