@@ -15,7 +15,7 @@ def main() -> int:
     """Run all benchmarks, or those named."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("what", nargs="*", choices=[*PARTS, []], help="default: all")
-    parser.add_argument("--trades", type=int, default=600_000, help="length of the topic (default %(default)s)")
+    parser.add_argument("--trades", type=int, default=2_400_000, help="length of the topic (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contender (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=30, help="length of the latency run (default %(default)s)")
     arguments = parser.parse_args()
@@ -27,10 +27,10 @@ def main() -> int:
         if "latency" in wanted:
             latency.run(running, per_second=5_000, seconds=arguments.seconds)
         if "memory" in wanted:
-            memory.run(running, symbol_count=3, trades=arguments.trades * 2, per_second=5_000)
-            memory.run(running, symbol_count=2_000, trades=arguments.trades, per_second=5_000)
+            memory.run(running, symbol_count=3, trades=arguments.trades, per_second=5_000)
+            memory.run(running, symbol_count=2_000, trades=arguments.trades // 2, per_second=5_000)
         if "spark" in wanted:
-            spark.run(running, arguments.trades * 2, arguments.rounds, arguments.seconds)
+            spark.run(running, arguments.trades // 2, arguments.rounds, arguments.seconds)
     if "dbt" in wanted:
         return dbt_incremental.main(["--dbt", str(python_of("dbt").with_name("dbt"))])
     return 0

@@ -44,10 +44,7 @@ def main() -> None:
     service.__class__ = TimedService
     merger.__class__ = TimedMerger
     service.run()
-    usage = os.times()
-    print(
-        json.dumps({"seconds": ended - started, "trades": merged, "batches": batches, "cpu": usage.user + usage.system})
-    )
+    print(json.dumps({"seconds": ended - started, "trades": merged, "batches": batches}))
 
 
 if __name__ == "__main__":

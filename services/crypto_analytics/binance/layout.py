@@ -134,10 +134,10 @@ def _read(text: "_Text") -> Read:
     (_, ids, times, *wholes_and_fractions), decimals = text.numbers(_STARTS.of(marks), _STOPS.of(marks))
     whole_price, price, whole_quantity, quantity = wholes_and_fractions
     return Read(
-        ids,
+        ids.copy(),  # a row would keep all numbers
         _scaled(whole_price, price, decimals[4]),
         _scaled(whole_quantity, quantity, decimals[6]),
-        times,
+        times.copy(),
         buyer_is_maker,
         symbols,
         starts,
@@ -175,7 +175,7 @@ class _Text:
         found = np.flatnonzero((self._bytes & _ALIKE) == NEWLINE[0] & _ALIKE)
         _require(len(found) == self._lines * _MARKS + 1)
         marks: Integers = np.ascontiguousarray(found[:-1].reshape(self._lines, _MARKS).T)
-        return marks, found[_MARKS::_MARKS]
+        return marks, found[_MARKS::_MARKS].copy()  # a view would keep all that was found
 
     def lines(self, starts: Integers, stops: Integers) -> Lines:
         """Return the lines between ``starts`` and ``stops``."""

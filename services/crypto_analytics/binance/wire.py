@@ -2,7 +2,7 @@
 
 Formats: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (Trade Streams, Aggregate Trade
 Streams). :func:`decode_batch` is the fast way for many values, through :mod:`.layout`; it falls back to
-:func:`decode_one` wherever a value of the batch looks wrong, so both always agree.
+:func:`decode_one` for all values that it reads at once where any of them looks wrong, so both always agree.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ import numpy as np
 
 from crypto_analytics.binance import layout
 from crypto_analytics.core.decimals import parse_scaled
+from crypto_analytics.core.lines import NEWLINE
 from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds, to_microseconds_column
 from crypto_analytics.core.trades import Trade, TradeColumns
 
@@ -25,7 +26,7 @@ MAX_AGGREGATED = 1_000_000
 # The exchange opened on 2017-07-14; its own archives begin a month later.
 FIRST_TRADE_TIME = from_datetime(datetime(2017, 7, 1, tzinfo=UTC))
 
-_AT_ONCE = 5_000  # values: their columns stay in the processor's cache, and one that is spelled otherwise slows few
+AT_ONCE = 5_000  # values: their columns stay in the processor's cache, and one that is spelled otherwise slows few
 
 
 class TradeEvent(msgspec.Struct, tag_field="e", tag="trade", gc=False):
@@ -88,8 +89,9 @@ class DecodedBatch:
         result = cls(0, TradeColumns.joined([batch.trades for batch in batches]), [], [], [])
         trades_before = 0
         for batch in batches:
-            result.symbols += batch.symbols
-            result.starts += [trades_before + start for start in batch.starts]
+            again = bool(batch.symbols) and batch.symbols[:1] == result.symbols[-1:]  # the last run goes on
+            result.symbols += batch.symbols[again:]
+            result.starts += [trades_before + start for start in batch.starts[again:]]
             result.bad += [(result.count + position, error) for position, error in batch.bad]
             result.count += batch.count
             trades_before += len(batch.trades)
@@ -116,12 +118,16 @@ _decode_any = msgspec.json.Decoder(TradeEvent | AggTradeEvent).decode
 def decode_one(value: bytes, rules: Rules) -> tuple[str, Trade]:
     """Return the symbol and the trade that ``value``, a trade or aggTrade object in JSON, holds.
 
+    The trade's ``raw`` is the value, written compactly where it spans lines.
+
     Raises:
         BadTrade: with the reason ``not_json``, ``wrong_shape``, ``unknown_symbol``, ``bad_id``, ``bad_price``,
             ``bad_quantity`` or ``bad_time``.
     """
     try:
         event = _decode_any(value)
+        if NEWLINE in value:
+            value = msgspec.json.format(value, indent=-1)
     except msgspec.ValidationError as error:
         raise BadTrade("wrong_shape", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -151,7 +157,7 @@ def _positive(reason: str, text: str) -> int:
 
 def decode_batch(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
     """Return what ``values`` hold."""
-    pieces = [values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE)]
+    pieces = [values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE)]
     return DecodedBatch.joined([_decode(piece, rules) for piece in pieces])
 
 
@@ -185,7 +191,8 @@ def _decode_each(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
         try:
             good.append(decode_one(value, rules))
         except BadTrade as error:
-            bad.append((position, error))
+            # Without its traceback, whose frames hold the whole read, and this list too: only gc would find that cycle.
+            bad.append((position, BadTrade(error.reason, error.detail)))
     starts = [number for number, (symbol, _) in enumerate(good) if not number or symbol != good[number - 1][0]]
     trades = TradeColumns.of(trade for _, trade in good)
     return DecodedBatch(len(values), trades, [good[start][0] for start in starts], starts, bad)

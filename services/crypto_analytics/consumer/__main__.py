@@ -26,6 +26,14 @@ def main() -> int:
     port = health.serve(settings.METRICS_HOST, settings.METRICS_PORT, state)
     log.info("listening", metrics_port=port)
     service = build(settings, stop, state, log)
+    code = _run(service, log)
+    if service.is_stuck():
+        logging.shutdown()
+        os._exit(code)  # the interpreter would wait for the store; the batch is read again at the next start
+    return code
+
+
+def _run(service: ConsumerService, log: BoundLogger) -> int:
     try:
         service.run()
     except KafkaException as error:
@@ -35,9 +43,6 @@ def main() -> int:
         log.exception("gave_up", next="mend the cause above and start again; nothing is lost, offsets did not move")
         return 1
     log.info("stopped")
-    if service.is_stuck():
-        logging.shutdown()
-        os._exit(0)  # the interpreter would wait for the store; the batch is read again at the next start
     return 0
 
 

@@ -59,15 +59,14 @@ class Merger:
     waiting: bool = False
     """Whether a store is away at this moment."""
 
-    def work(self, pieces: Sequence[Records]) -> Work:
-        """Merge the trades in ``pieces``; when this returns, the offsets of their records may be committed.
+    def work(self, records: Records) -> Work:
+        """Merge the trades in ``records``; when this returns, their offsets may be committed.
 
         Raises:
             Stopped: a store was away when the stop came.
             Exception: what no retry can mend; nothing of the batch is merged.
         """
         started = time.monotonic()
-        records = Records.joined(pieces)
         refused: Counter[str] = Counter()
         for value, error, origin in records.refused:
             self._dead_letter(value, error.reason, error.detail, [("origin", origin)])

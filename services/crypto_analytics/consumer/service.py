@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from crypto_analytics.binance.wire import AT_ONCE
 from crypto_analytics.consumer.batch import Collector
 from crypto_analytics.consumer.merger import Merger, Stopped, count
 from crypto_analytics.consumer.records import Records
@@ -17,7 +18,7 @@ from crypto_analytics.runtime import kafka, metrics
 from crypto_analytics.runtime.health import Health
 
 _POLL_SECONDS = 0.1
-_POLL_MESSAGES = 5_000
+_POLL_MESSAGES = AT_ONCE
 _COLLECT_SECONDS = 60.0
 _LOOK_IN_SECONDS = 60.0  # well within max.poll.interval.ms, five minutes
 _DRAIN_SECONDS = 7.0  # SIGTERM to exit within ten seconds
@@ -57,8 +58,8 @@ class ConsumerService:
         self._health = health
         self._log = log
         self._now = now
-        self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="merge")
+        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._merging = ThreadPoolExecutor(1, thread_name_prefix="merge")
         self._pending: _Pending | None = None
         self._deadline: float | None = None
         self._last_look = now()
@@ -72,7 +73,7 @@ class ConsumerService:
             KafkaException: the broker refuses this consumer for good.
             Exception: a batch failed in a way that no retry mends.
         """
-        gc.disable()  # messages are objects by the thousand without a cycle: looking through them costs a third
+        gc.disable()  # messages are objects by the thousand without a cycle: looking through them costs time
         self._consumer.subscribe([self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke)
         try:
             while not self._stop.is_set():
@@ -86,8 +87,8 @@ class ConsumerService:
         except Stopped:
             self._log.warning("stopped_while_store_away", next="the batch is read again at the next start")
         finally:
-            self._worker.shutdown(wait=False, cancel_futures=True)
-            self._decoder.shutdown(wait=False, cancel_futures=True)
+            self._merging.shutdown(wait=False, cancel_futures=True)
+            self._decoding.shutdown(wait=False, cancel_futures=True)
             self._consumer.close()
             self._merger.close()
 
@@ -113,7 +114,7 @@ class ConsumerService:
             self._judge(messages)
             messages = [message for message in messages if message.error() is None]
         if messages:
-            self._collector.add(self._decoder.submit(self._decode, messages), len(messages), now)
+            self._collector.add(self._decoding.submit(self._decode, messages), len(messages), now)
         self._health.ready = not self._merger.waiting
 
     def _decode(self, messages: list[Message]) -> Records:
@@ -151,12 +152,15 @@ class ConsumerService:
     def _hand_over(self) -> None:
         # Everything read so far is in the batch, so the position is where the next one starts.
         offsets = [part for part in self._consumer.position(self._consumer.assignment()) if part.offset >= 0]
-        self._pending = _Pending(self._worker.submit(self._merge, self._collector.take()), offsets)
+        self._pending = _Pending(self._merging.submit(self._merge, self._collector.take()), offsets)
 
     def _merge(self, pieces: list[Future[Records]]) -> None:
         """Merge a batch; runs in the merging thread."""
-        work = self._merger.work([piece.result() for piece in pieces])
-        count([work], work.seconds)
+        started = time.monotonic()
+        records = Records.joined([piece.result() for piece in pieces])
+        pieces.clear()  # or they would be in memory beside what they were joined to
+        work = self._merger.work(records)
+        count([work], time.monotonic() - started)
 
     def _settle(self, timeout: float) -> None:
         """Commit the offsets of the pending batch if it is merged within ``timeout`` seconds."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Self
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +15,9 @@ NEWLINE = b"\n"
 class Lines:
     """Values in an order, each somewhere in one of ``texts`` and followed by a newline there; none holds one itself.
 
-    ``starts`` and ``stops`` tell where they are, in bytes, counted on from text to text with one more between two.
-    The texts are shared between the lines made of each other, and never written to.
+    ``starts`` and ``stops`` tell where they are, in bytes, counted on from text to text. One more is counted between
+    two texts, so that no line seems to follow one of another text. The texts are shared between the lines made of each
+    other, which keep them all, and never written to.
     """
 
     __slots__ = ("_starts", "_stops", "_texts")
@@ -29,11 +29,10 @@ class Lines:
 
     @classmethod
     def of(cls, values: Sequence[bytes]) -> Self:
-        """Return ``values`` as lines. JSON that spans lines itself is written compactly."""
+        """Return ``values`` as lines. Raises ValueError where one of them holds a newline."""
         text = NEWLINE.join([*values, b""])
         if text.count(NEWLINE) != len(values):
-            values = [msgspec.json.format(value, indent=-1) if NEWLINE in value else value for value in values]
-            text = NEWLINE.join([*values, b""])
+            raise ValueError("a value holds a newline")
         lengths = np.fromiter(map(len, values), np.int64, len(values))
         stops = np.cumsum(lengths + 1) - 1
         return cls([text], stops - lengths, stops)

@@ -20,7 +20,7 @@ Booleans = NDArray[np.bool_]
 class Trade(NamedTuple):
     """One trade, or one aggregated trade that covers the ids ``first_id``..``last_id``.
 
-    price and quantity are scaled by 10^8, time is in microseconds, raw is the value as received.
+    price and quantity are scaled by 10^8, time is in microseconds, raw is the value as received, on one line.
     ``buyer_is_maker`` is the exchange's ``m``: true where the taker sold.
     """
 
@@ -76,7 +76,7 @@ class TradeColumns:
         if not pieces:
             return cls()
         first_ids = np.concatenate([piece.first_ids for piece in pieces])
-        individual = all(piece.last_ids is piece.first_ids for piece in pieces)
+        individual = all(piece.last_ids is piece.first_ids for piece in pieces if piece)
         return cls(
             first_ids,
             first_ids if individual else np.concatenate([piece.last_ids for piece in pieces]),

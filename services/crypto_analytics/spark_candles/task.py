@@ -45,7 +45,7 @@ def merge_records(pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         def origin(position: int, partitions: list[int] = partitions, offsets: list[int] = offsets) -> str:
             return f"{settings.KAFKA_TOPIC_TRADES}/{partitions[position]}/{offsets[position]}"
 
-        work = merger.work([Records.of(values, origin, merger.rules())])
+        work = merger.work(Records.of(values, origin, merger.rules()))
         following: dict[int, int] = {}
         for partition, offset in zip(partitions, offsets, strict=True):
             following[partition] = max(following.get(partition, 0), offset + 1)

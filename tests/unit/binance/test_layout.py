@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from crypto_analytics.binance import layout
 from crypto_analytics.binance.wire import MAX_TRADE_ID, BadTrade, Rules, decode_batch, decode_one
-from crypto_analytics.core.lines import Lines
 from crypto_analytics.core.trades import Trade
 
 NOW = 1_741_046_500_000_000
@@ -53,8 +52,7 @@ def one_by_one(values: list[bytes]) -> tuple[dict[str, list[Trade]], list[tuple[
         except BadTrade as error:
             bad.append((position, error.reason))
         else:
-            one_line = Lines.of([trade.raw]).values()[0]  # a value may have newlines around it
-            good.setdefault(symbol, []).append(trade._replace(raw=one_line))
+            good.setdefault(symbol, []).append(trade)
     return good, bad
 
 

@@ -1,10 +1,13 @@
+import gc
 import json
+import weakref
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.binance.wire import BadTrade, Rules, decode_batch, decode_one
+from crypto_analytics.binance.wire import BadTrade, DecodedBatch, Rules, decode_batch, decode_one
 from crypto_analytics.core.trades import Trade
 
 NOW = 1_741_046_500_000_000
@@ -119,3 +122,41 @@ def test_a_bad_time_is_named_whatever_the_limit(latest: int) -> None:
 def test_any_bytes_are_judged_without_a_crash(raw: bytes) -> None:
     with pytest.raises(BadTrade):
         decode_one(raw, RULES)
+
+
+def test_a_value_that_spans_lines_is_kept_on_one() -> None:
+    spread = msgspec.json.format(value(t=7), indent=2)
+    assert decode_one(spread + b"\r\n", RULES)[1].raw == msgspec.json.format(value(t=7), indent=-1)
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 3))
+def test_nesting_too_deep_to_be_written_on_one_line_is_judged(depth: int) -> None:
+    deep = value()[:-1] + b',"x":' + b"[" * depth + b"\n" + b"]" * depth + b"}"
+    batch = decode_batch([deep], RULES)
+    assert len(batch.trades) + len(batch.bad) == 1
+
+
+@given(st.lists(st.one_of(good_values, any_values), max_size=12))
+def test_what_is_read_in_pieces_is_joined_as_if_read_at_once(values: list[bytes]) -> None:
+    whole, pieces = decode_batch(values, RULES), [decode_batch(values[at : at + 3], RULES) for at in range(0, 12, 3)]
+    joined = DecodedBatch.joined(pieces)
+    assert joined.count == len(values)
+    assert (joined.symbols, joined.starts) == (whole.symbols, whole.starts)
+    assert joined.trades.rows() == whole.trades.rows()
+    assert [(at, str(error)) for at, error in joined.bad] == [(at, str(error)) for at, error in whole.bad]
+
+
+def test_a_bad_value_keeps_nothing_else_alive() -> None:
+    class Values(list[bytes]):
+        """A list that can be referred to weakly."""
+
+    values = Values([value(), b"bad", value(t=0)])
+    gone = weakref.ref(values)
+    gc.disable()
+    try:
+        bad = decode_batch(values, RULES).bad
+        del values
+        assert len(bad) == 2
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -1,6 +1,5 @@
-import json
-
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,11 +28,20 @@ def test_lines_are_joined_cut_and_picked_as_a_list_is(pieces: list[list[bytes]],
     assert (cut.values(), cut.text()) == (together[start:stop], text(together[start:stop]))
     positions = data.draw(st.lists(st.integers(0, len(together) - 1), max_size=8)) if together else []
     picked = joined.take(np.array(positions, np.int64))
-    assert picked.text() == text([together[position] for position in positions])
+    expected = [together[position] for position in positions]
+    assert (picked.values(), picked.text()) == (expected, text(expected))
     again = Lines.joined([picked, cut])
-    assert again.values() == picked.values() + cut.values()
+    assert again.values() == expected + together[start:stop]
 
 
-def test_json_that_spans_lines_takes_one_line() -> None:
-    spread = json.dumps({"t": 2, "s": "a"}, indent=2).encode()
-    assert Lines.of([b'{"t":1}', spread + b"\r\n", b" 7"]).values() == [b'{"t":1}', b'{"t":2,"s":"a"}', b" 7"]
+def test_a_value_that_would_be_two_lines_is_refused() -> None:
+    with pytest.raises(ValueError, match="newline"):
+        Lines.of([b"a", b"b\nc"])
+
+
+def test_lines_of_a_text_that_has_more_than_them() -> None:
+    text = b"margin\none\ntwo\nmargin"
+    lines = Lines([text], np.array([7, 11]), np.array([10, 14]))
+    assert (lines.values(), lines.text()) == ([b"one", b"two"], b"one\ntwo\n")
+    joined = Lines.joined([lines, Lines.of([b"x"]), lines])
+    assert joined.text() == b"one\ntwo\nx\none\ntwo\n"

@@ -1,4 +1,3 @@
-import gzip
 import json
 import re
 
@@ -39,12 +38,6 @@ def test_a_second_try_never_touches_the_first_ones_objects() -> None:
     archive = RawArchive(MemoryStore(), "raw")
     batch = {"BTCUSDT": TradeColumns.of([trade(1, START)])}
     assert archive.write(batch)[0].key != archive.write(batch)[0].key
-
-
-def test_a_value_that_spans_lines_takes_one_line() -> None:
-    values = [b'{"t":1}', b'{\n  "t": 2,\r\n "s": "a"\n}']
-    lines = gzip.decompress(encode(Lines.of(values))).split(b"\n")
-    assert lines == [b'{"t":1}', b'{"t":2,"s":"a"}', b""]
 
 
 @given(st.lists(st.dictionaries(st.text(), st.text()), min_size=1))
