@@ -1,0 +1,216 @@
+"""The consumer's three threads, with real messages but neither a broker nor a store."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+import structlog
+from confluent_kafka import Message, Producer, TopicPartition
+
+from crypto_analytics.binance.wire import Rules
+from crypto_analytics.consumer import service
+from crypto_analytics.consumer.batch import Collector
+from crypto_analytics.consumer.merger import Work
+from crypto_analytics.consumer.records import Records
+from crypto_analytics.consumer.service import ConsumerService
+from crypto_analytics.runtime.health import Health
+from crypto_analytics.store.merge import Merged
+
+RULES = Rules(frozenset({"BTCUSDT"}), 2**60)
+PARTITION = TopicPartition("trades", 0)
+
+
+def trade(trade_id: int) -> bytes:
+    return (
+        f'{{"e":"trade","E":1767571200001,"s":"BTCUSDT","t":{trade_id},"p":"1.50000000","q":"2.00000000",'
+        f'"T":1767571200000,"m":true,"M":true}}'
+    ).encode()
+
+
+def delivered(values: Sequence[bytes | None], **config: str | int) -> list[Message]:
+    """Return ``values`` as the client library's own messages, which only it can make: from a broker that it mocks."""
+    messages: list[Message] = []
+    producer = Producer({"bootstrap.servers": "mocked", "test.mock.num.brokers": 1, "log_level": 0, **config})
+    for value in values:
+        producer.produce("trades", value, partition=0, on_delivery=lambda _, message: messages.append(message))
+    assert producer.flush(30) == 0
+    return messages
+
+
+@pytest.fixture(scope="module")
+def trades() -> list[Message]:
+    messages = delivered([trade(number) for number in range(1, 7)])
+    assert [message.error() for message in messages] == [None] * 6
+    return messages
+
+
+class FakeConsumer:
+    """Hands out the messages of each step, or does what the step is; then the service is asked to stop."""
+
+    def __init__(
+        self, stop: threading.Event, steps: Sequence[list[Message] | Callable[["FakeConsumer"], None]]
+    ) -> None:
+        self.stop = stop
+        self.steps = list(steps)
+        self.read = 0
+        self.committed: list[int] = []
+        self.closed = False
+
+    def subscribe(self, topics: list[str], on_assign: Callable[..., None], on_revoke: Callable[..., None]) -> None:
+        self.revoke = on_revoke
+
+    def consume(self, count: int, seconds: float) -> list[Message]:
+        if not self.steps:
+            self.stop.set()
+            return []
+        step = self.steps.pop(0)
+        if isinstance(step, list):
+            assert len(step) <= count
+            self.read += len(step)
+            return step
+        step(self)
+        return []
+
+    def assignment(self) -> list[TopicPartition]:
+        return [PARTITION]
+
+    def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        return [TopicPartition("trades", 0, self.read)]
+
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        self.committed += [part.offset for part in offsets]
+
+    def get_watermark_offsets(self, partition: TopicPartition, cached: bool) -> tuple[int, int]:
+        return 0, self.read
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeMerger:
+    """Remembers the ids of each batch and what was committed when it came."""
+
+    waiting = False
+
+    def __init__(self, rules: Callable[[], Rules] = lambda: RULES) -> None:
+        self.rules = rules
+        self.batches: list[list[int]] = []
+        self.refused: list[tuple[str, str]] = []
+        self.committed_before: list[list[int]] = []
+        self.consumer: FakeConsumer | None = None
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def work(self, records: Records) -> Work:
+        assert self.consumer is not None
+        self.committed_before.append(list(self.consumer.committed))
+        assert self.may_go_on.wait(30)
+        self.batches.append(records.decoded.trades.first_ids.tolist())
+        self.refused += [(error.reason, origin) for _, error, origin in records.refused]
+        return Work(len(records), Merged(), 0.0, Counter())
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def build() -> Iterator[Callable[..., tuple[ConsumerService, FakeConsumer, FakeMerger]]]:
+    mergers: list[FakeMerger] = []
+
+    def make(
+        *steps: list[Message] | Callable[[FakeConsumer], None],
+        batch: int = 100,
+        largest: int = 0,
+        merger: FakeMerger | None = None,
+    ) -> tuple[ConsumerService, FakeConsumer, FakeMerger]:
+        stop = threading.Event()
+        merger = merger or FakeMerger()
+        mergers.append(merger)
+        merger.consumer = consumer = FakeConsumer(stop, steps)
+        anything: Any = {"consumer": consumer, "merger": merger}
+        log = structlog.stdlib.get_logger()
+        collector: Collector[Any] = Collector(60.0, batch, largest)
+        return (
+            ConsumerService(topic="trades", collector=collector, stop=stop, health=Health(), log=log, **anything),
+            consumer,
+            merger,
+        )
+
+    yield make
+    for merger in mergers:
+        merger.may_go_on.set()
+
+
+Build = Callable[..., tuple[ConsumerService, FakeConsumer, FakeMerger]]
+
+
+def test_offsets_are_committed_only_once_their_batch_is_merged(build: Build, trades: list[Message]) -> None:
+    consuming, consumer, merger = build(trades[:2], trades[2:4], trades[4:], batch=4)
+    consuming.run()
+    assert merger.batches == [[1, 2, 3, 4], [5, 6]]
+    assert merger.committed_before == [[], [4]]
+    assert consumer.committed == [4, 6]
+    assert consumer.closed
+
+
+def test_a_stop_merges_what_was_read_and_not_decoded_yet(build: Build, trades: list[Message]) -> None:
+    decoding = threading.Event()
+
+    def rules() -> Rules:
+        assert decoding.wait(30)
+        return RULES
+
+    consuming, consumer, merger = build(trades, lambda consumer: decoding.set(), merger=FakeMerger(rules))
+    consuming.run()
+    assert (merger.batches, consumer.committed) == ([[1, 2, 3, 4, 5, 6]], [6])
+
+
+def test_a_failure_to_decode_ends_the_run_and_commits_nothing(build: Build, trades: list[Message]) -> None:
+    def rules() -> Rules:
+        raise LookupError("no rules")
+
+    consuming, consumer, merger = build(trades, trades, batch=6, merger=FakeMerger(rules))
+    with pytest.raises(LookupError, match="no rules"):
+        consuming.run()
+    assert (merger.batches, consumer.committed, consumer.closed) == ([], [], True)
+
+
+def test_an_error_between_records_loses_none_of_them(build: Build, trades: list[Message]) -> None:
+    late = delivered([b"x"], **{"message.timeout.ms": 1, "linger.ms": 0, "test.mock.broker.rtt": 1000})
+    assert late[0].error() is not None
+    consuming, _, merger = build([*trades[:3], *late, *trades[3:]])
+    consuming.run()
+    assert merger.batches == [[1, 2, 3, 4, 5, 6]]
+    assert merger.refused == []
+
+
+def test_a_record_without_a_value_is_refused_by_its_origin(build: Build, trades: list[Message]) -> None:
+    consuming, _, merger = build(delivered([trade(1), None, trade(2)]))
+    consuming.run()
+    assert merger.batches == [[1, 2]]
+    assert merger.refused == [("not_json", "trades/0/1")]
+
+
+def test_partitions_that_go_take_what_was_only_collected_with_them(build: Build, trades: list[Message]) -> None:
+    def revoke(consumer: FakeConsumer) -> None:
+        merger.may_go_on.set()
+        consumer.revoke(consumer, [PARTITION])
+        consumer.read = consumer.committed[-1]  # where who gets the partitions next begins
+
+    consuming, consumer, merger = build(trades[:2], trades[2:4], revoke, trades[2:], batch=2, largest=100)
+    merger.may_go_on.clear()
+    consuming.run()
+    assert merger.batches == [[1, 2], [3, 4, 5, 6]]
+    assert consumer.committed == [2, 6]
+
+
+def test_a_stop_does_not_wait_for_a_store_that_hangs(
+    build: Build, trades: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_DRAIN_SECONDS", 0.2)
+    consuming, consumer, merger = build(trades[:2], batch=2)
+    merger.may_go_on.clear()
+    consuming.run()
+    assert (consuming.is_stuck(), consumer.committed, consumer.closed) == (True, [], True)
