@@ -29,7 +29,7 @@ def main() -> int:
     code = _run(service, log)
     if service.is_stuck():
         logging.shutdown()
-        os._exit(code)  # the interpreter would wait for the store; the batch is read again at the next start
+        os._exit(code)  # the interpreter would wait too; what is not committed is read again at the next start
     return code
 
 

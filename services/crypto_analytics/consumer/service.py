@@ -21,7 +21,8 @@ _POLL_SECONDS = 0.1
 _POLL_MESSAGES = AT_ONCE
 _COLLECT_SECONDS = 60.0
 _LOOK_IN_SECONDS = 60.0  # well within max.poll.interval.ms, five minutes
-_DRAIN_SECONDS = 7.0  # SIGTERM to exit within ten seconds
+_DRAIN_SECONDS = 7.0  # SIGTERM to exit within ten seconds,
+_LEAVE_SECONDS = 2.0  # these two together
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class ConsumerService:
         self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._merging = ThreadPoolExecutor(1, thread_name_prefix="merge")
         self._pending: _Pending | None = None
+        self._leaving: Future[None] | None = None
         self._deadline: float | None = None
         self._last_look = now()
         self._next_collection = now() + _COLLECT_SECONDS
@@ -89,7 +91,7 @@ class ConsumerService:
         finally:
             self._merging.shutdown(wait=False, cancel_futures=True)
             self._decoding.shutdown(wait=False, cancel_futures=True)
-            self._consumer.close()
+            self._leave()
             self._merger.close()
 
     def _collect_garbage(self) -> None:
@@ -183,13 +185,21 @@ class ConsumerService:
             self._hand_over()
             self._settle(self._time_left())
 
+    def _leave(self) -> None:
+        """Leave the group. With the broker away, the client would wait session.timeout.ms for a commit under way."""
+        self._leaving = ThreadPoolExecutor(1, thread_name_prefix="leave").submit(self._consumer.close)
+        wait([self._leaving], _LEAVE_SECONDS)
+        if self._leaving.done():
+            self._leaving.result()
+
     def _time_left(self) -> float:
         """Return the seconds that the merge of the pending batch may still take at a stop or a rebalance."""
         return _DRAIN_SECONDS if self._deadline is None else max(0.0, self._deadline - self._now())
 
     def is_stuck(self) -> bool:
-        """Whether a batch is still being merged: a store hangs in a call that nothing can interrupt."""
-        return self._pending is not None and not self._pending.future.done()
+        """Whether a call that nothing can interrupt still waits: for a store, or for the broker to let go."""
+        merging = self._pending is not None and not self._pending.future.done()
+        return merging or (self._leaving is not None and not self._leaving.done())
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._paused = False

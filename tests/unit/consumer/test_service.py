@@ -57,6 +57,8 @@ class FakeConsumer:
         self.read = 0
         self.committed: list[int] = []
         self.closed = False
+        self.may_close = threading.Event()
+        self.may_close.set()
 
     def subscribe(self, topics: list[str], on_assign: Callable[..., None], on_revoke: Callable[..., None]) -> None:
         self.revoke = on_revoke
@@ -86,6 +88,7 @@ class FakeConsumer:
         return 0, self.read
 
     def close(self) -> None:
+        assert self.may_close.wait(30)
         self.closed = True
 
 
@@ -141,6 +144,8 @@ def build() -> Iterator[Callable[..., tuple[ConsumerService, FakeConsumer, FakeM
     yield make
     for merger in mergers:
         merger.may_go_on.set()
+        assert merger.consumer is not None
+        merger.consumer.may_close.set()
 
 
 Build = Callable[..., tuple[ConsumerService, FakeConsumer, FakeMerger]]
@@ -214,3 +219,14 @@ def test_a_stop_does_not_wait_for_a_store_that_hangs(
     merger.may_go_on.clear()
     consuming.run()
     assert (consuming.is_stuck(), consumer.committed, consumer.closed) == (True, [], True)
+
+
+def test_a_stop_does_not_wait_for_a_broker_that_is_away(
+    build: Build, trades: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_LEAVE_SECONDS", 0.2)
+    consuming, consumer, _ = build(trades[:2])
+    consumer.may_close.clear()
+    consuming.run()
+    assert (consuming.is_stuck(), consumer.committed, consumer.closed) == (True, [2], False)
+    consumer.may_close.set()
