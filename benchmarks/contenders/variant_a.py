@@ -4,7 +4,6 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
 
 import structlog
 from confluent_kafka import Message
@@ -27,15 +26,15 @@ def main() -> None:
     class TimedService(type(service)):  # type: ignore[misc]
         def _decode(self, messages: list[Message]) -> Records:
             nonlocal started
-            if messages and not started:
+            if not started:
                 started = time.perf_counter()
             records: Records = super()._decode(messages)
             return records
 
     class TimedMerger(type(merger)):  # type: ignore[misc]
-        def work(self, pieces: Sequence[Records]) -> Work:
+        def work(self, records: Records) -> Work:
             nonlocal merged, ended, batches
-            result: Work = super().work(pieces)
+            result: Work = super().work(records)
             merged, batches, ended = merged + result.merged.trades, batches + 1, time.perf_counter()
             if merged >= count:
                 stop.set()
