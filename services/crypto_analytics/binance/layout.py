@@ -65,7 +65,7 @@ class _Texts:
         pieces = [
             (mark, offset + at, text[at : at + _WORD])
             for mark, offset, text in texts
-            for at in sorted({*range(0, max(len(text) - _WORD, 0), _WORD), max(len(text) - _WORD, 0)})
+            for at in {*range(0, len(text) - _WORD, _WORD), max(len(text) - _WORD, 0)}
         ]
         self.places = _Places(*((mark, offset) for mark, offset, _ in pieces))
         self.words = np.array([[_as_word(piece)] for *_, piece in pieces], np.uint64)
@@ -137,7 +137,7 @@ def _read(text: "_Text") -> Read:
         ids.copy(),  # a row would keep all numbers
         _scaled(whole_price, price, decimals[4]),
         _scaled(whole_quantity, quantity, decimals[6]),
-        times.copy(),
+        times,
         buyer_is_maker,
         symbols,
         starts,

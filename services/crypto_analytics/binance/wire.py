@@ -17,7 +17,7 @@ from crypto_analytics.binance import layout
 from crypto_analytics.core.decimals import parse_scaled
 from crypto_analytics.core.lines import NEWLINE
 from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds, to_microseconds_column
-from crypto_analytics.core.trades import Trade, TradeColumns
+from crypto_analytics.core.trades import Integers, Trade, TradeColumns
 
 # Ids above 2^53 do not survive a JSON parser that reads numbers as doubles; the exchange's are below 10^10.
 MAX_TRADE_ID = 2**53
@@ -163,16 +163,17 @@ def decode_batch(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
 
 def _decode(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
     read = layout.read(values)
-    if read is None or not _is_good(read, rules):
+    if read is None:
         return _decode_each(values, rules)
     times = to_microseconds_column(read.timestamps)
+    if not _is_good(read, times, rules):
+        return _decode_each(values, rules)
     trades = TradeColumns(read.ids, read.ids, read.prices, read.quantities, times, read.buyer_is_maker, read.lines)
     return DecodedBatch(len(values), trades, read.symbols, read.starts, [])
 
 
-def _is_good(read: layout.Read, rules: Rules) -> bool:
-    """Whether all of ``read`` would pass :func:`decode_one`."""
-    times = to_microseconds_column(read.timestamps)
+def _is_good(read: layout.Read, times: Integers, rules: Rules) -> bool:
+    """Whether all of ``read``, traded at ``times`` (microseconds), would pass :func:`decode_one`."""
     return bool(
         rules.symbols.issuperset(read.symbols)
         and read.ids.min() >= 1
