@@ -1,9 +1,11 @@
+import gzip
 import json
 import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.lines import Lines
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.store.archive import HOUR, RawArchive, encode
@@ -38,6 +40,17 @@ def test_a_second_try_never_touches_the_first_ones_objects() -> None:
     archive = RawArchive(MemoryStore(), "raw")
     batch = {"BTCUSDT": TradeColumns.of([trade(1, START)])}
     assert archive.write(batch)[0].key != archive.write(batch)[0].key
+
+
+def test_a_value_that_spans_lines_takes_one_line() -> None:
+    event = {"e": "trade", "s": "BTCUSDT", "t": 1, "p": "1", "q": "2", "T": 1_767_571_200_000, "m": True}
+    values = [
+        json.dumps(event, separators=(",", ":")).encode(),
+        json.dumps(event | {"t": 2}, indent=2).encode() + b"\r\n",
+    ]
+    decoded = decode_batch(values, Rules(frozenset({"BTCUSDT"}), 2**60))
+    lines = gzip.decompress(encode(decoded.trades.raws)).split(b"\n")
+    assert lines == [values[0], values[0].replace(b':1,"p"', b':2,"p"'), b""]
 
 
 @given(st.lists(st.dictionaries(st.text(), st.text()), min_size=1))
