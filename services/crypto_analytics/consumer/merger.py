@@ -1,7 +1,6 @@
 """The work on one batch: dead-letter what is bad, merge the rest, however often a store goes away meanwhile."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,14 +31,13 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """What was done with some records: how many there were, what of them was merged, and in which time.
+    """What was done with some records: how many there were, and what of them was merged.
 
     ``dead_letters`` counts those that could not be used, by reason.
     """
 
     records: int
     merged: Merged
-    seconds: float
     dead_letters: Counter[str] = field(default_factory=Counter)
 
 
@@ -66,7 +64,6 @@ class Merger:
             Stopped: a store was away when the stop came.
             Exception: what no retry can mend; nothing of the batch is merged.
         """
-        started = time.monotonic()
         refused: Counter[str] = Counter()
         for value, error, origin in records.refused:
             self._dead_letter(value, error.reason, error.detail, [("origin", origin)])
@@ -79,7 +76,7 @@ class Merger:
             )
             refused[PARTIAL_OVERLAP] += 1
         self._flush_dead_letters()
-        return Work(len(records), merged, time.monotonic() - started, refused)
+        return Work(len(records), merged, refused)
 
     def close(self) -> None:
         """Close the connection."""

@@ -20,7 +20,6 @@ class Outcome(msgspec.Struct):
     archived: int
     duplicates: int
     oldest: list[int]
-    seconds: float
     dead_letters: dict[str, int]
     following: dict[int, int]
 
@@ -34,7 +33,6 @@ class Outcome(msgspec.Struct):
             archived=merged.archived,
             duplicates=merged.duplicates,
             oldest=[int(time) for time in merged.oldest],
-            seconds=work.seconds,
             dead_letters=dict(work.dead_letters),
             following=following,
         )
@@ -42,7 +40,7 @@ class Outcome(msgspec.Struct):
     def work(self) -> Work:
         """Return the work that this tells of, as the metrics count it."""
         merged = Merged(self.trades, self.archived, self.duplicates, rejected=[], oldest=self.oldest)
-        return Work(self.records, merged, self.seconds, Counter(self.dead_letters))
+        return Work(self.records, merged, Counter(self.dead_letters))
 
     def to_json(self) -> str:
         """Return it as text."""

@@ -112,7 +112,7 @@ class FakeMerger:
         assert self.may_go_on.wait(30)
         self.batches.append(records.decoded.trades.first_ids.tolist())
         self.refused += [(error.reason, origin) for _, error, origin in records.refused]
-        return Work(len(records), Merged(), 0.0, Counter())
+        return Work(len(records), Merged(), Counter())
 
     def close(self) -> None:
         pass

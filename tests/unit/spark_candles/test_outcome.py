@@ -9,14 +9,14 @@ from crypto_analytics.store.merge import Merged
 
 
 def outcome(next_offsets: dict[int, int]) -> Outcome:
-    work = Work(5, Merged(3, 3, 1, [], [1_767_571_200_000_000]), 0.5, Counter({"bad_id": 1}))
+    work = Work(5, Merged(3, 3, 1, [], [1_767_571_200_000_000]), Counter({"bad_id": 1}))
     return Outcome.of(work, next_offsets)
 
 
 def test_the_counts_survive_the_way_to_the_driver() -> None:
     sent = outcome({2: 17})
     assert Outcome.from_json(sent.to_json()) == sent
-    assert sent.work() == Work(5, Merged(3, 3, 1, [], [1_767_571_200_000_000]), 0.5, Counter({"bad_id": 1}))
+    assert sent.work() == Work(5, Merged(3, 3, 1, [], [1_767_571_200_000_000]), Counter({"bad_id": 1}))
 
 
 def test_a_batch_ends_behind_all_of_its_pieces() -> None:
