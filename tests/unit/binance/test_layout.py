@@ -68,23 +68,29 @@ def test_what_the_exchange_sends_is_read_the_fast_way_and_exactly(values: list[b
     agrees(values)
 
 
+CHANGES = [*(bytes([byte]) for byte in b'09.,"\\\n\x0c\x0e- \x00(*A\xff'), b""]
+
+
 @settings(max_examples=500)
 @given(st.lists(trades, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
 def test_one_changed_byte_is_never_overlooked(values: list[bytes], random: Random, data: st.DataObject) -> None:
     number = random.randrange(len(values))
     value = bytearray(values[number])
     position = random.randrange(len(value))
-    with_what = data.draw(
-        st.sampled_from(
-            [b"", b"0", b"9", b".", b",", b'"', b"\\", b"\n", b"\x0c", b"\x0e", b"-", b" ", b"\x00", b"(", b"*"]
-        )
-    )
+    with_what = data.draw(st.sampled_from(CHANGES))
     value[position : position + random.randrange(2)] = with_what
     values[number] = bytes(value)
     agrees(values)
 
 
 GOOD = spelled(symbol="BTCUSDT", trade_id=7, price="27123.45000000", time=1741046401271, maker=True)
+
+
+@pytest.mark.parametrize("position", range(len(GOOD) + 1))
+def test_no_byte_can_be_changed_or_added_unnoticed(position: int) -> None:
+    for change in CHANGES:
+        for end in (position, position + 1):
+            agrees([GOOD, GOOD[:position] + change + GOOD[end:]])
 
 
 @pytest.mark.parametrize("cut", range(1, len(GOOD)))
@@ -120,6 +126,8 @@ def test_two_halves_are_never_taken_for_a_trade(cut: int) -> None:
         GOOD.replace(b'"E":1741046401272', b'"E":null'),
         GOOD.replace(b'"M":true', b'"M":null'),
         GOOD.replace(b'"m":true', b'"m":True'),
+        GOOD.replace(b'"m":true', b'"m":tru"m":true'),
+        GOOD.replace(b'"M":true}', b'"M":tru"M":true}'),
         GOOD + b" ",
         b" " + GOOD,
         GOOD + b"\x00",
@@ -130,6 +138,25 @@ def test_the_edges_are_judged_as_ever(value: bytes) -> None:
     assert value != GOOD
     agrees([value])
     agrees([GOOD, value, GOOD.replace(b":7,", b":8,")])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        GOOD.replace(b"BTCUSDT", b'BTC"USDT'),
+        GOOD.replace(b"BTCUSDT", b"BTC USDT"),
+        GOOD.replace(b"BTCUSDT", b"A" * 17),
+        GOOD.replace(b"27123.45000000", b"92233720368.54775808"),
+    ],
+)
+def test_what_the_layout_cannot_tell_is_left_to_the_judge(value: bytes) -> None:
+    assert layout.read([GOOD]) is not None
+    assert layout.read([value]) is None
+
+
+def test_symbols_that_only_begin_differently_are_told_apart() -> None:
+    known = spelled(symbol="1000SATSUSDT", trade_id=7, price="1.5", time=1741046401271, maker=True)
+    agrees([known, known.replace(b'"1000', b'"2000'), known])
 
 
 def test_symbols_that_alternate_are_grouped_in_order_of_arrival() -> None:
