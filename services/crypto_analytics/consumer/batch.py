@@ -37,10 +37,10 @@ class Collector(Generic[Piece]):
         return self._records >= self._trades or now - self._since >= self._seconds
 
     def wait(self, now: float, longest: float) -> float:
-        """Return the seconds that may pass before the batch is due by age, ``longest`` at most."""
+        """Return the seconds that may pass before the batch is due, ``longest`` at most."""
         if self._since is None:
             return longest
-        return min(longest, max(0.0, self._since + self._seconds - now))
+        return 0.0 if self.is_due(now) else min(longest, self._since + self._seconds - now)
 
     def room(self) -> int:
         """Return how many more records the batch may take."""

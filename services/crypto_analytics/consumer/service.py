@@ -18,6 +18,7 @@ from crypto_analytics.runtime import kafka, metrics
 from crypto_analytics.runtime.health import Health
 
 _POLL_SECONDS = 0.1
+_LEAST_POLL_SECONDS = 0.01  # a batch that is due may have to wait for the one before it: look often, but do not spin
 _POLL_MESSAGES = AT_ONCE
 _COLLECT_SECONDS = 60.0
 _LOOK_IN_SECONDS = 60.0  # well within max.poll.interval.ms, five minutes
@@ -106,7 +107,7 @@ class ConsumerService:
                 self._consumer.resume(self._consumer.assignment())
                 self._paused = False
             self._last_look = self._now()
-            longest = self._collector.wait(self._now(), _POLL_SECONDS)
+            longest = max(_LEAST_POLL_SECONDS, self._collector.wait(self._now(), _POLL_SECONDS))
             messages = kafka.consume(self._consumer, min(room, _POLL_MESSAGES), longest)
         else:
             self._settle(timeout=_POLL_SECONDS)

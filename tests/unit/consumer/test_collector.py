@@ -26,6 +26,8 @@ def test_the_wait_ends_when_the_batch_is_due() -> None:
     collector.add("a", 1, now=0)
     assert abs(collector.wait(0.95, longest=0.1) - 0.05) < 1e-9
     assert collector.wait(2.0, longest=0.1) == 0
+    collector.add("b", 99, now=0.5)
+    assert collector.wait(0.5, longest=0.1) == 0
 
 
 def test_the_largest_batch_is_never_below_the_usual_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
-from confluent_kafka import Message, Producer, TopicPartition
+from confluent_kafka import KafkaException, Message, Producer, TopicPartition
 
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.consumer import service
@@ -15,6 +15,7 @@ from crypto_analytics.consumer.batch import Collector
 from crypto_analytics.consumer.merger import Work
 from crypto_analytics.consumer.records import Records
 from crypto_analytics.consumer.service import ConsumerService
+from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.merge import Merged
 
@@ -55,6 +56,7 @@ class FakeConsumer:
         self.stop = stop
         self.steps = list(steps)
         self.read = 0
+        self.waits: list[float] = []
         self.committed: list[int] = []
         self.closed = False
         self.may_close = threading.Event()
@@ -64,6 +66,7 @@ class FakeConsumer:
         self.revoke = on_revoke
 
     def consume(self, count: int, seconds: float) -> list[Message]:
+        self.waits.append(seconds)
         if not self.steps:
             self.stop.set()
             return []
@@ -125,6 +128,7 @@ def build() -> Iterator[Callable[..., tuple[ConsumerService, FakeConsumer, FakeM
     def make(
         *steps: list[Message] | Callable[[FakeConsumer], None],
         batch: int = 100,
+        seconds: float = 60.0,
         largest: int = 0,
         merger: FakeMerger | None = None,
     ) -> tuple[ConsumerService, FakeConsumer, FakeMerger]:
@@ -134,7 +138,7 @@ def build() -> Iterator[Callable[..., tuple[ConsumerService, FakeConsumer, FakeM
         merger.consumer = consumer = FakeConsumer(stop, steps)
         anything: Any = {"consumer": consumer, "merger": merger}
         log = structlog.stdlib.get_logger()
-        collector: Collector[Any] = Collector(60.0, batch, largest)
+        collector: Collector[Any] = Collector(seconds, batch, largest)
         return (
             ConsumerService(topic="trades", collector=collector, stop=stop, health=Health(), log=log, **anything),
             consumer,
@@ -182,13 +186,50 @@ def test_a_failure_to_decode_ends_the_run_and_commits_nothing(build: Build, trad
     assert (merger.batches, consumer.committed, consumer.closed) == ([], [], True)
 
 
-def test_an_error_between_records_loses_none_of_them(build: Build, trades: list[Message]) -> None:
-    late = delivered([b"x"], **{"message.timeout.ms": 1, "linger.ms": 0, "test.mock.broker.rtt": 1000})
-    assert late[0].error() is not None
-    consuming, _, merger = build([*trades[:3], *late, *trades[3:]])
+@pytest.fixture(scope="module")
+def failed() -> Message:
+    [message] = delivered([b"x"], **{"message.timeout.ms": 1, "linger.ms": 0, "test.mock.broker.rtt": 1000})
+    assert message.error() is not None
+    return message
+
+
+def test_an_error_between_records_loses_none_of_them(build: Build, trades: list[Message], failed: Message) -> None:
+    consuming, _, merger = build([*trades[:3], failed, *trades[3:]])
     consuming.run()
     assert merger.batches == [[1, 2, 3, 4, 5, 6]]
     assert merger.refused == []
+
+
+def test_an_error_alone_makes_no_batch(build: Build, failed: Message) -> None:
+    consuming, consumer, merger = build([failed])
+    consuming.run()
+    assert (merger.batches, consumer.committed) == ([], [])
+
+
+def test_an_error_that_no_retry_mends_ends_the_run_at_once_and_commits_nothing(
+    build: Build, trades: list[Message], failed: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = failed.error()
+    assert error is not None
+    monkeypatch.setattr(kafka, "REFUSED", frozenset({error.code()}))
+    consuming, consumer, merger = build([*trades[:3], failed, *trades[3:]], trades)
+    with pytest.raises(KafkaException, match=error.name()):
+        consuming.run()
+    assert (merger.batches, consumer.committed, consumer.closed) == ([], [], True)
+    assert consumer.steps == [trades]
+
+
+@pytest.mark.parametrize("due", [{"batch": 2}, {"seconds": 0.0}], ids=["by size", "by age"])
+def test_a_read_neither_spins_nor_waits_long_while_a_due_batch_waits_for_the_one_before_it(
+    build: Build, trades: list[Message], due: dict[str, Any]
+) -> None:
+    consuming, consumer, merger = build(
+        trades[:2], trades[2:4], lambda _: merger.may_go_on.set(), trades[4:], largest=100, **due
+    )
+    merger.may_go_on.clear()
+    consuming.run()
+    assert consumer.waits[:3] == [0.1, 0.1, 0.01]
+    assert merger.batches[0] == [1, 2]
 
 
 def test_a_record_without_a_value_is_refused_by_its_origin(build: Build, trades: list[Message]) -> None:
