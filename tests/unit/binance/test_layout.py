@@ -9,19 +9,10 @@ from hypothesis import strategies as st
 from crypto_analytics.binance import layout
 from crypto_analytics.binance.wire import MAX_TRADE_ID, BadTrade, Rules, decode_batch, decode_one
 from crypto_analytics.core.trades import Trade
+from tests.unit.spelling import spelled
 
 NOW = 1_741_046_500_000_000
 RULES = Rules(frozenset({"BTCUSDT", "1000SATSUSDT", "币安人生USDT"}), NOW)
-
-
-def spelled(
-    *, symbol: str, trade_id: int, price: str, quantity: str = "0.50000000", time: int, maker: bool, best: bool = True
-) -> bytes:
-    sides = ["true" if side else "false" for side in (maker, best)]
-    return (
-        f'{{"e":"trade","E":{time + 1},"s":"{symbol}","t":{trade_id},"p":"{price}","q":"{quantity}","T":{time},'
-        f'"m":{sides[0]},"M":{sides[1]}}}'
-    ).encode()
 
 
 @st.composite
@@ -83,7 +74,7 @@ def test_one_changed_byte_is_never_overlooked(values: list[bytes], random: Rando
     agrees(values)
 
 
-GOOD = spelled(symbol="BTCUSDT", trade_id=7, price="27123.45000000", time=1741046401271, maker=True)
+GOOD = spelled(7)
 
 
 @pytest.mark.parametrize("position", range(len(GOOD) + 1))
@@ -155,14 +146,14 @@ def test_what_the_layout_cannot_tell_is_left_to_the_judge(value: bytes) -> None:
 
 
 def test_symbols_that_only_begin_differently_are_told_apart() -> None:
-    known = spelled(symbol="1000SATSUSDT", trade_id=7, price="1.5", time=1741046401271, maker=True)
+    known = spelled(7, symbol="1000SATSUSDT")
     agrees([known, known.replace(b'"1000', b'"2000'), known])
 
 
 def test_symbols_that_alternate_are_grouped_in_order_of_arrival() -> None:
     agrees(
         [
-            spelled(symbol=symbol, trade_id=number, price="1.5", time=1741046401271 + number, maker=number % 3 == 0)
+            spelled(number, symbol=symbol, time=1741046401271 + number, maker=number % 3 == 0)
             for number in range(1, 9)
             for symbol in sorted(RULES.symbols)
         ]

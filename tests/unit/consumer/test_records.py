@@ -1,14 +1,8 @@
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.consumer.records import Records
+from tests.unit.spelling import spelled
 
 RULES = Rules(frozenset({"BTCUSDT", "ETHUSDT"}), 2**60)
-
-
-def trade(symbol: str, trade_id: int) -> bytes:
-    return (
-        f'{{"e":"trade","E":1767571200001,"s":"{symbol}","t":{trade_id},"p":"1.50000000","q":"2.00000000",'
-        f'"T":1767571200000,"m":true,"M":true}}'
-    ).encode()
 
 
 def records(*values: bytes) -> Records:
@@ -16,15 +10,15 @@ def records(*values: bytes) -> Records:
 
 
 def test_pieces_are_joined_as_if_they_had_been_read_at_once() -> None:
-    values = [trade("BTCUSDT", 1), b"bad", trade("ETHUSDT", 7), trade("BTCUSDT", 2), b"worse", trade("BTCUSDT", 3)]
+    values = [spelled(1), b"bad", spelled(7, symbol="ETHUSDT"), spelled(2), b"worse", spelled(3)]
     joined = Records.joined([records(*values[:3]), records(), records(*values[3:])])
     at_once = records(*values)
     assert len(joined) == len(at_once) == 6
     trades = {symbol: columns.rows() for symbol, columns in joined.decoded.by_symbol().items()}
     assert trades == {symbol: columns.rows() for symbol, columns in at_once.decoded.by_symbol().items()}
     assert {symbol: [(row.first_id, row.raw) for row in rows] for symbol, rows in trades.items()} == {
-        "BTCUSDT": [(number, trade("BTCUSDT", number)) for number in (1, 2, 3)],
-        "ETHUSDT": [(7, trade("ETHUSDT", 7))],
+        "BTCUSDT": [(number, spelled(number)) for number in (1, 2, 3)],
+        "ETHUSDT": [(7, spelled(7, symbol="ETHUSDT"))],
     }
     assert [position for position, _ in joined.decoded.bad] == [1, 4]
     assert [(refused.value, refused.origin) for refused in joined.refused] == [(b"bad", "at 1"), (b"worse", "at 1")]

@@ -18,16 +18,10 @@ from crypto_analytics.consumer.service import ConsumerService
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.merge import Merged
+from tests.unit.spelling import spelled
 
 RULES = Rules(frozenset({"BTCUSDT"}), 2**60)
 PARTITION = TopicPartition("trades", 0)
-
-
-def trade(trade_id: int) -> bytes:
-    return (
-        f'{{"e":"trade","E":1767571200001,"s":"BTCUSDT","t":{trade_id},"p":"1.50000000","q":"2.00000000",'
-        f'"T":1767571200000,"m":true,"M":true}}'
-    ).encode()
 
 
 def delivered(values: Sequence[bytes | None], **config: str | int) -> list[Message]:
@@ -42,7 +36,7 @@ def delivered(values: Sequence[bytes | None], **config: str | int) -> list[Messa
 
 @pytest.fixture(scope="module")
 def trades() -> list[Message]:
-    messages = delivered([trade(number) for number in range(1, 7)])
+    messages = delivered([spelled(number) for number in range(1, 7)])
     assert [message.error() for message in messages] == [None] * 6
     return messages
 
@@ -233,7 +227,7 @@ def test_a_read_neither_spins_nor_waits_long_while_a_due_batch_waits_for_the_one
 
 
 def test_a_record_without_a_value_is_refused_by_its_origin(build: Build, trades: list[Message]) -> None:
-    consuming, _, merger = build(delivered([trade(1), None, trade(2)]))
+    consuming, _, merger = build(delivered([spelled(1), None, spelled(2)]))
     consuming.run()
     assert merger.batches == [[1, 2]]
     assert merger.refused == [("not_json", "trades/0/1")]

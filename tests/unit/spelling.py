@@ -1,0 +1,19 @@
+"""Trades as the exchange's stream spells them."""
+
+
+def spelled(
+    trade_id: int,
+    *,
+    symbol: str = "BTCUSDT",
+    price: str = "27123.45000000",
+    quantity: str = "0.50000000",
+    time: int = 1741046401271,
+    maker: bool = True,
+    best: bool = True,
+) -> bytes:
+    """Return the value of a trade, in the stream's own layout."""
+    sides = ["true" if side else "false" for side in (maker, best)]
+    return (
+        f'{{"e":"trade","E":{time + 1},"s":"{symbol}","t":{trade_id},"p":"{price}","q":"{quantity}","T":{time},'
+        f'"m":{sides[0]},"M":{sides[1]}}}'
+    ).encode()
