@@ -23,6 +23,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from crypto_analytics.core.symbols import SYMBOL_RULE, is_symbol
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 HttpUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["http", "https"])]
 WebSocketUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["ws", "wss"])]
@@ -78,8 +80,8 @@ class MarketSettings(ClockSettings):
         if not symbols:
             raise ValueError("name at least one symbol, for example SYMBOLS=BTCUSDT")
         for symbol in symbols:
-            if not (symbol.isascii() and symbol.isalnum() and symbol.upper() == symbol and len(symbol) <= 20):
-                raise ValueError(f"{symbol!r} is no symbol: up to 20 capital letters and digits, as in BTCUSDT")
+            if not is_symbol(symbol):
+                raise ValueError(f"{symbol!r} is no symbol of the exchange: {SYMBOL_RULE}, as in BTCUSDT")
         return tuple(dict.fromkeys(symbols))
 
 

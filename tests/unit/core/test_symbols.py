@@ -1,0 +1,35 @@
+"""Which texts can be a symbol of the exchange."""
+
+import pytest
+
+from crypto_analytics.core.symbols import is_symbol
+
+
+@pytest.mark.parametrize(
+    "text", ["BTCUSDT", "1000SATSUSDT", "币安人生USDT", "BTCUSDT_240329", "BTC-USDT", "Z" * 50, "4"]
+)
+def test_a_listed_kind_of_symbol_is_one(text: str) -> None:
+    assert is_symbol(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "..",
+        "_",
+        "btcusdt",
+        "BTCUSDt",
+        "ßUSDT",
+        "BTC/USDT",
+        "BTC USDT",
+        "BTCUSDT\n",
+        "A=B",
+        'A"B',
+        "A'B",
+        "Z" * 51,
+    ],
+)
+def test_no_symbol_is_refused(text: str) -> None:
+    assert not is_symbol(text)
