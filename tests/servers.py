@@ -27,7 +27,7 @@ from embedded.processes import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 MIGRATIONS = ROOT / "migrations"
-ROLES = ("writer", "transformer", "gate", "reader")
+ROLES = ("writer", "transformer", "gate", "producer", "reader")
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,19 @@ select pg_advisory_xact_lock(key)
 from (select hashtextextended(symbol, 20170714) as key from unnest(%s::text[]) as symbol order by key) as ordered
 """
 
+# A row without ids says that the symbol has verified absent ids; nearly none has, and then nothing else is looked up.
 _HELD = """
+with batch as (
+    select * from unnest(%s::text[], %s::bigint[], %s::bigint[]) as batch (symbol, first_id, last_id)
+)
 select ranges.symbol, ranges.first_id, ranges.last_id
-from unnest(%s::text[], %s::bigint[], %s::bigint[]) as batch (symbol, first_id, last_id)
+from batch
 join trade_id_ranges as ranges
   on ranges.symbol = batch.symbol and ranges.last_id >= batch.first_id - 1 and ranges.first_id <= batch.last_id + 1
+union all
+select batch.symbol, null, null
+from batch
+where exists (select from verified_absent_ids as absent where absent.symbol = batch.symbol)
 """
 
 _FORGET_RANGES = """
@@ -77,16 +85,20 @@ on conflict (symbol, open_time) do update set
     updated_at = now()
 """
 
-# A candle is complete when one range holds its ids and one more on either side.
+# A candle is complete when one range holds its ids and one more on either side; no id comes before 0. Candles over
+# verified absent ids are left to settle_merged_ids (0005_verified_absence.sql), for the symbols that have such ids.
 _MARK_COMPLETE = """
 update fact_realtime_trades_1m as candle
 set is_complete = true, updated_at = now()
 from unnest(%s::text[], %s::bigint[], %s::bigint[]) as merged (symbol, first_id, last_id)
 where candle.symbol = merged.symbol
   and not candle.is_complete
-  and candle.first_trade_id > merged.first_id
+  and candle.first_trade_id >= merged.first_id
+  and (candle.first_trade_id > merged.first_id or candle.first_trade_id = 0)
   and candle.last_trade_id < merged.last_id
 """
+
+_SETTLE_MERGED_IDS = "select settle_merged_ids(%s::text[], %s::bigint[], %s::bigint[])"
 
 _LIST_OBJECTS = """
 insert into raw_objects (object_key, symbol, hour, first_id, last_id, value_count, byte_count)
@@ -121,7 +133,7 @@ def merge_batch(connection: psycopg.Connection, archive: RawArchive, batch: Mapp
         return Merged()
     with connection.transaction():
         connection.execute(_LOCK, [list(batch)])
-        held = _held_ranges(connection, batch)
+        held, with_absent_ids = _held_ranges(connection, batch)
         results = {symbol: drop_known(trades, held[symbol]) for symbol, trades in batch.items()}
         fresh = {symbol: result.fresh for symbol, result in results.items() if result.fresh}
         if fresh:
@@ -129,6 +141,7 @@ def merge_batch(connection: psycopg.Connection, archive: RawArchive, batch: Mapp
             with connection.pipeline():
                 _store_candles(connection, fresh)
                 _store_ranges(connection, held, results)
+                _settle_merged_ids(connection, {symbol: results[symbol].fresh_ids for symbol in with_absent_ids})
                 _list_objects(connection, objects)
     return Merged(
         trades=sum(result.fresh_ids.count() for result in results.values()),
@@ -139,14 +152,20 @@ def merge_batch(connection: psycopg.Connection, archive: RawArchive, batch: Mapp
     )
 
 
-def _held_ranges(connection: psycopg.Connection, batch: Mapping[str, TradeColumns]) -> dict[str, IdRanges]:
-    """Return, for each symbol, the held ranges that the batch could touch."""
+def _held_ranges(
+    connection: psycopg.Connection, batch: Mapping[str, TradeColumns]
+) -> tuple[dict[str, IdRanges], set[str]]:
+    """Return, for each symbol, the held ranges that the batch could touch; and the symbols with verified absent ids."""
     lows = [int(trades.first_ids.min()) for trades in batch.values()]
     highs = [int(trades.last_ids.max()) for trades in batch.values()]
     held = {symbol: IdRanges() for symbol in batch}
+    with_absent_ids = set()
     for symbol, first, last in connection.execute(_HELD, [list(batch), lows, highs]):
-        held[symbol].add(first, last)
-    return held
+        if first is None:
+            with_absent_ids.add(symbol)
+        else:
+            held[symbol].add(first, last)
+    return held, with_absent_ids
 
 
 def _store_candles(connection: psycopg.Connection, fresh: Mapping[str, TradeColumns]) -> None:
@@ -195,6 +214,13 @@ def _store_ranges(
         connection.execute(_FORGET_RANGES, [[row[0] for row in gone], [row[1] for row in gone]])
     connection.execute(_STORE_RANGES, [symbols, firsts, lasts])
     connection.execute(_MARK_COMPLETE, [symbols, firsts, lasts])
+
+
+def _settle_merged_ids(connection: psycopg.Connection, merged: Mapping[str, IdRanges]) -> None:
+    """Bring the verified absent ids of the symbols ``merged``, and the candles over them, up to date."""
+    runs = [(symbol, first, last) for symbol, ids in merged.items() for first, last in ids]
+    if runs:
+        connection.execute(_SETTLE_MERGED_IDS, [list(column) for column in zip(*runs, strict=True)])
 
 
 def _list_objects(connection: psycopg.Connection, objects: list[RawObject]) -> None:
