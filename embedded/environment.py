@@ -69,7 +69,8 @@ def postgres(addresses: Addresses, passwords: Passwords, role: str) -> dict[str,
 
 def role_passwords(passwords: Passwords) -> dict[str, str]:
     """Return the passwords of the roles for who sets them, or logs others in; never the superuser's."""
-    return {f"{role.upper()}_PASSWORD": asdict(passwords)[role] for role in ("writer", "transformer", "gate", "reader")}
+    roles = ("writer", "transformer", "gate", "producer", "reader")
+    return {f"{role.upper()}_PASSWORD": asdict(passwords)[role] for role in roles}
 
 
 def superset(layout: Layout, addresses: Addresses, passwords: Passwords) -> dict[str, str]:

@@ -19,6 +19,7 @@ class Passwords:
     writer: str
     transformer: str
     gate: str
+    producer: str
     reader: str
     superset: str
     superset_admin: str

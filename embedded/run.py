@@ -93,9 +93,9 @@ class Run:
         environment.Setup(feed, self.addresses, self._simulator_settings()).save(self.layout.run_file)
         common = environment.market(feed) | environment.kafka(self.addresses) | environment.objects(self.layout)
         writer = environment.postgres(self.addresses, self.passwords, "writer")
-        reader = environment.postgres(self.addresses, self.passwords, "reader")
+        producer = environment.postgres(self.addresses, self.passwords, "producer")
         consumers = [self._consumer(name, common | writer) for name in self.settings.consumers]
-        self.supervisor.start(*consumers, service("producer", common | reader, metrics_port=self.producer_metrics))
+        self.supervisor.start(*consumers, service("producer", common | producer, metrics_port=self.producer_metrics))
         self.supervisor.wait_ready(*self.settings.consumers, "producer")
 
     def play(self, feed: environment.Feed) -> None:

@@ -72,10 +72,10 @@ def _environment(name: str, variables: tuple[tuple[str, str], ...]) -> tuple[Obj
     return tuple(_documents(_run(command, env={**inherited, **dict(variables)})))
 
 
-def template(name: str, values: str, *, fails: bool = False) -> str:
+def template(name: str, values: str, *, fails: bool = False, charts: Path = ROOT / "charts") -> str:
     """Return what `helm template` prints for a chart and ``values`` (YAML); where it ``fails``, its complaint."""
     where = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES, "--values", "-"]
-    return _run([program("helm"), "template", name, str(ROOT / "charts" / name), *where], values, fails=fails)
+    return _run([program("helm"), "template", name, str(charts / name), *where], values, fails=fails)
 
 
 def program(name: str) -> str:

@@ -1,7 +1,9 @@
 """All releases of an environment together: rules, secrets, and what distinguishes the environments."""
 
 import base64
+import copy
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,13 @@ from tests.charts.rendering import (
     of_kind,
     pods,
     steps,
+    template,
     written_values,
 )
 from tests.charts.rules import FOREIGN_GROUPS, problems
 from tests.servers import ROOT
+
+LOOKUP = 'lookup "v1" "Secret" $.Release.Namespace $secret.name'  # what helm template cannot do: it sees no cluster
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -94,6 +99,31 @@ def test_a_password_is_the_same_wherever_it_is_used_and_differs_from_all_others(
     assert lengths == {word: wanted.get(word.partition("-")[0], 32) for word in values}
     for secret in of_kind(environment("lite"), "Secret"):
         assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_an_upgrade_keeps_passwords_and_gives_a_new_role_its_own(tmp_path: Path) -> None:
+    """An installation from before the role producer: its Secret held the reader's password."""
+    namespace = tmp_path / "namespace"
+    shutil.copytree(ROOT / "charts/namespace", namespace)
+    (file,) = [path for path in (namespace / "templates").glob("*.yaml") if LOOKUP in path.read_text()]
+    file.write_text(file.read_text().replace(LOOKUP, "index $.Values.found $secret.name"))
+    (namespace / "values.schema.json").unlink()
+
+    def upgraded(found: Mapping[str, Any]) -> dict[str, Any]:
+        objects = yaml.safe_load_all(template("namespace", yaml.safe_dump({"found": found}), charts=tmp_path))
+        return {one["metadata"]["name"]: {"data": one["data"]} for one in objects if one and one["kind"] == "Secret"}
+
+    installed = upgraded({})
+    before = copy.deepcopy(installed)
+    del before["migrate"]["data"]["PRODUCER_PASSWORD"]
+    before["producer"]["data"]["POSTGRES_PASSWORD"] = before["reader"]["data"]["POSTGRES_PASSWORD"]
+    after = upgraded(before)
+    own = after["migrate"]["data"].pop("PRODUCER_PASSWORD")
+    assert after["producer"]["data"].pop("POSTGRES_PASSWORD") == own
+    assert own not in {value for secret in before.values() for value in secret["data"].values()}
+    del before["producer"]["data"]["POSTGRES_PASSWORD"]
+    assert after == before
+    assert upgraded(installed) == installed
 
 
 def test_the_steps_are_those_of_the_one_definition() -> None:

@@ -32,6 +32,7 @@ _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("postgres", "writer"): ("consumer", "POSTGRES_PASSWORD"),
     ("postgres", "transformer"): ("dbt", "POSTGRES_PASSWORD"),
     ("postgres", "gate"): ("ge", "POSTGRES_PASSWORD"),
+    ("postgres", "producer"): ("producer", "POSTGRES_PASSWORD"),
     ("postgres", "reader"): ("reader", "POSTGRES_PASSWORD"),
     ("superset", "admin"): ("superset-prepare", "SUPERSET_ADMIN_PASSWORD"),
     ("postgres", "airflow"): ("airflow", "PGPASSWORD"),

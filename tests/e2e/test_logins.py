@@ -103,7 +103,7 @@ class TestKafka:
 
 
 class TestPostgres:
-    @pytest.mark.parametrize("role", ["superuser", "writer", "transformer", "gate", "reader"])
+    @pytest.mark.parametrize("role", ["superuser", "writer", "transformer", "gate", "producer", "reader"])
     def test_a_wrong_password_is_refused(self, platform: Platform, role: str) -> None:
         with pytest.raises(LoginRefused, match="password authentication failed"):
             platform.postgres(role, WRONG)
@@ -123,6 +123,31 @@ class TestPostgres:
     def test_the_transformer_cannot_change_what_was_streamed(self, platform: Platform) -> None:
         with platform.postgres("transformer") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("update fact_realtime_trades_1m set is_complete = true")
+
+    def test_the_producer_reads_gaps_and_changes_no_table(self, platform: Platform) -> None:
+        with platform.postgres("producer") as connection:
+            connection.execute("select symbol, first_missing_id, last_missing_id, reason from trade_id_gaps")
+            for statement in (
+                b"select from fact_realtime_trades_1m",
+                b"select from trade_id_ranges",
+                b"update fact_realtime_trades_1m set is_complete = true",
+                b"insert into verified_absent_ids values ('E2E', 1, 2, now(), 'method', 'answer')",
+                b"delete from open_gap_reasons",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)
+
+    def test_only_the_producer_records_absent_ids_and_reasons(self, platform: Platform) -> None:
+        calls = ("record_absent_ids('E2E', 5, 4, 'method', 'answer')", "record_gap_reason('E2E', 5, 4, 'reason')")
+        for call in calls:  # 5 to 4 is no range: nothing is recorded by this test
+            with (
+                platform.postgres("producer") as connection,
+                pytest.raises((psycopg.DataError, psycopg.IntegrityError)),
+            ):
+                connection.execute(f"select {call}".encode())
+            for role in ("writer", "transformer", "gate", "reader"):
+                with platform.postgres(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(f"select {call}".encode())
 
 
 class TestGate:

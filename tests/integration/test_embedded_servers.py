@@ -17,7 +17,7 @@ from tests.servers import Broker, Database, Servers
 
 
 def test_each_role_logs_in_with_its_own_password_only(postgres: Database) -> None:
-    for role in ("writer", "transformer", "gate", "reader", "superuser"):
+    for role in ("writer", "transformer", "gate", "producer", "reader", "superuser"):
         with postgres.connect(role) as connection:
             assert connection.execute("select current_user").fetchone() == (postgres.user(role),)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):

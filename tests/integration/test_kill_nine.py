@@ -93,7 +93,7 @@ def run(
     supervisor = servers.supervisor
     supervisor.start(
         service("consumer", "consumer", {**env, **postgres.env("writer"), "KAFKA_GROUP_INSTANCE_ID": "consumer-0"}),
-        service("producer", "producer", {**env, **postgres.env("reader")}),
+        service("producer", "producer", {**env, **postgres.env("producer")}),
     )
     try:
         supervisor.wait_until(all_begun(postgres, exchange), 120, "a symbol has no trade yet")

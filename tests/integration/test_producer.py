@@ -149,7 +149,7 @@ def test_holes_that_the_database_lists_are_closed(
         connection.execute("insert into trade_id_ranges values ('BTCUSDT', %s, %s)", (low - 5, low))
         connection.execute("insert into trade_id_ranges values ('BTCUSDT', %s, %s)", (high, high + 5))
     trades = watch(kafka)
-    settings = {"SYMBOLS": "BTCUSDT", **postgres.env("reader"), "GAP_CHECK_SECONDS": "0.5"}
+    settings = {"SYMBOLS": "BTCUSDT", **postgres.env("producer"), "GAP_CHECK_SECONDS": "0.5"}
     with producing(servers, "producer-gaps", kafka, exchange, **settings) as producer:
         producer.until(lambda: trades.hold_all_of(exchange), "trades are missing")
 

@@ -87,7 +87,7 @@ def test_kills_and_lost_positions_leave_what_a_calm_consumer_leaves(
     checkpoint = tmp_path / "checkpoint"
     with servers.database() as postgres, servers.simulator(PLAY) as exchange:
         env = environment(kafka, postgres, tmp_path / "stormy", SYMBOLS=SYMBOLS, KAFKA_CONSUMER_GROUP=group)
-        feed = {**env, **exchange.env(), **postgres.env("reader"), "GAP_CHECK_SECONDS": "5",
+        feed = {**env, **exchange.env(), **postgres.env("producer"), "GAP_CHECK_SECONDS": "5",
                 "BINANCE_WEIGHT_LIMIT": "1000000"}  # fmt: skip
         cluster = {
             **env,

@@ -117,7 +117,7 @@ def test_variants_that_take_turns_and_overlap_leave_what_the_consumer_alone_leav
     with servers.database() as postgres:
         group = kafka.topic_trades
         env = environment(kafka, postgres, tmp_path / "turns", SYMBOLS=symbols, KAFKA_CONSUMER_GROUP=group)
-        feed = {**env, **exchange.env(), **postgres.env("reader"), "BINANCE_WEIGHT_LIMIT": "1000000"}
+        feed = {**env, **exchange.env(), **postgres.env("producer"), "BINANCE_WEIGHT_LIMIT": "1000000"}
 
         def goes_on(trades: int) -> None:
             until = streamed(exchange) + trades

@@ -279,7 +279,8 @@ def test_the_services_work_with_what_they_are_allowed(
     exchange = simulator(SYMBOLS=",".join(SYMBOLS), SIM_MINUTES="3", SIM_RATE="1500")
     reader = guarded.of("reader")
     trades = Trades(reader)
-    with producing(servers, "guarded-producer", guarded.of("producer"), exchange, **postgres.env("reader")) as running:
+    login = postgres.env("producer")
+    with producing(servers, "guarded-producer", guarded.of("producer"), exchange, **login) as running:
         running.until(lambda: trades.hold_all_of(exchange), "trades are missing")
         assert "gave_up" not in running.log()
     with producing(servers, "guarded-again", guarded.of("producer"), exchange) as again:

@@ -18,6 +18,7 @@ def main() -> int:
         "writer": settings.WRITER_PASSWORD.get_secret_value(),
         "transformer": settings.TRANSFORMER_PASSWORD.get_secret_value(),
         "gate": settings.GATE_PASSWORD.get_secret_value(),
+        "producer": settings.PRODUCER_PASSWORD.get_secret_value(),
         "reader": settings.READER_PASSWORD.get_secret_value(),
     }
     guests = {"airflow": settings.AIRFLOW_PASSWORD, "superset": settings.SUPERSET_PASSWORD}

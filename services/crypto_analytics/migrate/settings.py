@@ -14,6 +14,7 @@ class MigrateSettings(CommonSettings, PostgresSettings):
     WRITER_PASSWORD: SecretStr = Field(description="password of the role writer")
     TRANSFORMER_PASSWORD: SecretStr = Field(description="password of the role transformer")
     GATE_PASSWORD: SecretStr = Field(description="password of the role gate")
+    PRODUCER_PASSWORD: SecretStr = Field(description="password of the role producer")
     READER_PASSWORD: SecretStr = Field(description="password of the role reader")
     AIRFLOW_PASSWORD: SecretStr = Field(
         SecretStr(""), description="password of the role airflow, which gets a database of its own; empty: neither"

@@ -113,7 +113,7 @@ class PostgresSettings(SettingsGroup):
     POSTGRES_HOST: str = Field("127.0.0.1", description="host of PostgreSQL")
     POSTGRES_PORT: Port = Field(5432, description="port of PostgreSQL")
     POSTGRES_DB: str = Field("crypto_analytics", description="database")
-    POSTGRES_USER: str = Field(description="role: writer, transformer, gate or reader")
+    POSTGRES_USER: str = Field(description="role: writer, transformer, gate, producer or reader")
     POSTGRES_PASSWORD: SecretStr = Field(description="its password")
     POSTGRES_SSLMODE: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
         "prefer", description="libpq's sslmode"
