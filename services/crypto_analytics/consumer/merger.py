@@ -21,7 +21,7 @@ from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.store import postgres
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.errors import is_retryable
-from crypto_analytics.store.merge import Merged, merge_batch
+from crypto_analytics.store.merge import BatchMerge, Merged
 from crypto_analytics.store.objects import open_store
 
 
@@ -85,12 +85,13 @@ class Merger:
             self._connection = None
 
     def _merge(self, trades: dict[str, TradeColumns]) -> Merged:
+        batch = BatchMerge(self.archive, trades)
         delays = backoff()
         while True:
             try:
                 if self._connection is None:
                     self._connection = self.connect()
-                merged = merge_batch(self._connection, self.archive, trades)
+                merged = batch.run(self._connection)
             except Exception as error:  # is_retryable is the one place that decides
                 self.close()
                 if not is_retryable(error):
@@ -103,6 +104,8 @@ class Merger:
                     raise Stopped from error
             else:
                 self.waiting = False
+                if merged.unlisted:
+                    self.log.info("objects_left", count=merged.unlisted, next="the orphan cleanup removes them")
                 return merged
 
     def _dead_letter(self, value: bytes, reason: str, detail: str, headers: Sequence[tuple[str, str]] = ()) -> None:

@@ -1,11 +1,16 @@
 """Exactly once into PostgreSQL: one transaction merges a batch, and a replay of it changes nothing.
 
-The transaction locks the batch's symbols, reads which ids they hold, drops those from the batch, archives what is left,
-merges its partial candles, extends the id ranges and lists the archived objects. Offsets are committed only after it.
-So a crash at any point is repaired by doing the same again: the ids are in the set by then, or they are not.
+What of the batch is new is archived first, without a lock and outside of any transaction, so that a slow object store
+keeps nobody else waiting. Then the transaction locks the batch's symbols and reads again which ids they hold. Where
+the archived objects are still exactly what is new, it merges the partial candles, extends the id ranges and lists the
+objects; where somebody else merged some of the ids meanwhile, it ends, and what is left is archived anew. Offsets are
+committed only after the merge. So a crash at any point is repaired by doing the same again: the ids are in the set by
+then, or they are not.
+
+A batch of very many objects is merged in several shares, each in a transaction of its own.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +22,10 @@ from crypto_analytics.core.decimals import PRODUCT_SCALE, format_scaled
 from crypto_analytics.core.dedup import Deduplicated, drop_known
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.trades import Trade, TradeColumns
-from crypto_analytics.store.archive import RawArchive, RawObject
+from crypto_analytics.store.archive import HOUR, RawArchive, RawObject, Uploads
+
+# So many objects are written well within REUSE_SECONDS, even by a store where each put takes as long as it may.
+_SHARE_OBJECTS = 256
 
 # Locks are taken in one order, so that two batches never wait for each other in a circle.
 _LOCK = """
@@ -110,9 +118,17 @@ from unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s
 """
 
 
+_CLOCK = "select extract(epoch from clock_timestamp())::float8"
+
+_LISTED = "select object_key from raw_objects where object_key = any(%s)"
+
+
 @dataclass(slots=True)
 class Merged:
-    """What a batch came to: ids merged; values archived, dropped as duplicates, and rejected (with their symbol)."""
+    """What a batch came to: ids merged; values archived, dropped as duplicates, and rejected (with their symbol).
+
+    ``unlisted`` counts the objects that were written for it, turned out useless and could not be deleted.
+    """
 
     trades: int = 0
     archived: int = 0
@@ -120,29 +136,107 @@ class Merged:
     rejected: list[tuple[str, Trade]] = field(default_factory=list)
     oldest: list[int] = field(default_factory=list)
     """Time in microseconds of the oldest trade merged, one a symbol."""
+    unlisted: int = 0
+
+    def add(self, other: "Merged") -> None:
+        """Add what another share of the batch came to."""
+        self.trades += other.trades
+        self.archived += other.archived
+        self.duplicates += other.duplicates
+        self.rejected += other.rejected
+        self.oldest += other.oldest
+
+
+@dataclass(slots=True)
+class _Held:
+    """What the database holds of a batch: merged ids by symbol, symbols with verified absent ids, and its clock."""
+
+    ids: dict[str, IdRanges]
+    with_absent_ids: set[str]
+    now: float
+
+
+class BatchMerge:
+    """The merge of one batch, over as many attempts as it takes: each goes on where the one before it failed."""
+
+    def __init__(self, archive: RawArchive, batch: Mapping[str, TradeColumns]) -> None:
+        self._archive = archive
+        self._shares = deque((share, Uploads()) for share in _shares(batch))
+        self._merged = Merged()
+        self._useless: set[str] = set()
+
+    def run(self, connection: psycopg.Connection) -> Merged:
+        """Merge the trades of the batch that are not merged yet. The connection is in autocommit mode.
+
+        Raises:
+            psycopg.Error, OSError, minio's errors: run again, with a new connection. What was merged and what was
+                written so far is kept.
+        """
+        while self._shares:
+            share, uploads = self._shares[0]
+            self._merged.add(_merge_share(connection, self._archive, share, uploads))
+            self._useless |= uploads.keys
+            self._shares.popleft()
+        if self._useless:
+            listed = connection.execute(_LISTED, [list(self._useless)])
+            self._useless -= {key for (key,) in listed}  # by an attempt whose commit was not confirmed
+            if self._useless:
+                self._merged.unlisted = self._archive.discard(self._useless)
+                self._useless.clear()
+        return self._merged
 
 
 def merge_batch(connection: psycopg.Connection, archive: RawArchive, batch: Mapping[str, TradeColumns]) -> Merged:
-    """Merge the trades of ``batch`` (by symbol) that are not merged yet, in one transaction.
+    """Merge the trades of ``batch`` (by symbol) that are not merged yet, in one attempt.
 
     Raises:
-        psycopg.Error, OSError, minio's errors: nothing was merged; the same batch may be tried again.
+        psycopg.Error, OSError, minio's errors: the same batch may be tried again; see :class:`BatchMerge`.
     """
-    batch = {symbol: trades for symbol, trades in batch.items() if trades}
-    if not batch:
-        return Merged()
-    with connection.transaction():
-        connection.execute(_LOCK, [list(batch)])
-        held, with_absent_ids = _held_ranges(connection, batch)
-        results = {symbol: drop_known(trades, held[symbol]) for symbol, trades in batch.items()}
-        fresh = {symbol: result.fresh for symbol, result in results.items() if result.fresh}
-        if fresh:
-            objects = archive.write(fresh)
-            with connection.pipeline():
-                _store_candles(connection, fresh)
-                _store_ranges(connection, held, results)
-                _settle_merged_ids(connection, {symbol: results[symbol].fresh_ids for symbol in with_absent_ids})
-                _list_objects(connection, objects)
+    return BatchMerge(archive, batch).run(connection)
+
+
+def _shares(batch: Mapping[str, TradeColumns]) -> list[dict[str, TradeColumns]]:
+    """Return ``batch`` in shares that take at most 256 objects each: the usual batch is one share."""
+    shares: list[dict[str, TradeColumns]] = []
+    room = 0
+    for symbol, trades in batch.items():
+        hours = [part for _, part in trades.by_period(HOUR)]
+        for start in range(0, len(hours), _SHARE_OBJECTS):
+            some = hours[start : start + _SHARE_OBJECTS]
+            if len(some) > room:
+                shares.append({})
+                room = _SHARE_OBJECTS
+            shares[-1][symbol] = trades if len(some) == len(hours) else TradeColumns.joined(some)
+            room -= len(some)
+    return shares
+
+
+def _merge_share(
+    connection: psycopg.Connection, archive: RawArchive, batch: Mapping[str, TradeColumns], uploads: Uploads
+) -> Merged:
+    """Merge ``batch`` in one transaction. Objects that it lists are taken out of ``uploads.keys``.
+
+    The loop ends: it is repeated only where another merge took some of the ids, or where the objects grew too old.
+    """
+    held = _read_held(connection, batch)
+    results, fresh = _new(batch, held)
+    while fresh:
+        archive.write(fresh, uploads, held.now)
+        with connection.transaction():
+            before, held = held, _read_held(connection, batch, lock=True)
+            if held.ids != before.ids:
+                results, fresh = _new(batch, held)
+            objects = uploads.written(fresh, held.now)
+            if objects:
+                with connection.pipeline():
+                    _store_candles(connection, fresh)
+                    _store_ranges(connection, held.ids, results)
+                    absent = {symbol: results[symbol].fresh_ids for symbol in held.with_absent_ids}
+                    _settle_merged_ids(connection, absent)
+                    _list_objects(connection, objects)
+        if objects:
+            uploads.keys.difference_update(item.key for item in objects)
+            break
     return Merged(
         trades=sum(result.fresh_ids.count() for result in results.values()),
         archived=sum(map(len, fresh.values())),
@@ -152,20 +246,30 @@ def merge_batch(connection: psycopg.Connection, archive: RawArchive, batch: Mapp
     )
 
 
-def _held_ranges(
-    connection: psycopg.Connection, batch: Mapping[str, TradeColumns]
-) -> tuple[dict[str, IdRanges], set[str]]:
-    """Return, for each symbol, the held ranges that the batch could touch; and the symbols with verified absent ids."""
+def _new(batch: Mapping[str, TradeColumns], held: _Held) -> tuple[dict[str, Deduplicated], dict[str, TradeColumns]]:
+    """Return what of each symbol's trades is new, and the new trades of the symbols that have any."""
+    results = {symbol: drop_known(trades, held.ids[symbol]) for symbol, trades in batch.items()}
+    return results, {symbol: result.fresh for symbol, result in results.items() if result.fresh}
+
+
+def _read_held(connection: psycopg.Connection, batch: Mapping[str, TradeColumns], *, lock: bool = False) -> _Held:
+    """Return what the database holds of the batch; with ``lock``, of symbols that are locked before it is read."""
     lows = [int(trades.first_ids.min()) for trades in batch.values()]
     highs = [int(trades.last_ids.max()) for trades in batch.values()]
-    held = {symbol: IdRanges() for symbol in batch}
+    with connection.pipeline():
+        if lock:
+            connection.execute(_LOCK, [list(batch)])
+        rows = connection.execute(_HELD, [list(batch), lows, highs])
+        clock = connection.execute(_CLOCK)
+    ids = {symbol: IdRanges() for symbol in batch}
     with_absent_ids = set()
-    for symbol, first, last in connection.execute(_HELD, [list(batch), lows, highs]):
+    for symbol, first, last in rows:
         if first is None:
             with_absent_ids.add(symbol)
         else:
-            held[symbol].add(first, last)
-    return held, with_absent_ids
+            ids[symbol].add(first, last)
+    ((now,),) = clock
+    return _Held(ids, with_absent_ids, now)
 
 
 def _store_candles(connection: psycopg.Connection, fresh: Mapping[str, TradeColumns]) -> None:

@@ -7,7 +7,8 @@ import psycopg
 
 from crypto_analytics.store.archive import PREFIX, RawArchive
 
-# A batch writes its objects moments before it lists them; this is far longer than any transaction may last.
+# A batch lists no object that is older than half of this (archive.REUSE_SECONDS): the other half is for what lies
+# between the look at the list and the deletion, and for clocks that differ.
 GRACE = timedelta(hours=1)
 _PAGE = 1000
 
@@ -29,7 +30,7 @@ def unlisted(
 def sweep(connection: psycopg.Connection, archive: RawArchive, now: datetime, grace: timedelta = GRACE) -> int:
     """Delete the unlisted objects and return how many there were."""
     count = 0
-    for key in list(unlisted(connection, archive, now, grace)):
+    for key in unlisted(connection, archive, now, grace):
         archive.store.delete(archive.bucket, key)
         count += 1
     return count

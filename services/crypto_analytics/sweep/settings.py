@@ -1,6 +1,6 @@
 """Settings of the sweep."""
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from crypto_analytics.runtime.settings import CommonSettings, ObjectStoreSettings, PostgresSettings
 
@@ -8,6 +8,8 @@ from crypto_analytics.runtime.settings import CommonSettings, ObjectStoreSetting
 class SweepSettings(CommonSettings, PostgresSettings, ObjectStoreSettings):
     """How old an unlisted object must be."""
 
-    SWEEP_GRACE_SECONDS: PositiveInt = Field(
-        3600, description="an unlisted object younger than this may belong to a transaction under way and stays"
+    SWEEP_GRACE_SECONDS: int = Field(
+        3600,
+        ge=3600,
+        description="an unlisted object younger than this may belong to a batch under way and stays; 3600 or more",
     )

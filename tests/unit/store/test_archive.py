@@ -1,15 +1,19 @@
 import gzip
 import json
 import re
+from collections import Counter
+from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.lines import Lines
 from crypto_analytics.core.trades import Trade, TradeColumns
-from crypto_analytics.store.archive import HOUR, RawArchive, encode
+from crypto_analytics.store.archive import HOUR, REUSE_SECONDS, RawArchive, RawObject, Uploads, encode
 from crypto_analytics.store.objects import MemoryStore
+from crypto_analytics.store.sweep import GRACE
 
 START = 490_000 * HOUR  # 2025-11-24 16:00
 
@@ -18,28 +22,107 @@ def trade(trade_id: int, time: int) -> Trade:
     return Trade(trade_id, trade_id, 1, 1, time, False, b'{"t":%d}' % trade_id)
 
 
+def written(archive: RawArchive, batch: dict[str, TradeColumns], uploads: Uploads, now: float = 0) -> list[RawObject]:
+    archive.write(batch, uploads, now)
+    objects = uploads.written(batch, now)
+    assert objects is not None
+    return objects
+
+
+class FailsNow(MemoryStore):
+    """Refuses the puts whose number is in ``failing``, and counts all of them."""
+
+    def __init__(self, *failing: int) -> None:
+        super().__init__()
+        self.failing = failing
+        self.puts: list[str] = []
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        self.puts.append(key)
+        if len(self.puts) in self.failing:
+            raise TimeoutError("the store is slow")
+        super().put(bucket, key, data)
+
+
 def test_objects_are_laid_out_by_symbol_date_and_hour() -> None:
     archive = RawArchive(MemoryStore(), "raw")
     batch = {
         "BTCUSDT": TradeColumns.of([trade(7, START + 5), trade(9, START + HOUR), trade(8, START + HOUR - 1)]),
         "ETHUSDT": TradeColumns.of([trade(1, START)]),
     }
-    written = archive.write(batch)
-    keys = [re.sub("[0-9a-f]{12}", "T", item.key) for item in written]
+    objects = written(archive, batch, Uploads())
+    keys = [re.sub("[0-9a-f]{12}", "T", item.key) for item in objects]
     assert keys == [
         "trades/symbol=BTCUSDT/date=2025-11-24/hour=16/7-8-T.jsonl.gz",
         "trades/symbol=BTCUSDT/date=2025-11-24/hour=17/9-9-T.jsonl.gz",
         "trades/symbol=ETHUSDT/date=2025-11-24/hour=16/1-1-T.jsonl.gz",
     ]
-    assert [archive.read(item.key) for item in written] == [[b'{"t":7}', b'{"t":8}'], [b'{"t":9}'], [b'{"t":1}']]
-    assert [(item.first_id, item.last_id, item.value_count) for item in written] == [(7, 8, 2), (9, 9, 1), (1, 1, 1)]
-    assert all(item.byte_count == len(archive.store.get("raw", item.key)) for item in written)
+    assert [archive.read(item.key) for item in objects] == [[b'{"t":7}', b'{"t":8}'], [b'{"t":9}'], [b'{"t":1}']]
+    assert [(item.first_id, item.last_id, item.value_count) for item in objects] == [(7, 8, 2), (9, 9, 1), (1, 1, 1)]
+    assert all(item.byte_count == len(archive.store.get("raw", item.key)) for item in objects)
 
 
-def test_a_second_try_never_touches_the_first_ones_objects() -> None:
+def test_another_batch_never_touches_the_objects_of_the_first() -> None:
     archive = RawArchive(MemoryStore(), "raw")
     batch = {"BTCUSDT": TradeColumns.of([trade(1, START)])}
-    assert archive.write(batch)[0].key != archive.write(batch)[0].key
+    assert written(archive, batch, Uploads())[0].key != written(archive, batch, Uploads())[0].key
+
+
+def test_an_attempt_goes_on_where_the_one_before_it_failed() -> None:
+    store = FailsNow(4)
+    archive = RawArchive(store, "raw", writers=1)
+    batch = {f"S{number}": TradeColumns.of([trade(1, START)]) for number in range(6)}
+    uploads = Uploads()
+    with pytest.raises(TimeoutError):
+        archive.write(batch, uploads, now=0)
+    assert uploads.written(batch, now=0) is None
+    failed = store.puts[3]
+    objects = written(archive, batch, uploads)
+    # A put that failed may have arrived all the same: it is repeated under its key, and the others are not.
+    assert Counter(store.puts) == Counter([item.key for item in objects] + [failed])
+    assert sorted(item.key for item in store.list("raw")) == sorted(item.key for item in objects)
+
+
+def test_an_object_serves_only_the_trades_that_it_holds() -> None:
+    store = FailsNow()
+    archive = RawArchive(store, "raw")
+    all_three = [trade(1, START), trade(2, START), trade(3, START)]
+    other = all_three[1]._replace(raw=b'{"t":2,"x":1}')
+    uploads = Uploads()
+    (first,) = written(archive, {"BTCUSDT": TradeColumns.of(all_three)}, uploads)
+    assert written(archive, {"BTCUSDT": TradeColumns.of(all_three)}, uploads) == [first]
+    for trades in (all_three[::2], [all_three[0], other, all_three[2]]):
+        batch = {"BTCUSDT": TradeColumns.of(trades)}
+        assert uploads.written(batch, 0) is None
+        (item,) = written(archive, batch, uploads)
+        assert item.key != first.key
+        assert archive.read(item.key) == [one.raw for one in trades]
+    assert archive.read(first.key) == [one.raw for one in all_three]
+    assert uploads.keys == set(store.puts)
+
+
+def test_an_object_that_the_orphan_cleanup_could_take_is_not_listed() -> None:
+    archive = RawArchive(MemoryStore(), "raw")
+    batch = {"BTCUSDT": TradeColumns.of([trade(1, START)])}
+    uploads = Uploads()
+    (first,) = written(archive, batch, uploads, now=1000)
+    assert uploads.written(batch, now=1000 + REUSE_SECONDS - 1) == [first]
+    assert uploads.written(batch, now=1000 + REUSE_SECONDS) is None
+    (second,) = written(archive, batch, uploads, now=1000 + REUSE_SECONDS)
+    assert second.key != first.key
+    assert timedelta(seconds=2 * REUSE_SECONDS) <= GRACE
+
+
+def test_what_cannot_be_deleted_is_counted() -> None:
+    class AddOnly(MemoryStore):
+        def delete(self, bucket: str, key: str) -> None:
+            raise PermissionError(key)
+
+    store = MemoryStore()
+    store.put("raw", "a", b"")
+    assert RawArchive(store, "raw").discard({"a", "b"}) == 0
+    assert list(store.list("raw")) == []
+    assert RawArchive(AddOnly(), "raw").discard({"a", "b"}) == 2
 
 
 def test_a_value_that_spans_lines_takes_one_line() -> None:
