@@ -159,7 +159,7 @@ def test_ten_thousand_bad_values_end_in_the_dead_letter_topic_and_nothing_else_d
     found = sorted((letter.value() or b"", dict(letter.headers() or [])["reason"].decode()) for letter in letters)
     assert found == sorted((value or b"", reason) for value, reason in bad)
     assert {reason for _, reason in bad} == {
-        "not_json", "wrong_shape", "unknown_symbol", "bad_id", "bad_price", "bad_quantity", "bad_time",
+        "not_json", "wrong_shape", "futures", "unknown_symbol", "bad_id", "bad_price", "bad_quantity", "bad_time",
     }  # fmt: skip
     assert all(dict(letter.headers() or [])["origin"].startswith(kafka.topic_trades.encode()) for letter in letters)
 

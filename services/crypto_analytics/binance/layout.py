@@ -4,11 +4,12 @@ The exchange spells every trade alike: the same names in the same order and no s
 and two booleans differ, so the places of commas and points tell where each number is, and a few passes of numpy over
 the joined bytes read all of them in a fraction of the time that it takes to decode and check each.
 
-Nothing is read leniently: every byte of a value is part of an expected text, a digit of a number, or a letter or digit
-of the symbol. What is read here is therefore what a JSON parser would have read, to the digit. Of anything else
+Nothing is read leniently: every byte of a value is part of an expected text, a digit of a number, or a letter, digit, _
+or - of the symbol. What is read here is therefore what a JSON parser would have read, to the digit. Of anything else
 :func:`read` returns None, however good it is, and the judge (:func:`.wire.decode_one`) looks at it.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ _END = _MARKS
 # One test of a few bits finds all marks, and some other bytes; but each place is compared with what must be there.
 _ALIKE = np.uint8(0xFF ^ (ord("\n") ^ ord(",") | ord(".") ^ ord(",")))
 _LONGEST = 16  # bytes of a symbol, digits of a number
+_SYMBOL_TEXT = re.compile(r"[\w-]+")  # no quote, no escape; a point would be taken for that of a number
 _MARGIN = b" " * 32  # what a look around the first mark or the last one may meet
 
 # Texts are compared, and numbers are read, as 64-bit words of eight bytes. The first byte is the lowest of the word.
@@ -257,7 +259,7 @@ class _Text:
         changes = np.flatnonzero(differs) + 1
         starts = [0, *changes.tolist()]
         symbols = [self._text[a:b].decode() for a, b in zip(start[starts].tolist(), stop[starts].tolist(), strict=True)]
-        _require(all(map(str.isalnum, symbols)))  # no quote, no escape
+        _require(all(map(_SYMBOL_TEXT.fullmatch, symbols)))
         return symbols, starts
 
 

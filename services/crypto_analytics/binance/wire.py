@@ -5,10 +5,11 @@ Streams). :func:`decode_batch` is the fast way for many values, through :mod:`.l
 :func:`decode_one` for all values that it reads at once where any of them looks wrong, so both always agree.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -19,18 +20,30 @@ from crypto_analytics.core.lines import NEWLINE
 from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds, to_microseconds_column
 from crypto_analytics.core.trades import Integers, Trade, TradeColumns
 
-# Ids above 2^53 do not survive a JSON parser that reads numbers as doubles; the exchange's are below 10^10.
+# The exchange numbers the trades of a symbol from 0; its largest ids are below 10^10. Ids above 2^53 would not survive
+# a JSON parser that reads numbers as doubles.
+FIRST_TRADE_ID = 0
 MAX_TRADE_ID = 2**53
 MAX_AGGREGATED = 1_000_000
 
 # The exchange opened on 2017-07-14; its own archives begin a month later.
 FIRST_TRADE_TIME = from_datetime(datetime(2017, 7, 1, tzinfo=UTC))
 
+FUTURES = "futures"
+SPOT_ONLY = "the platform reads the spot market: check BINANCE_WS_URL and BINANCE_REST_URL"
+
 AT_ONCE = 5_000  # values: their columns stay in the processor's cache, and one that is spelled otherwise slows few
 
 
+# Names of futures contracts: BTCUSD_PERP, BTCUSDT_240329.
+_CONTRACT = re.compile(r".+_(PERP|[0-9]{6})")
+
+
 class TradeEvent(msgspec.Struct, tag_field="e", tag="trade", gc=False):
-    """One trade: ``s`` symbol, ``t`` id, ``p`` price, ``q`` quantity, ``T`` time, ``m`` buyer is the maker."""
+    """One trade: ``s`` symbol, ``t`` id, ``p`` price, ``q`` quantity, ``T`` time, ``m`` buyer is the maker.
+
+    ``X`` (MARKET, INSURANCE_FUND, ADL, NA) and ``ps`` (the pair of a contract) are sent by the futures markets alone.
+    """
 
     s: str
     t: int
@@ -38,10 +51,20 @@ class TradeEvent(msgspec.Struct, tag_field="e", tag="trade", gc=False):
     q: str
     T: int
     m: bool
+    X: Any = msgspec.UNSET
+    ps: Any = msgspec.UNSET
+
+    @property
+    def is_futures(self) -> bool:
+        """Whether a futures market sent it."""
+        return self.X is not msgspec.UNSET or self.ps is not msgspec.UNSET
 
 
 class AggTradeEvent(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
-    """Trades of one taker order at one price: ``a`` aggregate id, ``f`` first and ``l`` last trade id covered."""
+    """Trades of one taker order at one price: ``a`` aggregate id, ``f`` first and ``l`` last trade id covered.
+
+    ``nq`` (the quantity without retail price improvement) and ``ps`` are sent by the futures markets alone.
+    """
 
     s: str
     a: int
@@ -51,6 +74,13 @@ class AggTradeEvent(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
     l: int  # noqa: E741  # the exchange's name
     T: int
     m: bool
+    nq: Any = msgspec.UNSET
+    ps: Any = msgspec.UNSET
+
+    @property
+    def is_futures(self) -> bool:
+        """Whether a futures market sent it."""
+        return self.nq is not msgspec.UNSET or self.ps is not msgspec.UNSET
 
 
 class Rules(NamedTuple):
@@ -61,7 +91,7 @@ class Rules(NamedTuple):
 
 
 class BadTrade(ValueError):
-    """A value that is not a good trade: ``reason`` is a short label for counting, ``detail`` tells the story."""
+    """A value that is not a good trade: ``reason`` is a short label for counting, ``detail`` says what is wrong."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -121,8 +151,8 @@ def decode_one(value: bytes, rules: Rules) -> tuple[str, Trade]:
     The trade's ``raw`` is the value, written compactly where it spans lines.
 
     Raises:
-        BadTrade: with the reason ``not_json``, ``wrong_shape``, ``unknown_symbol``, ``bad_id``, ``bad_price``,
-            ``bad_quantity`` or ``bad_time``.
+        BadTrade: with the reason ``not_json``, ``wrong_shape``, ``futures``, ``unknown_symbol``, ``bad_id``,
+            ``bad_price``, ``bad_quantity`` or ``bad_time``.
     """
     try:
         event = _decode_any(value)
@@ -132,11 +162,13 @@ def decode_one(value: bytes, rules: Rules) -> tuple[str, Trade]:
         raise BadTrade("wrong_shape", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadTrade("not_json", str(error)) from error
+    if event.is_futures or (event.s not in rules.symbols and _CONTRACT.fullmatch(event.s)):
+        raise BadTrade(FUTURES, f"this is a futures trade of {event.s[:40]!r}; {SPOT_ONLY}")
     if event.s not in rules.symbols:
         raise BadTrade("unknown_symbol", f"{event.s[:40]!r} is not among the configured SYMBOLS")
     first, last = (event.t, event.t) if isinstance(event, TradeEvent) else (event.f, event.l)
-    if not 1 <= first <= last <= MAX_TRADE_ID or last - first >= MAX_AGGREGATED:
-        raise BadTrade("bad_id", f"ids {first}..{last} are not within 1..2^53, in order and at most a million apart")
+    if not FIRST_TRADE_ID <= first <= last <= MAX_TRADE_ID or last - first >= MAX_AGGREGATED:
+        raise BadTrade("bad_id", f"ids {first}..{last} are not within 0..2^53, in order and at most a million apart")
     price = _positive("bad_price", event.p)
     quantity = _positive("bad_quantity", event.q)
     time = to_microseconds(event.T)
@@ -176,7 +208,7 @@ def _is_good(read: layout.Read, times: Integers, rules: Rules) -> bool:
     """Whether all of ``read``, traded at ``times`` (microseconds), would pass :func:`decode_one`."""
     return bool(
         rules.symbols.issuperset(read.symbols)
-        and read.ids.min() >= 1
+        and read.ids.min() >= FIRST_TRADE_ID
         and read.ids.max() <= MAX_TRADE_ID
         and read.prices.min() > 0
         and read.quantities.min() > 0

@@ -36,6 +36,7 @@ class PartialCandle(NamedTuple):
     taker_buy_quote_volume: int
 
 
+# The candle of no trades. Only ``trade_count`` says so: its ids of 0 stand for none here, and 0 is a trade's id too.
 EMPTY = PartialCandle(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from crypto_analytics.binance import layout
 from crypto_analytics.binance.wire import MAX_TRADE_ID, BadTrade, Rules, decode_batch, decode_one
+from crypto_analytics.core.symbols import is_symbol
 from crypto_analytics.core.trades import Trade
 from tests.unit.spelling import spelled
 
 NOW = 1_741_046_500_000_000
-RULES = Rules(frozenset({"BTCUSDT", "1000SATSUSDT", "币安人生USDT"}), NOW)
+RULES = Rules(frozenset({"BTCUSDT", "1000SATSUSDT", "币安人生USDT", "BTC-USDT_2"}), NOW)
 
 
 @st.composite
@@ -25,7 +26,7 @@ times = st.one_of(st.integers(1_500_000_000_000, NOW // 1000), st.integers(1_500
 trades = st.builds(
     spelled,
     symbol=st.sampled_from(sorted(RULES.symbols)),
-    trade_id=st.integers(1, MAX_TRADE_ID),
+    trade_id=st.one_of(st.integers(0, 9), st.integers(0, MAX_TRADE_ID)),
     price=decimals(),
     quantity=decimals(),
     time=times,
@@ -95,6 +96,8 @@ def test_two_halves_are_never_taken_for_a_trade(cut: int) -> None:
     [
         GOOD.replace(b":7,", b":07,"),
         GOOD.replace(b":7,", b":0,"),
+        GOOD.replace(b":7,", b":00,"),
+        GOOD.replace(b":7,", b":-0,"),
         GOOD.replace(b":7,", b":-7,"),
         GOOD.replace(b":7,", b":9007199254740993,"),
         GOOD.replace(b":7,", b":12345678901234567,"),
@@ -143,6 +146,13 @@ def test_the_edges_are_judged_as_ever(value: bytes) -> None:
 def test_what_the_layout_cannot_tell_is_left_to_the_judge(value: bytes) -> None:
     assert layout.read([GOOD]) is not None
     assert layout.read([value]) is None
+
+
+@pytest.mark.parametrize("symbol", ["A.B-USDT", "币安人生狗狗币USDT", "A" * 50, "1", "_1"])
+def test_every_symbol_that_the_exchange_can_list_is_decoded(symbol: str) -> None:
+    assert is_symbol(symbol)
+    batch = decode_batch([GOOD, spelled(8, symbol=symbol)], Rules(frozenset({"BTCUSDT", symbol}), NOW))
+    assert list(batch.by_symbol()) == ["BTCUSDT", symbol]
 
 
 def test_symbols_that_only_begin_differently_are_told_apart() -> None:

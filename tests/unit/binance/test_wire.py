@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from crypto_analytics.binance.wire import BadTrade, DecodedBatch, Rules, decode_batch, decode_one
 from crypto_analytics.core.trades import Trade
+from tests.unit.spelling import spelled
 
 NOW = 1_741_046_500_000_000
 RULES = Rules(frozenset({"TRXUSDT", "BTCUSDT"}), NOW)
@@ -36,6 +37,22 @@ def test_an_aggregated_trade_in_milliseconds() -> None:
     assert (trade.first_id, trade.last_id, trade.time) == (10, 12, 1741046401271000)
 
 
+@pytest.mark.parametrize(
+    ("raw", "first", "last"),
+    [(value(t=0), 0, 0), (agg(f=0, l=0), 0, 0), (agg(f=0, l=3), 0, 3), (spelled(0, symbol="TRXUSDT"), 0, 0)],
+)
+def test_the_exchange_numbers_trades_from_zero(raw: bytes, first: int, last: int) -> None:
+    _, trade = decode_one(raw, RULES)
+    assert (trade.first_id, trade.last_id) == (first, last)
+    batch = decode_batch([raw], RULES)
+    assert (batch.bad, batch.trades.rows()) == ([], [trade])
+
+
+def test_a_symbol_with_the_form_of_a_contract_is_followed_where_it_is_configured() -> None:
+    rules = Rules(frozenset({"TRXUSDT_240329"}), NOW)
+    assert decode_one(value(s="TRXUSDT_240329"), rules)[0] == "TRXUSDT_240329"
+
+
 BAD = [
     (b"", "not_json"),
     (b"{", "not_json"),
@@ -56,11 +73,20 @@ BAD = [
     (value(q="absent"), "wrong_shape"),
     (value(s="DOGEUSDT"), "unknown_symbol"),
     (value(s="trxusdt"), "unknown_symbol"),
-    (value(t=0), "bad_id"),
+    (value(X="INSURANCE_FUND"), "futures"),
+    (value(X="INSURANCE_FUND", p="0"), "futures"),
+    (value(X="MARKET", M="absent"), "futures"),
+    (value(X=None), "futures"),
+    (value(ps="TRXUSD"), "futures"),
+    (agg(nq="2619.4"), "futures"),
+    (value(s="TRXUSD_PERP"), "futures"),
+    (value(s="TRXUSDT_240329"), "futures"),
+    (agg(s="TRXUSDT_240329"), "futures"),
     (value(t=-1), "bad_id"),
     (value(t=2**53 + 1), "bad_id"),
     (agg(f=12, l=10), "bad_id"),
     (agg(f=-1, l=-1), "bad_id"),
+    (agg(f=-1, l=0), "bad_id"),
     (agg(f=1, l=10**9), "bad_id"),
     (value(p="-1.0"), "bad_price"),
     (value(p="0.00000000"), "bad_price"),
@@ -85,15 +111,18 @@ def test_what_is_bad_is_named(raw: bytes, reason: str) -> None:
     assert caught.value.detail
 
 
+# 0 is the first id of each symbol, and small ids are those of a new listing.
+ids = st.one_of(st.integers(0, 3), st.integers(0, 2**53))
 good_values = st.builds(
     value,
     s=st.sampled_from(["TRXUSDT", "BTCUSDT"]),
-    t=st.integers(1, 2**53),
+    t=ids,
     p=st.sampled_from(["0.2312", "27123.45000000", "1"]),
     T=st.sampled_from([1741046401271, 1741046401271497]),
     m=st.booleans(),
 )
-any_values = st.one_of(good_values, st.builds(agg, f=st.integers(1, 10)), st.sampled_from([raw for raw, _ in BAD]))
+aggregates = st.builds(agg, f=st.integers(-1, 10), l=st.integers(-1, 12))
+any_values = st.one_of(good_values, aggregates, st.sampled_from([raw for raw, _ in BAD]))
 
 
 @given(st.one_of(st.lists(good_values, max_size=20), st.lists(any_values, max_size=20)))
@@ -150,7 +179,7 @@ def test_a_bad_value_keeps_nothing_else_alive() -> None:
     class Values(list[bytes]):
         """A list that can be referred to weakly."""
 
-    values = Values([value(), b"bad", value(t=0)])
+    values = Values([value(), b"bad", value(t=-1)])
     gone = weakref.ref(values)
     gc.disable()
     try:

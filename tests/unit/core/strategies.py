@@ -12,7 +12,7 @@ START = 29_000_000 * MINUTE
 def trades_with_unique_ids(draw: st.DrawFn, largest: int = 30, minutes: int = 3) -> list[Trade]:
     """Trades and aggregated trades whose ids never overlap, in any order and at any time within a few minutes."""
     spans = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), max_size=largest))
-    rows, next_id = [], 1
+    rows, next_id = [], 0
     for gap, length in spans:
         first = next_id + gap
         rows.append((first, first + length - 1))

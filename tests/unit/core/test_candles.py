@@ -1,14 +1,21 @@
 from collections import defaultdict
+from decimal import Decimal
 from functools import reduce
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.candles import EMPTY, PartialCandle, aggregate, candle_of, merge, merge_all
-from crypto_analytics.core.minutes import MINUTE, minute_of
+from crypto_analytics.core.decimals import UNIT
+from crypto_analytics.core.dedup import drop_known
+from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.core.minutes import MINUTE, minute_of, to_datetime
 from crypto_analytics.core.trades import Trade, TradeColumns
-from tests.unit.core.strategies import trades_with_unique_ids
+from tests.oracle import MEASURES, Candle, Oracle
+from tests.unit.core.strategies import START, trades_with_unique_ids
+from tests.unit.spelling import spelled
 
 candles = trades_with_unique_ids(largest=12).map(lambda trades: [candle_of(trade) for trade in trades])
 
@@ -49,6 +56,55 @@ def test_batches_add_up_to_the_whole(trades: list[Trade], random: Random) -> Non
         for minute, candle in aggregate(TradeColumns.of(batch)).items():
             total[minute] = merge(total[minute], candle)
     assert total == whole
+
+
+def as_the_oracle_has_it(candle: PartialCandle) -> Candle:
+    """Return ``candle`` with the oracle's names and decimals."""
+    one, square = Decimal(UNIT), Decimal(UNIT * UNIT)
+    values = (
+        candle.open / one, candle.high / one, candle.low / one, candle.close / one,
+        candle.volume / one, candle.quote_volume / square, Decimal(candle.trade_count),
+        candle.taker_buy_volume / one, candle.taker_buy_quote_volume / square,
+        Decimal(candle.open_id), Decimal(candle.close_id),
+    )  # fmt: skip
+    return dict(zip(MEASURES, values, strict=True))
+
+
+values_from_zero = st.permutations(range(8)).flatmap(
+    lambda order: st.tuples(
+        *(
+            st.builds(
+                spelled,
+                st.just(trade_id),
+                price=st.sampled_from(["1.00000000", "2.50000000", "0.00000001"]),
+                quantity=st.sampled_from(["3.00000000", "0.10000000"]),
+                time=st.integers(START // 1000, (START + 2 * MINUTE) // 1000),
+                maker=st.booleans(),
+            )
+            for trade_id in order
+        )
+    )
+)
+
+
+@given(values_from_zero, st.integers(1, 8), st.booleans())
+def test_a_symbol_s_first_candles_are_those_of_the_oracle(values: tuple[bytes, ...], size: int, compact: bool) -> None:
+    """From the bytes of the stream to candles, in batches, by both ways of decoding, from id 0 on."""
+    spaced = [value if compact else value.replace(b":", b": ", 1) for value in values]
+    known: IdRanges = IdRanges()
+    candles: dict[int, PartialCandle] = defaultdict(lambda: EMPTY)
+    for start in range(0, len(spaced), size):
+        batch = decode_batch(spaced[start : start + size], Rules(frozenset({"BTCUSDT"}), START + 3 * MINUTE))
+        assert batch.bad == []
+        fresh = drop_known(batch.trades, known)
+        known.update(fresh.fresh_ids)
+        for minute, candle in aggregate(fresh.fresh).items():
+            candles[minute] = merge(candles[minute], candle)
+    oracle = Oracle()
+    oracle.add_values(values)
+    found = {("BTCUSDT", to_datetime(minute)): as_the_oracle_has_it(candle) for minute, candle in candles.items()}
+    assert found == oracle.candles
+    assert list(known) == [(0, 7)]
 
 
 def test_open_and_close_go_by_id_not_by_arrival_or_time() -> None:

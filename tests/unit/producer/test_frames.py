@@ -75,7 +75,7 @@ def test_what_is_no_trade_by_design_is_ignored(frame: bytes, kind: str) -> None:
         (enveloped(b'{"e":"noise"}'), "wrong_shape"),
         (enveloped(TRADE.replace(b'"2619.4"', b"2619.4")), "wrong_shape"),
         (enveloped(TRADE.replace(b"TRXUSDT", b"DOGEUSDT")), "unknown_symbol"),
-        (enveloped(TRADE.replace(b"348656870", b"0")), "bad_id"),
+        (enveloped(TRADE.replace(b"348656870", b"-1")), "bad_id"),
         (enveloped(TRADE.replace(b"348656870", b"9007199254740993")), "bad_id"),
         (enveloped(TRADE.replace(b'"0.2312"', b'"-0.2312"')), "bad_price"),
         (enveloped(TRADE.replace(b'"2619.4"', b'"0"')), "bad_quantity"),
