@@ -6,6 +6,7 @@ but historicalTrades.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
@@ -16,7 +17,17 @@ import httpx
 import msgspec
 import structlog
 
-from crypto_analytics.binance.errors import ExchangeError, RateLimited, Unavailable, error_of, is_retryable
+from crypto_analytics.binance import tls
+from crypto_analytics.binance.errors import (
+    ExchangeError,
+    RateLimited,
+    Unavailable,
+    address_of,
+    error_of,
+    header_number,
+    is_retryable,
+)
+from crypto_analytics.binance.proxies import proxy_for
 from crypto_analytics.binance.weights import WeightBudget
 from crypto_analytics.core.minutes import to_microseconds
 from crypto_analytics.runtime.retry import backoff
@@ -114,13 +125,28 @@ class BinanceRest:
         timeout: float = 15.0,
         attempts: int = _ATTEMPTS,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
         random: Random | None = None,
     ) -> None:
-        """``clock`` gives seconds since the epoch, ``timeout`` is in seconds (the exchange itself gives up at 10)."""
-        self._client = httpx.AsyncClient(base_url=base_url.rstrip("/"), timeout=timeout, transport=transport)
-        self._budget = WeightBudget(weight_limit, now=clock, sleep=sleep)
+        """``clock`` gives seconds since the epoch, ``monotonic`` seconds on a clock that nobody can set.
+
+        ``timeout`` is in seconds (the exchange itself gives up at 10).
+
+        Raises:
+            Misconfigured: a variable of the environment names a proxy or certificates that cannot be used.
+        """
+        self._proxy = proxy_for(base_url, os.environ) if transport is None else None
+        self._client = httpx.AsyncClient(
+            base_url=base_url.rstrip("/"),
+            timeout=timeout,
+            transport=transport,
+            verify=tls.rest_context(base_url),
+            proxy=self._proxy.url if self._proxy else None,
+            trust_env=False,  # neither proxies, which are decided above, nor logins from .netrc
+        )
+        self._budget = WeightBudget(weight_limit, wall=clock, monotonic=monotonic, sleep=sleep)
         self._attempts = attempts
         self._sleep = sleep
         self._random = random
@@ -220,16 +246,18 @@ class BinanceRest:
 
     async def _try(self, endpoint: str, query: Query, kind: type[Answer], headers: Mapping[str, str] | None) -> Answer:
         params = {name: value for name, value in query.items() if value is not None}
+        request = self._client.build_request("GET", f"/api/v3/{endpoint}", params=params, headers=headers)
+        where = address_of(str(request.url))
         try:
-            response = await self._client.get(f"/api/v3/{endpoint}", params=params, headers=headers)
+            response = await self._client.send(request)
         except httpx.RequestError as error:
-            where = f"{self._client.base_url}api/v3/{endpoint}"
+            way = f" through the proxy {self._proxy}" if self._proxy else ""
             cause = f"{type(error).__name__} {error}".strip()
-            raise Unavailable(f"no answer from {where} ({cause}); check the network and BINANCE_REST_URL") from error
-        used = response.headers.get(_USED_WEIGHT, "")
-        if used.isdigit():
-            self._budget.report(int(used))
-        where = str(response.url.copy_with(query=None))
+            mend = "check the network and BINANCE_REST_URL"
+            raise Unavailable(f"no answer from {where}{way} ({cause}); {mend}") from error
+        used = header_number(response.headers.get(_USED_WEIGHT, ""))
+        if used is not None:
+            self._budget.report(used)
         if response.status_code != httpx.codes.OK:
             raise error_of(response.status_code, response.headers, response.content, where)
         try:

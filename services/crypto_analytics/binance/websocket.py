@@ -6,6 +6,8 @@ and the overlap of a hand-over is its to remove by the same ids. Frames are pass
 """
 
 import asyncio
+import math
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -19,7 +21,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.frames import CloseCode
 
-from crypto_analytics.binance.errors import RateLimited, error_of, is_retryable
+from crypto_analytics.binance import tls
+from crypto_analytics.binance.errors import RateLimited, address_of, error_of, is_retryable
+from crypto_analytics.binance.proxies import proxy_for
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.clock import wall_clock
 from crypto_analytics.runtime.retry import backoff
@@ -71,7 +75,11 @@ class StreamPolicy:
 
 
 class ConnectionAttempts:
-    """The exchange's limit of 300 connection attempts in 5 minutes and address, as a sliding window."""
+    """The exchange's limit of 300 connection attempts in 5 minutes and address, as a sliding window.
+
+    It is shared by all connections of a process, and so is the pause that a refusal asks for: the exchange counts by
+    address. ``now`` is a clock that nobody can set.
+    """
 
     def __init__(
         self,
@@ -84,16 +92,32 @@ class ConnectionAttempts:
         self._now = now
         self._sleep = sleep
         self._made: deque[float] = deque()
+        self._paused_until = -math.inf
 
-    async def acquire(self) -> None:
-        """Wait until another attempt is allowed and count it."""
-        while len(self._made) >= self._limit:
-            wait = self._made[0] + ATTEMPTS_WINDOW - self._now()
-            if wait <= 0:
-                self._made.popleft()
-            else:
-                await self._sleep(wait)
+    async def acquire(self, wait: Callable[[float], Awaitable[None]] | None = None) -> None:
+        """Wait until another attempt is allowed and count it; ``wait`` is used for waiting, if it is given."""
+        while (seconds := self._seconds_until_allowed()) > 0:
+            await (wait or self._sleep)(seconds)
         self._made.append(self._now())
+
+    def pause(self, seconds: float) -> None:
+        """Allow no attempt for ``seconds``."""
+        self._paused_until = max(self._paused_until, self._now() + seconds)
+
+    def _seconds_until_allowed(self) -> float:
+        now = self._now()
+        while self._made and self._made[0] + ATTEMPTS_WINDOW <= now:
+            self._made.popleft()
+        full = self._made[0] + ATTEMPTS_WINDOW - now if len(self._made) >= self._limit else 0.0
+        return max(self._paused_until - now, full, 0.0)
+
+
+class _Opening(connect):
+    """The opening of a connection to one address: a redirect is an answer, as for the REST client."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """Return ``exc``: nothing is followed."""
+        return exc
 
 
 class _Connection:
@@ -191,7 +215,15 @@ class TradeStream:
         attempts: ConnectionAttempts | None = None,
         random: Random | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
+        """``url`` is the host of the combined stream, without ``/stream``.
+
+        Raises:
+            Misconfigured: a variable of the environment names a proxy or certificates that cannot be used.
+        """
+        self._url = f"{url.rstrip('/')}/stream"
+        self._shown_url = address_of(self._url)  # the query names hundreds of symbols
+        self._proxy = proxy_for(url, os.environ)
+        self._tls = tls.stream_context(url)
         self._symbols = symbols
         self._listener = listener
         self._type = stream_type
@@ -266,7 +298,7 @@ class TradeStream:
     def _announce(self, symbols: Sequence[str], cause: Cause) -> None:
         if cause != "start":
             metrics.RECONNECTS.labels(cause).inc()
-        log.info("stream_connected", cause=cause, symbols=len(symbols), url=self._url)
+        log.info("stream_connected", cause=cause, symbols=len(symbols), url=self._shown_url)
         self._listener.on_connected(symbols, cause)
 
     async def _connect(
@@ -274,12 +306,14 @@ class TradeStream:
     ) -> _Connection:
         """Return an open connection; tries for as long as the failure may pass, with a ``pause`` in between."""
         streams = "/".join(f"{symbol.lower()}@{self._type}" for symbol in symbols)
-        address = f"{self._url}/stream?streams={streams}&timeUnit=MICROSECOND"
+        address = f"{self._url}?streams={streams}&timeUnit=MICROSECOND"
         while True:
-            await self._attempts.acquire()
+            await self._attempts.acquire(pause)
             try:
-                socket = await connect(
+                socket = await _Opening(
                     address,
+                    ssl=self._tls,
+                    proxy=self._proxy.url if self._proxy else None,
                     open_timeout=self._policy.open,
                     close_timeout=1,
                     ping_interval=None,  # silence is what the watchdog looks at, and then it pings
@@ -289,12 +323,15 @@ class TradeStream:
                 )
             except InvalidStatus as refusal:
                 answer = refusal.response
+                headers = dict(answer.headers.raw_items())  # of a header that is sent twice, the last
                 error = error_of(
-                    answer.status_code, answer.headers, bytes(answer.body or b""), self._url, "BINANCE_WS_URL"
+                    answer.status_code, headers, bytes(answer.body or b""), self._shown_url, "BINANCE_WS_URL"
                 )
                 if not is_retryable(error):
                     raise error from refusal
                 wait = error.retry_after if isinstance(error, RateLimited) else next(delays)
+                if isinstance(error, RateLimited):
+                    self._attempts.pause(wait)  # of all connections
                 log.warning("stream_refused", cause=str(error), wait_seconds=round(wait, 3))
             except (OSError, TimeoutError, EOFError, InvalidHandshake) as failure:
                 wait = next(delays)
@@ -302,9 +339,10 @@ class TradeStream:
                 log.warning(
                     "stream_unreachable",
                     cause=cause,
-                    url=self._url,
+                    url=self._shown_url,
+                    proxy=str(self._proxy) if self._proxy else None,
                     wait_seconds=round(wait, 3),
-                    next="check the network and BINANCE_WS_URL",
+                    next="check the network, the proxy if one is named, and BINANCE_WS_URL",
                 )
             else:
                 return _Connection(socket, symbols, self._listener, self._policy)

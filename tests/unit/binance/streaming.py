@@ -1,6 +1,7 @@
 """What the tests of the WebSocket client share: a server that plays a script, a listener that keeps what it hears."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -64,11 +65,13 @@ class Server:
         self.script = script
         self.answers = answers or []
         self.paths: list[str] = []
+        self.asked_at: list[float] = []  # monotonic
         self.open = 0
         self.most_open = 0
 
     def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
         self.paths.append(request.path)
+        self.asked_at.append(time.monotonic())
         if not self.answers:
             return None
         status, headers = self.answers.pop(0)

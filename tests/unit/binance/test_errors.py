@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crypto_analytics.binance.errors import (
     Blocked,
@@ -6,7 +8,9 @@ from crypto_analytics.binance.errors import (
     RateLimited,
     Rejected,
     Unavailable,
+    address_of,
     error_of,
+    header_number,
     is_retryable,
 )
 
@@ -51,6 +55,84 @@ def test_retry_after_is_obeyed_and_has_a_default(status: int, default: int, bann
     assert (told.retry_after, told.banned) == (7, banned)
     assert untold.retry_after == default
     assert ("BANNED" in str(told)) is banned
+
+
+@pytest.mark.parametrize("name", ["Retry-After", "retry-after", "RETRY-AFTER"])
+@pytest.mark.parametrize(
+    ("status", "text", "wait"),
+    [
+        (429, "0", 1),
+        (418, "0", 5),
+        (429, "000", 1),
+        (418, "1", 5),
+        (429, "1", 1),
+        (429, " 11 ", 11),
+        (429, "9" * 5000, 259_200),
+        (418, "9" * 400, 259_200),
+        (418, "259200", 259_200),
+        (429, "259201", 259_200),
+        (429, "-5", 60),
+        (429, "1.5", 60),
+        (429, "1e3", 60),
+        (429, "²", 60),
+        (429, "٣", 60),
+        (418, "²", 120),
+        (429, "", 60),
+        (429, "soon", 60),
+        (429, "5, 7", 60),
+        (429, "Thu, 01 Jan 2099 00:00:00 GMT", 60),
+        (418, "Thu, 01 Jan 1970 00:00:00 GMT", 120),
+    ],
+)
+def test_a_pause_is_never_nothing_and_never_endless(status: int, text: str, wait: float, name: str) -> None:
+    error = error_of(status, {name: text}, b"", URL)
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == wait
+
+
+@given(st.text(max_size=30))
+def test_a_header_is_a_whole_number_or_passed_over(text: str) -> None:
+    number = header_number(text)
+    assert number is None or str(number) == text.strip(" \t").lstrip("0") or not text.strip(" \t0")
+
+
+@given(st.integers(0, 10**9))
+def test_a_whole_number_of_a_header_is_read(number: int) -> None:
+    assert header_number(f"0{number}") == number
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (URL, URL),
+        (f"{URL}?symbol=BTCUSDT&limit=5", URL),
+        (f"{URL}?next=https://other.example/", URL),
+        (f"{URL}#part", URL),
+        ("https://user:secret@api.example/api/v3/klines?x", URL),
+        ("https://user:se@cret@api.example/api/v3/klines", URL),
+        ("wss://api.example:9443/prefix/stream?streams=" + "a@trade/" * 400, "wss://api.example:9443/prefix/stream"),
+        ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
+        ("/log/in?from=here", "/log/in"),
+        ("//user:secret@other.example/x", "//other.example/x"),
+        ("https://api.example/" + "x" * 1000, ("https://api.example/" + "x" * 1000)[:300]),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_without_login_and_query(url: str, shown: str) -> None:
+    assert address_of(url) == shown
+
+
+def test_a_redirect_is_not_followed_and_says_where_to() -> None:
+    error = error_of(302, {"Location": "http://u:secret@portal.example/login?from=x"}, b"", URL, "BINANCE_WS_URL")
+    assert isinstance(error, Rejected)
+    assert f"HTTP 302 from {URL}: it redirects to http://portal.example/login, which is not followed" in str(error)
+    assert "BINANCE_WS_URL" in str(error)
+    assert "secret" not in str(error)
+
+
+def test_a_long_message_of_the_exchange_is_cut() -> None:
+    body = b'{"code":-1000,"msg":"' + b"x" * 100_000 + b'"}'
+    assert len(str(error_of(400, {}, body, URL))) < 600
 
 
 def test_the_exchange_s_own_words_are_passed_on() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crypto_analytics.binance.errors import Blocked, Rejected, Unavailable
+from crypto_analytics.binance.errors import Blocked, ExchangeError, Rejected, Unavailable
 from crypto_analytics.binance.rest import BinanceRest
 
 KLINE = [1499040000000, "0.01634790", "0.80000000", "0.01575800", "0.01577100", "148976.11427815", 1499040059999,
@@ -21,6 +21,7 @@ class Exchange:
         self.requests: list[httpx.Request] = []
         self.slept: list[float] = []
         self.now = 1_700_000_000.0
+        self.set_by = 0.0  # what the wall clock was set by
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -33,11 +34,17 @@ class Exchange:
         self.slept.append(seconds)
         self.now += seconds
 
-    def ask(self, question: Callable[[BinanceRest], Awaitable[Any]], **options: Any) -> Any:
+    def ask(
+        self,
+        question: Callable[[BinanceRest], Awaitable[Any]],
+        url: str = "https://exchange.example/",
+        **options: Any,
+    ) -> Any:
         async def run() -> Any:
             rest = BinanceRest(
-                "https://exchange.example/",
-                clock=lambda: self.now,
+                url,
+                clock=lambda: self.now + self.set_by,
+                monotonic=lambda: self.now,
                 sleep=self.sleep,
                 transport=httpx.MockTransport(self),
                 random=Random(1),
@@ -141,6 +148,66 @@ def test_a_rate_limit_holds_back_every_request_of_the_client() -> None:
         await asyncio.gather(rest.klines("A", 0), rest.klines("B", 0))
 
     exchange.ask(two)
+
+
+def test_a_retry_after_of_zero_is_a_pause_all_the_same() -> None:
+    limited = httpx.Response(429, headers={"Retry-After": "0"})
+    exchange = Exchange(limited, limited, httpx.Response(200, json=[KLINE]))
+    assert len(exchange.ask(klines, attempts=1)) == 1
+    assert exchange.slept == [1, 1]
+
+
+@pytest.mark.parametrize("change", [-7200, -30, 30, 7200])
+def test_a_pause_outlives_a_clock_that_is_set(change: int) -> None:
+    exchange = Exchange(httpx.Response(429, headers={"Retry-After": "600"}), httpx.Response(200, json=[KLINE]))
+    sleep = exchange.sleep
+
+    async def sleep_and_set(seconds: float) -> None:
+        await sleep(seconds)
+        exchange.set_by += change
+
+    exchange.sleep = sleep_and_set  # type: ignore[method-assign]
+    assert len(exchange.ask(klines, attempts=1)) == 1
+    assert exchange.slept == [600]
+
+
+@pytest.mark.parametrize("used", ["²", "٣", "many", "-1", "1.5", "9" * 5000, "1, 2"])
+def test_a_used_weight_that_is_no_number_is_passed_over(used: str) -> None:
+    headers = [(b"X-MBX-USED-WEIGHT-1M", used.encode())]
+    exchange = Exchange(httpx.Response(200, json=[KLINE], headers=headers))
+    assert len(exchange.ask(klines)) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "text"),
+    [
+        (httpx.ConnectError("refused"), "no answer from https://exchange.example/mirror/api/v3/klines (ConnectError"),
+        (httpx.Response(503), "HTTP 503 from https://exchange.example/mirror/api/v3/klines:"),
+        (httpx.Response(400), "HTTP 400 from https://exchange.example/mirror/api/v3/klines:"),
+        (httpx.Response(200, text="?"), "https://exchange.example/mirror/api/v3/klines gave no valid answer"),
+        (
+            httpx.Response(302, headers={"Location": "https://portal.example/login"}),
+            "HTTP 302 from https://exchange.example/mirror/api/v3/klines: it redirects to https://portal.example/login,",
+        ),
+    ],
+)
+@pytest.mark.parametrize("login", ["", "user:secret@"])
+def test_an_error_names_the_address_that_was_asked(failure: httpx.Response | Exception, text: str, login: str) -> None:
+    exchange = Exchange(failure)
+    with pytest.raises(ExchangeError) as caught:
+        exchange.ask(klines, f"https://{login}exchange.example/mirror/", attempts=1)
+    assert text in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert exchange.requests[0].url.path == "/mirror/api/v3/klines"
+
+
+@pytest.mark.parametrize("symbol", ["币安人生USDT", "A_B-C.D", "1"])
+def test_every_symbol_that_can_be_listed_is_asked_for_as_it_is(symbol: str) -> None:
+    exchange = Exchange(httpx.Response(200, json=[KLINE]))
+    exchange.ask(lambda rest: rest.klines(symbol, 0))
+    url = exchange.requests[0].url
+    assert url.params["symbol"] == symbol
+    assert str(url).isascii()
 
 
 def test_a_blocked_location_fails_at_once_with_the_setting() -> None:

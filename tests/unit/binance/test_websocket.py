@@ -1,12 +1,15 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from crypto_analytics.binance.errors import Blocked, Rejected
 from crypto_analytics.binance.websocket import Cause, ConnectionAttempts, TradeStream
+from crypto_analytics.core.symbols import is_symbol
 from tests.unit.binance.streaming import QUICK, SHUTDOWN, Recorder, Server, following
 
 
@@ -276,6 +279,136 @@ def test_a_refusal_that_may_pass_is_tried_again() -> None:
         async with following(server, listener):
             await listener.until(lambda heard: heard.frames == [b"hello 3"])
         assert listener.events == [("connected", "start")]
+
+    asyncio.run(run())
+
+
+def test_a_retry_after_of_zero_is_a_pause_all_the_same() -> None:
+    async def run() -> None:
+        listener = Recorder()
+        server = Server(say_hello_and_stay, [(429, {"Retry-After": "0"})])
+        async with following(server, listener):
+            await listener.until(lambda heard: heard.frames == [b"hello 2"])
+        assert server.asked_at[1] - server.asked_at[0] >= 1
+
+    asyncio.run(run())
+
+
+def test_a_refusal_that_asks_for_a_pause_holds_back_all_connections() -> None:
+    async def run() -> None:
+        listener, refused, opened = Recorder(), asyncio.Event(), count(1)
+
+        async def script(connection: ServerConnection, _: int) -> None:
+            number = next(opened)
+            await connection.send(f"hello {number}")
+            if number == 1:  # the first of two is lost, and refused when it comes again
+                await listener.until(lambda heard: len(heard.frames) == 2)
+                server.answers.append((429, {"Retry-After": "1"}))
+                connection.transport.abort()
+            elif number == 2:  # then the other one is lost too
+                await refused.wait()
+                connection.transport.abort()
+            await connection.wait_closed()
+
+        class Refusing(Server):
+            def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
+                answer = super().refuse(connection, request)
+                if answer is not None:
+                    refused.set()
+                return answer
+
+        server = Refusing(script)
+        async with following(server, listener, replace(QUICK, stall=60, streams_per_connection=1)):
+            await listener.until(lambda heard: len(heard.frames) == 4)
+        assert len(server.asked_at) == 5
+        refused_at, *later = server.asked_at[2:]
+        assert all(asked_at - refused_at >= 1 for asked_at in later)
+
+    asyncio.run(run())
+
+
+def test_a_pause_of_all_attempts_ends_when_it_was_told_to_and_the_longest_wins() -> None:
+    now, slept = [100.0], []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    async def run() -> None:
+        attempts = ConnectionAttempts(now=lambda: now[0], sleep=sleep)
+        attempts.pause(30)
+        attempts.pause(5)
+        await attempts.acquire()
+        await attempts.acquire()
+        assert slept == [30]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "location", ["http://portal.example/login", "ws://other.example/stream", "/elsewhere", "://", ""]
+)
+def test_a_redirect_ends_the_stream_and_names_both_addresses(location: str) -> None:
+    async def run() -> None:
+        server = Server(say_hello_and_stay, [(302, {"Location": location})])
+        async with following(server, Recorder()) as task:
+            with pytest.raises(ExceptionGroup) as caught:
+                await asyncio.wait_for(asyncio.shield(task), 10)
+        (error,) = caught.value.exceptions
+        assert isinstance(error, Rejected)
+        assert f"/stream: it redirects to {location or 'an address'}" in str(error)
+        assert len(server.paths) == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("status", [451, 403, 404])
+def test_a_refusal_names_the_address_asked_without_its_query_and_login(status: int) -> None:
+    async def run() -> None:
+        server = Server(say_hello_and_stay, [(status, {})])
+        async with serve(server.handle, "127.0.0.1", 0, process_request=server.refuse) as listening:
+            place = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+            stream = TradeStream(f"ws://user:secret@{place}/mirror", ["BTCUSDT"] * 400, Recorder(), policy=QUICK)
+            with pytest.raises(ExceptionGroup) as caught:
+                await asyncio.wait_for(stream.run(), 10)
+        (error,) = caught.value.exceptions
+        assert f"HTTP {status} from ws://{place}/mirror/stream:" in str(error)
+        assert len(str(error)) < 400
+
+    asyncio.run(run())
+
+
+def test_a_header_that_is_sent_twice_breaks_nothing() -> None:
+    class Twice(Server):
+        def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
+            answer = super().refuse(connection, request)
+            if answer is not None:
+                answer.headers["Retry-After"] = "1"
+            return answer
+
+    async def run() -> None:
+        listener = Recorder()
+        server = Twice(say_hello_and_stay, [(429, {"Retry-After": "3600"})])
+        async with following(server, listener):
+            await listener.until(lambda heard: heard.frames == [b"hello 2"])
+
+    asyncio.run(run())
+
+
+SYMBOLS = ["币安人生USDT", "BTC-USDT", "BTCUSDT_240329", "A.B", "1000SATSUSDT", "ÉTÉUSDT", "ПРИВЕТ"]
+
+
+def test_every_symbol_that_can_be_listed_has_its_stream() -> None:
+    assert all(map(is_symbol, SYMBOLS))
+
+    async def run() -> None:
+        listener, server = Recorder(), Server(say_hello_and_stay)
+        async with following(server, listener, symbols=SYMBOLS):
+            await listener.until(lambda heard: bool(heard.frames))
+        (path,) = server.paths
+        assert path.isascii()
+        streams = parse_qs(urlsplit(path).query)["streams"]
+        assert streams == ["/".join(f"{symbol.lower()}@trade" for symbol in SYMBOLS)]
 
     asyncio.run(run())
 

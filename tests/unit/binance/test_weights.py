@@ -1,30 +1,36 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crypto_analytics.binance.weights import WeightBudget
 
 
 class FakeTime:
-    def __init__(self, now: float = 1_000_020.0) -> None:
-        self.now = now
+    """Two clocks: time passes on both, and ``set_wall`` moves one of them alone."""
+
+    def __init__(self, wall: float) -> None:
+        self.wall = wall
+        self.monotonic = 7.0
         self.slept: list[float] = []
 
-    def __call__(self) -> float:
-        return self.now
+    def passes(self, seconds: float) -> None:
+        self.wall += seconds
+        self.monotonic += seconds
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += seconds
+        self.passes(seconds)
 
 
 @pytest.fixture
 def time() -> FakeTime:
-    return FakeTime(now=60.0 * 1000 + 15)  # a quarter past a minute
+    return FakeTime(wall=60.0 * 1000 + 15)  # a quarter past a minute
 
 
 def budget_of(time: FakeTime, limit: int) -> WeightBudget:
-    return WeightBudget(limit, now=time, sleep=time.sleep)
+    return WeightBudget(limit, wall=lambda: time.wall, monotonic=lambda: time.monotonic, sleep=time.sleep)
 
 
 def test_the_budget_is_spent_without_waiting_and_then_the_next_minute_is_awaited(time: FakeTime) -> None:
@@ -57,7 +63,7 @@ def test_a_late_answer_does_not_lower_the_count(time: FakeTime) -> None:
 def test_the_count_starts_anew_each_minute(time: FakeTime) -> None:
     budget = budget_of(time, 6000)
     budget.report(6000)
-    time.now += 45
+    time.passes(45)
     assert budget.seconds_until(80) == 0
 
 
@@ -68,6 +74,58 @@ def test_a_pause_holds_back_everybody_and_the_longest_wins(time: FakeTime) -> No
     assert budget.seconds_until(1) == 30
     asyncio.run(budget.acquire(1))
     assert time.slept == [30]
+
+
+clock_changes = st.sampled_from([-86_400.0, -3600.0, -90.0, -61.0, -60.0, -20.0, 0.5, 20.0, 60.0, 90.0, 3600.0, 1e9])
+
+
+@given(clock_changes, st.floats(0, 29))
+def test_a_pause_lasts_as_long_as_it_was_told_whatever_is_done_to_the_clock(change: float, after: float) -> None:
+    time = FakeTime(wall=1_700_000_000.0)
+    budget = budget_of(time, 6000)
+    budget.pause(30)
+    time.passes(after)
+    time.wall += change
+    assert budget.seconds_until(1) == pytest.approx(30 - after)
+
+
+def test_a_clock_that_is_set_while_a_pause_is_slept_changes_nothing(time: FakeTime) -> None:
+    async def sleep(seconds: float) -> None:
+        await time.sleep(seconds)
+        time.wall -= 3600
+
+    budget = WeightBudget(6000, wall=lambda: time.wall, monotonic=lambda: time.monotonic, sleep=sleep)
+    budget.pause(30)
+    asyncio.run(budget.acquire(1))
+    assert time.slept == [30]
+
+
+@given(st.lists(st.tuples(st.floats(0, 70), clock_changes), max_size=20))
+def test_a_clock_that_is_set_neither_frees_weight_early_nor_holds_it_back_for_more_than_a_minute(
+    changes: list[tuple[float, float]],
+) -> None:
+    time = FakeTime(wall=1_700_000_000.0)
+    budget = budget_of(time, 100)
+    for seconds, change in changes:
+        asyncio.run(budget.acquire(100))
+        full_until = time.monotonic + 60 - time.wall % 60  # by the clock as it stood then
+        time.passes(seconds)
+        time.wall += change
+        wait = budget.seconds_until(100)
+        assert wait <= 61
+        if abs(change) > 1:
+            assert time.monotonic + wait >= full_until - 1
+
+
+def test_every_minute_of_a_clock_that_runs_steadily_has_its_budget(time: FakeTime) -> None:
+    budget = budget_of(time, 100)
+
+    async def spend() -> None:
+        for _ in range(5):
+            await budget.acquire(100)
+
+    asyncio.run(spend())
+    assert time.slept == [45, 60, 60, 60]
 
 
 def test_a_limit_that_the_heaviest_request_exceeds_is_refused() -> None:
