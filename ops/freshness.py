@@ -1,5 +1,6 @@
 """How fresh and how complete the candles are, asked of PostgreSQL as ``reader``, and the consumer's lag."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +15,9 @@ from ops.health import DATABASE, TIMEOUT
 from ops.settings import NAMESPACE
 from ops.variant import MERGERS
 
-_LAG = "consumer_lag_trades"
+_LAG, _LAG_SECONDS = "consumer_lag_trades", "consumer_lag_seconds"
+_ANSWER_AGE = "consumer_lag_answer_age_seconds"
+_OLD_SECONDS = 10.0  # Kafka is asked every second
 _METRICS_PORT = 8000
 _QUERY = """
 select (select max(newest) from freshness where hop = 'fact_realtime_trades_1m'),
@@ -66,26 +69,46 @@ def told(port: int, password: str) -> str:
         return f"PostgreSQL does not tell: {str(error).strip().splitlines()[0]}"
 
 
-def lag(metrics: str) -> int | None:
-    """Return the trades that a consumer has not merged yet, from its /metrics; None where it does not say."""
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples:
-            if sample.name == _LAG:
-                return int(sample.value)
-    return None
+@dataclass(frozen=True)
+class Lag:
+    """What a consumer has not merged yet: so many ``trades``, and the age of the next one in ``seconds``.
+
+    ``answer_age``: the seconds since Kafka said so.
+    """
+
+    trades: int
+    seconds: float
+    answer_age: float
+
+    def story(self) -> str:
+        """Return it in a line."""
+        age = f", the next one is {seconds(self.seconds)} old" if self.trades and math.isfinite(self.seconds) else ""
+        old = (
+            f" (as of {seconds(self.answer_age)} ago: Kafka does not answer)" if self.answer_age > _OLD_SECONDS else ""
+        )
+        return f"lag {self.trades:,} trades{age}{old}"
 
 
-def cluster_lag(cluster: Cluster, items: list[Object]) -> int | None:
-    """Return the lag of what makes the candles; None where none of it tells.
+def lag(metrics: str) -> Lag | None:
+    """Return what a consumer has not merged yet, from its /metrics; None where it does not say or know."""
+    found = {
+        sample.name: sample.value for family in text_string_to_metric_families(metrics) for sample in family.samples
+    }
+    trades, age, answer_age = (found.get(name, math.nan) for name in (_LAG, _LAG_SECONDS, _ANSWER_AGE))
+    return Lag(int(trades), age, answer_age) if math.isfinite(trades) else None
+
+
+def cluster_lag(cluster: Cluster, items: list[Object]) -> Lag | None:
+    """Return the lag of what makes the candles; None where it is not known.
 
     Consumers share the topic, so theirs add up. Where Spark works beside them, a trade is merged by whoever is first.
     """
     lags = [_lag_of(cluster, items, merger) for merger in MERGERS["both"]]
-    return min((one for one in lags if one is not None), default=None)
+    return min((one for one in lags if one is not None), key=lambda one: one.trades, default=None)
 
 
-def _lag_of(cluster: Cluster, items: list[Object], merger: str) -> int | None:
-    known = []
+def _lag_of(cluster: Cluster, items: list[Object], merger: str) -> Lag | None:
+    known: list[Lag] = []
     for pod in items:
         if component(pod["metadata"]) != merger:
             continue
@@ -94,6 +117,11 @@ def _lag_of(cluster: Cluster, items: list[Object], merger: str) -> int | None:
             said = cluster.text(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:{_METRICS_PORT}/proxy/metrics")
         except (ApiAway, LookupError):
             continue
-        known.append(lag(said))
-    counted = [one for one in known if one is not None]
-    return sum(counted) if counted else None
+        one = lag(said)
+        if one is None:
+            return None  # a sum without its partitions would be too small
+        known.append(one)
+    if not known:
+        return None
+    trades, ages, answer_ages = zip(*((one.trades, one.seconds, one.answer_age) for one in known), strict=True)
+    return Lag(sum(trades), max(ages), max(answer_ages))

@@ -7,7 +7,10 @@ from threading import Event
 from confluent_kafka import KafkaException
 from structlog.stdlib import BoundLogger
 
+from crypto_analytics.consumer.backlog import Backlog
 from crypto_analytics.consumer.batch import Collector
+from crypto_analytics.consumer.commits import Commits
+from crypto_analytics.consumer.lag import LagWatch, open_watch
 from crypto_analytics.consumer.merger import open_merger
 from crypto_analytics.consumer.service import ConsumerService
 from crypto_analytics.consumer.settings import ConsumerSettings
@@ -25,8 +28,9 @@ def main() -> int:
     state = health.Health()
     port = health.serve(settings.METRICS_HOST, settings.METRICS_PORT, state)
     log.info("listening", metrics_port=port)
-    service = build(settings, stop, state, log)
-    code = _run(service, log)
+    service, watch = build(settings, stop, state, log)
+    with watch:
+        code = _run(service, log)
     if service.is_stuck():
         logging.shutdown()
         os._exit(code)  # the interpreter would wait too; what is not committed is read again at the next start
@@ -46,18 +50,25 @@ def _run(service: ConsumerService, log: BoundLogger) -> int:
     return 0
 
 
-def build(settings: ConsumerSettings, stop: Event, state: health.Health, log: BoundLogger) -> ConsumerService:
-    """Return the service that ``settings`` describe, with its real clients."""
+def build(
+    settings: ConsumerSettings, stop: Event, state: health.Health, log: BoundLogger
+) -> tuple[ConsumerService, LagWatch]:
+    """Return the service that ``settings`` describe and the watch of its lag, with their real clients."""
     overrides = {"group.instance.id": settings.KAFKA_GROUP_INSTANCE_ID} if settings.KAFKA_GROUP_INSTANCE_ID else {}
-    return ConsumerService(
-        consumer=kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, **overrides),
+    commits, backlog = Commits(settings.KAFKA_TOPIC_TRADES, log), Backlog()
+    merger = open_merger(settings, "consumer", stop, log)
+    service = ConsumerService(
+        consumer=kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, on_commit=commits.on_commit, **overrides),
         topic=settings.KAFKA_TOPIC_TRADES,
         collector=Collector(settings.BATCH_SECONDS, settings.BATCH_TRADES, settings.BATCH_MAX_TRADES),
-        merger=open_merger(settings, "consumer", stop, log),
+        merger=merger,
+        commits=commits,
+        backlog=backlog,
         stop=stop,
         health=state,
         log=log,
     )
+    return service, open_watch(settings, backlog, merger.rules, log)
 
 
 if __name__ == "__main__":

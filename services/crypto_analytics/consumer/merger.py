@@ -143,17 +143,22 @@ def open_merger(
     settings: MergingSettings, name: str, stop: threading.Event, log: structlog.stdlib.BoundLogger
 ) -> Merger:
     """Return the merger that ``settings`` describe, with its real clients; ``name`` is who the database sees."""
-    now = clock_for(settings.AS_OF)
-    symbols = frozenset(settings.SYMBOLS)
     return Merger(
         connect=lambda: postgres.connect(settings, name),
         archive=RawArchive(open_store(settings), settings.BUCKET_RAW),
         dead_letters=kafka.producer(settings),
         dead_letter_topic=settings.KAFKA_TOPIC_DLQ,
-        rules=lambda: Rules(symbols, latest_allowed(now(), settings.MAX_FUTURE_SECONDS)),
+        rules=trade_rules(settings),
         stop=stop,
         log=log,
     )
+
+
+def trade_rules(settings: MergingSettings) -> Callable[[], Rules]:
+    """Return a function that returns what a good trade must satisfy at the time of the call."""
+    now = clock_for(settings.AS_OF)
+    symbols = frozenset(settings.SYMBOLS)
+    return lambda: Rules(symbols, latest_allowed(now(), settings.MAX_FUTURE_SECONDS))
 
 
 def count(works: Iterable[Work], seconds: float) -> None:
@@ -161,7 +166,6 @@ def count(works: Iterable[Work], seconds: float) -> None:
     metrics.BATCHES.inc()
     metrics.BATCH_SECONDS.observe(seconds)
     now = wall_clock()
-    lag = 0.0
     for work in works:
         metrics.TRADES_CONSUMED.inc(work.records)
         metrics.TRADES_MERGED.inc(work.merged.trades)
@@ -169,5 +173,3 @@ def count(works: Iterable[Work], seconds: float) -> None:
         metrics.TRADES_ARCHIVED.inc(work.merged.archived)
         for oldest in work.merged.oldest:
             metrics.TRADE_TO_VISIBLE.observe((now - oldest) / SECOND)
-            lag = max(lag, (now - oldest) / SECOND)
-    metrics.LAG_SECONDS.set(lag)

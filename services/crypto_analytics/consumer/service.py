@@ -8,13 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from crypto_analytics.binance.wire import AT_ONCE
+from crypto_analytics.consumer.backlog import Backlog
 from crypto_analytics.consumer.batch import Collector
+from crypto_analytics.consumer.commits import Commits
 from crypto_analytics.consumer.merger import Merger, Stopped, count
 from crypto_analytics.consumer.records import Records
-from crypto_analytics.runtime import kafka, metrics
+from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health
 
 _POLL_SECONDS = 0.1
@@ -31,7 +33,8 @@ class _Pending:
     """A batch being merged, and the offsets to commit once it is."""
 
     future: "Future[object]"
-    offsets: list[TopicPartition]
+    offsets: dict[int, int]
+    """By partition, the next one to be read."""
 
 
 class ConsumerService:
@@ -47,6 +50,8 @@ class ConsumerService:
         topic: str,
         collector: Collector[Future[Records]],
         merger: Merger,
+        commits: Commits,
+        backlog: Backlog,
         stop: threading.Event,
         health: Health,
         log: structlog.stdlib.BoundLogger,
@@ -56,6 +61,8 @@ class ConsumerService:
         self._topic = topic
         self._collector = collector
         self._merger = merger
+        self._commits = commits
+        self._backlog = backlog
         self._stop = stop
         self._health = health
         self._log = log
@@ -82,6 +89,7 @@ class ConsumerService:
             while not self._stop.is_set():
                 self._read()
                 self._settle(timeout=0)
+                self._commits.serve(self._consumer)
                 if self._pending is None and self._collector.is_due(self._now()):
                     self._hand_over()
                 self._collect_garbage()
@@ -118,7 +126,7 @@ class ConsumerService:
             messages = [message for message in messages if message.error() is None]
         if messages:
             self._collector.add(self._decoding.submit(self._decode, messages), len(messages), now)
-        self._health.ready = not self._merger.waiting
+        self._health.ready = not self._merger.waiting and not self._commits.is_overdue()
 
     def _decode(self, messages: list[Message]) -> Records:
         """Return what ``messages`` hold; runs in the decoding thread."""
@@ -148,13 +156,14 @@ class ConsumerService:
             error = message.error()
             if error is None:
                 continue
-            if error.fatal() or error.code() == KafkaError._FATAL or error.code() in kafka.REFUSED:
+            if kafka.is_refused(error):
                 raise KafkaException(error)
             self._log.warning("kafka_trouble", error=error.str(), next="the client library retries by itself")
 
     def _hand_over(self) -> None:
         # Everything read so far is in the batch, so the position is where the next one starts.
-        offsets = [part for part in self._consumer.position(self._consumer.assignment()) if part.offset >= 0]
+        places = self._consumer.position(self._consumer.assignment())
+        offsets = {part.partition: part.offset for part in places if part.offset >= 0}
         self._pending = _Pending(self._merging.submit(self._merge, self._collector.take()), offsets)
 
     def _merge(self, pieces: list[Future[Records]]) -> None:
@@ -174,9 +183,8 @@ class ConsumerService:
             return
         pending, self._pending = self._pending, None
         pending.future.result()
-        if pending.offsets:
-            self._consumer.commit(offsets=pending.offsets, asynchronous=True)
-            self._report_lag(pending.offsets)
+        self._backlog.merged(pending.offsets)
+        self._commits.send(self._consumer, pending.offsets)
 
     def _drain(self) -> None:
         """Merge what was read, within the time that a stop may take; what is not merged is read again next time."""
@@ -192,6 +200,7 @@ class ConsumerService:
         wait([self._leaving], _LEAVE_SECONDS)
         if self._leaving.done():
             self._leaving.result()
+            self._commits.check()
 
     def _time_left(self) -> float:
         """Return the seconds that the merge of the pending batch may still take at a stop or a rebalance."""
@@ -204,7 +213,9 @@ class ConsumerService:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._paused = False
-        self._log.info("partitions_assigned", partitions=[part.partition for part in partitions])
+        numbers = [part.partition for part in partitions]
+        self._backlog.assign(numbers)
+        self._log.info("partitions_assigned", partitions=numbers)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish the pending batch and forget the one being collected: the partitions' next reader has it again."""
@@ -213,9 +224,10 @@ class ConsumerService:
         except Stopped:
             self._log.warning("stopped_while_store_away", next="the batch is read again at the next start")
         self._collector.take()
-        self._log.info("partitions_revoked", partitions=[part.partition for part in partitions])
-
-    def _report_lag(self, offsets: list[TopicPartition]) -> None:
-        ends = [self._consumer.get_watermark_offsets(part, cached=True) for part in offsets]
-        behind = sum(max(0, high - part.offset) for part, (_, high) in zip(offsets, ends, strict=True))
-        metrics.LAG_TRADES.set(behind + len(self._collector))
+        numbers = [part.partition for part in partitions]
+        if self._pending is not None:  # it is still being merged: the next reader commits these partitions
+            for number in numbers:
+                self._pending.offsets.pop(number, None)
+        self._backlog.revoke(numbers)
+        self._commits.forget(numbers)
+        self._log.info("partitions_revoked", partitions=numbers)

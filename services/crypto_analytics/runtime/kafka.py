@@ -9,7 +9,7 @@ from crypto_analytics.runtime.settings import KafkaSettings
 
 DeliveryCallback = Callable[[KafkaError | None, Message], None]
 
-# What no retry mends: the login, or this user's rights.
+# What no retry mends: the login, this user's rights, or a name that another member of the group has taken.
 REFUSED = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -17,10 +17,16 @@ REFUSED = frozenset(
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.FENCED_INSTANCE_ID,  # another consumer has this one's KAFKA_GROUP_INSTANCE_ID
     }
 )
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # what the dead-letter topic takes, so that a whole bad frame fits
+
+
+def is_refused(error: KafkaError) -> bool:
+    """Whether no retry mends ``error``, so that a service has to end with it."""
+    return error.fatal() or error.code() == KafkaError._FATAL or error.code() in REFUSED
 
 
 def client_config(settings: KafkaSettings) -> dict[str, str | int | float | bool]:

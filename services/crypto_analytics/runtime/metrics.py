@@ -33,8 +33,22 @@ TRADE_TO_VISIBLE = Histogram(
     "From the time of the oldest trade of a symbol's batch to its visible row: an upper bound for the others",
     buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 60, 600),
 )
-LAG_TRADES = Gauge("consumer_lag_trades", "Records in the trades topic that are not merged yet")
-LAG_SECONDS = Gauge("consumer_lag_seconds", "Age of the oldest trade of the last batch when it became visible")
+LAG_TRADES = Gauge(
+    "consumer_lag_trades",
+    "Records in the assigned partitions of the trades topic that are not merged yet: for each partition its end less "
+    "the offset after the last merged record, or less the committed offset before the first merge; "
+    "NaN where Kafka has not said yet",
+)
+LAG_SECONDS = Gauge(
+    "consumer_lag_seconds",
+    "Age of the oldest of the trades that are the next ones to be merged in their partitions; 0 where none waits",
+)
+LAG_ANSWER_AGE = Gauge(
+    "consumer_lag_answer_age_seconds",
+    "Seconds since Kafka last said where the partitions end, which it is asked every second: "
+    "how old consumer_lag_trades and consumer_lag_seconds may be",
+)
+COMMITS_FAILED = Counter("commits_failed", "Commits of offsets that Kafka did not take, by its error", ["error"])
 
 # consumer, as Spark tells of it
 INPUT_ROWS = Gauge("input_rows_per_second", "Records that arrived for the last micro-batch, per second")

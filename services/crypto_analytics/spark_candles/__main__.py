@@ -15,6 +15,9 @@ from confluent_kafka import KafkaException
 from pyspark.errors import StreamingQueryException
 from structlog.stdlib import BoundLogger
 
+from crypto_analytics.consumer.backlog import Backlog
+from crypto_analytics.consumer.lag import open_watch
+from crypto_analytics.consumer.merger import trade_rules
 from crypto_analytics.runtime import health, logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.spark_candles import query
@@ -55,7 +58,7 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
     Raises:
         Exception: it cannot go on.
     """
-    position = Position(settings, log)
+    position, backlog = Position(settings, log), Backlog()
     try:
         offsets = position.start(stop, state.beat)
         if stop.is_set():
@@ -65,8 +68,9 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
         try:
             if stop.is_set():
                 return  # the stop came while Spark started
-            with scratch_folder(settings.SPARK_CHECKPOINT_DIR) as checkpoint:
-                running = query.start(session, settings, str(checkpoint), offsets, position)
+            watch = open_watch(settings, backlog, trade_rules(settings), log, whole_topic=True)
+            with watch, scratch_folder(settings.SPARK_CHECKPOINT_DIR) as checkpoint:
+                running = query.start(session, settings, str(checkpoint), offsets, position=position, backlog=backlog)
                 QueryService(running, position, stop=stop, health=state, log=log).run()
         finally:
             session.stop()

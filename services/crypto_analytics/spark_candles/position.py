@@ -4,12 +4,13 @@ So the variants can take turns without reading anything twice, and what watches 
 checkpoint is not needed to go on; it only keeps a running query's books.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from threading import Event, Thread
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from crypto_analytics.consumer.commits import Commits
 from crypto_analytics.consumer.settings import MergingSettings
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.retry import backoff
@@ -25,8 +26,9 @@ class Position:
     """The group's offsets in the trades topic, read at the start and moved after each batch."""
 
     def __init__(self, settings: MergingSettings, log: structlog.stdlib.BoundLogger) -> None:
-        self._client = kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, on_commit=self._on_commit)
         self._topic = settings.KAFKA_TOPIC_TRADES
+        self._commits = Commits(self._topic, log, unimportant=_NOT_OURS_NOW)
+        self._client = kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, on_commit=self._commits.on_commit)
         self._log = log
 
     def start(self, stop: Event, beat: Callable[[], None]) -> dict[int, int]:
@@ -65,24 +67,20 @@ class Position:
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit the offsets at which the next batch begins in each partition, beside the work."""
-        if offsets:
-            self._client.commit(offsets=list(self._partitions(offsets)), asynchronous=True)
-
-    def _partitions(self, offsets: Mapping[int, int]) -> Iterator[TopicPartition]:
-        for partition, offset in offsets.items():
-            yield TopicPartition(self._topic, partition, offset)
+        self._commits.send(self._client, offsets)
 
     def serve(self) -> None:
-        """Look at the answers to earlier commits; called every now and then.
+        """Look at the answers to earlier commits and send again those that failed; called every now and then.
 
         Raises:
             KafkaException: Kafka refuses this user.
         """
         self._client.poll(0)
+        self._commits.serve(self._client)
 
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        if error is not None and error.code() not in _NOT_OURS_NOW:
-            self._log.warning("position_not_committed", error=error.str(), next="nothing: the next commit includes it")
+    def is_overdue(self) -> bool:
+        """Whether Kafka has confirmed no commit for half a minute."""
+        return self._commits.is_overdue()
 
     def close(self) -> None:
         """Wait for the answer to the last commit, and close the client.

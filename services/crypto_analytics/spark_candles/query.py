@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from crypto_analytics.consumer.backlog import Backlog
 from crypto_analytics.consumer.merger import count
 from crypto_analytics.runtime import metrics
 from crypto_analytics.spark_candles import source
@@ -20,7 +21,9 @@ def start(
     settings: SparkCandlesSettings,
     checkpoint: str,
     offsets: Mapping[int, int],
+    *,
     position: Position,
+    backlog: Backlog,
 ) -> StreamingQuery:
     """Start the query at ``offsets``, with the new and empty folder ``checkpoint`` for Spark's own books.
 
@@ -31,7 +34,9 @@ def start(
         started = time.monotonic()
         rows = batch.mapInArrow(merge_records, "outcome string").collect()
         outcomes = [Outcome.from_json(row.outcome) for row in rows]
-        position.commit(following(outcomes))
+        offsets_after = following(outcomes)
+        backlog.merged(offsets_after)
+        position.commit(offsets_after)
         count([outcome.work() for outcome in outcomes], time.monotonic() - started)
         for outcome in outcomes:
             for reason, dead in outcome.dead_letters.items():

@@ -73,4 +73,5 @@ class QueryService:
             self._idle_at = self._now()
         self._health.beat()
         # A batch that takes long is one whose store is away, or a backlog: ready again when it is through.
-        self._health.ready = self._now() - self._idle_at < _SLOW_SECONDS
+        is_slow = self._now() - self._idle_at >= _SLOW_SECONDS
+        self._health.ready = not is_slow and not self._position.is_overdue()

@@ -3,15 +3,18 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 import structlog
-from confluent_kafka import KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.consumer import service
+from crypto_analytics.consumer.backlog import Backlog
 from crypto_analytics.consumer.batch import Collector
+from crypto_analytics.consumer.commits import Commits
 from crypto_analytics.consumer.merger import Work
 from crypto_analytics.consumer.records import Records
 from crypto_analytics.consumer.service import ConsumerService
@@ -48,19 +51,32 @@ class FakeConsumer:
         self, stop: threading.Event, steps: Sequence[list[Message] | Callable[["FakeConsumer"], None]]
     ) -> None:
         self.stop = stop
+        self.health = Health()
+        self.backlog = Backlog()
         self.steps = list(steps)
         self.read = 0
         self.waits: list[float] = []
         self.committed: list[int] = []
+        self.answer: KafkaError | None = None
+        """What a commit is answered with, at the next poll."""
+        self.answers: list[Callable[[], None]] = []
         self.closed = False
+        self.on_commit: Callable[..., None] = lambda *answer: None
         self.may_close = threading.Event()
         self.may_close.set()
 
     def subscribe(self, topics: list[str], on_assign: Callable[..., None], on_revoke: Callable[..., None]) -> None:
+        self.assign = on_assign
         self.revoke = on_revoke
+
+    def poll_answers(self) -> None:
+        answers, self.answers = self.answers, []
+        for answer in answers:
+            answer()
 
     def consume(self, count: int, seconds: float) -> list[Message]:
         self.waits.append(seconds)
+        self.poll_answers()
         if not self.steps:
             self.stop.set()
             return []
@@ -80,12 +96,11 @@ class FakeConsumer:
 
     def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
         self.committed += [part.offset for part in offsets]
-
-    def get_watermark_offsets(self, partition: TopicPartition, cached: bool) -> tuple[int, int]:
-        return 0, self.read
+        self.answers.append(partial(self.on_commit, self.answer, offsets))
 
     def close(self) -> None:
         assert self.may_close.wait(30)
+        self.poll_answers()
         self.closed = True
 
 
@@ -130,11 +145,13 @@ def build() -> Iterator[Callable[..., tuple[ConsumerService, FakeConsumer, FakeM
         merger = merger or FakeMerger()
         mergers.append(merger)
         merger.consumer = consumer = FakeConsumer(stop, steps)
-        anything: Any = {"consumer": consumer, "merger": merger}
         log = structlog.stdlib.get_logger()
+        commits = Commits("trades", log)
+        consumer.on_commit = commits.on_commit
+        anything: Any = {"consumer": consumer, "merger": merger, "backlog": consumer.backlog, "health": consumer.health}
         collector: Collector[Any] = Collector(seconds, batch, largest)
         return (
-            ConsumerService(topic="trades", collector=collector, stop=stop, health=Health(), log=log, **anything),
+            ConsumerService(topic="trades", collector=collector, commits=commits, stop=stop, log=log, **anything),
             consumer,
             merger,
         )
@@ -265,3 +282,71 @@ def test_a_stop_does_not_wait_for_a_broker_that_is_away(
     consuming.run()
     assert (consuming.is_stuck(), consumer.committed, consumer.closed) == (True, [2], False)
     consumer.may_close.set()
+
+
+def refused_when(consumer: FakeConsumer, code: int) -> None:
+    consumer.answer = KafkaError(code)
+
+
+def until_committed(consumer: FakeConsumer) -> None:
+    if not consumer.committed:
+        consumer.steps.insert(0, until_committed)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.FENCED_INSTANCE_ID,
+    ],
+)
+def test_a_commit_that_kafka_refuses_ends_the_run_with_the_reason(
+    build: Build, trades: list[Message], code: int
+) -> None:
+    consuming, consumer, _ = build(
+        lambda consumer: refused_when(consumer, code), trades, until_committed, [], trades, seconds=0.0
+    )
+    with pytest.raises(KafkaException, match=KafkaError(code).name()):
+        consuming.run()
+    assert consumer.steps[-1:] == [trades]
+    assert consumer.closed
+
+
+def test_a_commit_that_kafka_refuses_at_the_stop_is_told(build: Build, trades: list[Message]) -> None:
+    consuming, consumer, _ = build(
+        lambda consumer: refused_when(consumer, KafkaError.GROUP_AUTHORIZATION_FAILED), trades
+    )
+    with pytest.raises(KafkaException, match="GROUP_AUTHORIZATION_FAILED"):
+        consuming.run()
+    assert consumer.closed
+
+
+def test_partitions_that_go_while_their_batch_is_merged_are_not_committed_any_more(
+    build: Build, trades: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def revoke(consumer: FakeConsumer) -> None:
+        monkeypatch.setattr(service, "_DRAIN_SECONDS", 0.0)
+        consumer.revoke(consumer, [PARTITION])
+        monkeypatch.setattr(service, "_DRAIN_SECONDS", 7.0)
+        merger.may_go_on.set()
+
+    consuming, consumer, merger = build(trades[:2], revoke, batch=2)
+    merger.may_go_on.clear()
+    consuming.run()
+    assert (merger.batches, consumer.committed) == ([[1, 2]], [])
+
+
+def test_the_backlog_knows_what_is_assigned_and_merged(build: Build, trades: list[Message]) -> None:
+    def assign(consumer: FakeConsumer) -> None:
+        consumer.assign(consumer, [PARTITION])
+
+    def end_is_known(consumer: FakeConsumer) -> None:
+        places = consumer.backlog.places()
+        consumer.backlog.answered(0.0, places, {0: (0, 6)}, {0: 0})
+        seen.append(consumer.backlog.trades())
+
+    seen: list[float] = []
+    consuming, consumer, _ = build(assign, end_is_known, trades[:4], [])
+    consuming.run()
+    assert (seen, consumer.backlog.trades()) == ([6.0], 2.0)

@@ -3,6 +3,8 @@
 import io
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -243,10 +245,45 @@ def test_a_forward_goes_to_a_ready_pod() -> None:
     assert forward.target(found, "minio") is None
 
 
+def told(trades: str, age: str = "0.0", answer_age: str = "0.4") -> str:
+    """Return what a consumer says of its lag."""
+    samples = {"consumer_lag_trades": trades, "consumer_lag_seconds": age,
+               "consumer_lag_answer_age_seconds": answer_age}  # fmt: skip
+    return "".join(f"# HELP {name} x\n# TYPE {name} gauge\n{name} {value}\n" for name, value in samples.items())
+
+
 def test_lag_is_read_from_the_consumers_metrics() -> None:
-    text = "# HELP consumer_lag_trades x\n# TYPE consumer_lag_trades gauge\nconsumer_lag_trades 42.0\n"
-    assert freshness.lag(text) == 42
+    assert freshness.lag(told("42.0", "3.5")) == freshness.Lag(42, 3.5, 0.4)
+    assert freshness.lag(told("NaN", "NaN", "NaN")) is None
     assert freshness.lag("# TYPE a gauge\na 1\n") is None
+
+
+@pytest.mark.parametrize(
+    ("lag", "line"),
+    [
+        (freshness.Lag(0, 0.0, 0.4), "lag 0 trades"),
+        (freshness.Lag(6000, 65.0, 0.4), "lag 6,000 trades, the next one is 1m05s old"),
+        (freshness.Lag(6000, float("nan"), 0.4), "lag 6,000 trades"),
+        (freshness.Lag(0, 0.0, 61.0), "lag 0 trades (as of 1m01s ago: Kafka does not answer)"),
+    ],
+)
+def test_lag_in_a_line(lag: freshness.Lag, line: str) -> None:
+    assert lag.story() == line
+
+
+@pytest.mark.parametrize(
+    ("answers", "lag"),
+    [
+        ([told("30.0", "4.0", "0.2"), told("12.0", "7.0", "0.9")], freshness.Lag(42, 7.0, 0.9)),
+        ([told("30.0"), told("NaN")], None),
+        ([], None),
+    ],
+    ids=["shared", "one does not know", "none"],
+)
+def test_the_lag_of_consumers_that_share_the_topic_adds_up(answers: list[str], lag: freshness.Lag | None) -> None:
+    cluster: Any = SimpleNamespace(text=lambda path: answers[int(path.partition("consumer-")[2][0])])
+    consumers = [pod(f"consumer-{number}") for number in range(len(answers))]
+    assert freshness.cluster_lag(cluster, consumers) == lag
 
 
 def test_freshness_in_a_line() -> None:

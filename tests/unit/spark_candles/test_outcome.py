@@ -1,10 +1,9 @@
-"""What a task tells the driver, and what Spark tells of its progress."""
+"""What a task tells the driver."""
 
 from collections import Counter
 
 from crypto_analytics.consumer.merger import Work
 from crypto_analytics.spark_candles.outcome import Outcome, following
-from crypto_analytics.spark_candles.progress import lag
 from crypto_analytics.store.merge import Merged
 
 
@@ -22,9 +21,3 @@ def test_the_counts_survive_the_way_to_the_driver() -> None:
 def test_a_batch_ends_behind_all_of_its_pieces() -> None:
     assert following([outcome({0: 9, 1: 4}), outcome({0: 12}), outcome({0: 10})]) == {0: 12, 1: 4}
     assert following([]) == {}
-
-
-def test_lag_is_what_the_topic_holds_behind_the_batch() -> None:
-    assert lag({"endOffset": {"t": {"0": 10, "1": 5}}, "latestOffset": {"t": {"0": 12, "1": 5}}}) == 2
-    assert lag({"endOffset": '{"t":{"0":10}}', "latestOffset": '{"t":{"0":11,"1":3}}'}) == 4
-    assert lag({"endOffset": None, "latestOffset": None}) == 0
