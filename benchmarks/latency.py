@@ -6,6 +6,7 @@ import threading
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 
@@ -39,10 +40,11 @@ def send(bootstrap: str, topic: str, per_second: int, seconds: float, feed: Feed
             trade_id = 1_000_001 + sent // len(SYMBOLS)
             feed.ids[symbol].append(trade_id)
             feed.times[symbol].append(now)
-            producer.produce(topic, value=load.trade_value(symbol, trade_id, int(now * 1000), random), key=symbol)
+            value = load.trade_value(symbol, trade_id, int(now * 1000), random)
+            producer.produce(topic, value=value, key=symbol, on_delivery=load.raise_failure)
             sent += 1
         producer.poll(_STEP)
-    producer.flush()
+    load.flush(producer)
 
 
 def watch(conninfo: str, feed: Feed, done: threading.Event) -> list[float]:
@@ -92,15 +94,15 @@ def run(
             lambda: connection.execute("select from trade_id_ranges").fetchone() is not None, 60, f"no trade yet: {log}"
         )
         connection.execute("truncate trade_id_ranges, fact_realtime_trades_1m, raw_objects")
-    sender = threading.Thread(target=send, args=(stack.kafka.bootstrap_servers, topic, per_second, seconds, feed))
-    delays: list[float] = []
-    watcher = threading.Thread(target=lambda: delays.extend(watch(stack.postgres.conninfo(database), feed, done)))
-    watcher.start()
-    sender.start()
-    sender.join()
-    time.sleep(2 * aim)
-    done.set()
-    watcher.join()
+    with ThreadPoolExecutor(2) as threads:
+        watching = threads.submit(watch, stack.postgres.conninfo(database), feed, done)
+        sending = threads.submit(send, stack.kafka.bootstrap_servers, topic, per_second, seconds, feed)
+        try:
+            sending.result()
+            time.sleep(2 * aim)
+        finally:
+            done.set()
+        delays = watching.result()
     stack.supervisor.stop(name)
     total = sum(map(len, feed.ids.values()))
     if len(delays) != total:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 START_MS = 1_767_571_200_000  # 2026-01-05T00:00:00Z
 
@@ -27,6 +27,23 @@ def trades(symbols: Sequence[str], count: int, per_second: int, seed: int = 1) -
         yield symbol, trade_value(symbol, trade_id, START_MS + number * 1000 // per_second, random)
 
 
+def raise_failure(error: KafkaError | None, message: Message) -> None:
+    """Raise from the producer's next ``poll`` or ``flush`` what became of a record that Kafka did not take."""
+    if error is not None:
+        raise KafkaException(error)
+
+
+def flush(producer: Producer) -> None:
+    """Wait until Kafka has taken all records.
+
+    Raises:
+        KafkaException: it refused one.
+        RuntimeError: it did not take them within a minute.
+    """
+    if left := producer.flush(60):
+        raise RuntimeError(f"Kafka did not take {left} records within a minute")
+
+
 def produce(bootstrap: str, topic: str, rows: Iterator[tuple[str, bytes]]) -> None:
     """Write ``rows`` to ``topic`` as the producer service does."""
     producer = Producer(
@@ -41,9 +58,9 @@ def produce(bootstrap: str, topic: str, rows: Iterator[tuple[str, bytes]]) -> No
     for symbol, value in rows:
         while True:
             try:
-                producer.produce(topic, value=value, key=symbol)
+                producer.produce(topic, value=value, key=symbol, on_delivery=raise_failure)
                 break
             except BufferError:
                 producer.poll(0.1)
         producer.poll(0)
-    producer.flush()
+    flush(producer)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore
@@ -27,17 +27,24 @@ TIMEOUT = 60
 def produce(kafka: Broker, values: Iterable[tuple[str, bytes | None]]) -> int:
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "partitioner": "murmur2_random",
                          "linger.ms": 20, "message.max.bytes": 2_000_000})  # fmt: skip
+    refused: list[KafkaError] = []
+
+    def note(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            refused.append(error)
+
     count = 0
     for key, value in values:
         while True:
             try:
-                producer.produce(kafka.topic_trades, value=value, key=key)
+                producer.produce(kafka.topic_trades, value=value, key=key, on_delivery=note)
             except BufferError:
                 producer.poll(0.1)
             else:
                 break
         count += 1
     assert producer.flush(30) == 0
+    assert refused == []
     return count
 
 

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
+from random import Random
+from threading import Event
 from typing import Any
 
 import pytest
+import structlog
 import yaml
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (
@@ -27,12 +31,15 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from crypto_analytics.consumer.settings import MergingSettings
 from crypto_analytics.runtime import kafka as clients
+from crypto_analytics.spark_candles.position import Position
 from embedded.kafka import ADMIN
 from embedded.ports import LOOPBACK, free_port
 from embedded.postgres import new_password
 from embedded.topics import ACCESS_FILE
 from tests.integration.producing import SYMBOLS, Trades, producing
+from tests.integration.test_consumer import made_trade, wait_for_merged
 from tests.oracle import Oracle, stored_candles
 from tests.servers import ROOT, Broker, Database, Servers, SimulatedExchange, service
 
@@ -245,6 +252,61 @@ def test_a_service_whose_password_is_wrong_ends_and_says_what_to_do(
     assert last["next"].startswith("check KAFKA_*")
 
 
+def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name_it(
+    servers: Servers, guarded: Guarded, postgres: Database, tmp_path: Path
+) -> None:
+    """All else is well: Kafka answers, trades come, and the stores take them."""
+
+    def without_the_group(content: Any) -> None:
+        for user in content["users"]:
+            user["acls"] = [acl for acl in user["acls"] if acl["resource"]["name"] != GROUP]
+
+    log, random, numbers = tmp_path / "log", Random(1), count(1)
+    env = {**guarded.of("consumer").env(), **postgres.env("writer"), "OBJECT_STORE": "directory",
+           "OBJECT_STORE_DIR": str(tmp_path / "objects"), "SYMBOLS": "TRXUSDT", "BATCH_SECONDS": "0.1"}  # fmt: skip
+    of_spark = MergingSettings(**{**env, **guarded.of("spark").env(), "SYMBOLS": ("TRXUSDT",)})  # type: ignore[arg-type]
+    position = Position(of_spark, structlog.stdlib.get_logger())
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-m", "crypto_analytics.consumer"], env=job_env(env), stderr=file)
+
+    def ended() -> bool:
+        """Whether the consumer has ended; trades go on coming meanwhile."""
+        assert sent(guarded.of("producer"), TRADES, made_trade("TRXUSDT", next(numbers), random)) is None
+        return process.poll() is not None
+
+    reasons: list[int] = []
+
+    def goes_on() -> bool:
+        """Whether the driver of Spark goes on; batches end meanwhile."""
+        position.commit({0: next(numbers)})
+        try:
+            position.serve()
+        except KafkaException as error:
+            reasons.append(error.args[0].code())
+            return False
+        return True
+
+    try:
+        assert position.start(Event(), lambda: None)
+        assert not ended()
+        wait_for_merged(servers, postgres, 1)
+        assert goes_on()
+        with changed_file(tmp_path, without_the_group) as path:
+            assert guarded.run(ACCESS_FILE=path)[0] == 0
+        servers.supervisor.wait_until(lambda: not goes_on(), TIMEOUT, "Spark's driver goes on")
+        servers.supervisor.wait_until(ended, TIMEOUT, "the consumer goes on", every=0.2)
+    finally:
+        process.kill()
+        process.wait()
+        position.close()
+        assert guarded.run()[0] == 0
+    assert reasons == [KafkaError.GROUP_AUTHORIZATION_FAILED]
+    assert process.returncode == 1
+    [last] = [json.loads(line) for line in log.read_text().splitlines() if '"gave_up"' in line]
+    assert "GROUP_AUTHORIZATION_FAILED" in last["error"]
+    assert last["next"].startswith("check KAFKA_*")
+
+
 def test_users_cannot_read_write_or_join_what_is_not_theirs(guarded: Guarded) -> None:
     denied_topic, denied_group = KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED
     assert code(consume(guarded.of("consumer"), GROUP, DLQ)) == denied_topic
@@ -259,11 +321,11 @@ def test_users_cannot_read_write_or_join_what_is_not_theirs(guarded: Guarded) ->
     assert refused.value.args[0].code() == denied_topic
 
 
-def sent(broker: Broker, topic: str) -> int | None:
+def sent(broker: Broker, topic: str, value: bytes = b"x") -> int | None:
     """Return the code of the error that a write ends with, if any."""
     producer = Producer(clients.client_config(broker.settings()) | {"acks": "all", "message.timeout.ms": 10_000})
     codes: list[int | None] = []
-    producer.produce(topic, b"x", on_delivery=lambda error, _: codes.append(error and error.code()))
+    producer.produce(topic, value, on_delivery=lambda error, _: codes.append(error and error.code()))
     assert producer.flush(20) == 0
     return codes[0]
 

@@ -23,7 +23,7 @@ _POLL_SECONDS = 0.1
 _LEAST_POLL_SECONDS = 0.01  # a batch that is due may have to wait for the one before it: look often, but do not spin
 _POLL_MESSAGES = AT_ONCE
 _COLLECT_SECONDS = 60.0
-_LOOK_IN_SECONDS = 60.0  # well within max.poll.interval.ms, five minutes
+_LOOK_IN_SECONDS = 5.0  # as long as a rebalance, or the answer to a commit, may wait for a store that is away
 _DRAIN_SECONDS = 7.0  # SIGTERM to exit within ten seconds,
 _LEAVE_SECONDS = 2.0  # these two together
 
@@ -102,6 +102,7 @@ class ConsumerService:
             self._decoding.shutdown(wait=False, cancel_futures=True)
             self._leave()
             self._merger.close()
+        self._commits.check()  # the answer to the last commit came while the client was closed
 
     def _collect_garbage(self) -> None:
         if self._now() >= self._next_collection:
@@ -200,7 +201,6 @@ class ConsumerService:
         wait([self._leaving], _LEAVE_SECONDS)
         if self._leaving.done():
             self._leaving.result()
-            self._commits.check()
 
     def _time_left(self) -> float:
         """Return the seconds that the merge of the pending batch may still take at a stop or a rebalance."""

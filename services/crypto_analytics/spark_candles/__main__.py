@@ -76,6 +76,7 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
             session.stop()
     finally:
         position.close()
+    position.check()  # the answer to the last commit came while the client was closed
 
 
 @contextmanager

@@ -78,6 +78,10 @@ class Position:
         self._client.poll(0)
         self._commits.serve(self._client)
 
+    def check(self) -> None:
+        """Raise KafkaException if Kafka has refused a commit for good."""
+        self._commits.check()
+
     def is_overdue(self) -> bool:
         """Whether Kafka has confirmed no commit for half a minute."""
         return self._commits.is_overdue()
