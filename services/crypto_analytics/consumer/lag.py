@@ -26,9 +26,10 @@ _CALL_SECONDS = 2.0
 _HEAD_SECONDS = 1.0
 _MOVING_HEAD_SECONDS = 5.0  # while batches are merged, the next trade is another one each second: read it less often
 _LEAVE_SECONDS = 1.0
-_SMALL_FETCHES: Mapping[str, str | int] = {
+_CLIENT: Mapping[str, str | int] = {
     "queued.min.messages": 1,
     "fetch.message.max.bytes": 4096,  # Kafka returns one batch of records at least, however large
+    "log_level": 0,  # the client that reads the trades logs the same troubles
 }
 
 
@@ -172,5 +173,5 @@ def open_watch(
     whole_topic: bool = False,
 ) -> LagWatch:
     """Return the watch of the group's lag that ``settings`` describe, with its real client, which joins no group."""
-    client = kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, **_SMALL_FETCHES)
+    client = kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, **_CLIENT)
     return LagWatch(client, settings.KAFKA_TOPIC_TRADES, backlog, rules, log, whole_topic=whole_topic)

@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from crypto_analytics.binance.wire import Rules
-from crypto_analytics.consumer import service
+from crypto_analytics.consumer import commits, service
 from crypto_analytics.consumer.backlog import Backlog
 from crypto_analytics.consumer.batch import Collector
 from crypto_analytics.consumer.commits import Commits
@@ -146,12 +146,12 @@ def build() -> Iterator[Callable[..., tuple[ConsumerService, FakeConsumer, FakeM
         mergers.append(merger)
         merger.consumer = consumer = FakeConsumer(stop, steps)
         log = structlog.stdlib.get_logger()
-        commits = Commits("trades", log)
-        consumer.on_commit = commits.on_commit
+        committing = Commits("trades", log)
+        consumer.on_commit = committing.on_commit
         anything: Any = {"consumer": consumer, "merger": merger, "backlog": consumer.backlog, "health": consumer.health}
         collector: Collector[Any] = Collector(seconds, batch, largest)
         return (
-            ConsumerService(topic="trades", collector=collector, commits=commits, stop=stop, log=log, **anything),
+            ConsumerService(topic="trades", collector=collector, commits=committing, stop=stop, log=log, **anything),
             consumer,
             merger,
         )
@@ -320,6 +320,19 @@ def test_a_commit_that_kafka_refuses_at_the_stop_is_told(build: Build, trades: l
     with pytest.raises(KafkaException, match="GROUP_AUTHORIZATION_FAILED"):
         consuming.run()
     assert consumer.closed
+
+
+@pytest.mark.parametrize(("code", "ready"), [(None, True), (KafkaError.REQUEST_TIMED_OUT, False)])
+def test_a_consumer_whose_commits_fail_for_long_is_alive_and_not_ready(
+    build: Build, trades: list[Message], monkeypatch: pytest.MonkeyPatch, code: int | None, ready: bool
+) -> None:
+    def answered_with(consumer: FakeConsumer) -> None:
+        consumer.answer = None if code is None else KafkaError(code)
+
+    monkeypatch.setattr(commits, "_OVERDUE_SECONDS", -1.0)  # every commit without a confirmation is
+    consuming, consumer, _ = build(answered_with, trades, until_committed, [], [], seconds=0.0)
+    consuming.run()
+    assert (consumer.health.ready, consumer.health.is_alive()) == (ready, True)
 
 
 def test_partitions_that_go_while_their_batch_is_merged_are_not_committed_any_more(
