@@ -43,7 +43,7 @@ def check(settings: DemoSettings) -> list[Problem]:
         path = getattr(settings, name)
         checks.append(partial(preflight.readable, name, path))
         if path is not None and path.is_file():
-            checks.append(partial(exchange.check_recording, name, path))
+            checks.append(partial(exchange.check_recording, name, path, settings.SYMBOLS))
     return preflight.problems(checks)
 
 

@@ -4,7 +4,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -140,8 +140,8 @@ def check_reachable(feed: Feed) -> None:
         raise Problem("the exchange cannot be reached", cause, mend) from None
 
 
-def check_recording(setting: str, path: Path | None) -> None:
-    """Check that a recording is one that the simulator can play.
+def check_recording(setting: str, path: Path | None, symbols: Sequence[str] = ()) -> None:
+    """Check that a recording is one that the simulator can play; ``symbols`` are the setting SYMBOLS.
 
     Raises:
         Problem: it is not.
@@ -151,9 +151,9 @@ def check_recording(setting: str, path: Path | None) -> None:
     from crypto_analytics.simulator.recordings import RecordingError, describe  # noqa: PLC0415  # slow to import
 
     try:
-        layout = describe(path).layout
+        layout = describe(path, symbols).layout
     except RecordingError as error:
-        raise Problem(f"{setting} is no recording", str(error), f"look at it: head -n 3 {path}") from None
+        raise Problem(f"{setting} is no recording", str(error), f"look at it: {error.command}") from None
     if (layout == "klines") != (setting == "KLINES"):
         wanted = "klines" if setting == "KLINES" else "trades, aggTrades or a recorded stream"
         raise Problem(f"{setting} is the wrong file", f"{path} holds {layout}, wanted are {wanted}", "name another one")

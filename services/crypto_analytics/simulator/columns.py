@@ -2,7 +2,8 @@
 
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Self
 
 from crypto_analytics.simulator.tape import Aggregate, Record, Trade
 
@@ -44,6 +45,13 @@ class RecordColumns:
             self._lasts.append(record.last_id)
         if record.message is not None:
             self._messages.append(record.message)
+
+    def taken(self, positions: Iterable[int]) -> Self:
+        """Return a list of the records at ``positions``, in this order."""
+        other = type(self)()
+        for position in positions:
+            other.append(self[position])
+        return other
 
     def symbol_of(self, position: int) -> str:
         """Return the symbol of the record at ``position``."""

@@ -58,7 +58,10 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 class _Layout(NamedTuple):
-    """The constant text of a stream's messages: before the event time, between it and the id, and at the end."""
+    """The constant text of a stream's messages: before the event time, between it and the id, and at the end.
+
+    Each byte of its UTF-8 is the character of that number, so that a text's length is the frame's.
+    """
 
     begin: str
     symbol: str
@@ -71,7 +74,8 @@ def _layout(symbol: str, kind: Literal["trade", "aggTrade"], view: View) -> _Lay
         return None
     begin, end = (f'{{"stream":"{stream}","data":', "}}") if view.combined else ("", "}")
     key = "t" if kind == "trade" else "a"
-    return _Layout(f'{begin}{{"e":"{kind}","E":', f',"s":"{symbol}","{key}":', end)
+    parts = (f'{begin}{{"e":"{kind}","E":', f',"s":"{symbol}","{key}":', end)
+    return _Layout(*(part.encode().decode("latin-1") for part in parts))
 
 
 class Encoder:

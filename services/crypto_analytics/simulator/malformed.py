@@ -56,9 +56,12 @@ _MAKERS: dict[str, Callable[[View, int], bytes]] = {
 
 
 def shutdown_frame(view: View, time: int) -> Frames:
-    """Return the exchange's notice that the server is about to close its connections."""
+    """Return the exchange's notice that the server is about to close its connections, on its stream's own name.
+
+    https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
+    """
     event = b'{"e":"serverShutdown","E":%d}' % (time // (1 if view.microseconds else 1000))
-    return Frames(frame(_enveloped(view, event, stream="serverShutdown")), 1)
+    return Frames(frame(_enveloped(view, event, stream="!serverShutdown")), 1)
 
 
 def _enveloped(view: View, payload: bytes, stream: str | None = None) -> bytes:

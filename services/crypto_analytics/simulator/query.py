@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from crypto_analytics.core.minutes import MINUTE, to_microseconds
+from crypto_analytics.core.symbols import is_symbol
 from crypto_analytics.simulator.api_errors import ApiError
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 500
 _INTEGER = re.compile(r"[0-9]{1,18}")
-_SYMBOL = re.compile(r"[A-Z0-9_.-]{1,20}")
 _UNITS = {"m": 1, "h": 60, "d": 24 * 60}
 _INTERVALS = frozenset(("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"))
 
@@ -87,7 +87,7 @@ class Query:
         return int(text[:-1]) * _UNITS[text[-1]] * MINUTE
 
     def _checked(self, symbol: str, name: str) -> str:
-        if _SYMBOL.fullmatch(symbol) is None:
+        if not is_symbol(symbol):
             raise ApiError.illegal(name)
         if symbol not in self._known:
             raise ApiError.invalid_symbol()

@@ -1,5 +1,6 @@
 """A recording as a market (random access for REST) and as a play (the stream, in the order of the file)."""
 
+import re
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
@@ -11,6 +12,13 @@ from crypto_analytics.core.minutes import MINUTE, minute_of
 from crypto_analytics.simulator.columns import RecordColumns
 from crypto_analytics.simulator.recordings import Recording
 from crypto_analytics.simulator.tape import Aggregate, Precision, Record, Trade, aggregate_runs
+
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def _has_numbers(record: Record) -> bool:
+    """Whether REST can answer with a streamed record: an archive's have been checked, a stream may hold anything."""
+    return _DECIMAL.fullmatch(record.price) is not None and _DECIMAL.fullmatch(record.quantity) is not None
 
 
 class _Symbol:
@@ -30,7 +38,7 @@ class _Symbol:
         self._minutes: dict[int, array[int]] = defaultdict(lambda: array("q"))
         for position in kept:
             self._minutes[minute_of(times[position])].append(position)
-        self.span = (min(self._minutes), max(self._minutes))
+        self.span = (min(self._minutes, default=0), max(self._minutes, default=0))
 
     def minute(self, open_time: int) -> Sequence[Record]:
         """Return the records of a minute."""
@@ -60,9 +68,10 @@ class RecordedMarket:
     def __init__(self, recording: Recording) -> None:
         self.stream_type = recording.stream_type
         self.symbols = recording.symbols
-        positions: dict[str, list[int]] = defaultdict(list)
+        positions: dict[str, list[int]] = {symbol: [] for symbol in self.symbols}
         for position in range(len(recording.records)):
-            positions[recording.records.symbol_of(position)].append(position)
+            if recording.layout != "stream" or _has_numbers(recording.records[position]):
+                positions[recording.records.symbol_of(position)].append(position)
         self._symbols = {symbol: _Symbol(recording.records, positions[symbol]) for symbol in self.symbols}
         self.records: Callable[[str, int], Sequence[Record]] = lru_cache(256)(self._records)
         self.aggregates: Callable[[str, int], Sequence[Aggregate]] = lru_cache(256)(self._aggregates)

@@ -186,7 +186,8 @@ class Rest:
         klines = await self._history.klines(symbol, MINUTE, limit=_DAY_MINUTES, until=until, start=begin)
         day = combine(begin, until - begin, klines) if klines else flat_kline(begin, until - begin, ZERO)
         first = self._history.first_record(symbol, begin, until)
-        return rows.ticker_row(symbol, day, first, self._history.latest_record(symbol, until), unit)
+        last = None if first is None else self._history.latest_record(symbol, until)
+        return rows.ticker_row(symbol, day, first, last, unit)
 
 
 def _unit(request: web.Request) -> rows.Unit:

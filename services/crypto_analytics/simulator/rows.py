@@ -50,7 +50,7 @@ def kline_row(kline: Kline, unit: Unit) -> list[object]:
 
 
 def ticker_row(symbol: str, day: Kline, first: Record | None, last: Record | None, unit: Unit) -> dict[str, object]:
-    """Return ``/ticker/24hr`` of the time that ``day`` covers, from trade ``first`` to ``last`` (None: none yet)."""
+    """Return ``/ticker/24hr`` of the time that ``day`` covers, from trade ``first`` to ``last`` (None: it has none)."""
     change = day.close - day.open
     return {
         "symbol": symbol,
@@ -58,7 +58,7 @@ def ticker_row(symbol: str, day: Kline, first: Record | None, last: Record | Non
         "priceChangePercent": f"{change * 100 / day.open if day.open else ZERO:.3f}",
         "weightedAvgPrice": eight_decimals(day.quote_volume / day.volume if day.volume else ZERO),
         "lastPrice": eight_decimals(day.close),
-        "lastQty": eight_decimals(Decimal(last.quantity) if last else ZERO),
+        "lastQty": eight_decimals(ZERO if last is None else Decimal(last.quantity)),
         "openPrice": eight_decimals(day.open),
         "highPrice": eight_decimals(day.high),
         "lowPrice": eight_decimals(day.low),
@@ -66,7 +66,7 @@ def ticker_row(symbol: str, day: Kline, first: Record | None, last: Record | Non
         "quoteVolume": eight_decimals(day.quote_volume),
         "openTime": unit(day.open_time),
         "closeTime": unit(day.open_time + day.length),
-        "firstId": first.first_id if first else -1,
-        "lastId": last.last_id if last else -1,
+        "firstId": -1 if first is None else first.first_id,
+        "lastId": -1 if last is None else last.last_id,
         "count": day.trades,
     }

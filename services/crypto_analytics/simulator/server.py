@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -19,7 +20,7 @@ from crypto_analytics.simulator.history import History
 from crypto_analytics.simulator.market import GeneratedMarket, GeneratedPlay
 from crypto_analytics.simulator.pacing import Backpressure, FixedRate, Pace, RealTime
 from crypto_analytics.simulator.recorded import RecordedMarket, RecordedPlay
-from crypto_analytics.simulator.recordings import read, read_klines
+from crypto_analytics.simulator.recordings import Layout, LeftOut, RecordedKlines, Recording, read, read_klines
 from crypto_analytics.simulator.rest import Rest
 from crypto_analytics.simulator.rest_faults import RestFaults
 from crypto_analytics.simulator.settings import SimulatorSettings
@@ -54,7 +55,7 @@ class Simulator:
         hidden, rest_faults = HiddenTrades(now), RestFaults()
         self.feed = Feed(play, self.hub, _pace(settings, self.hub, clock, now), hidden, rest_faults)
         self.feed.add_faults(settings.faults())
-        klines = None if settings.SIM_KLINES_FILE is None else read_klines(settings.SIM_KLINES_FILE)
+        klines = None if settings.SIM_KLINES_FILE is None else _klines(settings, settings.SIM_KLINES_FILE)
         self.history = History(rest_market, hidden, {klines.symbol: klines.rows} if klines else None)
         self._health = Health()
         self._rest = Rest(
@@ -117,11 +118,11 @@ class Simulator:
 def _what_to_play(settings: SimulatorSettings, clock: Clock) -> tuple[Play, Market, Market]:
     """Return the play, the market that its trades are of, and the one that REST answers from."""
     if settings.SIM_FILE is not None:
-        recording = read(settings.SIM_FILE)
+        recording = _recording(settings, settings.SIM_FILE)
         market = RecordedMarket(recording)
         if settings.SIM_REST_FILE is None:
             return RecordedPlay(recording), market, market
-        return RecordedPlay(recording), market, RecordedMarket(read(settings.SIM_REST_FILE))
+        return RecordedPlay(recording), market, RecordedMarket(_recording(settings, settings.SIM_REST_FILE))
     if settings.SIM_START == "now":
         start = clock()
         end = minute_of(start) + (settings.SIM_MINUTES + 1) * MINUTE  # whole minutes after the one that runs
@@ -137,6 +138,31 @@ def _what_to_play(settings: SimulatorSettings, clock: Clock) -> tuple[Play, Mark
         end=stop,
     )
     return GeneratedPlay(generated, start, stop, settings.SIM_TRADES_PER_MINUTE), generated, generated
+
+
+def _recording(settings: SimulatorSettings, path: Path) -> Recording:
+    recording = read(path, settings.SYMBOLS)
+    _log_read(path, recording.layout, recording.symbols, len(recording.records), recording.left_out)
+    return recording
+
+
+def _klines(settings: SimulatorSettings, path: Path) -> RecordedKlines:
+    klines = read_klines(path, settings.SYMBOLS)
+    _log_read(path, "klines", (klines.symbol,), len(klines.rows), klines.left_out)
+    return klines
+
+
+def _log_read(path: Path, layout: Layout, symbols: Sequence[str], rows: int, left_out: LeftOut) -> None:
+    structlog.get_logger("simulator").info(
+        "recording_read",
+        file=str(path),
+        layout=layout,
+        symbols=list(symbols),
+        rows=rows,
+        void_rows=left_out.void,
+        repeated_rows=left_out.repeated,
+        reordered=left_out.is_reordered,
+    )
 
 
 def _pace(settings: SimulatorSettings, hub: Hub, clock: Clock, now: Callable[[], float]) -> Pace:

@@ -13,7 +13,10 @@ MAX_TRADES_PER_MINUTE = 1_000_000
 
 
 class SimulatorSettings(CommonSettings, MarketSettings):
-    """What the simulator plays and how; SYMBOLS are those of a generated market, a recording has its own."""
+    """What the simulator plays and how; SYMBOLS are those of a generated market, a recording has its own.
+
+    A recording's symbols are told by its content or its name; where neither tells, a single one in SYMBOLS is taken.
+    """
 
     SIM_HOST: str = Field("127.0.0.1", description="address that the simulator listens on")
     SIM_PORT: Port = Field(8899, description="its port, also of its /metrics and /healthz; 0 takes a free one")

@@ -166,8 +166,9 @@ async def test_a_shutdown_notice_comes_before_the_close() -> None:
     fault = {"type": "server_shutdown", "at": 20, "close_after": 0.05}
     async with exchange(**script(fault), SIM_RATE=400) as simulated, simulated.stream() as socket:
         await ids(socket, 20)
-        notice = json.loads(await socket.recv())["data"]
-        assert notice["e"] == "serverShutdown"
+        frame = json.loads(await socket.recv())
+        notice = frame["data"]
+        assert (frame["stream"], notice["e"]) == ("!serverShutdown", "serverShutdown")
         assert "s" not in notice
         async with simulated.stream() as second:
             assert (await to_the_end(socket)).code == 1001

@@ -129,7 +129,22 @@ def test_aggregates_of_recorded_trades_are_numbered_through(recorded_data: Path)
         ("AUSDT-trades.csv", "\n\n", "it has no rows"),
         ("AUSDT-trades.csv", f"{TRADES_HEADER}\n", "it has no rows"),
         ("AUSDT-trades.csv", "1,2,3\n", "row 1: unknown layout with 3 columns"),
-        ("AUSDT-trades.csv", "7,0.5,2,1,1741046401271497,True\n", "row 1: unknown layout with 6 columns"),
+        ("AUSDT-trades.csv", "7,0.5,2,1,1741046401271497,True\n", "row 1: this is a futures archive: trades with 6"),
+        ("AUSDT-trades.csv", "7,1,2,5,9,1741046401271497,True\n", "row 1: this is a futures archive: aggTrades with 7"),
+        ("AUSDT-trades.csv", "7,0.5,2,1,1741046401271497\n", "row 1: unknown layout with 5 columns"),
+        ("AUSDT-trades.csv", "7;0.5;2;1;1741046401271497;True;True\n", "1 columns, the cells are separated by ';'"),
+        ("AUSDT-trades.csv", "x7,0.5,2,1,1741046401271497,True,True\n", "row 1: 'x7' is no integer (column id)"),
+        ("AUSDT-trades.csv", f"id,price\n{TRADE}\n", "row 1: the header has 2 columns and row 2 has 7"),
+        ("AUSDT-trades.csv", f"{TRADE}\n{TRADES_HEADER}\n", "row 2: 'id' is no integer (column id)"),
+        ("AUSDT-trades.csv", "7,0.5,2,1,1741046401,True,True\n", "row 1: '1741046401' is no time in milliseconds or"),
+        ("AUSDT-trades.csv", f"{TRADE}\n{TRADE.replace('0.5', '0.6')}\n", "row 2: it contradicts row 1, which has"),
+        ("AUSDT-trades.csv", '7,"0.5,2,1,1741046401271497,True,True\n', "row 1: its quotes are wrong"),
+        ("AUSDT-aggTrades.csv", f"{TRADE}\n", "row 1: 7 columns, as trades have, and its name says aggTrades"),
+        ("AUSDT-aggTrades.csv", "7,0,0,-1,-1,1741046401271497,True,True\n", "it has no rows but 1 void aggregates"),
+        ("AUSDT-aggTrades.csv", "7,0,0,9,8,1741046401271497,True,True\n", "row 1: '9' is greater than the last"),
+        ("2025-03-04_AUSDT-trades.csv", f"{TRADE}\n", "its name does not tell the symbol; say it with SYMBOLS="),
+        ("ausdt-trades.csv", f"{TRADE}\n", "its name does not tell the symbol"),
+        ("a.tsv", '{"stream":"a@trade"}\n', "row 1: a recorded stream has the receive time"),
         ("AUSDT-trades.csv", f"{TRADE}\n{TRADE},x\n", "row 2: 8 columns where the rows before have 7"),
         ("AUSDT-trades.csv", f"{TRADE}\n\n8,0.5,2,1\n", "row 3: 4 columns"),
         ("AUSDT-trades.csv", f"{TRADE}\n8,0.5x,2,1,1741046401271497,True,True\n", "row 2: '0.5x' is no decimal number"),
@@ -139,7 +154,7 @@ def test_aggregates_of_recorded_trades_are_numbered_through(recorded_data: Path)
         ("trades.csv", f"{TRADE}\n", "its name does not tell the symbol"),
         ("AUSDT-1m.csv", "1588740120000,1,1,1,1,1,1588740999999,1,1,1,1,0\n", "row 1: 1588740120000 to 1588740999999"),
         ("a.tsv", "1741046401272286\t{}\n", "row 1: Object missing required field"),
-        ("a.tsv", "soon\t{}\n", "row 1: unknown layout with 2 columns"),
+        ("a.tsv", "soon\t{}\n", "row 1: 'soon' is no integer (column receive time)"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_row(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -149,6 +164,93 @@ def test_what_is_wrong_is_named_with_its_row(tmp_path: Path, name: str, text: st
         describe(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("TRXUSDT-trades-2025-03-04.csv", "TRXUSDT"),
+        ("TRXUSDT-trades-2025-03.csv", "TRXUSDT"),
+        ("1INCHUSDT-trades-2025-03-04.csv", "1INCHUSDT"),
+        ("BTCUSDT_240329-trades-2024-03-04.csv", "BTCUSDT_240329"),
+        ("币安人生USDT-trades-2025-11-04.csv", "币安人生USDT"),
+        ("2025-03-04_TRXUSDT-trades.csv", None),
+        ("20250304_TRXUSDT-trades.csv", None),
+        ("2025_TRXUSDT-trades.csv", None),
+        ("TRXUSDT_20250304-trades.csv", None),
+        ("2025-trades.csv", None),
+        ("TRXUSDT_2025-03-04.csv", None),
+        ("futures-BTCUSDT-trades-2023.csv", None),
+        ("trades.csv", None),
+    ],
+)  # fmt: skip
+def test_the_symbol_is_told_by_the_exchanges_own_name_or_asked_for(
+    tmp_path: Path, name: str, symbol: str | None
+) -> None:
+    path = tmp_path / name
+    path.write_text(f"{TRADE}\n")
+    assert read(path, ["XRPUSDT"]).symbols == (symbol or "XRPUSDT",)
+    if symbol is None:
+        for asked in ((), ("XRPUSDT", "BNBUSDT")):
+            with pytest.raises(RecordingError, match="its name does not tell the symbol"):
+                read(path, asked)
+
+
+def test_a_zip_and_its_member_tell_of_one_archive(tmp_path: Path) -> None:
+    renamed = zipped(tmp_path / "day.zip", "TRXUSDT-trades-2025-03-04.csv", TRADE)
+    assert read(renamed).symbols == ("TRXUSDT",)
+    other = zipped(tmp_path / "BTCUSDT-trades-2025-03-04.zip", "TRXUSDT-trades-2025-03-04.csv", TRADE)
+    with pytest.raises(RecordingError, match="tell of different archives"):
+        read(other, ["BTCUSDT"])
+    bad = zipped(tmp_path / "TRXUSDT-trades.zip", "TRXUSDT-trades.csv", f"{TRADE}\nx{TRADE}")
+    with pytest.raises(RecordingError, match=r"TRXUSDT-trades\.csv: row 2: 'x7' is no integer") as caught:
+        read(bad)
+    assert caught.value.command == f"unzip -p {bad} TRXUSDT-trades.csv | sed -n 2p"
+
+
+def test_rows_are_put_in_order_and_repetitions_and_void_aggregates_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "AUSDT-aggTrades-2018-01.csv"
+    rows = ["2,0.5,1,4,4", "0,0.5,1,0,1", "1,0,0.0,-1,-1", "0,0.5,1,0,1", "3,0.6,1,5,7"]
+    path.write_text("".join(f"{row},1518134280000,true,True\n" for row in rows))
+    recording = read(path)
+    assert [(a.id, a.first_id, a.last_id) for a in recording.records if isinstance(a, Aggregate)] == [
+        (0, 0, 1),
+        (2, 4, 4),
+        (3, 5, 7),
+    ]
+    assert (recording.left_out.void, recording.left_out.repeated, recording.left_out.is_reordered) == (1, 1, True)
+    assert describe(path).left_out == recording.left_out
+
+
+def test_a_minute_that_is_told_twice_is_refused_where_the_rows_differ(tmp_path: Path) -> None:
+    path = tmp_path / "AUSDT-1m-2018-02.csv"
+    row = "1518134280000,1,2,0.5,1.5,10,1518134339999,15,3,5,7,0"
+    path.write_text(f"{row}\n{row}\n")
+    klines = read_klines(path)
+    assert (len(klines.rows), klines.left_out.repeated) == (1, 1)
+    path.write_text(f"{row}\n{row.replace('15,3,', '15,4,')}\n")
+    with pytest.raises(RecordingError, match="row 2: it contradicts an earlier row of the same minute"):
+        read_klines(path)
+
+
+def test_a_recorded_stream_with_a_symbol_that_is_none_is_refused(tmp_path: Path) -> None:
+    message = '{"stream":"%s@trade","data":{"e":"trade","s":"%s","t":0,"p":"1","q":"1","T":1741046401271497,"m":true}}'
+    path = tmp_path / "a.tsv"
+    path.write_text(f"1\t{message % ('币安人生usdt', '币安人生USDT')}\n")
+    assert read(path).symbols == ("币安人生USDT",)
+    path.write_text(f"1\t{message % ('ausdt', 'AUSDT')}\n2\t{message % ('busdt', 'busdt')}\n")
+    with pytest.raises(RecordingError, match="row 2: 'busdt' is no symbol of the exchange"):
+        read(path)
+
+
+def test_a_streamed_trade_without_a_price_is_played_and_rest_knows_nothing_of_it(tmp_path: Path) -> None:
+    message = '{"stream":"a@trade","data":{"e":"trade","s":"A","t":%d,"p":"%s","q":"1","T":1741046401271497,"m":true}}'
+    path = tmp_path / "a.tsv"
+    path.write_text(f"1\t{message % (0, '1')}\n2\t{message % (1, 'NaN')}\n")
+    recording = read(path)
+    assert RecordedPlay(recording).total == 2
+    market = RecordedMarket(recording)
+    assert [record.id for record in market.records("A", market.span("A")[0])] == [0]
 
 
 def test_mixed_messages_are_refused(tmp_path: Path) -> None:
@@ -172,7 +274,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         describe(tmp_path)
     binary = tmp_path / "AUSDT-trades.csv"
     binary.write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(RecordingError, match="this is no text"):
+    with pytest.raises(RecordingError, match="row 1: this is no text in UTF-8"):
         describe(binary)
     broken = tmp_path / "AUSDT-trades.zip"
     broken.write_bytes(b"PK not really")

@@ -140,6 +140,57 @@ async def test_ticker_tells_the_last_id_of_each_symbol() -> None:
         assert Decimal(one["volume"]) == sum(Decimal(kline[5]) for kline in klines)
 
 
+async def test_a_recording_s_trades_from_id_zero_are_all_answered(tmp_path: Path) -> None:
+    path = tmp_path / "NEWUSDT-trades-2025-03-04.csv"
+    path.write_text("".join(f"{n},1.5,2,3,{1741046400000 + n * 1000},True,True\n" for n in range(90)))
+    async with exchange(SIM_FILE=path) as simulated:
+        ticker = await simulated.api("ticker/24hr", symbol="NEWUSDT")
+        assert (ticker["firstId"], ticker["lastId"], ticker["count"]) == (-1, -1, 0)  # nothing was played yet
+        async with simulated.stream("/stream?streams=newusdt@trade") as socket:
+            assert await ids(socket, 90) == list(range(90))
+            await simulated.until_done()
+        status = (await simulated.status())["symbols"]["NEWUSDT"]
+        assert (status["first_id"], status["last_id"], status["final_id"]) == (0, 89, 89)
+        rows = await simulated.api("historicalTrades", symbol="NEWUSDT", fromId=0, limit=2)
+        assert [row["id"] for row in rows] == [0, 1]
+        aggregates = await simulated.api("aggTrades", symbol="NEWUSDT", fromId=0, limit=1)
+        assert [(row["f"], row["l"]) for row in aggregates] == [(0, 0)]
+        ticker = await simulated.api("ticker/24hr", symbol="NEWUSDT")
+        assert (ticker["firstId"], ticker["lastId"], ticker["count"]) == (0, 89, 90)
+
+
+async def test_a_symbol_with_the_one_trade_zero_has_it_as_its_first_and_last(tmp_path: Path) -> None:
+    path = tmp_path / "NEWUSDT-trades-2025-03-04.csv"
+    path.write_text("0,1.5,2,3,1741046400000,True,True\n")
+    async with exchange(SIM_FILE=path) as simulated:
+        await done(simulated)
+        ticker = await simulated.api("ticker/24hr", symbol="NEWUSDT")
+        assert (ticker["firstId"], ticker["lastId"], ticker["count"]) == (0, 0, 1)
+
+
+async def test_a_symbol_without_a_trade_today_has_no_last_id(tmp_path: Path) -> None:
+    path = tmp_path / "stream.tsv"
+    message = '{"stream":"x@trade","data":{"e":"trade","s":"%s","t":7,"p":"1","q":"1","T":%d,"m":true}}'
+    rows = [("OLDUSDT", 1741046400000), ("NEWUSDT", 1741046400000 + 25 * 3600 * 1000)]
+    path.write_text("".join(f"1\t{message % row}\n" for row in rows))
+    async with exchange(SIM_FILE=path) as simulated:
+        await done(simulated)
+        old, new = await simulated.api("ticker/24hr", symbols='["OLDUSDT","NEWUSDT"]')
+        assert (old["firstId"], old["lastId"], old["count"]) == (-1, -1, 0)
+        assert (new["firstId"], new["lastId"], new["count"]) == (7, 7, 1)
+
+
+async def test_a_symbol_in_chinese_is_streamed_and_answered() -> None:
+    async with (
+        exchange(SYMBOLS="币安人生USDT", SIM_RATE=400) as simulated,
+        simulated.stream("/stream?streams=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9Fusdt@trade") as socket,
+    ):
+        frame = json.loads(await socket.recv())
+        assert (frame["stream"], frame["data"]["s"]) == ("币安人生usdt@trade", "币安人生USDT")
+        (row,) = await simulated.api("historicalTrades", symbol="币安人生USDT", fromId=frame["data"]["t"], limit=1)
+        assert row["id"] == frame["data"]["t"]
+
+
 async def test_a_day_s_ticker_counts_each_minute_once() -> None:
     async with exchange(SIM_HISTORY_MINUTES=1700, SIM_TRADES_PER_MINUTE=2) as simulated:
         ticker = await simulated.api("ticker/24hr", symbol="BTCUSDT")
