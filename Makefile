@@ -2,11 +2,14 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help doctor images up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch compose-down \
-  dashboard-export airgap demo batch stop setup clean lock env-example \
+  dashboard-export airgap demo batch settings stop setup clean lock env-example \
   test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
 
 PYTHON ?= python3
 export DEMO_DIR ?= .demo
+ifneq ($(findstring $$,$(value DEMO_DIR)),)
+$(error DEMO_DIR cannot be used: it holds a dollar; make $(MAKECMDGOALS) DEMO_DIR=/another/folder)
+endif
 
 # What `make airgap` built, if it did: used before what the machine has.
 AIRGAP_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crypto-analytics/airgap
@@ -15,10 +18,10 @@ export PATH := $(AIRGAP_CACHE)/bin:$(PATH)
 endif
 
 # Makes the environments it is given (once; a changed lock makes them anew) and runs the rest in the first of them.
-BOOTSTRAP = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is missing or too \
+BOOTSTRAP = $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is missing or too \
 old: 3.11 or newer is needed; install it and name it: make $@ PYTHON=python3.11" >&2; exit 2; }; \
-$(PYTHON) -B -m embedded.bootstrap
-OPS = $(BOOTSTRAP) ops -- -m ops
+$(PYTHON) -B -E -s -X utf8 -m embedded.bootstrap
+OPS = $(BOOTSTRAP) --for tools ops -- -m ops
 # What the tests are told: the variant that runs, and whether they check only what depends on it.
 E2E = $(if $(VARIANT),--variant $(VARIANT)) $(if $(ONLY),-m $(ONLY))
 NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
@@ -28,7 +31,7 @@ doctor: ## Check memory, disk, ports, limits and tools, each with its fix
 	@$(OPS) doctor
 
 images: ## Build all images (only what changed) and show their sizes; PUSH=1 IMAGE_REGISTRY=… pushes them
-	@$(BOOTSTRAP) ops -- -m ops.images $(if $(filter 1,$(PUSH)),--push)
+	@$(BOOTSTRAP) --for tools ops -- -m ops.images $(if $(filter 1,$(PUSH)),--push)
 
 up: ## Make the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
 	@$(OPS) up $(NO_PASSWORDS)
@@ -82,6 +85,9 @@ demo: ## Play 30 minutes of three symbols through the whole platform and report 
 batch: ## Run the batch steps again: for a run that goes on, or on the last one's stores
 	@$(BOOTSTRAP) services dbt ge -- -m embedded batch
 
+settings: ## Show the settings of SERVICE=consumer, or of another one: its --help
+	@$(BOOTSTRAP) $(if $(filter spark_candles,$(SERVICE)),spark,services) -- -m crypto_analytics.$(or $(SERVICE),consumer) --help
+
 psql: ## Open the database of a run that goes on, or of the last one
 	@$(BOOTSTRAP) services -- -m embedded psql
 
@@ -90,31 +96,31 @@ stop: ## Stop what runs, and what a killed run left behind
 
 ##@ Check
 test: ## Run all tests that need neither Docker nor Spark: unit, integration with real Kafka and PostgreSQL, recorded data
-	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest -m "not spark and not bi"
+	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest -m "not spark and not bi"
 
 test-spark: ## Run the tests of the Spark variant, in 5 minutes; the first time it fetches Spark (430 MB)
-	@$(BOOTSTRAP) --java dev services spark dbt ge -- -m pytest -m spark
+	@$(BOOTSTRAP) --for tests --java dev services spark dbt ge -- -m pytest -m spark
 
 test-bi: ## Run the test of the dashboard on the embedded run, in two minutes; the first time it fetches Superset (200 MB)
-	@$(BOOTSTRAP) --java dev services superset dbt ge -- -m pytest -m bi
+	@$(BOOTSTRAP) --for tests --java dev services superset dbt ge -- -m pytest -m bi
 
 test-unit: ## Run the unit tests
-	@$(BOOTSTRAP) dev -- -m pytest tests/unit
+	@$(BOOTSTRAP) --for tests dev -- -m pytest tests/unit
 
 test-integration: ## Run the integration tests
-	@$(BOOTSTRAP) --java dev services dbt ge -- -m pytest -m "not spark and not bi" tests/integration
+	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest -m "not spark and not bi" tests/integration
 
 test-charts: ## Render, lint and check all charts in all environments (needs helm and helmfile)
-	@$(BOOTSTRAP) dev -- -m pytest tests/charts
+	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/charts
 
 test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)
-	@$(BOOTSTRAP) dev -- -m pytest tests/parity
+	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/parity
 
 e2e: ## Test the running cluster end to end, in about 15 minutes (first: make up ENV=lite); VARIANT=spark as at make up, ONLY=variant
-	@$(BOOTSTRAP) dev -- -m pytest tests/e2e $(E2E)
+	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/e2e $(E2E)
 
 e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make compose-up)
-	@$(BOOTSTRAP) dev -- -m pytest tests/e2e --platform compose $(E2E)
+	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/e2e --platform compose $(E2E)
 
 lint: ## Check style and formatting; changes nothing
 	@$(BOOTSTRAP) dev -- -m ruff check .
@@ -124,17 +130,17 @@ types: ## Check types (mypy, strict)
 	@$(BOOTSTRAP) dev -- -m mypy
 
 check: ## Check that there is no default password and no float for money
-	@$(BOOTSTRAP) dev -- -m pytest -q tests/unit/test_no_default_passwords.py tests/unit/test_no_float_money.py
+	@$(BOOTSTRAP) --for tests dev -- -m pytest -q tests/unit/test_no_default_passwords.py tests/unit/test_no_float_money.py
 
 bench: ## Measure against bare consumers and other stream processors, on one topic
 	@$(BOOTSTRAP) --java services spark bench dbt -- -m benchmarks
 
 ##@ Keep
 setup: ## Make all environments and fetch Kafka, without running anything
-	@$(BOOTSTRAP) --java services dev spark dbt ge superset ops -- -m embedded.jars "$(DEMO_DIR)/logs/maven.log" --spark
+	@$(BOOTSTRAP) --java services dev spark dbt ge superset ops -- -m embedded.jars "$$DEMO_DIR/logs/maven.log" --spark
 
 clean: ## Stop what runs and remove all that it made, with passwords and environments
-	@test ! -d "$(DEMO_DIR)/venv" || { $(BOOTSTRAP) services -- -m embedded stop && rm -rf -- "$(DEMO_DIR)"; }
+	@test ! -d "$$DEMO_DIR/venv" || { $(BOOTSTRAP) services -- -m embedded stop && rm -rf -- "$$DEMO_DIR"; }
 
 lock: ## Write requirements/*.txt anew from their sources; UPGRADE=1 takes the newest versions
 	@$(BOOTSTRAP) services -- -m embedded.locks $(if $(UPGRADE),--upgrade)
@@ -156,7 +162,7 @@ help: ## Show this
 	  '  IMAGE_REGISTRY=…     registry of the images; images: with PUSH=1 pushes them there' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
 	  '  BI=1                 compose-up: the dashboard too' \
-	  '  SERVICE=consumer     logs: of one component' \
+	  '  SERVICE=consumer     logs: of one component; settings: of one service' \
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \
 	  '  AIRFLOW_PORT=8080 SUPERSET_PORT=8088 SPARK_UI_PORT=4040' \
@@ -172,5 +178,6 @@ help: ## Show this
 	  '  SYMBOLS=A,B          symbols to follow' \
 	  '  DEMO_DIR=.demo       folder of the embedded run and of the Python environments' \
 	  '  PYTHON=python3       the Python to make environments with, 3.11 or newer' \
+	  '  CRYPTO_ANALYTICS_CACHE=~/.cache   folder of what is fetched once' \
 	  '  RECORDED_DATA_DIR    recorded market data for the tests' \
 	  'All settings of all services: .env.example'

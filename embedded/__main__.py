@@ -1,11 +1,14 @@
 """Run the platform on this machine: ``python -m embedded demo``, or as ``make help`` shows."""
 
 import argparse
+import os
 import sys
 
+from pydantic import ValidationError
+
 from crypto_analytics.runtime import shutdown
-from crypto_analytics.runtime.settings import describe, load
-from embedded import control, demo
+from crypto_analytics.runtime.settings import describe
+from embedded import child_environment, control, demo
 from embedded.display import Display
 from embedded.problems import Problem
 from embedded.processes import Interrupted
@@ -38,7 +41,8 @@ def main() -> int:
     }
     parser.add_argument("command", choices=actions)
     command = parser.parse_args().command
-    settings = load(DemoSettings, "embedded")
+    child_environment.adopt(child_environment.launcher(os.environ))
+    settings = _settings()
     display = Display()
     try:
         return actions[command](settings, shutdown.stop_event(), display)
@@ -48,6 +52,18 @@ def main() -> int:
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
+
+
+def _settings() -> DemoSettings:
+    """Return the checked settings; exit with code 2 and one line for each wrong one."""
+    try:
+        return DemoSettings()  # type: ignore[call-arg]  # they come from the environment
+    except ValidationError as error:
+        for wrong in error.errors(include_input=False, include_url=False):
+            name = " ".join(map(str, wrong["loc"])) or "this combination"
+            cause = wrong["msg"].removeprefix("Value error, ")
+            print(Problem(f"{name} cannot be used", cause, "make help lists the variables"), file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

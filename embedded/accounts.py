@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from embedded import child_environment
 from embedded.problems import Problem
 from embedded.processes import Account
 
@@ -86,6 +87,7 @@ def _check(program: Path, account: Account) -> None:
         capture_output=True,
         text=True,
         check=False,
+        env=child_environment.plain(os.environ),
         **as_account(account),  # type: ignore[call-overload]
     )
     if done.returncode != 0:

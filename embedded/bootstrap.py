@@ -1,7 +1,8 @@
-"""Make virtual environments from the hashed locks, then run a program in the first: ``ENV... [--java] [-- ARGS]``.
+"""Make virtual environments, then run a program in the first: ``[--java] [--for KIND] ENV... [-- ARGS]``.
 
-Runs with the host's Python and its standard library alone. An environment carries the hash of the lock it was made
-from; one whose hash is right is used as it is, so that a second run costs nothing.
+Runs with the host's Python and its standard library alone. KIND is the kind of child (``child_environment``) that the
+program is: ``launcher`` where it is left out, ``tests`` or ``tools``. An environment carries the hash of the lock it
+was made from; one whose hash is right is used as it is, so that a second run costs nothing.
 """
 
 from __future__ import annotations
@@ -11,36 +12,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from embedded import jars, preflight
+from embedded import child_environment, folders, jars, preflight
+from embedded.folders import ROOT, demo_dir
 from embedded.problems import Problem
 
-ROOT = Path(__file__).resolve().parents[1]
 STAMP = "made-from"
-
-
-def demo_dir() -> Path:
-    """Return the one folder of the checkout that is written to (DEMO_DIR, default .demo)."""
-    return ROOT / (os.environ.get("DEMO_DIR") or ".demo")
 
 
 def python_of(name: str) -> Path:
     """Return the interpreter of the environment ``name``."""
     return demo_dir() / "venv" / name / "bin" / "python"
-
-
-def environment() -> dict[str, str]:
-    """Return this process's environment with what every Python of the run needs: bytecode stays out of the checkout.
-
-    It is written all the same: without it each of the many short processes would compile its libraries anew.
-    """
-    return {
-        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)]),
-        "PYTHONPYCACHEPREFIX": str(demo_dir() / "pycache"),
-        "DEMO_DIR": str(demo_dir()),
-    }
 
 
 def ensure(name: str) -> Path:
@@ -80,7 +64,8 @@ def uv() -> str:
 
 
 def _run(name: str, *command: str) -> None:
-    env = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    caches = {"XDG_CACHE_HOME": str(jars.cache_home())}
+    env = {**child_environment.fetcher(os.environ), **caches, "UV_PYTHON_DOWNLOADS": "never"}
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, env=env)
     if done.returncode != 0:
         said = f"{Path(command[0]).name} exited with {done.returncode}, its message is above"
@@ -92,7 +77,12 @@ def main(arguments: list[str]) -> int:
     os.umask(0o022)  # PostgreSQL's programs must stay usable for the user that root runs them as
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     names, program = arguments[:cut], arguments[cut + 1 :]
-    checks = [preflight.python, lambda: preflight.disk(demo_dir())]
+    kind = "launcher"
+    if "--for" in names:
+        at = names.index("--for")
+        kind = names[at + 1]
+        del names[at : at + 2]
+    checks = [preflight.python, *folder_checks(demo_dir()), lambda: preflight.disk(demo_dir())]
     if "--java" in names:
         names.remove("--java")
         checks += [preflight.java, lambda: preflight.maven(jars.jars_dir())]
@@ -107,8 +97,18 @@ def main(arguments: list[str]) -> int:
         return 2
     if program:
         sys.stdout.flush()
-        os.execve(pythons[0], [str(pythons[0]), *program], environment())  # noqa: S606  # no shell is wanted
+        env = child_environment.KINDS[kind](os.environ)
+        os.execve(pythons[0], [str(pythons[0]), *program], env)  # noqa: S606  # no shell is wanted
     return 0
+
+
+def folder_checks(demo: Path) -> list[Callable[[], None]]:
+    """Return the checks of the folders that the run works in."""
+    return [
+        lambda: folders.check_name("", ROOT),
+        lambda: folders.check_name("DEMO_DIR", demo),
+        lambda: folders.check_writable(demo),
+    ]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 import psycopg
 
 from crypto_analytics.runtime.settings import KafkaSettings
-from embedded import batch, environment, exchange, observe, passwords, postgres, preflight
-from embedded.bootstrap import environment as process_environment
+from embedded import batch, child_environment, environment, exchange, observe, passwords, postgres, preflight
 from embedded.display import Display
 from embedded.layout import Layout
 from embedded.lock import Lock
@@ -31,10 +30,9 @@ def stop(settings: DemoSettings, stop_event: threading.Event, display: Display) 
     """Stop every run and what killed runs left behind."""
     for mode in MODES:
         layout = Layout(settings.DEMO_DIR.resolve(), mode)
-        holder = Lock(layout.state).holder()
+        holder = Lock(layout.state).signal(signal.SIGTERM)
         if holder is not None:
             display.say(f"stopping the {mode} run (process {holder})")
-            os.kill(holder, signal.SIGTERM)
             _wait_until_free(layout, holder)
         if (layout.state / "run").is_dir():
             with Supervisor(layout.state) as supervisor:
@@ -70,7 +68,7 @@ def psql(settings: DemoSettings, stop_event: threading.Event, display: Display) 
     with _with_database(settings, stop_event, display) as layout:
         setup = environment.Setup.load(layout.run_file)
         env = {
-            **process_environment(),
+            **child_environment.psql(os.environ),
             "PGHOST": LOOPBACK,
             "PGPORT": str(setup.addresses.postgres),
             "PGDATABASE": environment.DATABASE,

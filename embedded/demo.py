@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from embedded import exchange, jars, preflight
+from embedded.bootstrap import folder_checks
 from embedded.display import Display
 from embedded.layout import Layout
 from embedded.problems import Problem
@@ -24,6 +25,7 @@ def check(settings: DemoSettings) -> list[Problem]:
     """Return all that the user has to mend before the run can start."""
     checks: list[Callable[[], None]] = [
         preflight.python,
+        *folder_checks(settings.DEMO_DIR.resolve()),
         preflight.java,
         partial(preflight.maven, jars.jars_dir()),
         partial(preflight.disk, settings.DEMO_DIR.resolve()),

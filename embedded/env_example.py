@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 import crypto_analytics
 from crypto_analytics.runtime import settings as shared
 from embedded import settings as embedded_settings
-from embedded.bootstrap import ROOT
+from embedded.folders import ROOT
 from ge import settings as gate_settings
 
 PATH = ROOT / ".env.example"

@@ -14,22 +14,6 @@ from embedded.postgres import SUPERUSER
 DATABASE = "crypto_analytics"
 CONSUMER_GROUP = "crypto-candles"
 
-# A user's shell may hold these for another way of running the platform; here they would lead astray.
-_NOT_INHERITED = (
-    "POSTGRES_",
-    "KAFKA_",
-    "S3_",
-    "BUCKET_",
-    "BINANCE_",
-    "OBJECT_STORE",
-    "METRICS_",
-    "SPARK_",
-    "PYSPARK_",
-    "AS_OF",
-    "STREAM_TYPE",
-    "SUPERSET_",
-)
-
 
 @dataclass(frozen=True)
 class Feed:
@@ -48,11 +32,6 @@ class Addresses:
 
     kafka: int
     postgres: int
-
-
-def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of the user's environment that the services may see."""
-    return {name: value for name, value in environment.items() if not name.startswith(_NOT_INHERITED)}
 
 
 def postgres(addresses: Addresses, passwords: Passwords, role: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from embedded import loopback
 from embedded.environment import Feed
 from embedded.ports import LOOPBACK
 from embedded.problems import Problem
@@ -68,7 +69,7 @@ class Simulator:
         Raises:
             OSError: it does not answer.
         """
-        with urllib.request.urlopen(f"{self.rest_url}/sim/status", timeout=5) as answer:  # noqa: S310  # http, our own
+        with loopback.get(f"{self.rest_url}/sim/status", 5) as answer:
             status: dict[str, Any] = json.load(answer)
         symbols = {
             name: SymbolProgress(ids.get("first_id"), ids.get("last_id"), ids.get("final_id"))

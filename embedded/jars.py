@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from embedded import child_environment
 from embedded.problems import Problem
 
 _RESOURCES = Path(__file__).parent / "resources"
@@ -17,15 +18,41 @@ POM = _RESOURCES / "pom.xml"
 SPARK_POM = _RESOURCES / "spark-pom.xml"
 
 
-def cache_root() -> Path:
-    """Return the project's folder in the user's cache (CRYPTO_ANALYTICS_CACHE, or as XDG says)."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("CRYPTO_ANALYTICS_CACHE") or home) / "crypto-analytics"
+def cache_homes() -> list[Path]:
+    """Return the folders that caches may be in, the first choice first.
+
+    CRYPTO_ANALYTICS_CACHE alone where it is set; else XDG_CACHE_HOME, and .cache in the user's home.
+    """
+    chosen = os.environ.get("CRYPTO_ANALYTICS_CACHE")
+    if chosen:
+        return [Path(chosen).absolute()]
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    homes = [Path(named)] if named.startswith("/") else []  # the XDG specification says to ignore relative ones
+    return [*homes, child_environment.user_home(os.environ) / ".cache"]
+
+
+def cache_home() -> Path:
+    """Return the folder to write caches to: the first that can be made.
+
+    Raises:
+        Problem: none of them can.
+    """
+    causes = []
+    for home in cache_homes():
+        try:
+            _try_to_write(home)
+        except OSError as error:
+            causes.append(f"{home}: {error.strerror}")
+        else:
+            return home
+    raise Problem("no cache can be made", ", ".join(causes), "make demo CRYPTO_ANALYTICS_CACHE=/a/folder/of/yours")
 
 
 def jars_dir(name: str = "kafka", pom: Path = POM) -> Path:
-    """Return the folder that holds the jars of ``pom``, or will."""
-    return cache_root() / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:16]}"
+    """Return the folder that holds the jars of ``pom``, or will: a cache that has them need not be writable."""
+    folder = Path("crypto-analytics", f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:16]}")
+    places = [home / folder for home in cache_homes()]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
@@ -34,11 +61,12 @@ def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
     The folder appears whole or not at all: a download that breaks leaves nothing that a later run would trust.
 
     Raises:
-        Problem: Maven failed.
+        Problem: Maven failed, or there is no place for them.
     """
     target = jars_dir(name, pom)
     if target.is_dir():
         return target
+    target = cache_home() / target.relative_to(target.parents[1])
     target.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
@@ -46,11 +74,17 @@ def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
         unfinished.chmod(0o755)
         shutil.copy(pom, unfinished / "pom.xml")  # Maven writes beside the pom: not into the checkout
         quietly = ["--batch-mode", "--no-transfer-progress", "-Dstyle.color=never"]
-        command = ["mvn", *quietly, "-f", str(unfinished / "pom.xml")]
-        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={unfinished}"]
+        command = ["mvn", *quietly, *_repository(target.parent), "-f", "pom.xml"]
+        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=."]
         with log.open("ab") as output:
             done = subprocess.run(
-                [*command, *goal], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+                [*command, *goal],
+                cwd=unfinished,  # a folder of any name: Maven is told none
+                env=child_environment.fetcher(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
             )
         if done.returncode != 0:
             mend = f"check the network and what Maven says in {log}, then run the same command again"
@@ -63,6 +97,23 @@ def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
+
+
+def _try_to_write(folder: Path) -> None:
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return
+
+
+def _repository(cache: Path) -> list[str]:
+    """Return the option that moves Maven's own cache (~/.m2) beside the jars, where it cannot be written."""
+    if "maven.repo.local" in os.environ.get("MAVEN_OPTS", "") + os.environ.get("MAVEN_ARGS", ""):
+        return []
+    try:
+        _try_to_write(child_environment.listed_home() / ".m2")  # Java does not ask HOME
+    except OSError:
+        return [f"-Dmaven.repo.local={cache / 'maven'}"]
+    return []
 
 
 def spark_jars_dir() -> Path:

@@ -1,10 +1,15 @@
 """A real Kafka of one's own: one node in KRaft mode (no ZooKeeper), on loopback only.
 
+The broker and the tools of Kafka run in its folder and are told relative paths only: Java reads a file of properties
+as ISO-8859-1 with backslashes for escapes, Kafka's ``log.dirs`` is a list with commas, a classpath one with colons.
+
 Without logins it takes whoever reaches it, which is this machine. With an administrator's password it is set up as in
 lite and Compose: logins with SCRAM, and nothing allowed that no ACL allows.
 """
 
+import os
 import secrets
+import shutil
 import subprocess
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -15,12 +20,15 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from embedded import child_environment
 from embedded.ports import LOOPBACK
 from embedded.preflight import java_command
 from embedded.problems import Problem
 from embedded.processes import Program
 
 _LOG4J = Path(__file__).parent / "resources" / "log4j2.xml"
+_PROPERTIES = "server.properties"
+_DATA = "data"
 ADMIN = "admin"
 _HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
 
@@ -70,13 +78,17 @@ def program(server: KafkaServer, jars: Path) -> Program:
         Problem: the storage cannot be formatted.
     """
     server.folder.mkdir(parents=True, exist_ok=True)
-    properties = server.folder / "server.properties"
-    properties.write_text("".join(f"{key}={value}\n" for key, value in _properties(server).items()))
-    java = [java_command(), *_HEAP, f"-Dlog4j2.configurationFile={_LOG4J}", "-cp", f"{jars}/*"]
-    if not (server.folder / "data" / "meta.properties").exists():
-        _format(java, properties, server)
+    lines = "".join(f"{key}={value}\n" for key, value in _properties(server).items())
+    (server.folder / _PROPERTIES).write_text(lines, encoding="ascii")
+    shutil.copyfile(_LOG4J, server.folder / _LOG4J.name)
+    link = server.folder / "jars"
+    link.unlink(missing_ok=True)
+    link.symlink_to(jars)
+    java = [java_command(), *_HEAP, f"-Dlog4j2.configurationFile={_LOG4J.name}", "-cp", f"{link.name}/*"]
+    if not (server.folder / _DATA / "meta.properties").exists():
+        _format(java, server)
     return Program(
-        name="kafka", command=[*java, "kafka.Kafka", str(properties)], ready=server.is_ready, folder=server.folder
+        name="kafka", command=[*java, "kafka.Kafka", _PROPERTIES], ready=server.is_ready, folder=server.folder
     )
 
 
@@ -87,7 +99,7 @@ def _properties(server: KafkaServer) -> dict[str, str]:
         "controller.quorum.voters": f"1@{LOOPBACK}:{server.controller_port}",
         "controller.listener.names": "CONTROLLER",
         **(_with_logins(server) if server.admin_password else _open(server)),
-        "log.dirs": str(server.folder / "data"),
+        "log.dirs": _DATA,
         "auto.create.topics.enable": "false",
         # After kill -9 the broker may register again only when its old session is over: not in nine seconds but three.
         "broker.session.timeout.ms": "3000",
@@ -129,11 +141,18 @@ def _with_logins(server: KafkaServer) -> dict[str, str]:
     }
 
 
-def _format(java: list[str], properties: Path, server: KafkaServer) -> None:
+def _format(java: list[str], server: KafkaServer) -> None:
     cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=").replace("-", "A")
-    command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+    command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", _PROPERTIES]
     with _admin_login(server) as arguments:
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, cwd=server.folder)
+        done = subprocess.run(
+            [*command, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=server.folder,
+            env=child_environment.plain(os.environ),
+        )
     if done.returncode != 0:
         raise Problem("Kafka's storage could not be formatted", done.stderr or done.stdout, f"look at {server.folder}")
 
@@ -148,6 +167,6 @@ def _admin_login(server: KafkaServer) -> Iterator[list[str]]:
     path.touch(mode=0o600)
     try:
         path.write_text(f"--add-scram\nSCRAM-SHA-512=[name={ADMIN},password={server.admin_password}]\n")
-        yield [f"@{path}"]
+        yield [f"@{path.name}"]
     finally:
         path.unlink()

@@ -1,14 +1,29 @@
-"""One run a state folder: a file lock, which the kernel gives back however its holder ends."""
+"""One run a state folder: a file lock, which the kernel gives back however its holder ends.
+
+The file holds the record of the process that has the lock: process id and creation time. It is empty while nobody has
+it in order, and a killed holder's record is known by its creation time. So it never names a process that has not the
+lock: neither one that got the id later, nor the one before while the next has not written its own yet.
+"""
 
 import fcntl
+import json
 import os
+import signal
+import time
+from dataclasses import asdict
 from pathlib import Path
 
+import psutil
+
 from embedded.problems import Problem
+from embedded.records import Record
+
+_NAME = "run"
+_WRITES_WITHIN_SECONDS = 5.0
 
 
 class Lock:
-    """The lock of a state folder; the file holds the process id of who has it."""
+    """The lock of a state folder."""
 
     def __init__(self, state: Path) -> None:
         self._path = state / "run" / "lock"
@@ -27,26 +42,70 @@ class Lock:
         except BlockingIOError as error:
             os.close(descriptor)
             state = self._path.parents[1]
-            raise Problem(f"{state} is in use", f"a run with process id {self.holder()} has it", "make stop") from error
+            holder = self.holder()
+            raise Problem(f"{state} is in use", f"a run with process id {holder} has it", "make stop") from error
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        record = Record(_NAME, os.getpid(), psutil.Process().create_time())
+        os.write(descriptor, json.dumps(asdict(record)).encode())
         self._descriptor = descriptor
 
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
     def holder(self) -> int | None:
-        """Return the process id of the run that has the lock now; None if there is none."""
-        if not self._path.exists():
+        """Return the process id of the run that has the lock now; None if there is none.
+
+        Raises:
+            Problem: somebody has it and does not say who.
+        """
+        deadline = time.monotonic() + _WRITES_WITHIN_SECONDS
+        while self._is_taken():
+            record = self._read()
+            if record is not None and record.leader() is not None:
+                return record.pid
+            if time.monotonic() > deadline:
+                cause = "the process that has its lock has not written its process id"
+                raise Problem(f"{self._path} names nobody", cause, f"find it and stop it: fuser {self._path}")
+            time.sleep(0.01)
+        return None
+
+    def signal(self, signum: signal.Signals) -> int | None:
+        """Send ``signum`` to the run that has the lock, and to no other process; return its process id."""
+        holder = self.holder()
+        if holder is None:
             return None
+        try:
+            process = os.pidfd_open(holder)
+        except ProcessLookupError:
+            return None  # it has just ended
+        try:  # the descriptor stands for one process for good; the lock says once more that it is the one
+            if self.holder() != holder:
+                return None
+            signal.pidfd_send_signal(process, signum)
+        except ProcessLookupError:
+            return None
+        finally:
+            os.close(process)
+        return holder
+
+    def _is_taken(self) -> bool:
+        if not self._path.exists():
+            return False
         descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return int(os.read(descriptor, 20) or b"0")
+            return True
         finally:
             os.close(descriptor)
-        return None
+        return False
+
+    def _read(self) -> Record | None:
+        try:
+            return Record(**json.loads(self._path.read_text()))
+        except (ValueError, TypeError):  # empty, in the middle of being written, or an older version's
+            return None

@@ -1,9 +1,12 @@
 """Write the hashed locks in requirements/ anew: one an environment, for every system and Python from 3.11 on."""
 
 import argparse
+import os
 import subprocess
 
-from embedded.bootstrap import ROOT, uv
+from embedded import child_environment
+from embedded.bootstrap import uv
+from embedded.folders import ROOT
 
 # An image installs what its service needs and no more, in the versions that the tests ran with.
 _IN_IMAGE = ("pyproject.toml", "--constraints", "requirements/services.txt")
@@ -45,7 +48,7 @@ def main() -> int:
         header = ["--custom-compile-command", "make lock"]
         output = ["--output-file", f"requirements/{name}.txt"]
         command = [uv(), "pip", "compile", *options, *header, *upgrade, *sources, *output]
-        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        code = subprocess.run(command, cwd=ROOT, env=child_environment.fetcher(os.environ), check=False).returncode
         if code:
             return code
         print(f"requirements/{name}.txt")

@@ -1,6 +1,5 @@
 """Looking at a run from outside: how many trades are at each hop, and whether everything streamed has arrived."""
 
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from crypto_analytics.runtime.kafka import client_config
 from crypto_analytics.runtime.settings import KafkaSettings
+from embedded import loopback
 from embedded.exchange import Progress
+from embedded.ports import LOOPBACK
 
 TIMEOUT = 5.0
 
@@ -109,7 +110,7 @@ def metrics(port: int) -> Mapping[str, float]:
     Raises:
         OSError: the service does not answer.
     """
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as answer:
+    with loopback.get(f"http://{LOOPBACK}:{port}/metrics", TIMEOUT) as answer:
         text = answer.read().decode()
     totals: dict[str, float] = {}
     for family in text_string_to_metric_families(text):

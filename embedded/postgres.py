@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from embedded import child_environment
 from embedded.accounts import as_account, unprivileged
 from embedded.ports import LOOPBACK
 from embedded.problems import Problem
@@ -47,7 +48,14 @@ class PostgresServer:
     def conninfo(self, database: str = "postgres") -> str:
         """Return the superuser's connection string."""
         return make_conninfo(
-            host=LOOPBACK, port=self.port, user=SUPERUSER, password=self.password, dbname=database, connect_timeout=2
+            host=LOOPBACK,
+            port=self.port,
+            user=SUPERUSER,
+            password=self.password,
+            dbname=database,
+            connect_timeout=2,
+            sslmode="disable",
+            gssencmode="disable",
         )
 
     def is_ready(self) -> bool:
@@ -134,6 +142,7 @@ def _initialise(bin_dir: Path, server: PostgresServer, account: Account | None) 
             text=True,
             check=False,
             cwd=server.folder,
+            env=child_environment.plain(os.environ),
             **as_account(account),  # type: ignore[call-overload]
         )
     finally:

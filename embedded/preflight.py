@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from embedded import child_environment
 from embedded.ports import is_free
 from embedded.problems import Problem
 
@@ -44,7 +45,9 @@ def java() -> None:
     program = shutil.which(java_command())
     if program is None:
         raise Problem("Java is missing", f"{java_command()} was not found", mend)
-    said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
+    said = subprocess.run(
+        [program, "-version"], capture_output=True, text=True, check=False, env=child_environment.plain(os.environ)
+    ).stderr
     version = java_version(said)
     if version is None:
         raise Problem("Java does not run", f"{program} -version said: {said or 'nothing'}", mend)

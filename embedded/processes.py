@@ -22,6 +22,7 @@ from typing import Self
 import psutil
 
 from crypto_analytics.runtime.retry import backoff
+from embedded import child_environment
 from embedded.lock import Lock
 from embedded.problems import Problem
 from embedded.records import MARK, Record, Records, end, mark
@@ -29,6 +30,7 @@ from embedded.records import MARK, Record, Records, end, mark
 STOP_SECONDS = 10.0  # what a service has to drain; then it is killed
 STEADY_SECONDS = 30.0  # a child that lived so long starts a new series of restarts
 MAX_RESTARTS = 10  # deaths in a row, each sooner than that
+WRONG_SETTINGS = 2  # exit code: wrong settings or files, which no restart can mend
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,14 +64,15 @@ class Program:
     Attributes:
         name: names the child in messages, its log file and its record.
         command: program and arguments.
-        env: the whole environment; None: this process's.
+        env: the whole environment; None: that of a plain child (``child_environment.plain``).
         ready: whether the child can do its work now; must return quickly.
         ready_seconds: how long that may take.
         prepare: called before each start and restart.
         stop_signal: asks it to stop in order.
         death_signal: sent by the kernel when the supervisor dies.
         account: another user to run as.
-        restart: whether it is started again when it dies; a job is not.
+        restart: whether it is started again when it dies; a job is not, and nothing is that ended with
+            ``WRONG_SETTINGS``.
         folder: working directory.
     """
 
@@ -97,6 +100,14 @@ class Child:
     deaths_in_a_row: int = 0
     delays: Iterator[float] = field(default_factory=backoff)
     restart_at: float | None = None
+    log_start: int = 0
+
+    def first_line(self, log: Path) -> str:
+        """Return the first line that this process wrote: where settings are wrong, it names the first of them."""
+        with log.open("rb") as file:
+            file.seek(self.log_start)
+            lines = (line.decode(errors="replace").strip() for line in file)
+            return next((line for line in lines if line), "")
 
 
 class Supervisor:
@@ -144,6 +155,11 @@ class Supervisor:
         self.stop_all()
         self._lock.release()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asked the run to stop."""
+        return self._stop.is_set()
+
     def log_of(self, name: str) -> Path:
         """Return where a child's output goes."""
         return self.logs / f"{name}.log"
@@ -162,8 +178,9 @@ class Supervisor:
             if program.name in self._children:
                 raise ValueError(f"{program.name} runs already")
             program.prepare()
+            log_start = self._log_size(program.name)
             process, record = self._spawn(program)
-            self._children[program.name] = Child(program, process, record, self._clock())
+            self._children[program.name] = Child(program, process, record, self._clock(), log_start=log_start)
             if program.restart:
                 self.restarts.setdefault(program.name, 0)
 
@@ -227,12 +244,17 @@ class Supervisor:
                 self._bury(child, code)
             if child.restart_at is not None and self._clock() >= child.restart_at:
                 child.program.prepare()
+                child.log_start = self._log_size(child.program.name)
                 child.process, child.record = self._spawn(child.program)
                 child.started, child.restart_at = self._clock(), None
                 self.restarts[child.program.name] += 1
 
     def _bury(self, child: Child, code: int) -> None:
         name = child.program.name
+        if code == WRONG_SETTINGS:
+            log = self.log_of(name)
+            cause = child.first_line(log) or f"it ended with exit code {code}"
+            raise Problem(f"{name} cannot start", cause, f"correct that, then run it again; see: tail -n 30 {log}")
         if self._clock() - child.started > STEADY_SECONDS:
             child.deaths_in_a_row, child.delays = 0, backoff()
         child.deaths_in_a_row += 1
@@ -266,11 +288,16 @@ class Supervisor:
         del self._children[name]
         self.records.remove(name)
 
+    def _log_size(self, name: str) -> int:
+        log = self.log_of(name)
+        return log.stat().st_size if log.exists() else 0
+
     def _spawn(self, program: Program) -> tuple[subprocess.Popen[bytes], Record]:
         account = program.account
         by_launcher = account is not None and bool(account.launcher)
         command = [*(account.launcher if account else ()), *program.command]
-        env = dict(os.environ if program.env is None else program.env) | {MARK: mark(self.state, program.name)}
+        given = child_environment.plain(os.environ) if program.env is None else program.env
+        env = dict(given) | {MARK: mark(self.state, program.name)}
         with self.log_of(program.name).open("ab") as output:
             process = subprocess.Popen(
                 command,

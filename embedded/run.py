@@ -16,6 +16,7 @@ from embedded import (
     dead_letters,
     environment,
     exchange,
+    folders,
     jars,
     kafka,
     observe,
@@ -32,7 +33,7 @@ from embedded.layout import Layout
 from embedded.ports import free_port
 from embedded.problems import Problem
 from embedded.processes import Program, Supervisor
-from embedded.services import job, service
+from embedded.services import fetching_job, job, service
 from embedded.settings import DemoSettings
 
 LOOK_SECONDS = 0.2
@@ -52,6 +53,7 @@ class Run:
     display: Display
 
     def __post_init__(self) -> None:
+        (self.layout.root / "home").mkdir(parents=True, exist_ok=True)
         self.passwords = passwords.load(self.layout.secrets)
         self.addresses = environment.Addresses(
             kafka=self.settings.KAFKA_PORT or free_port(), postgres=self.settings.POSTGRES_PORT or free_port()
@@ -66,14 +68,14 @@ class Run:
     def start_servers(self) -> environment.Feed:
         """Start all that the services need, as much as possible side by side, and return the feed."""
         with self.display.phase("servers", "Kafka, PostgreSQL and the feed are ready"):
-            self.supervisor.start(job("environments", "embedded.bootstrap", {}, "dbt", "ge"))
+            self.supervisor.start(fetching_job("environments", "embedded.bootstrap", "dbt", "ge"))
             if self.settings.BI:
-                self.supervisor.start(job("dashboard-environment", "embedded.bootstrap", {}, "superset"))
+                self.supervisor.start(fetching_job("dashboard-environment", "embedded.bootstrap", "superset"))
             with_spark = self.settings.with_spark
             if not jars.are_there(spark=with_spark):
                 wanted_jars = ["--spark"] if with_spark else []
                 log = str(self.supervisor.log_of("maven"))
-                self.supervisor.start(job("jars", "embedded.jars", {}, log, *wanted_jars))
+                self.supervisor.start(fetching_job("jars", "embedded.jars", log, *wanted_jars))
             self.supervisor.start(postgres.program(self.server))
             if self.simulator:
                 wanted = service("simulator", self._simulator_settings(), metrics_port=0)
@@ -93,9 +95,11 @@ class Run:
         environment.Setup(feed, self.addresses, self._simulator_settings()).save(self.layout.run_file)
         common = environment.market(feed) | environment.kafka(self.addresses) | environment.objects(self.layout)
         writer = environment.postgres(self.addresses, self.passwords, "writer")
-        producer = environment.postgres(self.addresses, self.passwords, "producer")
         consumers = [self._consumer(name, common | writer) for name in self.settings.consumers]
-        self.supervisor.start(*consumers, service("producer", common | producer, metrics_port=self.producer_metrics))
+        producer = service(
+            "producer", common | gap_check, metrics_port=self.producer_metrics, outside=self.settings.LIVE
+        )
+        self.supervisor.start(*consumers, producer)
         self.supervisor.wait_ready(*self.settings.consumers, "producer")
 
     def play(self, feed: environment.Feed) -> None:
@@ -179,7 +183,16 @@ class Run:
         self.supervisor.wait_ready("postgres", "kafka", *(["simulator"] if self.simulator else []))
 
     def report(self, feed: environment.Feed) -> None:
-        """Stop the services, so that the numbers stand still, then take and write down the evidence."""
+        """Stop the services, so that the numbers stand still, then take and write down the evidence.
+
+        Raises:
+            Interrupted: somebody stopped the run meanwhile; a run that was stopped before has its report all the same.
+        """
+        ended = self.supervisor.is_stopped
+
+        def is_stopped() -> bool:
+            return self.supervisor.is_stopped and not ended
+
         self._count()
         sent = self.simulator.progress().trades_sent if self.simulator else None
         for name in ("producer", *self.settings.consumers):
@@ -196,7 +209,7 @@ class Run:
                 trades_sent=sent,
                 produced=produced,
                 uncommitted=uncommitted,
-                dead_letters=dead_letters.read(self.kafka_settings),
+                dead_letters=dead_letters.read(self.kafka_settings, is_stopped=is_stopped),
                 archived=_read_back(connection, archive),
                 gaps_found=self.totals.of("gaps_found_total"),
                 gaps_repaired=self.totals.of("gaps_repaired_total"),
@@ -226,7 +239,7 @@ class Run:
         if self.settings.BI:
             roles["SUPERSET_PASSWORD"] = self.passwords.superset
         login = environment.postgres(self.addresses, self.passwords, "superuser")
-        folder = {"MIGRATIONS_DIR": str(bootstrap.ROOT / "migrations")}
+        folder = {"MIGRATIONS_DIR": str(folders.ROOT / "migrations")}
         self.supervisor.start(job("migrate", "crypto_analytics.migrate", login | roles | folder))
         self._finish("migrate", MIGRATE_SECONDS)
 

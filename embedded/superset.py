@@ -1,14 +1,14 @@
 """Superset as a child of the run: its tables and the dashboard first, then its one server process."""
 
-import urllib.error
-import urllib.request
+import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from signal import SIGTERM
 
-from embedded.bootstrap import ROOT, environment, python_of
-from embedded.environment import inherited
+from embedded import child_environment, loopback
+from embedded.bootstrap import python_of
+from embedded.folders import ROOT
 from embedded.ports import LOOPBACK
 from embedded.processes import Program
 
@@ -44,9 +44,9 @@ def server(settings: Mapping[str, str], port: int) -> Program:
 def is_well(port: int) -> bool:
     """Whether the server on ``port`` answers /health."""
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/health", timeout=TIMEOUT) as answer:
+        with loopback.get(f"http://{LOOPBACK}:{port}/health", TIMEOUT) as answer:
             return bool(answer.status == HTTPStatus.OK)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 
@@ -61,4 +61,4 @@ def places(port: int, password: Path | str) -> list[tuple[str, Path | str]]:
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment: this folder's modules and no other of ours, for Superset's libraries are older."""
-    return {**inherited(environment()), **settings, "PYTHONPATH": str(ROOT / "superset")}
+    return {**child_environment.service(os.environ), **settings, "PYTHONPATH": str(ROOT / "superset")}

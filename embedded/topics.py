@@ -8,7 +8,7 @@ from crypto_analytics.topics import access
 from crypto_analytics.topics.broker import Broker
 from crypto_analytics.topics.job import ensure_topics
 from crypto_analytics.topics.plan import Replication
-from embedded.bootstrap import ROOT
+from embedded.folders import ROOT
 from embedded.problems import Problem
 
 ACCESS_FILE = ROOT / "charts" / "kafka" / "files" / "access.yaml"

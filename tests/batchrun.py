@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from embedded import child_environment
 from embedded.bootstrap import python_of
 from tests.servers import ROOT, Database
 
@@ -43,9 +44,8 @@ class Batch:
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment of the batch runner."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("POSTGRES_", "KAFKA_"))}
         return {
-            **inherited,
+            **child_environment.plain(os.environ),
             "PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)]),
             "POSTGRES_HOST": self.database.host,
             "POSTGRES_PORT": str(self.database.port),

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +18,7 @@ from pydantic import SecretStr
 from crypto_analytics.runtime.settings import KafkaSettings, PostgresSettings
 from crypto_analytics.store import migrations
 from crypto_analytics.store.postgres import connect
-from embedded import jars, kafka, postgres, topics
+from embedded import child_environment, jars, kafka, loopback, postgres, topics
 from embedded.bootstrap import python_of
 from embedded.ports import LOOPBACK, free_port
 from embedded.processes import Program, Supervisor
@@ -120,7 +118,7 @@ class SimulatedExchange:
 
     def status(self) -> dict[str, object]:
         """Return the simulator's own account of the play."""
-        with urllib.request.urlopen(f"{self.rest_url}/sim/status", timeout=5) as answer:
+        with loopback.get(f"{self.rest_url}/sim/status", 5) as answer:
             status: dict[str, object] = json.load(answer)
         return status
 
@@ -128,7 +126,7 @@ class SimulatedExchange:
         """Whether it answers."""
         try:
             self.status()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
+        except OSError:
             return False
         return True
 
@@ -214,13 +212,12 @@ class Servers:
 
 
 def service(name: str, module: str, env: Mapping[str, str]) -> Program:
-    """Return the program ``python -m crypto_analytics.<module>`` with ``env`` on top of this environment."""
+    """Return the program ``python -m crypto_analytics.<module>`` with ``env`` and nothing of this environment."""
     path = os.pathsep.join([str(ROOT / "services"), str(ROOT)])
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SIM_", "POSTGRES_", "KAFKA_"))}
     return Program(
         name=name,
         command=[sys.executable, "-m", f"crypto_analytics.{module}"],
-        env={**inherited, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **env},
+        env={**child_environment.plain(os.environ), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **env},
         folder=ROOT,
     )
 

@@ -1,4 +1,8 @@
-"""``make demo`` as a user runs it: a whole replay, Ctrl-C, kill -9, and what it says when something is missing."""
+"""``make demo`` as a user runs it: a whole replay, Ctrl-C, kill -9, and what it says when something is missing.
+
+All of it happens in a folder with every character that one may have; the whole replay with every variable that the
+programs of a run know set to something absurd.
+"""
 
 import csv
 import json
@@ -18,12 +22,16 @@ import psutil
 import psycopg
 import pytest
 
-from embedded import environment, passwords, postgres
+from embedded import child_environment, environment, passwords, postgres
 from embedded.bootstrap import demo_dir
 from embedded.layout import Layout
 from embedded.observe import merged_ids
 from embedded.records import MARK, Records
+from tests.absurd_environment import absurd_environment
 from tests.servers import ROOT
+
+HARDEST = "ä 'q' %41 #;=,&(é)中文🚀!*?[x]~{{y}}"
+PORTS = dict.fromkeys(("KAFKA_PORT", "POSTGRES_PORT", "SIM_PORT", "SPARK_UI_PORT"), "0")
 
 
 class Demo(NamedTuple):
@@ -78,17 +86,24 @@ class Demo(NamedTuple):
             return 0
 
 
+def make(environment: dict[str, str]) -> tuple[int, str]:
+    """Type ``make demo`` in ``environment``, as a user does; return its exit code and its words."""
+    command = ["make", "--silent", "demo", f"PYTHON={shutil.which('python3') or sys.executable}"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+    ) as process:
+        said, _ = process.communicate(timeout=240)
+    return process.returncode, said
+
+
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
-    folder = tmp_path / "demo"
+    folder = tmp_path / HARDEST
     folder.mkdir()
     if (demo_dir() / "venv").is_dir():  # as `make test` made them
         (folder / "venv").symlink_to(demo_dir() / "venv")
-    unset = ("REPLAY", "KLINES", "REST_FILE", "LIVE", "FOREVER", "MINUTES", "SYMBOLS", "DEMO_DIR", "VARIANT", "BI")
-    inherited = {name: value for name, value in os.environ.items() if name not in unset}
-    ports = dict.fromkeys(("KAFKA_PORT", "POSTGRES_PORT", "SIM_PORT", "SPARK_UI_PORT"), "0")
-    path = os.pathsep.join([str(ROOT / "services"), str(ROOT)])
-    running = Demo(folder, inherited | ports | {"DEMO_DIR": str(folder), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"})
+    path = {"DEMO_DIR": str(folder), "PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)])}
+    running = Demo(folder, child_environment.tests(os.environ) | PORTS | path | {"PYTHONUNBUFFERED": "1"})
     yield running
     assert running.left_behind() == []
 
@@ -121,7 +136,11 @@ def test_a_recording_becomes_exact_candles_and_leaves_its_evidence(
     variant: str, demo: Demo, recorded_data: Path
 ) -> None:
     recording = recorded_data / "TRXUSDT-trades-2025-03-04.csv"
-    code, said = demo.run(REPLAY=str(recording), VARIANT=variant)
+    settings = {"REPLAY": str(recording), "VARIANT": variant}
+    if variant == "python":
+        code, said = make(absurd_environment(**PORTS, DEMO_DIR=str(demo.folder), **settings))
+    else:
+        code, said = demo.run(**settings)
     assert code == 0, said
     report = json.loads((demo.folder / "report" / "report.json").read_text())
     counted = {name: report[name] for name in ("trades_sent", "produced", "merged", "archived", "archive_trade_ids")}
@@ -218,6 +237,7 @@ def test_a_port_in_use_is_one_line_before_anything_starts(demo: Demo) -> None:
         ({"JAVA_HOME": "/nonexistent"}, "Java is missing: /nonexistent/bin/java was not found; "),
         ({"REPLAY": "/nonexistent.csv"}, "/nonexistent.csv is no file: REPLAY names it; "),
         ({"REPLAY": str(ROOT / "pyproject.toml")}, "REPLAY is no recording: "),
+        ({"SYMBOLS": "BTCUSDT,btc/usdt"}, "SYMBOLS cannot be used: 'btc/usdt' is no symbol of the exchange: "),
     ],
 )
 def test_what_is_missing_is_one_line_before_anything_starts(demo: Demo, settings: dict[str, str], line: str) -> None:
@@ -229,10 +249,37 @@ def test_what_is_missing_is_one_line_before_anything_starts(demo: Demo, settings
 
 
 def test_missing_java_is_told_before_anything_is_installed(tmp_path: Path) -> None:
-    env = os.environ | {"DEMO_DIR": str(tmp_path / "demo"), "JAVA_HOME": "/nonexistent"}
-    command = [shutil.which("python3") or sys.executable, "-m", "embedded.bootstrap", "--java", "services"]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = bootstrap(DEMO_DIR=str(tmp_path / "demo"), JAVA_HOME="/nonexistent")
     assert done.returncode == 2
     assert done.stderr.startswith("Java is missing: ")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a:b", "DEMO_DIR cannot be used: '{tmp_path}/a:b' holds a colon; make demo DEMO_DIR=/another/folder"),
+        ("a\nb", "DEMO_DIR cannot be used: '{tmp_path}/a\\nb' holds a character that cannot be printed; make demo"),
+        (os.fsdecode(b"a\xffb"), "DEMO_DIR cannot be used: '{tmp_path}/a\\udcffb' holds bytes that are no UTF-8; "),
+        (
+            "file/demo",
+            "{tmp_path}/file/demo cannot be made: {tmp_path}/file is no folder; make demo DEMO_DIR=/a/folder",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_one_line_before_anything_is_installed(
+    tmp_path: Path, name: str, line: str
+) -> None:
+    (tmp_path / "file").touch()
+    done = bootstrap(DEMO_DIR=str(tmp_path / name))
+    assert done.returncode == 2
+    assert done.stderr.startswith(line.format(tmp_path=tmp_path))
+    assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def bootstrap(**settings: str) -> "subprocess.CompletedProcess[str]":
+    command = [shutil.which("python3") or sys.executable, "-m", "embedded.bootstrap", "--java", "services"]
+    env = child_environment.tests(os.environ) | settings
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 """Children are restarted when they die, and none outlives its supervisor, however that ends."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 
 from embedded.problems import Problem
 from embedded.processes import Interrupted, Program, Supervisor
+from embedded.records import MARK
+from tests.absurd_environment import absurd
 from tests.servers import ROOT
 
 SLEEP = "import time; time.sleep(600)"
@@ -81,6 +84,35 @@ def test_a_child_that_never_stays_up_is_a_problem(tmp_path: Path) -> None:
         with pytest.raises(Problem, match=r"weak does not stay up: .* last with exit code 3; see: tail .*weak.log"):
             running.wait_until(lambda: False, 10_000, "never")
     assert set(deaths) == {("weak", 3)}
+
+
+def test_wrong_settings_are_told_once_and_nothing_is_started_again(tmp_path: Path) -> None:
+    """The exit code 2 says that no restart can mend it; the line is the last start's, not an earlier run's."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "wrong.log").write_text("a line of an earlier run\n")
+    code = (
+        "import sys\n"
+        "print('wrong: SIM_RATE: Input should be greater than or equal to 0', file=sys.stderr)\n"
+        "print('wrong: correct these environment variables', file=sys.stderr)\n"
+        "raise SystemExit(2)"
+    )
+    deaths: list[tuple[str, int]] = []
+    with Supervisor(tmp_path, on_death=lambda *death: deaths.append(death)) as running:
+        running.start(python("wrong", code, ready=lambda: False))
+        with pytest.raises(Problem, match=r"^wrong cannot start: wrong: SIM_RATE: Input should .* equal to 0; correct"):
+            running.wait_ready("wrong")
+        assert running.restarts == {"wrong": 0}
+    assert deaths == []
+
+
+def test_a_child_without_an_environment_of_its_own_gets_none_of_the_callers(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in absurd().items():
+        monkeypatch.setenv(name, value)
+    assert supervisor.run(python("job", "import os; print(sorted(os.environ))", restart=False), 20) == 0
+    seen = set(ast.literal_eval(supervisor.log_of("job").read_text()))
+    assert seen <= {"PATH", "LD_LIBRARY_PATH", "JAVA_HOME", "HOME", "LANG", "TZ", MARK}
 
 
 def test_a_child_that_does_not_become_ready_is_a_problem(supervisor: Supervisor) -> None:

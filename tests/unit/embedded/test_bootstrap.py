@@ -1,10 +1,11 @@
 """An environment is made once for each lock, and one that could not be made never counts."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from embedded import bootstrap
+from embedded import bootstrap, child_environment
 from embedded.problems import Problem
 
 
@@ -71,6 +72,6 @@ def test_a_problem_ends_with_exit_code_2(calls: list[str], capsys: pytest.Captur
 
 def test_bytecode_stays_out_of_the_checkout(calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    env = bootstrap.environment()
+    env = child_environment.launcher(os.environ)
     assert env["PYTHONPYCACHEPREFIX"] == str(tmp_path / "demo" / "pycache")
     assert "PYTHONDONTWRITEBYTECODE" not in env

@@ -1,22 +1,26 @@
 """What a run keeps on disk: passwords, its setup, the jars, the lock, the records of its children."""
 
+import json
 import os
+import signal
 import stat
 import subprocess
 import sys
+import threading
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from embedded import jars, passwords
-from embedded.environment import Addresses, Feed, Setup, inherited, postgres
+from embedded import child_environment, jars, lock, passwords
+from embedded.environment import Addresses, Feed, Setup, postgres
 from embedded.layout import Layout
 from embedded.lock import Lock
 from embedded.problems import Problem
 from embedded.raw_objects import repeated
 from embedded.records import Record, Records
+from tests.absurd_environment import NOWHERE
 
 
 def test_passwords_are_random_and_kept_for_their_owner_only(tmp_path: Path) -> None:
@@ -57,11 +61,6 @@ def test_a_setup_is_kept_without_secrets(tmp_path: Path) -> None:
     setup.save(tmp_path / "run" / "setup.json")
     assert Setup.load(tmp_path / "run" / "setup.json") == setup
     assert "PASSWORD" not in (tmp_path / "run" / "setup.json").read_text()
-
-
-def test_settings_for_another_way_of_running_are_not_inherited() -> None:
-    mine = {"POSTGRES_HOST": "db.example", "AS_OF": "2020-01-01T00:00:00Z", "LOG_LEVEL": "DEBUG", "PATH": "/bin"}
-    assert inherited(mine) == {"LOG_LEVEL": "DEBUG", "PATH": "/bin"}
 
 
 def test_a_role_gets_its_own_password(tmp_path: Path) -> None:
@@ -107,7 +106,105 @@ def test_one_run_a_folder(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=rf"is in use: a run with process id {os.getpid()} has it; make stop"):
         Lock(tmp_path).take()
     first.release()
+    assert (tmp_path / "run" / "lock").read_text() == ""
     Lock(tmp_path).take()
+
+
+def locked(folder: Path, text: str) -> "subprocess.Popen[str]":
+    """Return a process that has the lock of ``folder``, in whose file stands ``text``, until its input is closed."""
+    (folder / "run").mkdir()
+    (folder / "run" / "lock").write_text(text)
+    code = "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); input()"
+    command = [sys.executable, "-c", code, str(folder / "run" / "lock")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def record_of(pid: int, *, older: float = 0.0) -> str:
+    return json.dumps({"name": "run", "pid": pid, "created": psutil.Process(pid).create_time() - older})
+
+
+def test_the_lock_of_a_run_never_names_a_process_that_got_the_id_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run's record is in the file, its id is another's now, and the next run has not written its own yet."""
+    monkeypatch.setattr(lock, "_WRITES_WITHIN_SECONDS", 0.3)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+        with locked(tmp_path, record_of(innocent.pid, older=100)) as holder:
+            with pytest.raises(Problem, match="names nobody"):
+                Lock(tmp_path).signal(signal.SIGTERM)
+            (tmp_path / "run" / "lock").write_text(record_of(holder.pid))
+            assert Lock(tmp_path).holder() == holder.pid
+            assert Lock(tmp_path).signal(signal.SIGTERM) == holder.pid
+            assert holder.wait(10) == -signal.SIGTERM
+        assert innocent.poll() is None
+        innocent.communicate(b"\n")
+    assert Lock(tmp_path).signal(signal.SIGTERM) is None
+
+
+def test_who_asks_waits_for_a_holder_that_has_not_written_its_id_yet(tmp_path: Path) -> None:
+    with locked(tmp_path, "") as holder:
+        writer = threading.Timer(0.2, (tmp_path / "run" / "lock").write_text, [record_of(holder.pid)])
+        writer.start()
+        assert Lock(tmp_path).holder() == holder.pid
+        writer.join()
+        holder.communicate("\n")
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Leave HOME as the only place for caches."""
+    monkeypatch.delenv("CRYPTO_ANALYTICS_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_the_cache_is_in_the_first_folder_that_can_be_made(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert jars.cache_home() == homes / "home" / ".cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(homes / "xdg"))
+    assert jars.cache_home() == homes / "xdg"
+    monkeypatch.setenv("XDG_CACHE_HOME", NOWHERE)
+    assert jars.cache_home() == homes / "home" / ".cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert jars.cache_home() == homes / "home" / ".cache"
+
+
+def test_a_home_that_is_none_is_that_of_the_list_of_users(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", NOWHERE)
+    monkeypatch.setattr(child_environment, "listed_home", lambda: homes / "home")
+    assert jars.cache_home() == homes / "home" / ".cache"
+
+
+def test_a_cache_that_cannot_be_made_is_one_line_with_the_setting(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (homes / "home" / ".cache").touch()
+    with pytest.raises(Problem) as caught:
+        jars.ensure_jars(homes / "maven.log")
+    assert str(caught.value) == (
+        f"no cache can be made: {homes}/home/.cache: File exists; make demo CRYPTO_ANALYTICS_CACHE=/a/folder/of/yours"
+    )
+    monkeypatch.setenv("CRYPTO_ANALYTICS_CACHE", NOWHERE)
+    with pytest.raises(Problem, match=r"no cache can be made: /dev/null/absurd: Not a directory; "):
+        jars.ensure_jars(homes / "maven.log")
+
+
+def test_jars_in_a_cache_that_is_only_read_are_used(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", NOWHERE)
+    there = homes / "home" / ".cache" / jars.jars_dir().relative_to(NOWHERE)
+    there.mkdir(parents=True)
+    assert jars.ensure_jars(homes / "maven.log") == there
+
+
+def test_mavens_own_cache_moves_where_it_cannot_be_written(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_maven(cache, 'echo "$@" > kafka.jar')
+    monkeypatch.setattr(child_environment, "listed_home", lambda: Path(NOWHERE))
+    told = (jars.ensure_jars(tmp_path / "maven.log") / "kafka.jar").read_text()
+    assert f"-Dmaven.repo.local={tmp_path}/cache/crypto-analytics/maven " in told
 
 
 def test_a_record_of_another_process_with_the_same_id_is_not_trusted(tmp_path: Path) -> None:

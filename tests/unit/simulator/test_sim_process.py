@@ -83,7 +83,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_missing_recording_and_a_port_in_use_are_told_in_a_line(tmp_path: Path) -> None:
     process = start(SIM_FILE=str(tmp_path / "none.csv"))
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert err.splitlines()[-1].endswith("none.csv: no such file")
     first = start()
     assert first.stderr is not None

@@ -1,0 +1,41 @@
+"""A folder works, or is refused in one line before anything starts."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from embedded import folders
+from embedded.problems import Problem
+from tests.absurd_environment import NOWHERE
+
+HARDEST = "ä 'q' %41 #;=,&(é)中文🚀!*?[x]~{{y}}"
+
+
+def test_a_folder_of_all_characters_that_work_is_taken() -> None:
+    folders.check_name("DEMO_DIR", Path("/") / HARDEST)
+
+
+@pytest.mark.parametrize("character", [":", '"', "$", "`", "\\", "\n", "\r", "\t", "\x7f", "\u2028", "\udcff"])
+def test_a_folder_that_cannot_work_is_one_line(character: str) -> None:
+    with pytest.raises(Problem) as caught:
+        folders.check_name("DEMO_DIR", Path(f"/a{character}b"))
+    text = str(caught.value)
+    assert text.startswith("DEMO_DIR cannot be used: '/a")
+    assert text.endswith("; make demo DEMO_DIR=/another/folder")
+    assert text.isascii()
+    assert text.isprintable()
+    with pytest.raises(Problem, match="this checkout cannot be used"):
+        folders.check_name("", Path(f"/a{character}b"))
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    folders.check_writable(tmp_path / "a" / "b")
+    with pytest.raises(Problem, match=r"^/dev/null/absurd cannot be made: /dev/null is no folder; make demo DEMO_DIR="):
+        folders.check_writable(Path(NOWHERE))
+
+
+def test_a_folder_of_another_users_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(Problem, match=rf"{tmp_path}/demo cannot be made: {tmp_path} cannot be written by this user; "):
+        folders.check_writable(tmp_path / "demo")
