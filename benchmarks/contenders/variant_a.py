@@ -19,7 +19,7 @@ def main() -> None:
     """Merge BENCH_COUNT trades and print the time from the first record read to the last commit."""
     count = int(os.environ["BENCH_COUNT"])
     stop = threading.Event()
-    service = build(ConsumerSettings(), stop, health.Health(), structlog.stdlib.get_logger())  # type: ignore[call-arg]
+    service, watch = build(ConsumerSettings(), stop, health.Health(), structlog.stdlib.get_logger())  # type: ignore[call-arg]
     merger = service._merger
     merged, started, ended, batches = 0, 0.0, 0.0, 0
 
@@ -42,7 +42,8 @@ def main() -> None:
 
     service.__class__ = TimedService
     merger.__class__ = TimedMerger
-    service.run()
+    with watch:
+        service.run()
     print(json.dumps({"seconds": ended - started, "trades": merged, "batches": batches}))
 
 
