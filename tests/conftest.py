@@ -10,22 +10,24 @@ import pytest
 from tests.servers import ROOT, Broker, Database, Servers, SimulatedExchange, running_servers
 
 RECORDED_DATA = Path(os.environ.get("RECORDED_DATA_DIR") or ROOT.parent / "shared" / "data").resolve()
+RECORDED_FAULTS = Path(os.environ.get("RECORDED_FAULTS_DIR") or RECORDED_DATA.parent / "faults").resolve()
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without recorded data, leave out what needs it and say so; in CI the fixture fails instead."""
-    if RECORDED_DATA.is_dir() or IN_CI:
+    if IN_CI:
         return
-    without = [item for item in items if "recorded_data" in getattr(item, "fixturenames", ())]
-    if without:
-        items[:] = [item for item in items if item not in without]
-        config.hook.pytest_deselected(items=without)
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(
-                f"{len(without)} tests left out: no recorded data in {RECORDED_DATA} (RECORDED_DATA_DIR)"
-            )
+    for fixture, folder in (("recorded_data", RECORDED_DATA), ("recorded_faults", RECORDED_FAULTS)):
+        if folder.is_dir():
+            continue
+        without = [item for item in items if fixture in getattr(item, "fixturenames", ())]
+        if without:
+            items[:] = [item for item in items if item not in without]
+            config.hook.pytest_deselected(items=without)
+            reporter = config.pluginmanager.get_plugin("terminalreporter")
+            if reporter is not None:
+                reporter.write_line(f"{len(without)} tests left out: no {fixture} in {folder} ({fixture.upper()}_DIR)")
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +36,14 @@ def recorded_data() -> Path:
     if not RECORDED_DATA.is_dir():
         pytest.fail(f"no recorded data in {RECORDED_DATA}: set RECORDED_DATA_DIR")
     return RECORDED_DATA
+
+
+@pytest.fixture(scope="session")
+def recorded_faults() -> Path:
+    """Return the folder with the small inputs that were tried and went wrong."""
+    if not RECORDED_FAULTS.is_dir():
+        pytest.fail(f"no faulty recordings in {RECORDED_FAULTS}: set RECORDED_FAULTS_DIR")
+    return RECORDED_FAULTS
 
 
 @pytest.fixture(scope="session")
