@@ -36,7 +36,8 @@ async def _run(settings: SimulatorSettings) -> None:
         simulator = Simulator(settings)
         await simulator.start()
     except RecordingError as error:
-        sys.stderr.write(f"simulator: {error}\n")
+        sys.stderr.write(f"simulator: {error}; look at it: {error.command}
+")
         sys.exit(2)  # as for wrong settings: no restart can mend it
     except OSError as error:
         address = f"{settings.SIM_HOST}:{settings.SIM_PORT}"
