@@ -79,7 +79,7 @@ def open_lines(path: Path) -> Iterator[tuple[Source, Iterator[str]]]:
                 with _opened(source, archive, member) as text:
                     yield source, _lines(text)
     except FileNotFoundError as error:
-        raise source.error("no such file") from error
+        raise RecordingError(f"{path}: no such file", f"ls -l {shlex.quote(str(path.parent))}") from error
     except _DAMAGED as error:
         raise source.error(f"cannot be read: {error}") from error
 

@@ -84,7 +84,7 @@ def test_a_missing_recording_and_a_port_in_use_are_told_in_a_line(tmp_path: Path
     process = start(SIM_FILE=str(tmp_path / "none.csv"))
     _, err = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert err.splitlines()[-1].endswith("none.csv: no such file")
+    assert err.splitlines()[-1].endswith(f"none.csv: no such file; look at it: ls -l {tmp_path}")
     first = start()
     assert first.stderr is not None
     try:
