@@ -44,6 +44,9 @@ create table open_gap_reasons (
     check (0 <= first_id and first_id <= last_id)
 );
 
+-- For the view trade_id_gaps, which looks for the reasons of each gap.
+create index open_gap_reasons_ids on open_gap_reasons using gist (int8range(first_id, last_id, '[]'));
+
 comment on table open_gap_reasons is
     'Why the ids of a gap could not be fetched, and when that was tried last. A row whose ids are all known means nothing.';
 
@@ -87,8 +90,7 @@ left join lateral (
     select tried.reason, tried.tried_at
     from open_gap_reasons as tried
     where tried.symbol = gap.symbol
-      and tried.first_id <= gap.last_missing_id
-      and tried.last_id >= gap.first_missing_id
+      and int8range(tried.first_id, tried.last_id, '[]') && int8range(gap.first_missing_id, gap.last_missing_id + 1)
     order by tried.tried_at desc
     limit 1
 ) as latest on true
@@ -116,12 +118,25 @@ comment on view completeness is
     'One row per symbol: how many realtime candles there are, how many are complete, and how many ids that they span '
     'are verified absent.';
 
+-- Ranges are disjoint, so at most one that begins before from_id reaches it: two short looks at the index find all.
 create function merged_id_count(of_symbol text, from_id bigint, to_id bigint) returns bigint
 language sql stable parallel safe set search_path = pg_catalog, public, pg_temp
 return (
     select coalesce(sum(least(last_id, to_id) - greatest(first_id, from_id) + 1), 0)::bigint
-    from trade_id_ranges
-    where symbol = of_symbol and last_id >= from_id and first_id <= to_id
+    from (
+        (
+            select first_id, last_id
+            from trade_id_ranges
+            where symbol = of_symbol and first_id <= from_id
+            order by first_id desc
+            limit 1
+        )
+        union all
+        select first_id, last_id
+        from trade_id_ranges
+        where symbol = of_symbol and first_id > from_id and first_id <= to_id
+    ) as ranges
+    where last_id >= from_id
 );
 
 comment on function merged_id_count is 'Return how many ids from_id..to_id of a symbol are merged.';
@@ -130,8 +145,20 @@ create function verified_absent_id_count(of_symbol text, from_id bigint, to_id b
 language sql stable parallel safe set search_path = pg_catalog, public, pg_temp
 return (
     select coalesce(sum(least(last_id, to_id) - greatest(first_id, from_id) + 1), 0)::bigint
-    from verified_absent_ids
-    where symbol = of_symbol and last_id >= from_id and first_id <= to_id
+    from (
+        (
+            select first_id, last_id
+            from verified_absent_ids
+            where symbol = of_symbol and first_id <= from_id
+            order by first_id desc
+            limit 1
+        )
+        union all
+        select first_id, last_id
+        from verified_absent_ids
+        where symbol = of_symbol and first_id > from_id and first_id <= to_id
+    ) as ranges
+    where last_id >= from_id
 );
 
 comment on function verified_absent_id_count is 'Return how many ids from_id..to_id of a symbol are verified absent.';
@@ -252,15 +279,26 @@ language plpgsql volatile security definer set search_path = pg_catalog, public,
 as $$
 #variable_conflict use_column
 begin
-    -- Attempts that the new one repeats, and gaps that are closed.
+    -- What the new attempt repeats.
     delete from open_gap_reasons as tried
     where tried.symbol = record_gap_reason.symbol
-      and (
-          tried.first_id >= record_gap_reason.first_id and tried.last_id <= record_gap_reason.last_id
-          or merged_id_count(tried.symbol, tried.first_id, tried.last_id)
-              + verified_absent_id_count(tried.symbol, tried.first_id, tried.last_id)
-              = tried.last_id - tried.first_id + 1
-      );
+      and tried.first_id >= record_gap_reason.first_id
+      and tried.last_id <= record_gap_reason.last_id;
+    -- Gaps that are closed: those that were not tried for the longest time, and not all, so that a call stays short.
+    delete from open_gap_reasons as tried
+    using (
+        select oldest.first_id, oldest.last_id
+        from open_gap_reasons as oldest
+        where oldest.symbol = record_gap_reason.symbol
+        order by oldest.tried_at
+        limit 20
+    ) as oldest
+    where tried.symbol = record_gap_reason.symbol
+      and tried.first_id = oldest.first_id
+      and tried.last_id = oldest.last_id
+      and merged_id_count(record_gap_reason.symbol, oldest.first_id, oldest.last_id)
+          + verified_absent_id_count(record_gap_reason.symbol, oldest.first_id, oldest.last_id)
+          = oldest.last_id - oldest.first_id + 1;
     insert into open_gap_reasons (symbol, first_id, last_id, reason)
     values (
         record_gap_reason.symbol, record_gap_reason.first_id, record_gap_reason.last_id, record_gap_reason.reason
