@@ -46,7 +46,7 @@ class Step:
 _LIGHT = Resources(cpu_request="100m", cpu_limit="1", memory_request="128Mi", memory_limit="512Mi")
 _DBT_RESOURCES = Resources(cpu_request="100m", cpu_limit="1", memory_request="256Mi", memory_limit="512Mi")
 _GE_RESOURCES = Resources(cpu_request="100m", cpu_limit="1", memory_request="384Mi", memory_limit="1Gi")
-_EXPORT_RESOURCES = Resources(cpu_request="100m", cpu_limit="1", memory_request="256Mi", memory_limit="1Gi")
+_EXPORT_RESOURCES = Resources(cpu_request="100m", cpu_limit="1", memory_request="256Mi", memory_limit="512Mi")
 
 
 def _dbt(name: str, *arguments: str) -> Step:

@@ -63,6 +63,7 @@ def run(settings: ExporterSettings, store: ObjectStore, stop: Event, state: heal
             stop,
             now=to_datetime(clock_for(settings.AS_OF)()),
             days=settings.EXPORT_RAW_DAYS,
+            batch_trades=settings.LAKE_BATCH_TRADES,
         )
         log.info("exported", bucket=settings.BUCKET_BRONZE, table=trades.TABLE, **done._asdict())
 

@@ -1,5 +1,7 @@
 """Silver and gold candles: one Parquet object per table, symbol and UTC day."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from threading import Event
 from typing import NamedTuple
@@ -38,16 +40,18 @@ def export(connection: psycopg.Connection, store: ObjectStore, bucket: str, tabl
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
     changed_at = schema.get_field_index("updated_at")
 
-    def read(partition: str) -> Content | None:
+    @contextmanager
+    def read(partition: str) -> Iterator[Content | None]:
         symbol, day = _parse(partition)
         start = datetime.combine(day, time(), UTC)
         query = "select {} from {} where symbol = %s and open_time >= %s and open_time < %s order by open_time"
         cursor = connection.execute(sql.SQL(query).format(names, relation), [symbol, start, start + timedelta(days=1)])
         rows = cursor.fetchall()
         if not rows:
-            return None
-        values = list(zip(*rows, strict=True))
-        return Content(encode(schema, values), Fingerprint(len(rows), max(values[changed_at])))
+            yield None
+            return
+        values = list(zip(*rows, strict=True))  # a day has 1,440 minutes at most
+        yield Content([encode(schema, values)], Fingerprint(len(rows), max(values[changed_at])))
 
     wanted = _fingerprints(connection, relation)
     return TableWriter(store, bucket, table.name, str(schema)).update(wanted, read, stop)

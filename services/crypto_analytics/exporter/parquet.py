@@ -1,6 +1,7 @@
 """PostgreSQL's rows as Parquet, exactly: decimals keep their scale, times are microseconds in UTC."""
 
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -38,6 +39,40 @@ def encode(schema: pa.Schema, columns: Sequence[Sequence[Any]]) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, compression="zstd")
     return bytes(sink.getvalue())
+
+
+def encode_in_parts(schema: pa.Schema, tables: Iterable[pa.Table]) -> Iterator[bytes]:
+    """Yield the parts of one Parquet file of all ``tables``, each a row group; one of them is in memory at a time."""
+    sink = _Sink()
+    with pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+            yield sink.take()
+    yield sink.take()
+
+
+class _Sink(io.RawIOBase):
+    """A file to write to; what was written can be taken away."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._size
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        self._size += len(self._parts[-1])
+        return len(self._parts[-1])
+
+    def take(self) -> bytes:
+        """Return what was written since the last call."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
 
 
 def _type_of(column: Column) -> pa.DataType:

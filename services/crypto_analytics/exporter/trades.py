@@ -1,27 +1,27 @@
 """The raw archive's small objects of a closed hour, compacted to one Parquet object per symbol and hour."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from itertools import chain
 from threading import Event
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 
-from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.decimals import SCALE
-from crypto_analytics.core.minutes import to_datetime
-from crypto_analytics.core.trades import Trade
-from crypto_analytics.exporter.parquet import encode
+from crypto_analytics.core.trades import Integers
+from crypto_analytics.exporter.ordering import FIRST_ID, IS_MAKER, LAST_ID, PRICE, QUANTITY, TIME, in_id_order
+from crypto_analytics.exporter.parquet import encode_in_parts
 from crypto_analytics.exporter.partitions import Fingerprint
+from crypto_analytics.exporter.raw_hours import READERS, ListedObject, RawHour
 from crypto_analytics.exporter.writer import Content, TableWriter, Written
 from crypto_analytics.store.archive import RawArchive
 
 TABLE = "trades"
-_READERS = 8  # objects fetched side by side
-_EVER = 2**62  # the archive holds what was judged already
 _DECIMAL = pa.decimal128(19, SCALE)  # the exchange's 64-bit numbers
+_LISTED_AT_ONCE = 1_000  # rows of raw_objects that are in memory
 
 SCHEMA = pa.schema(
     {
@@ -36,49 +36,82 @@ SCHEMA = pa.schema(
 
 
 def export(
-    connection: psycopg.Connection, archive: RawArchive, bucket: str, stop: Event, *, now: datetime, days: int
+    connection: psycopg.Connection,
+    archive: RawArchive,
+    bucket: str,
+    stop: Event,
+    *,
+    now: datetime,
+    days: int,
+    batch_trades: int,
 ) -> Written:
     """Write the hours that ended between ``days`` before ``now`` and ``now`` and got objects since they were written.
 
-    They go to ``bucket`` of the archive's store. Hours older than that stay as they are.
+    They go to ``bucket`` of the archive's store. Hours older than that stay as they are. About ``batch_trades`` trades
+    are in memory at a time, however many an hour has.
 
     Raises:
         psycopg.Error: the database is away.
+        ValueError: the archive holds something else than ``raw_objects`` says.
     """
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="raw") as pool:
+    with ThreadPoolExecutor(READERS, thread_name_prefix="raw") as pool:
 
-        def read(partition: str) -> Content | None:
+        @contextmanager
+        def read(partition: str) -> Iterator[Content | None]:
             symbol, hour = _parse(partition)
-            query = "select object_key, value_count, created_at from raw_objects where symbol = %s and hour = %s"
-            objects = connection.execute(query, [symbol, hour]).fetchall()
-            if not objects:
-                return None
-            values = list(chain.from_iterable(pool.map(archive.read, [key for key, _, _ in objects])))
-            fingerprint = Fingerprint(sum(count for _, count, _ in objects), max(at for _, _, at in objects))
-            return Content(encode_trades(symbol, values), fingerprint)
+            # One snapshot: each pass over the list reads the same objects, those of the fingerprint.
+            with connection.transaction():
+                connection.execute("set transaction isolation level repeatable read")
+                fingerprint = _fingerprint(connection, symbol, hour)
+                if fingerprint is None:
+                    yield None
+                    return
+
+                def listed(first_id: int) -> Iterator[ListedObject]:
+                    return _listed(connection, symbol, hour, first_id)
+
+                raw = RawHour(archive, symbol, listed, pool, stop)
+                yield Content(encode_hour(raw, fingerprint.rows, batch_trades), fingerprint)
 
         wanted = _fingerprints(connection, now - timedelta(days=days), now - timedelta(hours=1))
         return TableWriter(archive.store, bucket, TABLE, str(SCHEMA)).update(wanted, read, stop, prune=False)
 
 
-def encode_trades(symbol: str, values: list[bytes]) -> bytes:
-    """Return the archived ``values`` as Parquet, in the order of their ids."""
-    decoded = decode_batch(values, Rules(frozenset({symbol}), _EVER))
-    if decoded.bad:
-        raise ValueError(f"{len(decoded.bad)} archived values of {symbol} are no trades: {decoded.bad[0][1]}")
-    trades = sorted(decoded.by_symbol()[symbol].rows())
-    return encode(SCHEMA, list(zip(*map(_row, trades), strict=True)))
+def encode_hour(raw: RawHour, count: int, batch_trades: int) -> Iterator[bytes]:
+    """Yield the parts of a Parquet file of the hour's ``count`` trades, in the order of their ids.
+
+    Raises:
+        ValueError: the objects hold more or fewer trades, or something else; what was yielded is no whole file then.
+    """
+
+    def tables() -> Iterator[pa.Table]:
+        found = 0
+        for trades in in_id_order(raw.pieces, batch_trades):
+            found += trades.shape[1]
+            yield _table(trades)
+        if found != count:
+            raise ValueError(f"raw_objects lists {count} trades of the hour, and its objects hold {found}")
+
+    return encode_in_parts(SCHEMA, tables())
 
 
-def _row(trade: Trade) -> tuple[object, ...]:
-    return (
-        trade.first_id,
-        trade.last_id,
-        Decimal(trade.price).scaleb(-SCALE),
-        Decimal(trade.quantity).scaleb(-SCALE),
-        trade.buyer_is_maker,
-        to_datetime(trade.time),
-    )
+def _table(trades: Integers) -> pa.Table:
+    arrays = [
+        pa.array(trades[FIRST_ID]),
+        pa.array(trades[LAST_ID]),
+        _decimals(trades[PRICE]),
+        _decimals(trades[QUANTITY]),
+        pa.array(trades[IS_MAKER].astype(np.bool_)),
+        pa.array(trades[TIME]).view(SCHEMA.field("trade_time").type),
+    ]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _decimals(scaled: Integers) -> pa.Array:
+    """Return positive integers of 10^-8 as decimals: Arrow's are 128-bit integers, the lower half first."""
+    halves = np.zeros((len(scaled), 2), np.int64)
+    halves[:, 0] = scaled
+    return pa.Array.from_buffers(_DECIMAL, len(scaled), [None, pa.py_buffer(halves)])
 
 
 def _fingerprints(connection: psycopg.Connection, first: datetime, last: datetime) -> dict[str, Fingerprint]:
@@ -93,6 +126,25 @@ def _fingerprints(connection: psycopg.Connection, first: datetime, last: datetim
         f"symbol={symbol}/date={hour:%Y-%m-%d}/hour={hour:%H}": Fingerprint(count, newest)
         for symbol, hour, count, newest in rows
     }
+
+
+def _fingerprint(connection: psycopg.Connection, symbol: str, hour: datetime) -> Fingerprint | None:
+    query = "select sum(value_count)::bigint, max(created_at) from raw_objects where symbol = %s and hour = %s"
+    row = connection.execute(query, [symbol, hour]).fetchone()
+    return None if row is None or row[0] is None else Fingerprint(*row)
+
+
+def _listed(connection: psycopg.Connection, symbol: str, hour: datetime, first_id: int) -> Iterator[ListedObject]:
+    query = """
+        select object_key, first_id, byte_count
+        from raw_objects
+        where symbol = %s and hour = %s and last_id >= %s
+        order by first_id, object_key
+    """
+    with connection.cursor("listed_objects") as cursor:  # on the server: the list grows with the hour
+        cursor.itersize = _LISTED_AT_ONCE
+        for row in cursor.execute(query, [symbol, hour, first_id]):
+            yield ListedObject(*row)
 
 
 def _parse(partition: str) -> tuple[str, datetime]:

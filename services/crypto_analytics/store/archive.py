@@ -6,9 +6,10 @@ object is listed soon after it was written, or written again under another key: 
 """
 
 import gzip
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from io import BytesIO
 from secrets import token_hex
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ HOUR = 3_600_000_000
 PREFIX = "trades/"
 REUSE_SECONDS = 1800.0  # half of what the orphan cleanup waits, so that it never removes an object about to be listed
 _COMPRESSION_LEVEL = 1
+_TEXT_AT_ONCE = 2**20  # bytes
 
 
 class RawObject(NamedTuple):
@@ -166,3 +168,19 @@ def folder(symbol: str, hour: int) -> str:
 def encode(values: Lines) -> bytes:
     """Return ``values`` as gzipped lines."""
     return igzip.compress(values.text(), _COMPRESSION_LEVEL)
+
+
+def values_in(data: bytes) -> Iterator[list[bytes]]:
+    """Yield the values of the object ``data``, some thousand at a time, without unpacking all of it.
+
+    Raises:
+        EOFError, OSError, ValueError: the object is damaged.
+    """
+    rest = b""
+    with igzip.IGzipFile(fileobj=BytesIO(data)) as file:  # type: ignore[no-untyped-call]
+        while text := file.read(_TEXT_AT_ONCE):
+            *values, rest = (rest + text).split(b"\n")
+            if values:
+                yield values
+    if rest:
+        raise ValueError(f"an archived object ends within a value: {rest[:40]!r}")

@@ -2,14 +2,14 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from mimetypes import guess_type
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 import certifi
 from minio import Minio
@@ -17,6 +17,9 @@ from minio.error import S3Error
 from urllib3 import PoolManager, Retry, Timeout
 
 from crypto_analytics.runtime.settings import ObjectStoreSettings
+
+# S3 allows 10,000 parts, so an object may have 80 GiB. One part is in memory at a time, and two copies of it.
+_PART_BYTES = 8 * 2**20
 
 
 class ObjectInfo(NamedTuple):
@@ -36,6 +39,12 @@ class ObjectStore(Protocol):
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
         """Write an object, or replace it. When this returns, the object survives a crash."""
+
+    def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
+        """Write the object that consists of ``chunks``, as :meth:`put` does, without holding all of it in memory.
+
+        An error that the iterator raises is raised here; the object is then as it was before.
+        """
 
     def get(self, bucket: str, key: str) -> bytes:
         """Return an object's content. Raises ObjectNotFound."""
@@ -58,6 +67,10 @@ class MemoryStore:
         """See ObjectStore."""
         with self._lock:
             self._objects[bucket, key] = (data, datetime.now(UTC))
+
+    def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
+        """See ObjectStore."""
+        self.put(bucket, key, b"".join(chunks))
 
     def get(self, bucket: str, key: str) -> bytes:
         """See ObjectStore."""
@@ -92,12 +105,17 @@ class DirectoryStore:
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
         """See ObjectStore. The file and its folder entry are on disk before this returns."""
+        self.put_chunks(bucket, key, [data])
+
+    def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
+        """See ObjectStore. The file and its folder entry are on disk before this returns."""
         path = self._path(bucket, key)
         self._make_folder(path.parent)
         partial = path.with_name(f"{self._PARTIAL}{token_hex(8)}")
         try:
             with partial.open("xb") as file:
-                file.write(data)
+                for chunk in chunks:
+                    file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
@@ -164,6 +182,18 @@ class S3Store:
         """See ObjectStore."""
         self._client.put_object(bucket, key, BytesIO(data), len(data), content_type=content_type(key))
 
+    def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
+        """See ObjectStore. A large object is a multipart upload, which is aborted when ``chunks`` raise an error."""
+        self._client.put_object(
+            bucket,
+            key,
+            cast(BinaryIO, _Stream(chunks)),  # the client calls nothing but read
+            -1,
+            part_size=_PART_BYTES,
+            num_parallel_uploads=1,
+            content_type=content_type(key),
+        )
+
     def get(self, bucket: str, key: str) -> bytes:
         """See ObjectStore."""
         try:
@@ -187,6 +217,24 @@ class S3Store:
     def delete(self, bucket: str, key: str) -> None:
         """See ObjectStore."""
         self._client.remove_object(bucket, key)
+
+
+class _Stream:
+    """The bytes of ``chunks``, one after the other, to be read as a file is."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._chunk = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Return from 1 to ``size`` bytes, none at the end."""
+        while not self._chunk:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            self._chunk = memoryview(chunk)
+        data, self._chunk = bytes(self._chunk[:size]), self._chunk[size:]
+        return data
 
 
 def content_type(key: str) -> str:

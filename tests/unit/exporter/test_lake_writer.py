@@ -1,10 +1,12 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Event
 
 import pytest
 
 from crypto_analytics.exporter.partitions import MANIFEST, Fingerprint
-from crypto_analytics.exporter.writer import Content, TableWriter, Written
+from crypto_analytics.exporter.writer import Content, Stopped, TableWriter, Written
 from crypto_analytics.store.objects import MemoryStore
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -18,10 +20,11 @@ class Table:
         self.partitions = partitions
         self.reads: list[str] = []
 
-    def read(self, partition: str) -> Content | None:
+    @contextmanager
+    def read(self, partition: str) -> Iterator[Content | None]:
         self.reads.append(partition)
         fingerprint = self.partitions.get(partition)
-        return None if fingerprint is None else Content(f"{partition} {fingerprint.rows}".encode(), fingerprint)
+        yield None if fingerprint is None else Content([f"{partition} {fingerprint.rows}".encode()], fingerprint)
 
 
 @pytest.fixture
@@ -69,10 +72,12 @@ def test_other_columns_rewrite_everything(store: MemoryStore) -> None:
 def test_what_was_written_before_an_error_is_remembered(store: MemoryStore) -> None:
     table = Table(a=ONE, b=ONE)
 
-    def fail_at_b(partition: str) -> Content | None:
+    @contextmanager
+    def fail_at_b(partition: str) -> Iterator[Content | None]:
         if partition == "b":
             raise ConnectionError("away")
-        return table.read(partition)
+        with table.read(partition) as content:
+            yield content
 
     with pytest.raises(ConnectionError):
         TableWriter(store, "silver", "t", "layout").update(table.partitions, fail_at_b, Event())
@@ -83,9 +88,11 @@ def test_what_was_written_before_an_error_is_remembered(store: MemoryStore) -> N
 def test_it_ends_between_partitions_once_it_is_asked_to(store: MemoryStore) -> None:
     table, stop = Table(a=ONE, b=ONE), Event()
 
-    def read_and_stop(partition: str) -> Content | None:
+    @contextmanager
+    def read_and_stop(partition: str) -> Iterator[Content | None]:
         stop.set()
-        return table.read(partition)
+        with table.read(partition) as content:
+            yield content
 
     assert TableWriter(store, "silver", "t", "layout").update(table.partitions, read_and_stop, stop) == (2, 1, 0)
     assert set(objects(store)) == {"t/a/part.parquet"}
@@ -101,3 +108,47 @@ def test_a_partition_that_became_empty_is_not_written(store: MemoryStore) -> Non
     table = Table()
     assert TableWriter(store, "silver", "t", "layout").update({"a": ONE}, table.read, Event()) == (1, 0, 0)
     assert not list(store.list("silver"))
+
+
+def test_a_partition_in_whose_middle_it_is_stopped_is_as_it_was_and_the_others_are_remembered(
+    store: MemoryStore,
+) -> None:
+    update(store, Table(a=ONE, b=ONE))
+
+    def parts() -> Iterator[bytes]:
+        yield b"half"
+        raise Stopped
+
+    @contextmanager
+    def read(partition: str) -> Iterator[Content | None]:
+        yield Content([b"a 2"] if partition == "a" else parts(), TWO)
+
+    wanted = {"a": TWO, "b": TWO}
+    assert TableWriter(store, "silver", "t", "layout").update(wanted, read, Event()) == (2, 1, 0)
+    assert objects(store) == {"t/a/part.parquet": b"a 2", "t/b/part.parquet": b"b 1"}
+    later = Table(a=TWO, b=TWO)
+    update(store, later)
+    assert later.reads == ["b"]
+
+
+def test_a_run_that_is_killed_gets_further_than_the_one_before(store: MemoryStore) -> None:
+    class Killed(BaseException):
+        pass
+
+    class KilledStore(MemoryStore):
+        """Nothing can be put after the third partition was begun, as when the process is no more."""
+
+        def put(self, bucket: str, key: str, data: bytes) -> None:
+            if len(table.reads) > 2:
+                raise Killed
+            store.put(bucket, key, data)
+
+    table = Table(a=ONE, b=ONE, c=ONE)
+    seconds = iter(range(0, 1000, 6))
+    with pytest.raises(Killed):
+        TableWriter(KilledStore(), "silver", "t", "layout", clock=lambda: next(seconds)).update(
+            table.partitions, table.read, Event()
+        )
+    later = Table(a=ONE, b=ONE, c=ONE)
+    update(store, later)
+    assert later.reads[0] != "a"

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from crypto_analytics.exporter.parquet import TooManyDigits, encode
-from crypto_analytics.exporter.trades import SCHEMA, encode_trades
+from crypto_analytics.exporter.trades import SCHEMA
+from tests.unit.exporter.hours import file_of
 
 
 def trade(trade_id: int, price: str, quantity: str, *, time: int = 1_767_571_200_123) -> bytes:
@@ -21,7 +22,7 @@ def test_trades_are_exact_and_in_the_order_of_their_ids() -> None:
         {"e": "aggTrade", "s": "BTCUSDT", "a": 1, "p": "0.10000000", "q": "3.00000000", "f": 4, "l": 6,
          "T": 1_767_571_200_123_456, "m": True}
     ).encode()  # fmt: skip
-    data = encode_trades("BTCUSDT", [aggregated, trade(3, "0.00000001", largest), trade(2, largest, "0.30000000")])
+    data = file_of("BTCUSDT", [aggregated, trade(3, "0.00000001", largest), trade(2, largest, "0.30000000")])
     table = pq.read_table(pa.BufferReader(data))
     assert table.schema.equals(SCHEMA)
     assert table["first_trade_id"].to_pylist() == [2, 3, 4]
@@ -37,7 +38,7 @@ def test_trades_are_exact_and_in_the_order_of_their_ids() -> None:
 
 def test_an_archive_that_holds_something_else_is_not_passed_over() -> None:
     with pytest.raises(ValueError, match="1 archived values of BTCUSDT are no trades"):
-        encode_trades("BTCUSDT", [trade(1, "1.00000000", "1.00000000"), b"{}"])
+        file_of("BTCUSDT", [trade(1, "1.00000000", "1.00000000"), b"{}"])
 
 
 def test_a_value_of_more_digits_than_readers_hold_is_refused_not_rounded() -> None:

@@ -85,6 +85,26 @@ def test_a_browser_is_told_what_it_gets(s3: str, key: str, kind: str) -> None:
     assert client.stat_object("data-docs", key).content_type == kind
 
 
+@pytest.mark.parametrize("sizes", [[], [0], [5], [3, 0, 4], [2**23], [2**23, 1], [7_000_000] * 3])
+def test_an_object_is_put_in_chunks(store: ObjectStore, sizes: list[int]) -> None:
+    chunks = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
+    store.put_chunks("gold", "t/part.parquet", iter(chunks))
+    assert store.get("gold", "t/part.parquet") == b"".join(chunks)
+
+
+@pytest.mark.parametrize("size", [1, 2**24])
+def test_chunks_that_end_in_an_error_leave_the_object_as_it_was(store: ObjectStore, size: int) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x" * size
+        raise LookupError("no more")
+
+    store.put("gold", "a", b"before")
+    with pytest.raises(LookupError, match="no more"):
+        store.put_chunks("gold", "a", chunks())
+    assert store.get("gold", "a") == b"before"
+    assert [info.key for info in store.list("gold")] == ["a"]
+
+
 def test_an_empty_bucket_lists_nothing(store: ObjectStore) -> None:
     assert list(store.list("raw", "trades/")) == []
 

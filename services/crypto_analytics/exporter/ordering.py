@@ -1,0 +1,101 @@
+"""Put the trades of many overlapping pieces in the order of their ids, in bounded memory. Pure.
+
+Trades are the columns of a matrix of 64-bit integers, whose rows are named by ``FIRST_ID`` to ``IS_MAKER``.
+
+Memory is bounded by reading again, not by temporary files: a step's only place for those is a small /tmp, which is
+itself memory in some runtimes. A pass over the pieces keeps the trades of the lowest ids; where too many must wait for
+a piece of lower ids that may still come, the higher half of them is dropped, and the next pass begins there. The live
+stream archives its trades nearly in order, so one pass is the rule.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+import numpy as np
+
+from crypto_analytics.core.trades import Integers
+
+FIRST_ID, LAST_ID, PRICE, QUANTITY, TIME, IS_MAKER = range(6)
+
+
+class Piece(NamedTuple):
+    """Trades in any order; neither these nor those of a later piece have a first id below ``lowest_id``."""
+
+    lowest_id: int
+    trades: Integers
+
+
+ReadFrom = Callable[[int], Generator[Piece, None, None]]
+
+
+class OutOfOrder(ValueError):
+    """A piece holds an id below the lowest one that it was announced with."""
+
+
+def in_id_order(read_from: ReadFrom, limit: int) -> Iterator[Integers]:
+    """Yield all trades in the order of their ids, at most ``limit`` and one piece at a time.
+
+    ``read_from(first_id)`` yields every piece that holds a trade with ``first_id`` or a higher one, in the order of
+    the pieces' lowest ids; it is called again for each further pass.
+
+    Raises:
+        OutOfOrder: see there.
+    """
+    start: int | None = 0
+    while start is not None:
+        start = yield from _read_once(read_from, start, limit)
+
+
+def _read_once(read_from: ReadFrom, start: int, limit: int) -> Generator[Integers, None, int | None]:
+    """Yield the trades from ``start`` on; return the id at which the next pass begins, None where nothing is left."""
+    waiting: list[Integers] = []
+    count = 0
+    stop: int | None = None
+    with closing(read_from(start)) as pieces:
+        for piece in pieces:
+            if stop is not None and piece.lowest_id >= stop:
+                break
+            if count >= limit:
+                ordered = _ordered(waiting)
+                ready = _position(ordered, piece.lowest_id)
+                if ready:
+                    yield ordered[:, :ready]
+                ordered = ordered[:, ready:]
+                if ordered.shape[1] > limit // 2:
+                    # At least one id is kept, however many trades have it: each pass gets further than the one before.
+                    stop = max(int(ordered[FIRST_ID, limit // 2]), int(ordered[FIRST_ID, 0]) + 1)
+                    ordered = ordered[:, : _position(ordered, stop)]
+                waiting, count = [ordered.copy()], ordered.shape[1]  # a view would keep all that it was cut from
+            trades = _between(piece, start, stop)
+            waiting.append(trades)
+            count += trades.shape[1]
+    if count:
+        yield _ordered(waiting)
+    return stop
+
+
+def _between(piece: Piece, start: int, stop: int | None) -> Integers:
+    ids = piece.trades[FIRST_ID]
+    if ids.size and ids.min() < piece.lowest_id:
+        raise OutOfOrder(f"id {ids.min()} is in an object that is listed from id {piece.lowest_id} on")
+    chosen = ids >= start
+    if stop is not None:
+        chosen &= ids < stop
+    return piece.trades if chosen.all() else piece.trades[:, chosen]
+
+
+def _ordered(pieces: list[Integers]) -> Integers:
+    trades = np.concatenate(pieces, axis=1)
+    steps = np.diff(trades[FIRST_ID])
+    if (steps > 0).all():
+        return trades
+    order = np.argsort(trades[FIRST_ID], kind="stable")
+    if (np.diff(trades[FIRST_ID, order]) == 0).any():
+        order = np.lexsort(trades[::-1])  # the other fields decide between trades of one id
+    return trades[:, order]
+
+
+def _position(ordered: Integers, first_id: int) -> int:
+    """Return the position of the first trade with ``first_id`` or a higher one."""
+    return int(np.searchsorted(ordered[FIRST_ID], first_id))

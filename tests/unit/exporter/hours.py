@@ -1,0 +1,49 @@
+"""Hours of raw objects for tests: archived as the consumer does it, and read back as the exporter does it."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+from crypto_analytics.core.lines import Lines
+from crypto_analytics.exporter.raw_hours import READERS, ListedObject, RawHour
+from crypto_analytics.exporter.trades import encode_hour
+from crypto_analytics.store.archive import RawArchive, encode
+from crypto_analytics.store.objects import MemoryStore, ObjectStore
+
+
+class Hour:
+    """The raw objects of an hour, and the list of them that the database has."""
+
+    def __init__(self, store: ObjectStore | None = None, symbol: str = "BTCUSDT") -> None:
+        self.archive = RawArchive(store or MemoryStore(), "raw")
+        self.symbol = symbol
+        self.count = 0
+        self.reads = 0
+        self._listed: list[tuple[int, int, ListedObject]] = []
+
+    def add(self, values: Sequence[bytes], first_id: int, last_id: int) -> None:
+        """Archive ``values``, whose smallest and largest ids are given, as one object."""
+        key, data = f"{len(self._listed)}.jsonl.gz", encode(Lines.of(values))
+        self.archive.store.put("raw", key, data)
+        self._listed.append((first_id, last_id, ListedObject(key, first_id, len(data))))
+        self.count += len(values)
+
+    def listed(self, first_id: int) -> Iterator[ListedObject]:
+        """Yield the objects as the database lists them."""
+        for _, last_id, listed in sorted(self._listed):
+            if last_id >= first_id:
+                self.reads += 1
+                yield listed
+
+    def parts(self, batch_trades: int) -> Iterator[bytes]:
+        """Yield the parts of the hour's Parquet file."""
+        with ThreadPoolExecutor(READERS) as pool:
+            raw = RawHour(self.archive, self.symbol, self.listed, pool, Event())
+            yield from encode_hour(raw, self.count, batch_trades)
+
+
+def file_of(symbol: str, values: Sequence[bytes]) -> bytes:
+    """Return the Parquet file of an hour that has one object with ``values``."""
+    hour = Hour(symbol=symbol)
+    hour.add(values, 0, 2**53)
+    return b"".join(hour.parts(1_000))
