@@ -137,7 +137,7 @@ def test_the_steps_are_those_of_the_one_definition() -> None:
         assert pod["spec"]["restartPolicy"] == "Never"
         assert pod["spec"]["activeDeadlineSeconds"] == step.timeout_seconds
         assert container["name"] == step.name.replace("_", "-"), "the DAG finds the container by this name"
-        assert tuple(container["command"]) == step.command
+        assert container["command"] == ["python", "-m", "crypto_analytics.batch.step", step.name]
         assert _settings(container)["POSTGRES_USER"] == step.role
         assert container["resources"] == {
             "requests": {"cpu": resources.cpu_request, "memory": resources.memory_request},

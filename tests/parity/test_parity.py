@@ -216,7 +216,7 @@ def test_a_step_is_what_its_definition_says(way: Callable[[], Components], step:
     image = component.image.rpartition("/")[2].partition(":")[0]
     images = {"dbt": "dbt", "ge": "ge", "services": step.command[-1].rpartition(".")[2]}
 
-    assert component.argv == step.command
+    assert component.argv == ("python", "-m", "crypto_analytics.batch.step", step.name)
     assert component.environment["POSTGRES_USER"] == step.role
     assert image == images[step.component]
     assert component.memory == size(step.resources.memory_limit)

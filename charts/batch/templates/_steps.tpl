@@ -1,36 +1,30 @@
 {{/*
 The steps, in order, as in services/crypto_analytics/batch/steps.py: a test holds the two together.
 component: whose image, settings, Secret and resources (values components.<component>). timeout: seconds that one try may run.
+Each container runs its step by name, and holds the batch's lock meanwhile: services/crypto_analytics/batch/step.py.
 */}}
 {{- define "batch.steps" -}}
 - name: backfill-recent
   component: backfill
   timeout: 600
-  command: [python, -m, crypto_analytics.backfill]
 - name: dbt-silver
   component: dbt
   timeout: 600
-  command: [dbt, run, --select, "tag:silver", --project-dir, dbt, --profiles-dir, dbt, --no-use-colors]
 - name: dbt-test-silver
   component: dbt
   timeout: 600
-  command: [dbt, test, --select, "tag:silver,test_type:data", --project-dir, dbt, --profiles-dir, dbt, --no-use-colors]
 - name: ge-validate
   component: ge
   timeout: 300
-  command: [python, -m, ge]
 - name: dbt-gold
   component: dbt
   timeout: 600
-  command: [dbt, run, --select, "tag:gold", --project-dir, dbt, --profiles-dir, dbt, --no-use-colors]
 - name: dbt-test-gold
   component: dbt
   timeout: 600
-  command: [dbt, test, --select, "tag:gold,test_type:data", --project-dir, dbt, --profiles-dir, dbt, --no-use-colors]
 - name: export-lake
   component: exporter
   timeout: 900
-  command: [python, -m, crypto_analytics.exporter]
 {{- end -}}
 
 {{/* Context of a step for the library's templates, as YAML: values of its component over those of the pod. */}}
@@ -47,7 +41,7 @@ component: whose image, settings, Secret and resources (values components.<compo
 {{- define "batch.pod" -}}
 {{- $values := include "batch.values" (dict "Values" .Values "component" .step.component) | fromYaml -}}
 {{- $its := dict "Chart" .Chart "Release" .Release "Values" $values -}}
-{{- $container := include "common.container" (merge (dict "component" .step.name "command" .step.command) $its) | fromYamlArray -}}
+{{- $container := include "common.container" (merge (dict "component" .step.name "command" (list "python" "-m" "crypto_analytics.batch.step" (.step.name | replace "-" "_"))) $its) | fromYamlArray -}}
 {{- $template := include "common.podTemplate" (merge (dict "restartPolicy" "Never" "containers" $container) $its) | fromYaml -}}
 apiVersion: v1
 kind: Pod

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a step failed finally, 2 wrong settings or arguments, 3 an
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -15,13 +16,14 @@ from structlog.stdlib import BoundLogger
 
 from crypto_analytics.batch import outcome as said
 from crypto_analytics.batch import webhook
-from crypto_analytics.batch.lock import AlreadyRunning, batch_lock
+from crypto_analytics.batch.lock import AlreadyRunning, Database, batch_lock
 from crypto_analytics.batch.runner import Outcome, Runner
 from crypto_analytics.batch.settings import BatchSettings
 from crypto_analytics.batch.steps import STEPS, Step, select
 from crypto_analytics.runtime import logs, shutdown
 from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.runtime.settings import command_line, load
+from crypto_analytics.store.postgres import connect
 
 GOES_ON = 3
 INTERRUPTED = 143
@@ -38,9 +40,11 @@ def main() -> int:
     settings = load(BatchSettings, "batch")
     log = logs.setup("batch", settings)
     stop = shutdown.stop_event()
+    if arguments.report:
+        arguments.report.unlink(missing_ok=True)  # whoever reads it must not take the last run for this one
     try:
-        with batch_lock(settings.reader()):
-            outcomes = run(arguments.steps, settings, stop)
+        with batch_lock(Database(lambda: connect(settings.reader(), "batch"), psycopg.Error)) as problem:
+            outcomes = run(arguments.steps, settings, stop, problem)
     except AlreadyRunning:
         print("batch: another batch run goes on; wait for its end, then run this again", file=sys.stderr)
         return GOES_ON
@@ -53,13 +57,19 @@ def main() -> int:
     return finish(outcomes, settings, log, stopped=stop.is_set())
 
 
-def run(steps: tuple[Step, ...], settings: BatchSettings, stop: Event) -> list[Outcome]:
-    """Run ``steps`` up to the first that fails finally, or until ``stop``; return how they went."""
+def run(
+    steps: tuple[Step, ...], settings: BatchSettings, stop: Event, problem: Callable[[], str] = str
+) -> list[Outcome]:
+    """Run ``steps`` up to the first that fails finally, or until ``stop``; return how they went.
+
+    ``problem()`` returns why no step may run, no text where one may.
+    """
     runner = Runner(
         settings.BATCH_PROJECT_DIR,
         stop,
         retries=settings.BATCH_RETRIES,
         pauses=lambda: backoff(settings.BATCH_RETRY_SECONDS, _LONGEST_PAUSE),
+        problem=problem,
     )
     outcomes: list[Outcome] = []
     for step in steps:

@@ -40,9 +40,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def failure(outcome: Outcome) -> str:
     """Return the run's last line: the step that failed, the last lines of its log, and the next command."""
     tries = "1 try" if outcome.tries == 1 else f"{outcome.tries} tries"
+    code = f"exit code {outcome.exit_code}"
+    how = code if outcome.reason == code else f"{code} ({outcome.reason})"
     said = " | ".join(line.strip()[:_CHARACTERS_A_LINE] for line in outcome.tail[-_LINES_IN_SUMMARY:])
     return (
-        f"batch: {outcome.step.name} failed with exit code {outcome.exit_code} after {tries}: {said}; "
+        f"batch: {outcome.step.name} failed with {how} after {tries}: {said}; "
         "mend that and run the batch again, or this step alone: "
         f"python -m crypto_analytics.batch --steps {outcome.step.name}"
     )
@@ -50,5 +52,4 @@ def failure(outcome: Outcome) -> str:
 
 def alert(outcome: Outcome, run: str) -> dict[str, str]:
     """Return the message for the webhook about a step that failed finally."""
-    reason = f"exit code {outcome.exit_code}"
-    return form.message(form.Alert(outcome.step.name, run, outcome.tries, reason, outcome.tail))
+    return form.message(form.Alert(outcome.step.name, run, outcome.tries, outcome.reason, outcome.tail))

@@ -15,19 +15,43 @@ from crypto_analytics.batch.steps import Step
 
 TAIL_LINES = 12
 _STOP_SECONDS = 8.0
+_OUTPUT_SECONDS = 5.0
 _NOT_STARTED = 127
+# Exit codes of a child that was stopped and exits with 0 all the same: nobody knows how much it left undone.
+_TIMED_OUT = 124  # as timeout(1) has it
+_INTERRUPTED = 143
+_LOCK_LOST = 75  # EX_TEMPFAIL of sysexits.h
 _SETTING = {"services": "BATCH_PYTHON_SERVICES", "dbt": "BATCH_DBT", "ge": "BATCH_PYTHON_GE"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step went: exit code of the last try (negative: killed by that signal), its last lines, and the effort."""
+    """How a step went.
+
+    Attributes:
+        step: the step.
+        exit_code: of the last try; negative: it was killed by that signal; never 0 where it was stopped.
+        tries: how many tries there were.
+        seconds: how long all of them took.
+        tail: the last lines of the last try.
+        stopped: why the last try was stopped from here; empty where it ended by itself.
+    """
 
     step: Step
     exit_code: int
     tries: int
     seconds: float
     tail: tuple[str, ...]
+    stopped: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Return why it failed, in words."""
+        if self.stopped:
+            return self.stopped
+        if self.exit_code >= 0:
+            return f"exit code {self.exit_code}"
+        return f"killed by {signal.Signals(-self.exit_code).name}"
 
     @property
     def succeeded(self) -> bool:
@@ -45,13 +69,18 @@ class Runner:
         *,
         retries: int,
         pauses: Callable[[], Iterator[float]],
+        problem: Callable[[], str] = str,
         out: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
-        """Keep the settings; ``pauses()`` yields the seconds before each retry."""
+        """Keep the settings; ``pauses()`` yields the seconds before each retry.
+
+        ``problem()`` returns why no step may run just now, no text where one may: a try is then stopped and fails.
+        """
         self._folder = folder
         self._stop = stop
         self._retries = retries
         self._pauses = pauses
+        self._problem = problem
         self._out = out
 
     def run(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> Outcome:
@@ -62,21 +91,25 @@ class Runner:
         while True:
             tries += 1
             self._out(f"== {step.name}: {' '.join(step.command)}" + (f" (try {tries})" if tries > 1 else ""))
-            exit_code, tail = self._run_once(step, command, env)
+            exit_code, tail, stopped = self._run_once(step, command, env)
             if exit_code == 0 or tries > self._retries or self._stop.is_set():
-                return Outcome(step, exit_code, tries, time.monotonic() - started, tail)
+                return Outcome(step, exit_code, tries, time.monotonic() - started, tail, stopped)
             pause = next(pauses)
-            self._out(f"== {step.name}: failed with exit code {exit_code}; again in {pause:.1f} s")
+            self._out(f"== {step.name}: failed ({stopped or f'exit code {exit_code}'}); again in {pause:.1f} s")
             if self._stop.wait(pause):
-                return Outcome(step, exit_code, tries, time.monotonic() - started, tail)
+                return Outcome(step, exit_code, tries, time.monotonic() - started, tail, stopped)
 
-    def _run_once(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> tuple[int, tuple[str, ...]]:
+    def _run_once(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> tuple[int, tuple[str, ...], str]:
+        """Return the exit code, the last lines, and why the child was stopped, if it was."""
         tail: deque[str] = deque(maxlen=TAIL_LINES)
 
         def tell(line: str) -> None:
             tail.append(line)
             self._out(line)
 
+        if problem := self._problem():
+            tell(f"not started: {problem}")
+            return _LOCK_LOST, tuple(tail), problem
         try:
             child = subprocess.Popen(
                 list(command),
@@ -91,19 +124,34 @@ class Runner:
             )
         except OSError as error:
             tell(f"cannot start {command[0]}: {error.strerror}; set {_SETTING[step.component]} to the right program")
-            return _NOT_STARTED, tuple(tail)
+            return _NOT_STARTED, tuple(tail), ""
         reader = threading.Thread(target=_read, args=(child, tell), name="output", daemon=True)
         reader.start()
-        deadline = time.monotonic() + step.timeout_seconds
-        while (exit_code := _wait(child)) is None:
+        stopped, code = self._follow(child, time.monotonic() + step.timeout_seconds, step)
+        # Whatever it started ends with it: nothing of a step goes on beside the next one. It is not collected yet, so
+        # that its number is nobody else's.
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        exit_code = child.wait()
+        reader.join(_OUTPUT_SECONDS)  # a process in a session of its own may keep the output open
+        if stopped:
+            tell(f"stopped: {stopped}")
+        return exit_code or code, tuple(line for line in tail if line.strip()), stopped
+
+    def _follow(self, child: subprocess.Popen[str], deadline: float, step: Step) -> tuple[str, int]:
+        """Wait until ``child`` has exited; return why it was stopped, if it was, and the least exit code for that."""
+        while not _has_exited(child):
             if self._stop.is_set():
-                _end(child)
+                stopped = "the batch was told to stop", _INTERRUPTED
+            elif problem := self._problem():
+                stopped = problem, _LOCK_LOST
             elif time.monotonic() > deadline:
-                _end(child)
-                reader.join()
-                tell(f"stopped: not done after {step.timeout_seconds} s")
-        reader.join()
-        return exit_code, tuple(line for line in tail if line.strip())
+                stopped = f"not done after {step.timeout_seconds} s", _TIMED_OUT
+            else:
+                continue
+            _end(child)
+            return stopped
+        return "", 0
 
 
 def _read(child: subprocess.Popen[str], tell: Callable[[str], None]) -> None:
@@ -112,16 +160,18 @@ def _read(child: subprocess.Popen[str], tell: Callable[[str], None]) -> None:
         tell(line.rstrip())
 
 
-def _wait(child: subprocess.Popen[str], seconds: float = 0.05) -> int | None:
-    try:
-        return child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return None
+def _has_exited(child: subprocess.Popen[str], seconds: float = 0.05) -> bool:
+    """Whether ``child`` has exited, or does within ``seconds``; it is not collected."""
+    deadline = time.monotonic() + seconds
+    while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    """Ask the child to stop, then kill it and all that it started."""
-    child.send_signal(signal.SIGTERM)
-    _wait(child, _STOP_SECONDS)
-    with suppress(ProcessLookupError):  # nothing is left
-        os.killpg(child.pid, signal.SIGKILL)
+    """Ask the child to stop; kill it if it does not."""
+    os.kill(child.pid, signal.SIGTERM)
+    if not _has_exited(child, _STOP_SECONDS):
+        os.kill(child.pid, signal.SIGKILL)

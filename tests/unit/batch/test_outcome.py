@@ -39,3 +39,12 @@ def test_the_table_marks_what_failed() -> None:
     assert lines[0].split() == ["dbt_silver", "4.2", "s", "done"]
     assert lines[1].split() == ["ge_validate", "21.5", "s", "FAILED", "after", "3", "tries"]
     assert lines[2].split() == ["all", "25.8", "s"]
+
+
+def test_why_a_step_was_stopped_is_in_the_last_line_and_in_the_alert() -> None:
+    stopped = Outcome(STEPS[1], 124, 3, 1800.0, (), stopped="not done after 600 s")
+    assert "dbt_silver failed with exit code 124 (not done after 600 s) after 3 tries" in said.failure(stopped)
+    assert "reason: not done after 600 s" in said.alert(stopped, "now")["text"]
+    killed = Outcome(STEPS[1], -9, 1, 1.0, ())
+    assert "dbt_silver failed with exit code -9 (killed by SIGKILL) after 1 try" in said.failure(killed)
+    assert "reason: killed by SIGKILL" in said.alert(killed, "now")["text"]

@@ -1,8 +1,10 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from crypto_analytics.batch.runner import TAIL_LINES, Outcome, Runner
 from crypto_analytics.batch.steps import Resources, Step
@@ -17,11 +19,13 @@ def step(timeout_seconds: int = 20) -> Step:
 class Told:
     """A runner whose output and pauses are kept."""
 
-    def __init__(self, folder: Path, retries: int = 0) -> None:
+    def __init__(self, folder: Path, retries: int = 0, problem: Callable[[], str] = str) -> None:
         self.lines: list[str] = []
         self.pauses: list[float] = []
         self.stop = threading.Event()
-        self.runner = Runner(folder, self.stop, retries=retries, pauses=self._pauses, out=self.lines.append)
+        self.runner = Runner(
+            folder, self.stop, retries=retries, pauses=self._pauses, problem=problem, out=self.lines.append
+        )
 
     def _pauses(self) -> Iterator[float]:
         for pause in (0.001, 0.002, 0.004):
@@ -71,6 +75,58 @@ def test_a_step_that_does_not_end_is_stopped_with_its_children(tmp_path: Path) -
     assert not outcome.succeeded
     assert outcome.tail[-1] == "stopped: not done after 2 s"
     assert time.monotonic() - started < 12
+    assert is_gone(int((tmp_path / "child").read_text()))
+
+
+OBEYS = (
+    "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nprint('ready')\ntime.sleep(600)"
+)
+
+
+def test_a_step_that_was_timed_out_and_exits_with_0_has_failed_and_is_tried_again(tmp_path: Path) -> None:
+    told = Told(tmp_path, retries=1)
+    outcome = told.run(OBEYS, timeout_seconds=2)
+    assert told.lines.count("ready") == 2
+    assert (outcome.exit_code, outcome.tries, outcome.succeeded) == (124, 2, False)
+    assert outcome.reason == "not done after 2 s"
+
+
+def test_a_step_that_was_stopped_and_exits_with_0_is_not_done(tmp_path: Path) -> None:
+    told = Told(tmp_path, retries=1)
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(told.run(OBEYS)))
+    thread.start()
+    while "ready" not in told.lines:
+        assert thread.is_alive()
+    told.stop.set()
+    thread.join(10)
+    assert [(outcome.exit_code, outcome.tries, outcome.succeeded) for outcome in outcomes] == [(143, 1, False)]
+
+
+def test_a_step_that_was_killed_says_by_which_signal(tmp_path: Path) -> None:
+    outcome = Told(tmp_path).run("import os; os.kill(os.getpid(), 9)")
+    assert (outcome.exit_code, outcome.succeeded, outcome.reason) == (-9, False, "killed by SIGKILL")
+
+
+def test_a_step_runs_no_longer_than_the_lock_is_held_and_no_retry_begins_without_it(tmp_path: Path) -> None:
+    told = Told(tmp_path, retries=1, problem=lambda: "another run has the lock" if "ready" in told.lines else "")
+    outcome = told.run(OBEYS)
+    assert told.lines.count("ready") == 1
+    assert (outcome.exit_code, outcome.tries, outcome.reason) == (75, 2, "another run has the lock")
+    assert outcome.tail == ("not started: another run has the lock",)
+
+
+@pytest.mark.parametrize("code", [0, 5])
+def test_nothing_that_a_step_started_is_left_behind_when_it_exits(tmp_path: Path, code: int) -> None:
+    started = time.monotonic()
+    outcome = Told(tmp_path).run(
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "open('child', 'w').write(str(child.pid))\n"
+        f"sys.exit({code})"
+    )
+    assert outcome.exit_code == code
+    assert time.monotonic() - started < 15
     assert is_gone(int((tmp_path / "child").read_text()))
 
 
