@@ -154,20 +154,25 @@ def expected_silver(batch: Batch) -> dict[Key, Row]:
 
 def expected_gold(batch: Batch, minutes: int) -> dict[Key, Row]:
     """Return what the rollup of ``minutes`` minutes has to hold, from what silver has to hold."""
+    return rolled_up(expected_silver(batch), minutes)
+
+
+def rolled_up(silver: dict[Key, Row], minutes: int) -> dict[Key, Row]:
+    """Return the whole buckets of ``minutes`` minutes of ``silver``."""
     buckets: dict[Key, list[tuple[datetime, Row]]] = defaultdict(list)
-    for (symbol, open_time), row in expected_silver(batch).items():
+    for (symbol, open_time), row in silver.items():
         midnight = open_time.replace(hour=0, minute=0)
         start = midnight + (open_time - midnight) // timedelta(minutes=minutes) * timedelta(minutes=minutes)
         buckets[symbol, start].append((open_time, row))
-    rolled_up = {}
+    candles = {}
     for key, members in buckets.items():
         rows = [row for _, row in sorted(members, key=lambda member: member[0])]
         if len(rows) == minutes:
             sums = {name: sum(row[name] for row in rows) for name in MEASURES[4:9]}
             prices = {"open": rows[0]["open"], "close": rows[-1]["close"]}
             extremes = {"high": max(row["high"] for row in rows), "low": min(row["low"] for row in rows)}
-            rolled_up[key] = _measures(prices | extremes | sums)
-    return rolled_up
+            candles[key] = _measures(prices | extremes | sums)
+    return candles
 
 
 def _measures(row: Row) -> Row:

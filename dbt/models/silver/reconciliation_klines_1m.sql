@@ -2,7 +2,7 @@
     config(
         unique_key=['symbol', 'open_time'],
         indexes=[{'columns': ['symbol', 'status']}],
-        pre_hook='{{ note_build_from_bronze() }}',
+        pre_hook='{{ note_build_from_bronze() }} {{ remove_uncompared_minutes() }}',
         post_hook='{{ analyze_new_table() }}',
     )
 }}
@@ -25,15 +25,52 @@
 
 with
 
-changed as (
+official_changed as (
 
     select symbol, open_time
     from {{ ref('bronze_historical_klines') }}
     where updated_at >= {{ since }}
+
+),
+
+spans as (
+
+    {{ changed_spans(since) }}
+
+),
+
+-- A kline that comes late, or is corrected, is compared with its own minute alone, however long the silence around it.
+empty as (
+
+    {{ empty_minutes('spans') }}
+    {%- if is_incremental() %}
+    union
+    select symbol, minute_time, price, 0, changed_at
+    from ({{ spans_around('official_changed') }}) as span
+    where is_empty
+    {%- endif %}
+
+),
+
+changed as (
+
+    select symbol, open_time
+    from official_changed
     union
     select symbol, open_time
     from {{ ref('bronze_realtime_klines') }}
     where updated_at >= {{ since }}
+    union
+    select symbol, open_time
+    from empty
+    {%- if is_incremental() %}
+    union
+    select built.symbol, built.open_time  -- no longer known to be empty
+    from {{ this }} as built
+    inner join spans as span
+        on span.symbol = built.symbol and built.open_time > span.after_time and built.open_time < span.until_time
+    where not span.is_empty and built.status <> 'official_only'
+    {%- endif %}
 
 ),
 
@@ -42,12 +79,14 @@ compared as (
     select
         changed.symbol,
         official.symbol is not null as has_official,
-        realtime.symbol is not null as has_realtime,
-        realtime.is_complete,
+        coalesce(candle.symbol, empty.symbol) is not null as has_realtime,
+        coalesce(candle.is_complete, true) as is_complete,
 
-        realtime.trade_count,
+        coalesce(candle.trade_count, 0) as trade_count,
         {%- for measure, type in (exact.items() | list) + (truncated.items() | list) %}
-        (realtime.{{ measure }} - official.{{ measure }})::{{ type }} as {{ measure }}_difference,
+        {%- set of_empty = 'empty.price' if measure in ('open', 'high', 'low', 'close') else 'empty.nothing' %}
+        (coalesce(candle.{{ measure }}, {{ of_empty }}) - official.{{ measure }})::{{ type }}
+            as {{ measure }}_difference,
         {%- do differences.append(measure ~ '_difference') %}
         {%- endfor %}
 
@@ -55,8 +94,10 @@ compared as (
     from changed
     left join {{ ref('bronze_historical_klines') }} as official
         on official.symbol = changed.symbol and official.open_time = changed.open_time
-    left join {{ ref('bronze_realtime_klines') }} as realtime
-        on realtime.symbol = changed.symbol and realtime.open_time = changed.open_time
+    left join {{ ref('bronze_realtime_klines') }} as candle
+        on candle.symbol = changed.symbol and candle.open_time = changed.open_time
+    left join empty
+        on empty.symbol = changed.symbol and empty.open_time = changed.open_time
 
 ),
 
@@ -75,7 +116,8 @@ judged as (
                 {{ measure }}_difference = 0 and
                 {%- endfor %}
                 {%- for measure in truncated %}
-                {{ measure }}_difference >= 0 and {{ measure }}_difference < trade_count * 0.00000001
+                {{ measure }}_difference >= 0
+                and ({{ measure }}_difference = 0 or {{ measure }}_difference < trade_count * 0.00000001)
                 {{- ' and' if not loop.last }}
                 {%- endfor %}
                 then 'equal'

@@ -2,7 +2,7 @@
     config(
         unique_key=['symbol', 'open_time'],
         indexes=[{'columns': ['updated_at']}],
-        pre_hook='{{ note_build_from_bronze() }} {{ remove_incomplete_minutes() }}',
+        pre_hook='{{ note_build_from_bronze() }} {{ remove_unknown_minutes() }}',
         post_hook=['{{ analyze_new_table() }}', '{{ analyze_removed_minutes() }}'],
     )
 }}
@@ -30,6 +30,23 @@ realtime as (
             select
             from {{ ref('bronze_historical_klines') }} as kline
             where kline.symbol = candle.symbol and kline.open_time = candle.open_time
+        )
+
+),
+
+spans as (
+
+    {{ changed_spans(since) }}
+
+),
+
+empty as (
+
+    {{ empty_minutes('spans') }}
+        and not exists (
+            select
+            from {{ ref('bronze_historical_klines') }} as kline
+            where kline.symbol = span.symbol and kline.open_time = minute.open_time
         )
 
 ),
@@ -73,6 +90,25 @@ chosen as (
         open_time,
         updated_at
     from realtime
+    union all
+    select
+        symbol,
+        'realtime',
+
+        price,
+        price,
+        price,
+        price,
+        0::numeric(38, 8),
+        0::numeric(54, 16),
+        0::bigint,
+        0::numeric(38, 8),
+        0::numeric(54, 16),
+        null::numeric(27, 8),
+
+        open_time,
+        changed_at
+    from empty
 
 )
 
