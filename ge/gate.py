@@ -55,7 +55,7 @@ def _judge(settings: GateSettings, folder: Path) -> Judged:
     source = context.data_sources.add_postgres("crypto_analytics", connection_string=settings.connection_url)
     asset = source.add_table_asset(TABLE, table_name=TABLE, schema_name=SCHEMA)
     suite = context.suites.add(gx.ExpectationSuite(CHECKPOINT))
-    suite.expectations = list(expectations(settings.SYMBOLS, settings.as_of))
+    suite.expectations = list(expectations(settings.as_of))
     suite.save()
     definition = gx.ValidationDefinition(
         name=CHECKPOINT, data=asset.add_batch_definition_whole_table("all rows"), suite=suite

@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 from pydantic import Field, PositiveInt
 
-from crypto_analytics.runtime.settings import MarketSettings, ObjectStoreSettings, PostgresSettings
+from crypto_analytics.runtime.settings import ClockSettings, ObjectStoreSettings, PostgresSettings
 
 
-class GateSettings(MarketSettings, PostgresSettings, ObjectStoreSettings):
+class GateSettings(ClockSettings, PostgresSettings, ObjectStoreSettings):
     """How far back the gate's runs are kept."""
 
     GE_DATA_DOCS_RUNS: PositiveInt = Field(50, description="runs that the Data Docs show; older ones are removed")

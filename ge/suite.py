@@ -57,15 +57,25 @@ class ExpectOpenTimeOnTheMinute(ExpectNoRows):
     """
 
 
-def expectations(symbols: tuple[str, ...], as_of: datetime) -> Iterator[Expectation]:
-    """Yield all expectations: only ``symbols`` are known, and no candle opens after ``as_of``."""
+class ExpectSymbolKnown(ExpectNoRows):
+    """A symbol is followed, or was: a retired symbol's candles are kept."""
+
+    description: str = "symbol is in the table symbols"
+    unexpected_rows_query: str = """
+        select symbol, open_time from {batch}
+        where symbol not in (select symbol from public.symbols)
+    """
+
+
+def expectations(as_of: datetime) -> Iterator[Expectation]:
+    """Yield all expectations; no candle opens after ``as_of``."""
     for column in (*KEY, "source", *PRICES, *VOLUMES):
         yield gxe.ExpectColumnValuesToNotBeNull(column=column)
     for column, exact_type in EXACT_TYPES.items():
         yield gxe.ExpectColumnValuesToBeOfType(column=column, type_=exact_type)
     for column in VOLUMES:
         yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0)
-    yield gxe.ExpectColumnValuesToBeInSet(column="symbol", value_set=list(symbols))
+    yield ExpectSymbolKnown()
     yield gxe.ExpectColumnValuesToBeInSet(column="source", value_set=["official", "realtime"])
     yield gxe.ExpectColumnValuesToBeBetween(column="open_time", max_value=as_of)
     yield gxe.ExpectCompoundColumnsToBeUnique(column_list=list(KEY))

@@ -20,11 +20,16 @@ _ANSWER_AGE = "consumer_lag_answer_age_seconds"
 _OLD_SECONDS = 10.0  # Kafka is asked every second
 _METRICS_PORT = 8000
 _QUERY = """
+with open_gaps as (
+    select missing_count
+    from trade_id_gaps
+    where symbol not in (select symbol from symbols where status = 'retired')  -- nobody fetches its trades
+)
 select (select max(newest) from freshness where hop = 'fact_realtime_trades_1m'),
        (select max(newest_change) from freshness where hop = 'fact_realtime_trades_1m'),
        (select count(*) from fact_realtime_trades_1m),
-       (select count(*) from trade_id_gaps),
-       (select coalesce(sum(missing_count), 0) from trade_id_gaps)
+       (select count(*) from open_gaps),
+       (select coalesce(sum(missing_count), 0) from open_gaps)
 """
 
 

@@ -120,16 +120,27 @@ def kline(open_time: datetime, price: int, symbol: str = "BTCUSDT", **changes: o
 
 def put_official(connection: psycopg.Connection, *rows: Row) -> None:
     """Insert or correct official klines, as the backfill does."""
+    _follow(connection, rows)
     for row in rows:
         _upsert(connection, "raw_klines", {**row, "close_time": row["open_time"] + timedelta(minutes=1), "ignore": "0"})
 
 
 def put_realtime(connection: psycopg.Connection, *rows: Row) -> None:
     """Insert or change realtime candles, as the consumer does; complete ones unless they say otherwise."""
+    _follow(connection, rows)
     for row in rows:
         _upsert(
             connection, "fact_realtime_trades_1m", {"is_complete": True, "first_trade_id": 1, "last_trade_id": 4, **row}
         )
+
+
+def _follow(connection: psycopg.Connection, rows: tuple[Row, ...]) -> None:
+    """Mark the symbols of ``rows`` as followed, as the backfill does at its start."""
+    connection.execute(
+        "insert into symbols (symbol, status, followed_since) select distinct symbol, 'followed', now() "
+        "from unnest(%s::text[]) as symbol on conflict (symbol) do nothing",
+        [[row["symbol"] for row in rows]],
+    )
 
 
 def _upsert(connection: psycopg.Connection, table: str, row: Row) -> None:

@@ -99,6 +99,21 @@ def test_the_table_holds_exactly_the_closed_klines_and_a_second_run_reads_the_ne
         assert changes(connection) == before
 
 
+def test_the_symbols_of_a_run_are_followed_and_all_others_retired_whatever_the_exchange_says(
+    run: Run, postgres: Database, simulator: Callable[..., SimulatedExchange]
+) -> None:
+    exchange = simulator(**PLAY | {"SIM_HISTORY_MINUTES": "30"})
+
+    def statuses() -> dict[str, str]:
+        with postgres.connect("reader") as connection:
+            return dict(connection.execute("select symbol, status from symbols").fetchall())
+
+    assert run(exchange)[0] == 0
+    assert statuses() == {"BTCUSDT": "followed", "ETHUSDT": "followed"}
+    assert run(exchange, SYMBOLS="ETHUSDT,NOSUCHUSDT")[0] == 1  # the exchange has no NOSUCHUSDT
+    assert statuses() == {"BTCUSDT": "retired", "ETHUSDT": "followed", "NOSUCHUSDT": "followed"}
+
+
 def test_holes_are_fetched_again_and_wrong_rows_on_the_way_corrected(
     run: Run, postgres: Database, simulator: Callable[..., SimulatedExchange]
 ) -> None:

@@ -102,7 +102,7 @@ def test_every_rule_of_the_suite_can_fail_and_shows_the_row(batch: Batch) -> Non
     for expectation, row in {
         "expect_compound_columns_to_be_unique(symbol, open_time): 2 of 26 rows": "10:01:00",
         "expect_ohlc_in_order(): 1 rows": "10:02:00",
-        "expect_column_values_to_be_in_set(symbol": "symbol=DOGEUSDT open_time=2026-01-05T10:03:00",
+        "expect_symbol_known(): 1 rows": "symbol=DOGEUSDT open_time=2026-01-05T10:03:00",
         "expect_open_time_on_the_minute(): 1 rows": "10:04:01",
         "expect_column_values_to_not_be_null(close): 1 of 26 rows": "10:05:00",
         "expect_taker_volumes_within_totals(): 1 rows": "10:06:00",

@@ -11,12 +11,6 @@
 
 with
 
-symbols as (
-
-    select unnest(array['{{ symbols() | join("', '") }}']) as symbol
-
-),
-
 reconciled as (
 
     select
@@ -39,6 +33,9 @@ gaps as (
 
 select
     symbols.symbol,
+    symbols.status,
+    symbols.followed_since,
+    symbols.retired_at,
 
     {%- for status in statuses %}
     coalesce(reconciled.{{ status }}_minutes, 0) as {{ status }}_minutes,
@@ -47,6 +44,6 @@ select
     {%- for hop, relation in hops.items() %},
     (select max(open_time) from {{ relation }} as hop where hop.symbol = symbols.symbol) as newest_{{ hop }}_time
     {%- endfor %}
-from symbols
+from {{ source('streaming', 'symbols') }} as symbols
 left join reconciled using (symbol)
 left join gaps using (symbol)

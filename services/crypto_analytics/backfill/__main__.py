@@ -3,6 +3,9 @@
 The newest ten minutes that it holds are always read again, one cheap request a symbol: they may have been stored too
 early by a clock that was ahead.
 
+Before that the symbols of SYMBOLS are marked followed in the table ``symbols``, and all others retired: their data are
+kept, and nothing expects new ones.
+
 Exit codes: 0 done, 1 failed (also where the exchange refuses a symbol), 2 wrong settings, 143 stopped by a signal.
 Running it again resumes.
 """

@@ -19,6 +19,7 @@ from crypto_analytics.core.minutes import MINUTE, to_datetime
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.clock import Clock
 from crypto_analytics.store import klines as table
+from crypto_analytics.store import symbols as followed
 
 log = structlog.get_logger("backfill")
 
@@ -61,6 +62,7 @@ class Backfill:
     async def run(self, symbols: Sequence[str], days: int) -> None:
         """Fetch the missing klines of the last ``days`` days and the newest again, and keep account in ``summary``.
 
+        Before that the table ``symbols`` is brought in line: ``symbols`` are followed, and all others are retired.
         A symbol that the exchange refuses does not keep the others from being fetched. Cancelling is safe: it can
         only come while an answer is waited for, and whole pages are committed.
 
@@ -70,6 +72,11 @@ class Backfill:
             psycopg.Error: the database fails.
         """
         with self._connect() as connection:
+            changed = followed.reconcile(connection, symbols)
+            for symbol in changed.followed:
+                log.info("symbol_followed", symbol=symbol)
+            for symbol in changed.retired:
+                log.warning("symbol_retired", symbol=symbol, cause="SYMBOLS does not name it", kept="all its data")
             for symbol in symbols:
                 try:
                     await self._fetch(connection, symbol, days)

@@ -8,7 +8,6 @@ from ge.settings import GateSettings
 GOOD = {
     "POSTGRES_USER": "gate",
     "POSTGRES_PASSWORD": "p@ss:w/rd%$",
-    "SYMBOLS": "BTCUSDT, ETHUSDT",
     "AS_OF": "2025-03-04T00:48:00Z",
     "S3_ACCESS_KEY": "gate",
     "S3_SECRET_KEY": "s3cr/t",
@@ -17,7 +16,6 @@ GOOD = {
 
 def test_settings_are_read_with_the_services_names() -> None:
     settings = GateSettings.model_validate(GOOD)
-    assert settings.SYMBOLS == ("BTCUSDT", "ETHUSDT")
     assert settings.as_of == datetime(2025, 3, 4, 0, 48, tzinfo=UTC)
     assert (settings.GE_DATA_DOCS_RUNS, settings.BUCKET_DATA_DOCS) == (50, "data-docs")
     assert "://gate:p%40ss%3Aw%2Frd%25%24@127.0.0.1:5432/crypto_analytics?" in settings.connection_url
@@ -45,8 +43,6 @@ def test_without_as_of_the_clock_is_the_real_one() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("SYMBOLS", "btcusdt", "SYMBOLS"),
-        ("SYMBOLS", ",", "SYMBOLS"),
         ("AS_OF", "yesterday", "AS_OF"),
         ("AS_OF", "2025-03-04T00:48:00", "AS_OF"),
         ("POSTGRES_PORT", "many", "POSTGRES_PORT"),
