@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from embedded import exchange, jars, preflight
+from embedded import exchange, folders, jars, preflight
 from embedded.bootstrap import folder_checks
 from embedded.display import Display
 from embedded.layout import Layout
@@ -33,6 +33,7 @@ def check(settings: DemoSettings) -> list[Problem]:
         partial(preflight.port, "POSTGRES_PORT", settings.POSTGRES_PORT),
     ]
     if settings.with_spark:
+        checks.append(partial(folders.check_for_spark, settings.DEMO_DIR.resolve()))
         checks.append(partial(preflight.maven, jars.spark_jars_dir()))
         checks.append(partial(preflight.port, "SPARK_UI_PORT", settings.SPARK_UI_PORT))
     if settings.BI:

@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # the shell that starts an environment's scripts, and the one that initdb uses, read the others.
 _REFUSED = {":": "a colon", '"': "a double quote", "$": "a dollar", "`": "a backquote", "\\": "a backslash"}
 
+# Spark's list of local folders has commas, and Hadoop takes the others in a path for a pattern.
+_REFUSED_BY_SPARK = ",*?[]{}"
+
 
 def demo_dir() -> Path:
     """Return the one folder of the checkout that is written to (DEMO_DIR, default .demo), absolute."""
@@ -41,6 +44,18 @@ def check_name(setting: str, folder: Path) -> None:
     if setting == "DEMO_DIR":
         raise Problem("DEMO_DIR cannot be used", f"{shown} holds {refused}", "make demo DEMO_DIR=/another/folder")
     raise Problem("this checkout cannot be used", f"{shown} holds {refused}", "move it to a folder without")
+
+
+def check_for_spark(folder: Path) -> None:
+    """Check that Spark can work in ``folder``, which is DEMO_DIR.
+
+    Raises:
+        Problem: it holds a character that Spark reads as something else.
+    """
+    found = [character for character in _REFUSED_BY_SPARK if character in str(folder)]
+    if found:
+        cause = f"{str(folder)!a} holds {' '.join(found)}"
+        raise Problem("Spark cannot work in DEMO_DIR", cause, "make demo DEMO_DIR=/another/folder, or VARIANT=python")
 
 
 def check_writable(folder: Path) -> None:
