@@ -96,9 +96,8 @@ class Run:
         common = environment.market(feed) | environment.kafka(self.addresses) | environment.objects(self.layout)
         writer = environment.postgres(self.addresses, self.passwords, "writer")
         consumers = [self._consumer(name, common | writer) for name in self.settings.consumers]
-        producer = service(
-            "producer", common | gap_check, metrics_port=self.producer_metrics, outside=self.settings.LIVE
-        )
+        environ = common | environment.postgres(self.addresses, self.passwords, "producer")
+        producer = service("producer", environ, metrics_port=self.producer_metrics, outside=self.settings.LIVE)
         self.supervisor.start(*consumers, producer)
         self.supervisor.wait_ready(*self.settings.consumers, "producer")
 

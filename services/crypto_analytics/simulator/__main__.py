@@ -36,8 +36,7 @@ async def _run(settings: SimulatorSettings) -> None:
         simulator = Simulator(settings)
         await simulator.start()
     except RecordingError as error:
-        sys.stderr.write(f"simulator: {error}; look at it: {error.command}
-")
+        sys.stderr.write(f"simulator: {error}; look at it: {error.command}\n")
         sys.exit(2)  # as for wrong settings: no restart can mend it
     except OSError as error:
         address = f"{settings.SIM_HOST}:{settings.SIM_PORT}"
