@@ -29,6 +29,7 @@ from crypto_analytics.binance.errors import (
 )
 from crypto_analytics.binance.proxies import proxy_for
 from crypto_analytics.binance.weights import WeightBudget
+from crypto_analytics.core.id_ranges import IdRange
 from crypto_analytics.core.minutes import to_microseconds
 from crypto_analytics.runtime.retry import backoff
 
@@ -98,8 +99,18 @@ class SymbolInfo(msgspec.Struct, frozen=True):
 
 
 class _Ticker(msgspec.Struct, frozen=True):
+    """``lastId`` is -1 where the symbol did not trade in the last 24 hours; 0 is the first trade of a listing."""
+
     symbol: str
     lastId: int  # noqa: N815
+    firstId: int = -1  # noqa: N815
+
+    @property
+    def ids(self) -> IdRange | None:
+        """The ids of the last 24 hours, None without trades."""
+        if self.lastId < 0:
+            return None
+        return IdRange(self.firstId if 0 <= self.firstId <= self.lastId else self.lastId, self.lastId)
 
 
 class _ExchangeInfo(msgspec.Struct, frozen=True):
@@ -203,14 +214,18 @@ class BinanceRest:
         query: Query = {"symbol": symbol, "limit": limit}
         return await self._get("trades", query, weight=25, kind=list[HistoricalTrade], headers=_MICROSECONDS)
 
-    async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
-        """Return the newest trade id of each of ``symbols`` that has traded in the last 24 hours."""
+    async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
+        """Return the first and last trade id of the last 24 hours for each of ``symbols``, None without trades.
+
+        Up to 100 symbols are asked for by name, and the exchange rejects the request (code -1121) if it does not know
+        one of them; of more symbols, those that it does not know are left out.
+        """
         wanted = set(symbols)
         few = len(symbols) <= _TICKER_SYMBOLS
         weight = 80 if not few else 2 if len(symbols) <= 20 else 40
         query: Query = {"symbols": _names(symbols) if few else None, "type": "MINI"}
         rows = await self._get("ticker/24hr", query, weight=weight, kind=list[_Ticker])
-        return {row.symbol: row.lastId for row in rows if row.symbol in wanted and row.lastId > 0}
+        return {row.symbol: row.ids for row in rows if row.symbol in wanted}
 
     async def exchange_info(self, symbols: Sequence[str]) -> dict[str, SymbolInfo]:
         """Return what the exchange says about ``symbols``; it rejects the request if it does not know one of them."""

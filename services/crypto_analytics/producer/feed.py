@@ -2,29 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
 
 import structlog
 
 from crypto_analytics.binance.errors import ExchangeError
 from crypto_analytics.binance.websocket import Cause, Listener
 from crypto_analytics.binance.wire import BadTrade, Rules
-from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.frames import SERVER_SHUTDOWN, Ignored, classify
+from crypto_analytics.producer.listing import Listing, SymbolSource
 from crypto_analytics.producer.sequence import TradeIds
 from crypto_analytics.producer.sink import Sink
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.retry import backoff
 
 log = structlog.get_logger("producer.feed")
-
-
-class Progress(Protocol):
-    """What is used of :class:`crypto_analytics.binance.rest.BinanceRest` here."""
-
-    async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
-        """Return how far the exchange is."""
-        ...
 
 
 class Feed(Listener):
@@ -34,16 +26,19 @@ class Feed(Listener):
         self,
         symbols: Sequence[str],
         sink: Sink,
-        exchange: Progress,
+        exchange: SymbolSource,
         rules: Callable[[], Rules],
         *,
         catch_up_seconds: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``catch_up_seconds`` lie between two looks at how far the exchange is; 0: only when a connection opens."""
+        """``catch_up_seconds`` lie between two looks at how far the exchange is; 0: only when a connection opens.
+
+        With the same looks, symbols that the exchange did not know or did not trade are asked for again.
+        """
         self.ids = {symbol: TradeIds() for symbol in symbols}
         self._sink = sink
-        self._exchange = exchange
+        self._listing = Listing(exchange)
         self._new_rules = rules
         self._catch_up_seconds = catch_up_seconds
         self._sleep = sleep
@@ -53,6 +48,11 @@ class Feed(Listener):
         self._breaks: dict[str, int] = dict.fromkeys(symbols, 0)  # connections opened or lost
         self._to_catch_up: asyncio.Queue[Sequence[str]] = asyncio.Queue()
         self._frames = 0
+        self._quiet: set[str] = set()  # without a trade in the last day when the exchange was last asked
+        self._unlisted: set[str] = set()  # unknown to the exchange when it was last asked
+        self._peers: dict[str, frozenset[str]] = {}  # the symbols of the same connection
+        self._unsubscribed: set[str] = set()  # listed after their connection was opened: nothing may come over it
+        self._to_replace: set[str] = set()  # symbols of connections that are to be replaced
 
     @property
     def rules(self) -> Rules:
@@ -65,14 +65,18 @@ class Feed(Listener):
             self.ids[symbol].resume(ids)
 
     async def on_frame(self, frame: bytes, received_at: int) -> bool:
-        """Send the trade in ``frame``, or the frame itself to the dead letters; True where the server shuts down."""
+        """Send the trade in ``frame``, or the frame itself to the dead letters; True asks for another connection.
+
+        That is where the server announces that it shuts down, or where a symbol of the connection was listed after it
+        was opened.
+        """
         self._frames += 1
         outcome = classify(frame, self._rules)
         if isinstance(outcome, tuple):
             symbol, trade = outcome
             await self._sink.send(symbol, trade, received_at, "ws")
             self.ids[symbol].observe(trade.first_id, trade.last_id)
-            return False
+            return bool(self._to_replace) and self._is_to_be_replaced(symbol)
         if isinstance(outcome, BadTrade):
             await self._sink.reject(frame, outcome, received_at, "ws")
             return False
@@ -82,9 +86,24 @@ class Feed(Listener):
         metrics.FRAMES_IGNORED.labels(outcome.kind).inc()
         return outcome.kind == SERVER_SHUTDOWN
 
+    def _is_to_be_replaced(self, symbol: str) -> bool:
+        """Whether the connection of ``symbol`` is to be replaced; True once for each connection."""
+        if symbol not in self._to_replace:
+            return False
+        self._to_replace -= self._peers[symbol]
+        return True
+
+    def _replace_connections_of(self, symbols: set[str]) -> None:
+        """Have the connections of ``symbols`` replaced: nothing says that a stream begins with its listing."""
+        for symbol in symbols & self._peers.keys():
+            self._to_replace |= self._peers[symbol]
+
     def on_connected(self, symbols: Sequence[str], cause: Cause) -> None:
         """Begin to find out what ``symbols`` missed; a hand-over overlaps, so they stay live meanwhile."""
         self._connected.update(symbols)
+        self._peers.update(dict.fromkeys(symbols, frozenset(symbols)))
+        self._unsubscribed.difference_update(symbols)
+        self._to_replace.difference_update(symbols)
         if cause not in ("hand_over", "server_shutdown"):
             self._caught_up.difference_update(symbols)
         self._count_break(symbols)
@@ -113,24 +132,54 @@ class Feed(Listener):
         while True:
             await self._sleep(self._catch_up_seconds)
             if connected := [symbol for symbol in self.ids if symbol in self._connected]:
+                await self._look_at_listing(connected)
                 await self.catch_up(connected)
+
+    async def _look_at_listing(self, symbols: Sequence[str]) -> None:
+        """Find symbols that were listed, or are traded again, since the last look."""
+        try:
+            listed = await self._listing.find_listed()
+            self._unsubscribed |= listed & self._peers.keys()
+            self._replace_connections_of(listed)
+            self._replace_connections_of(await self._listing.find_resumed(symbols))
+        except ExchangeError as error:
+            log.warning("listing_check_failed", cause=str(error), next="nothing: repeated with the next catch-up")
 
     async def catch_up(self, symbols: Sequence[str]) -> None:
         """Ask how far the exchange is, so that trades missed at the end of a quiet symbol are known to be missing."""
         asked_at = {symbol: self._breaks[symbol] for symbol in symbols}
         for delay in backoff(1.0, 30.0):
             try:
-                newest = await self._exchange.last_trade_ids(symbols)
+                found = await self._listing.ids_of_last_day(symbols)
             except ExchangeError as error:
                 log.warning("catch_up_failed", cause=str(error), wait_seconds=round(delay, 3), next="see the cause")
                 await self._sleep(delay)
             else:
-                for symbol, trade_id in newest.items():
-                    self.ids[symbol].expect(trade_id)
-                self._caught_up.update(self._unbroken(asked_at))
+                for symbol in symbols:
+                    if symbol in found:
+                        self._expect(symbol, found[symbol])
+                    else:
+                        self._unlisted.add(symbol)
+                self._caught_up.update(symbol for symbol in self._unbroken(asked_at) if symbol in found)
+                self._caught_up -= self._listing.unknown
                 return
             if not self._unbroken(asked_at):
                 return  # the next connection, or the one opened meanwhile, has its own
+
+    def _expect(self, symbol: str, day: IdRange | None) -> None:
+        """Take over the ids of ``symbol`` in the last 24 hours (None: no trade).
+
+        A symbol that had no trade when it was last asked for is missed from the first one since. So is one that was
+        unknown then, if its trades begin with id 0; otherwise it is an old one that the exchange denied for a while.
+        """
+        if day is None:
+            self._quiet.add(symbol)
+            return
+        if symbol in self._quiet or (symbol in self._unlisted and day.first == 0):
+            self.ids[symbol].begin(day.first)
+        self._quiet.discard(symbol)
+        self._unlisted.discard(symbol)
+        self.ids[symbol].expect(day.last)
 
     def _unbroken(self, asked_at: Mapping[str, int]) -> list[str]:
         """Return the symbols without a break since: for others an answer may be older than their newest break."""
@@ -138,16 +187,23 @@ class Feed(Listener):
 
     async def is_behind(self, symbols: Sequence[str]) -> bool:
         """Whether the exchange has trades that did not come; if it does not say, doubt the connection."""
+        if self._unsubscribed.intersection(symbols):
+            return True
         try:
-            newest = await self._exchange.last_trade_ids(symbols)
+            found = await self._listing.ids_of_last_day(symbols)
         except ExchangeError as error:
             log.warning("stall_check_failed", cause=str(error), next="the stream is opened anew")
             return True
-        return any(self.ids[symbol].is_behind(trade_id) for symbol, trade_id in newest.items())
+        return any(day is not None and self.ids[symbol].is_behind(day.last) for symbol, day in found.items())
 
     def live(self) -> set[str]:
-        """Return the symbols that are connected, caught up, and without a known hole."""
-        return {symbol for symbol in self._connected & self._caught_up if not self.ids[symbol].holes}
+        """Return the symbols that stream: connected, caught up, and known when their connection was opened."""
+        return (self._connected & self._caught_up) - self._unsubscribed
+
+    def is_ready(self) -> bool:
+        """Whether every symbol that the exchange knows streams. Gaps do not count: their repair goes on beside it."""
+        live = self.live()
+        return bool(live) and live >= self.ids.keys() - self._listing.unknown
 
     def tick(self) -> None:
         """Renew what depends on time and publish the counts; called several times a second."""
@@ -155,3 +211,5 @@ class Feed(Listener):
         metrics.FRAMES_RECEIVED.inc(self._frames)
         self._frames = 0
         metrics.SYMBOLS_LIVE.set(len(self.live()))
+        for symbol, ids in self.ids.items():
+            metrics.GAP_TRADES_OPEN.labels(symbol).set(ids.holes.count())

@@ -12,14 +12,17 @@ LONGEST_RETRY_SECONDS = 900.0
 
 
 class TradeIds:
-    """The ids of one symbol: ``next`` is the one expected (0: none seen yet), ``holes`` are those passed over."""
+    """The ids of one symbol: ``next`` is the one expected (None: none seen yet), ``holes`` are those passed over.
+
+    The exchange numbers a symbol's trades from 0, so no number can stand for "none".
+    """
 
     __slots__ = ("_known", "holes", "next")
 
     def __init__(self) -> None:
-        self.next = 0
+        self.next: int | None = None
         self.holes = IdRanges()
-        self._known = 0
+        self._known: int | None = None  # the newest id that the exchange told of
 
     def resume(self, sent: IdRanges) -> None:
         """Start after the ids ``sent`` by an earlier run; what is missing between them is a hole."""
@@ -27,32 +30,37 @@ class TradeIds:
             self.next = sent.last + 1
             self.holes = IdRanges(sent.holes())
 
+    def begin(self, first: int) -> None:
+        """Note that a symbol of which nothing is known yet begins with the trade ``first``."""
+        if self.next is None and self._known is None:
+            self.next = first
+
     def observe(self, first: int, last: int) -> None:
         """Note that the trades ``first``..``last`` were sent, in whatever order they come."""
-        if first == self.next or not self.next:
-            self.next = last + 1
-        elif first > self.next:
+        if self.next is None:  # trades that happened after the exchange was asked are missing if they did not come
+            self.next = first if self._known is None else min(first, self._known + 1)
+        if first > self.next:
             self.holes.add(self.next, first - 1)
-            self.next = last + 1
-        else:
+        elif first < self.next:
             self.holes.remove(first, last)
-            self.next = max(self.next, last + 1)
+        self.next = max(self.next, last + 1)
 
     def expect(self, newest: int) -> None:
         """Note that the exchange has trades up to ``newest``.
 
         A symbol never seen starts with its first trade, or with the first one after what was expected before.
         """
-        if not self.next and 0 < self._known < newest:
+        if self.next is None and self._known is not None and self._known < newest:
             self.next = self._known + 1
-        self._known = max(self._known, newest)
-        if self.next and newest >= self.next:
+        self._known = newest if self._known is None else max(self._known, newest)
+        if self.next is not None and newest >= self.next:
             self.holes.add(self.next, newest)
             self.next = newest + 1
 
     def is_behind(self, newest: int) -> bool:
         """Whether the exchange, whose newest trade is ``newest``, has trades that were neither sent nor expected."""
-        return newest > max(self.next - 1, self._known)
+        accounted = [self._known, None if self.next is None else self.next - 1]
+        return all(last is None or newest > last for last in accounted)
 
     def reopen(self, first: int, last: int) -> None:
         """Note that ``first``..``last`` are missing after all."""

@@ -38,5 +38,5 @@ async def _tick(feed: Feed, health: Health) -> None:
     while True:
         feed.tick()
         health.beat()
-        health.ready = len(feed.live()) == len(feed.ids)
+        health.ready = feed.is_ready()
         await asyncio.sleep(_TICK_SECONDS)

@@ -10,7 +10,14 @@ RECONNECTS = Counter("stream_reconnects", "Stream connections opened after the f
 GAPS_FOUND = Counter("gaps_found", "Runs of missing trade ids noticed by the producer")
 GAPS_REPAIRED = Counter("gaps_repaired", "Runs of missing trade ids closed from REST")
 TRADES_REPAIRED = Counter("trades_repaired", "Trade ids fetched from REST to close gaps")
-SYMBOLS_LIVE = Gauge("symbols_live", "Symbols whose stream is connected and has no known gap")
+SYMBOLS_LIVE = Gauge("symbols_live", "Symbols that stream: connected, and caught up with the exchange")
+SYMBOLS_NOT_TRADING = Gauge(
+    "symbols_not_trading", "1 for each followed symbol that the exchange does not trade", ["symbol", "status"]
+)
+GAP_TRADES_OPEN = Gauge("gap_trades_open", "Trade ids known to be missing and not fetched yet", ["symbol"])
+GAP_OLDEST_SECONDS = Gauge("gap_oldest_seconds", "Age of the oldest gap that the producer knows; 0 without one")
+IDS_VERIFIED_ABSENT = Counter("trade_ids_verified_absent", "Missing trade ids that the exchange never issued")
+IDS_REFUSED = Counter("trade_ids_refused", "Missing trade ids whose trades are no good, each dead-lettered once")
 REST_WEIGHT = Gauge("rest_weight_used", "Request weight used in the exchange's current minute")
 EXCHANGE_TO_KAFKA = Histogram(
     "trade_to_kafka_seconds",

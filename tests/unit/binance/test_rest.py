@@ -107,17 +107,22 @@ def test_trades_by_id_and_the_newest_ones(method: str, path: str) -> None:
     assert exchange.requests[0].url.path == f"/api/v3/{path}"
 
 
-def test_last_trade_ids_leave_out_who_has_not_traded_and_who_was_not_asked_for() -> None:
-    rows = [{"symbol": "A", "lastId": 5}, {"symbol": "B", "lastId": -1}, {"symbol": "C", "lastId": 9}]
+def test_ids_of_the_last_day_begin_with_0_and_are_none_without_trades() -> None:
+    rows = [
+        {"symbol": "A", "firstId": 3, "lastId": 5},
+        {"symbol": "B", "firstId": -1, "lastId": -1, "count": 0},
+        {"symbol": "C", "firstId": 8, "lastId": 9},
+        {"symbol": "D", "firstId": 0, "lastId": 0, "count": 1},
+    ]
     exchange = Exchange(httpx.Response(200, json=rows))
-    assert exchange.ask(lambda rest: rest.last_trade_ids(["A", "B"])) == {"A": 5}
-    assert exchange.requests[0].url.params["symbols"] == '["A","B"]'
+    assert exchange.ask(lambda rest: rest.ids_of_last_day(["A", "B", "D"])) == {"A": (3, 5), "B": None, "D": (0, 0)}
+    assert exchange.requests[0].url.params["symbols"] == '["A","B","D"]'
 
 
 def test_for_many_symbols_all_tickers_are_cheaper_than_a_long_url() -> None:
     symbols = [f"S{number}" for number in range(101)]
     exchange = Exchange(httpx.Response(200, json=[{"symbol": "S7", "lastId": 1}, {"symbol": "X", "lastId": 2}]))
-    assert exchange.ask(lambda rest: rest.last_trade_ids(symbols)) == {"S7": 1}
+    assert exchange.ask(lambda rest: rest.ids_of_last_day(symbols)) == {"S7": (1, 1)}
     assert "symbols" not in exchange.requests[0].url.params
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from crypto_analytics.binance.errors import ExchangeError, Rejected
-from crypto_analytics.binance.rest import AggTrade, HistoricalTrade
-from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.binance.rest import AggTrade, HistoricalTrade, SymbolInfo
+from crypto_analytics.core.id_ranges import IdRange, IdRanges
 
 TIME = 1_767_571_200_000_000
 
@@ -26,6 +26,8 @@ class MemoryExchange:
     refuses: set[str] = field(default_factory=set)
     failing: ExchangeError | None = None
     void_aggregates: bool = False
+    unknown: set[str] = field(default_factory=set)
+    statuses: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def _has(self, trade_id: int) -> bool:
@@ -67,6 +69,16 @@ class MemoryExchange:
         rows = self.aggregates()
         return rows[-limit:] if from_id is None else [row for row in rows if row.a >= from_id][:limit]
 
-    async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
-        self._ask("last_trade_ids")
-        return dict.fromkeys(symbols, self.last) if self.last else {}
+    def _check(self, symbols: Sequence[str]) -> None:
+        if self.unknown.intersection(symbols):
+            raise Rejected("Invalid symbol.", 400, -1121)
+
+    async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
+        self._ask("ids_of_last_day")
+        self._check(symbols)
+        return dict.fromkeys(symbols, IdRange(self.first, self.last) if self.first <= self.last else None)
+
+    async def exchange_info(self, symbols: Sequence[str]) -> dict[str, SymbolInfo]:
+        self._ask("exchange_info")
+        self._check(symbols)
+        return {symbol: SymbolInfo(symbol, self.statuses.get(symbol, "TRADING")) for symbol in symbols}

@@ -1,14 +1,18 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from prometheus_client import REGISTRY
+
 from crypto_analytics.binance.errors import Unavailable
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
+from crypto_analytics.producer import service
 from crypto_analytics.producer.feed import Feed
 from crypto_analytics.producer.gaps import GapCheck, MergedGap
 from crypto_analytics.producer.history import trade_object
 from crypto_analytics.producer.sequence import TradeIds
 from crypto_analytics.producer.sink import MemorySink
+from crypto_analytics.runtime.health import Health
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
@@ -55,20 +59,36 @@ def test_the_server_s_notice_asks_for_a_hand_over() -> None:
     asyncio.run(run())
 
 
-def test_a_symbol_is_live_when_connected_caught_up_and_without_a_hole() -> None:
+def test_a_symbol_is_live_when_connected_and_caught_up_whatever_is_missing() -> None:
     async def run() -> None:
         exchange = MemoryExchange(last=7)
         feed, _ = feed_over(exchange)
         await feed.on_frame(frame(5), 1)
         feed.on_connected(SYMBOLS, "start")
-        assert feed.live() == set()
+        assert (feed.live(), feed.is_ready()) == (set(), False)
         await feed.catch_up(SYMBOLS)
-        assert feed.live() == {"ETHUSDT"}, "trades 6 and 7 are missing"
-        await feed.on_frame(frame(6), 1)
-        await feed.on_frame(frame(7), 1)
-        assert feed.live() == set(SYMBOLS)
-        feed.on_disconnected(SYMBOLS, "closed")
-        assert feed.live() == set()
+        feed.tick()
+        assert list(feed.ids["BTCUSDT"].holes) == [(6, 7)]
+        assert (feed.live(), feed.is_ready()) == (set(SYMBOLS), True)
+        assert REGISTRY.get_sample_value("gap_trades_open", {"symbol": "BTCUSDT"}) == 2
+        assert REGISTRY.get_sample_value("gap_trades_open", {"symbol": "ETHUSDT"}) == 0
+        feed.on_disconnected(["ETHUSDT"], "closed")
+        assert (feed.live(), feed.is_ready()) == ({"BTCUSDT"}, False)
+
+    asyncio.run(run())
+
+
+def test_a_gap_that_nobody_can_fill_does_not_keep_the_producer_from_being_ready() -> None:
+    async def run() -> None:
+        feed, _ = feed_over(MemoryExchange(last=200))
+        feed.resume({"BTCUSDT": IdRanges([(1, 50), (60, 200)])})
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        health = Health()
+        ticking = asyncio.create_task(service._tick(feed, health))
+        await until(lambda: health.ready)
+        ticking.cancel()
+        assert list(feed.ids["BTCUSDT"].holes) == [(51, 59)]
 
     asyncio.run(run())
 
@@ -89,11 +109,11 @@ def test_after_a_break_the_exchange_is_asked_before_a_symbol_is_live_again_but_n
 
 def test_catching_up_goes_on_until_the_exchange_answers() -> None:
     class Shaky(MemoryExchange):
-        async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+        async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
             self.asked.append("last")
             if len(self.asked) < 4:
                 raise Unavailable("away")
-            return dict.fromkeys(symbols, 7)
+            return dict.fromkeys(symbols, IdRange(1, 7))
 
     async def run() -> None:
         exchange = Shaky()
@@ -112,10 +132,10 @@ def test_an_answer_older_than_the_newest_break_makes_nobody_live() -> None:
         asked, release = asyncio.Event(), asyncio.Event()
 
         class Slow(MemoryExchange):
-            async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+            async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
                 asked.set()
                 await release.wait()
-                return {}
+                return dict.fromkeys(symbols)
 
         feed, _ = feed_over(Slow())
         feed.on_connected(SYMBOLS, "start")
@@ -135,10 +155,10 @@ def test_an_answer_older_than_a_break_makes_nobody_live_after_a_late_hand_over()
         asked, release = asyncio.Event(), asyncio.Event()
 
         class Slow(MemoryExchange):
-            async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+            async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
                 asked.set()
                 await release.wait()
-                return {}
+                return dict.fromkeys(symbols)
 
         feed, _ = feed_over(Slow())
         feed.on_connected(SYMBOLS, "start")
@@ -158,10 +178,10 @@ def test_an_answer_older_than_a_break_makes_nobody_live_after_a_late_hand_over()
 def test_a_break_of_one_connection_leaves_the_answer_good_for_the_others() -> None:
     async def run() -> None:
         class Breaking(MemoryExchange):
-            async def last_trade_ids(self, symbols: Sequence[str]) -> dict[str, int]:
+            async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
                 feed.on_disconnected(["ETHUSDT"], "closed")
                 feed.on_connected(["ETHUSDT"], "closed")
-                return {}
+                return dict.fromkeys(symbols)
 
         feed, _ = feed_over(Breaking())
         feed.on_connected(SYMBOLS, "start")
@@ -195,9 +215,9 @@ def test_a_stream_that_stops_alone_is_found_without_a_break() -> None:
         for trade_id in (6, 7):
             await feed.on_frame(frame(trade_id, "ETHUSDT"), 1)
         time_passes.release()
-        await until(lambda: feed.live() == {"ETHUSDT"})
-        assert list(feed.ids["BTCUSDT"].holes) == [(6, 7)]
-        assert exchange.asked == ["last_trade_ids"] * 3, "one for each connection, then one for all"
+        await until(lambda: list(feed.ids["BTCUSDT"].holes) == [(6, 7)])
+        assert not feed.ids["ETHUSDT"].holes
+        assert exchange.asked.count("ids_of_last_day") == 3, "one for each connection, then one for all"
         await until(lambda: slept == [60, 60, 60])
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -218,7 +238,7 @@ def test_without_a_time_the_exchange_is_asked_only_when_a_connection_opens() -> 
         running = asyncio.create_task(feed.run())
         feed.on_connected(SYMBOLS, "start")
         await until(lambda: feed.live() == set(SYMBOLS))
-        assert (slept, exchange.asked) == ([], ["last_trade_ids"])
+        assert (slept, exchange.asked) == ([], ["ids_of_last_day"])
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

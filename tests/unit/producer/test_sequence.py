@@ -31,7 +31,7 @@ def test_common_is_the_intersection(left: set[int], right: set[int]) -> None:
     assert ids_of(common(ranges(left), ranges(right))) == left & right
 
 
-@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 3)), min_size=1, max_size=40))
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=1, max_size=40))
 def test_holes_are_what_was_passed_over_and_never_came(spans: list[tuple[int, int]]) -> None:
     seen = TradeIds()
     sent: set[int] = set()
@@ -62,6 +62,45 @@ def test_a_symbol_never_seen_misses_what_the_exchange_has_gained_since_it_was_fi
     seen.observe(501, 503)
     assert not seen.holes
     assert seen.next == 504
+
+
+def test_the_first_trade_of_a_listing_has_id_0_and_the_next_one_is_1() -> None:
+    seen = TradeIds()
+    seen.observe(0, 0)
+    assert seen.next == 1
+    seen.observe(3, 3)
+    assert list(seen.holes) == [(1, 2)]
+    resumed = TradeIds()
+    resumed.resume(IdRanges([(0, 0)]))
+    resumed.expect(2)
+    assert list(resumed.holes) == [(1, 2)]
+
+
+def test_a_symbol_that_had_only_trade_0_when_it_was_asked_for_misses_those_after_it() -> None:
+    seen = TradeIds()
+    seen.expect(0)
+    assert not seen.is_behind(0)
+    assert seen.is_behind(1)
+    seen.expect(2)
+    assert list(seen.holes) == [(1, 2)]
+
+
+def test_a_symbol_known_to_begin_with_0_misses_0() -> None:
+    seen = TradeIds()
+    assert seen.is_behind(0)
+    seen.begin(0)
+    seen.expect(0)
+    assert list(seen.holes) == [(0, 0)]
+    seen.observe(0, 0)
+    assert not seen.holes
+    assert not seen.is_behind(0)
+
+
+def test_what_happened_between_the_first_answer_and_the_first_trade_is_missing() -> None:
+    seen = TradeIds()
+    seen.expect(0)
+    seen.observe(3, 3)
+    assert list(seen.holes) == [(1, 2)]
 
 
 def test_what_the_exchange_is_ahead_is_a_hole_until_it_comes() -> None:

@@ -1,0 +1,200 @@
+"""Symbols that the exchange does not know, does not trade, or lists while the producer runs."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from crypto_analytics.binance.errors import Rejected, Unavailable
+from crypto_analytics.binance.wire import Rules
+from crypto_analytics.core.id_ranges import IdRange
+from crypto_analytics.producer.feed import Feed
+from crypto_analytics.producer.history import trade_object
+from crypto_analytics.producer.listing import Listing
+from crypto_analytics.producer.sink import MemorySink
+from tests.unit.producer.exchange import TIME, MemoryExchange, trade
+
+SYMBOLS = ["BTCUSDT", "NEWUSDT", "ETHUSDT"]
+RULES = Rules(frozenset(SYMBOLS), TIME + 10**12)
+
+
+class Market(MemoryExchange):
+    """Lists ``symbols`` with the ids of their last day."""
+
+    def __init__(self, **symbols: IdRange | None) -> None:
+        super().__init__()
+        self.symbols: dict[str, IdRange | None] = symbols
+
+    def _check(self, symbols: Sequence[str]) -> None:
+        if not self.symbols.keys() >= set(symbols):
+            raise Rejected("Invalid symbol.", 400, -1121)
+
+    async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
+        self._ask(",".join(symbols))
+        self._check(symbols)
+        return {symbol: self.symbols[symbol] for symbol in symbols}
+
+
+def feed_over(exchange: MemoryExchange) -> Feed:
+    async def no_wait(seconds: float) -> None:
+        raise AssertionError("the exchange answers")
+
+    return Feed(SYMBOLS, MemorySink(), exchange, lambda: RULES, sleep=no_wait)
+
+
+def frame(trade_id: int, symbol: str) -> bytes:
+    return b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}"
+
+
+def status(symbol: str, name: str) -> float | None:
+    return REGISTRY.get_sample_value("symbols_not_trading", {"symbol": symbol, "status": name})
+
+
+def test_a_symbol_that_the_exchange_does_not_know_is_named_once_and_the_others_are_caught_up() -> None:
+    async def run() -> None:
+        exchange = Market(BTCUSDT=IdRange(0, 7), ETHUSDT=IdRange(2, 9))
+        feed = feed_over(exchange)
+        feed.on_connected(SYMBOLS, "start")
+        assert not feed.is_ready()
+        with capture_logs() as logs:
+            await feed.catch_up(SYMBOLS)
+            await feed.catch_up(SYMBOLS)
+            assert await feed.is_behind(SYMBOLS) is False
+        named = [(entry["event"], entry["symbol"]) for entry in logs]
+        assert named == [("symbol_unknown", "NEWUSDT")]
+        assert feed.live() == {"BTCUSDT", "ETHUSDT"}
+        assert feed.is_ready()
+        assert status("NEWUSDT", "UNKNOWN") == 1
+        assert exchange.asked[-1] == "BTCUSDT,ETHUSDT", "the unknown one does not spoil later requests"
+
+    asyncio.run(run())
+
+
+def test_without_any_known_symbol_it_is_not_ready() -> None:
+    async def run() -> None:
+        feed = feed_over(Market())
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        assert not feed.is_ready()
+
+    asyncio.run(run())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 100), st.data())
+def test_isolating_the_unknown_ones_asks_at_most_twice_for_each_symbol(count: int, data: st.DataObject) -> None:
+    symbols = [f"S{number}" for number in range(count)]
+    known = data.draw(st.sets(st.sampled_from(symbols)))
+    exchange = Market(**{symbol: IdRange(0, 5) for symbol in known})
+    listing = Listing(exchange)
+    assert asyncio.run(listing.ids_of_last_day(symbols)).keys() == known
+    assert listing.unknown == set(symbols) - known
+    assert len(exchange.asked) < 2 * count
+    exchange.asked.clear()
+    assert asyncio.run(listing.find_listed()) == set()
+    assert len(exchange.asked) <= 2 * (count - len(known))
+    exchange.symbols = dict.fromkeys(symbols)
+    assert asyncio.run(listing.find_listed()) == set(symbols) - known
+    assert listing.unknown == set()
+
+
+def test_an_exchange_that_refuses_for_another_reason_is_not_asked_symbol_by_symbol() -> None:
+    exchange = Market()
+    exchange.failing = Rejected("not served here", 403, 0)
+    with pytest.raises(Rejected):
+        asyncio.run(Listing(exchange).ids_of_last_day(SYMBOLS))
+    assert len(exchange.asked) == 1
+
+
+def test_one_listed_while_it_runs_is_caught_up_from_id_0_and_its_connection_is_replaced() -> None:
+    async def run() -> None:
+        exchange = Market(BTCUSDT=IdRange(0, 7), ETHUSDT=IdRange(2, 9))
+        feed = feed_over(exchange)
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        assert await feed.on_frame(frame(8, "BTCUSDT"), 1) is False
+        exchange.symbols["NEWUSDT"] = IdRange(0, 4)
+        await feed._look_at_listing(SYMBOLS)
+        await feed.catch_up(SYMBOLS)
+        assert list(feed.ids["NEWUSDT"].holes) == [(0, 4)]
+        assert "NEWUSDT" not in feed.live(), "nothing comes over a connection opened before it was listed"
+        assert await feed.is_behind(SYMBOLS) is True, "a silent connection is replaced too"
+        assert await feed.on_frame(frame(9, "BTCUSDT"), 1) is True
+        assert await feed.on_frame(frame(10, "ETHUSDT"), 1) is False, "asked for once"
+        assert feed.live() == {"BTCUSDT", "ETHUSDT"}
+        feed.on_connected(SYMBOLS, "server_shutdown")
+        await feed.catch_up(SYMBOLS)
+        assert feed.live() == set(SYMBOLS)
+        assert status("NEWUSDT", "UNKNOWN") is None
+
+    asyncio.run(run())
+
+
+def test_one_that_the_exchange_denied_for_a_while_is_not_fetched_from_its_beginning() -> None:
+    async def run() -> None:
+        exchange = Market(BTCUSDT=None, ETHUSDT=None)
+        feed = feed_over(exchange)
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        exchange.symbols["NEWUSDT"] = IdRange(4_000_000, 9_000_000)
+        await feed._look_at_listing(SYMBOLS)
+        await feed.catch_up(SYMBOLS)
+        assert not feed.ids["NEWUSDT"].holes
+
+    asyncio.run(run())
+
+
+def test_one_without_trades_is_missed_from_its_first_trade_on() -> None:
+    async def run() -> None:
+        exchange = Market(BTCUSDT=None, NEWUSDT=None, ETHUSDT=None)
+        feed = feed_over(exchange)
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        assert feed.live() == set(SYMBOLS)
+        exchange.symbols |= {"NEWUSDT": IdRange(0, 0), "ETHUSDT": IdRange(500, 502)}
+        await feed.catch_up(SYMBOLS)
+        assert list(feed.ids["NEWUSDT"].holes) == [(0, 0)]
+        assert list(feed.ids["ETHUSDT"].holes) == [(500, 502)]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", ["HALT", "BREAK"])
+def test_one_that_is_not_traded_is_told_once_and_does_not_hold_back_readiness(name: str) -> None:
+    async def run() -> None:
+        exchange = Market(BTCUSDT=IdRange(0, 7), NEWUSDT=None, ETHUSDT=IdRange(0, 7))
+        exchange.statuses["NEWUSDT"] = name
+        feed = feed_over(exchange)
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        with capture_logs() as logs:
+            await feed._look_at_listing(SYMBOLS)
+            await feed._look_at_listing(SYMBOLS)
+            assert status("NEWUSDT", name) == 1
+            assert feed.is_ready()
+            assert await feed.on_frame(frame(8, "BTCUSDT"), 1) is False
+            exchange.statuses.clear()
+            await feed._look_at_listing(SYMBOLS)
+        assert [entry["event"] for entry in logs] == ["symbol_not_traded", "symbol_traded"]
+        assert status("NEWUSDT", name) is None
+        assert await feed.on_frame(frame(9, "BTCUSDT"), 1) is True, "its stream may not have begun by itself"
+        assert feed.is_ready()
+
+    asyncio.run(run())
+
+
+def test_a_status_that_cannot_be_read_changes_nothing() -> None:
+    async def run() -> None:
+        exchange = Market(BTCUSDT=None, NEWUSDT=None, ETHUSDT=None)
+        feed = feed_over(exchange)
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        exchange.failing = Unavailable("away")
+        await feed._look_at_listing(SYMBOLS)
+        assert feed.is_ready()
+
+    asyncio.run(run())
