@@ -160,18 +160,75 @@ def test_holes_that_the_database_lists_are_closed(
         producer.until(closed, "the listed hole stays open")
 
 
-def test_what_the_exchange_does_not_have_stays_open_is_told_and_keeps_the_symbol_from_being_live(
-    servers: Servers, kafka: Broker, simulator: Simulate, watch: Watch
+def test_what_the_exchange_never_issued_is_verified_absent_and_recorded_while_the_producer_is_ready(
+    servers: Servers, kafka: Broker, postgres: Database, simulator: Simulate, watch: Watch
 ) -> None:
     hole = {"type": "hole", "count": 3, "rest_missing": "forever", "at": 100}
     exchange = simulator(SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300", SIM_FAULTS=faults(hole))
     trades = watch(kafka)
-    with producing(servers, "producer-forever", kafka, exchange, SYMBOLS="BTCUSDT") as producer:
-        producer.until(lambda: "gap_not_repaired" in producer.log(), "the hole is not told")
-        trades.look()
-        assert len(trades.ids["BTCUSDT"].holes()) == 1
-        assert not producer.is_ready()
-        assert producer.metrics()["symbols_live"] == 0
+    settings = {"SYMBOLS": "BTCUSDT", **postgres.env("producer"), "GAP_CHECK_SECONDS": "0.5"}
+    with producing(servers, "producer-forever", kafka, exchange, **settings) as producer:
+        producer.until(lambda: "gap_not_repaired" in producer.log(), "the hole is not logged")
+        producer.until(producer.is_ready, "a gap keeps it from being ready")
+        assert producer.metrics()["symbols_live"] == 1
+
+        def trades_of_the_play() -> IdRanges:
+            trades.look()
+            return trades.ids["BTCUSDT"]
+
+        producer.until(lambda: len(trades_of_the_play().holes()) == 1, "there is no hole")
+        (missing,) = trades_of_the_play().holes()
+        with postgres.connect() as connection:
+
+            def recorded() -> list[tuple[Any, ...]]:
+                query = "select first_id, last_id, method, answer from verified_absent_ids where symbol = 'BTCUSDT'"
+                return connection.execute(query).fetchall()
+
+            producer.until(lambda: bool(recorded()), "the absent ids are not recorded")
+            ((first, last, method, answer),) = recorded()
+        assert (first, last) == missing
+        assert method == "historicalTrades"
+        assert answer.startswith(
+            f"historicalTrades fromId={first - 1}: {last + 1} follows {first - 1} on one page, at "
+        )
+        metrics = producer.metrics()
+        assert metrics["trade_ids_verified_absent_total"] == 3
+        assert metrics['gap_trades_open{symbol="BTCUSDT"}'] == 0
+
+
+def test_why_a_gap_stays_open_is_told_where_the_host_cannot_know(
+    servers: Servers, kafka: Broker, postgres: Database, simulator: Simulate
+) -> None:
+    without = {"type": "rest", "path": "/api/v3/historicalTrades", "status": 451, "count": 1_000_000}
+    hole = {"type": "hole", "count": 3, "rest_missing": "forever", "at": 100}
+    exchange = simulator(
+        SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300", SIM_FAULTS=faults(without, hole)
+    )
+    settings = {"SYMBOLS": "BTCUSDT", **postgres.env("producer"), "GAP_CHECK_SECONDS": "0.5"}
+    with producing(servers, "producer-reason", kafka, exchange, **settings) as producer, postgres.connect() as database:
+
+        def reasons() -> list[str]:
+            return [reason for (reason,) in database.execute("select reason from open_gap_reasons").fetchall()]
+
+        producer.until(lambda: bool(reasons()), "no reason is recorded")
+        assert "451" in reasons()[0]
+        assert database.execute("select count(*) from verified_absent_ids").fetchone() == (0,)
+
+
+def test_one_symbol_that_the_exchange_does_not_know_does_not_stop_the_others(
+    servers: Servers, kafka: Broker, simulator: Simulate, watch: Watch
+) -> None:
+    exchange = simulator(SYMBOLS=",".join(SYMBOLS), SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300")
+    trades = watch(kafka)
+    asked = ",".join((*SYMBOLS[:1], "NOSUCHUSDT", *SYMBOLS[1:]))
+    settings = {"SYMBOLS": asked, "CATCH_UP_SECONDS": "0.5"}
+    with producing(servers, "producer-unknown", kafka, exchange, **settings) as producer:
+        producer.until(producer.is_ready, "one symbol stops all")
+        producer.until(lambda: trades.hold_all_of(exchange), "trades are missing")
+        metrics = producer.metrics()
+        assert metrics["symbols_live"] == 3
+        assert metrics['symbols_not_trading{status="UNKNOWN",symbol="NOSUCHUSDT"}'] == 1
+        assert producer.log().count("symbol_unknown") == 1
 
 
 def test_an_aggregated_stream_is_followed_and_repaired_too(

@@ -16,6 +16,7 @@ from crypto_analytics.producer.feed import Feed
 from crypto_analytics.producer.gaps import GapCheck, PostgresGaps
 from crypto_analytics.producer.history import History
 from crypto_analytics.producer.last_ids import TailUnreadable, TopicMissing, read_last_ids
+from crypto_analytics.producer.records import GapRecords
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.settings import ProducerSettings
 from crypto_analytics.producer.sink import KafkaSink
@@ -66,11 +67,13 @@ async def run(
         timeout=settings.BINANCE_TIMEOUT_SECONDS,
     )
     async with rest:
+        records = GapRecords(for_database=settings.looks_for_gaps)
         feed = Feed(
             settings.SYMBOLS,
             sink,
             rest,
             lambda: Rules(symbols, latest_allowed(clock(), settings.MAX_FUTURE_SECONDS)),
+            records=records,
             catch_up_seconds=settings.CATCH_UP_SECONDS,
         )
         feed.resume(await last_ids(settings, state, stop, log))
@@ -86,10 +89,12 @@ async def run(
             aggregated_above=settings.REPAIR_AGG_ABOVE,
             aggregated_stream=settings.STREAM_TYPE == "aggTrade",
         )
-        repairer = Repairer(feed.ids, history, sink, lambda: feed.rules)
+        repairer = Repairer(feed.ids, history, sink, lambda: feed.rules, records=records)
         parts = [stream.run(), repairer.run(settings.REPAIR_DELAY_SECONDS), sink.pump()]
         if settings.looks_for_gaps:
-            parts.append(GapCheck(PostgresGaps(settings), feed.ids, settings.GAP_CHECK_SECONDS).run())
+            check = GapCheck(PostgresGaps(settings), feed.ids, settings.GAP_CHECK_SECONDS, records=records)
+            await check.resume()
+            parts.append(check.run())
         else:
             log.info(
                 "gap_check_off", next="to close holes that outlive a crash, set POSTGRES_USER and GAP_CHECK_SECONDS"

@@ -11,6 +11,7 @@ from crypto_analytics.binance.wire import BadTrade, Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.frames import SERVER_SHUTDOWN, Ignored, classify
 from crypto_analytics.producer.listing import Listing, SymbolSource
+from crypto_analytics.producer.records import GapRecords, readable_ids
 from crypto_analytics.producer.sequence import TradeIds
 from crypto_analytics.producer.sink import Sink
 from crypto_analytics.runtime import metrics
@@ -29,6 +30,7 @@ class Feed(Listener):
         exchange: SymbolSource,
         rules: Callable[[], Rules],
         *,
+        records: GapRecords | None = None,
         catch_up_seconds: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -40,6 +42,7 @@ class Feed(Listener):
         self._sink = sink
         self._listing = Listing(exchange)
         self._new_rules = rules
+        self._records = records or GapRecords()
         self._catch_up_seconds = catch_up_seconds
         self._sleep = sleep
         self._rules = rules()
@@ -78,7 +81,9 @@ class Feed(Listener):
             self.ids[symbol].observe(trade.first_id, trade.last_id)
             return bool(self._to_replace) and self._is_to_be_replaced(symbol)
         if isinstance(outcome, BadTrade):
-            await self._sink.reject(frame, outcome, received_at, "ws")
+            named = readable_ids(frame)
+            if named is None or named[0] not in self.ids or self._records.letter_once(*named):
+                await self._sink.reject(frame, outcome, received_at, "ws")
             return False
         return self._ignore(outcome)
 

@@ -1,6 +1,7 @@
 """A second look for holes: the view ``trade_id_gaps`` tells which ids are missing in what is merged.
 
 It finds what the producer cannot know by itself: holes that outlived a crash, and records that the consumer refused.
+In return, the database is told which ids are verified absent, and why the other gaps stay open.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import psycopg
 import structlog
 
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
+from crypto_analytics.producer.records import REFUSED, Absence, GapRecords, Reason, retry_seconds
 from crypto_analytics.producer.sequence import Ledger, TradeIds
 from crypto_analytics.producer.threads import detached
 from crypto_analytics.runtime.settings import PostgresSettings
@@ -20,14 +22,33 @@ from crypto_analytics.store.postgres import connect
 
 GAPS_A_ROUND = 200
 
+# A trade that was fetched and is not merged yet is on its way, or the merge does not take it: ever longer pauses.
+_LONGEST_PAUSE_SECONDS = 6 * 3600.0
+_RESUME_SECONDS = 10.0
+
 log = structlog.get_logger("producer.gaps")
 
-_QUERY = """
+# Each symbol has its share of a round, and each gap its turn: first those never tried, the newest of them first, then
+# those not tried for longest.
+_GAPS = """
 select symbol, first_missing_id, last_missing_id
-from trade_id_gaps
-where symbol = any(%s)
-order by last_missing_id desc
+from (
+    select
+        symbol, first_missing_id, last_missing_id,
+        row_number() over (
+            partition by symbol order by tried_at nulls first, last_missing_id desc
+        ) as turn
+    from trade_id_gaps
+    where symbol = any(%s)
+) as gaps
+order by turn, symbol
 limit %s
+"""
+
+_REFUSED = """
+select symbol, first_id, last_id, reason, extract(epoch from now() - tried_at)::float8
+from open_gap_reasons
+where symbol = any(%s) and starts_with(reason, %s)
 """
 
 
@@ -38,60 +59,142 @@ class MergedGap(NamedTuple):
     ids: IdRange
 
 
-class GapView(Protocol):
-    """Tells the holes in what is merged."""
+class RefusedGap(NamedTuple):
+    """The trades ``ids`` of ``symbol`` were refused for ``reason``, ``age`` seconds ago."""
+
+    symbol: str
+    ids: IdRange
+    reason: str
+    age: float
+
+
+class GapStore(Protocol):
+    """Tells the holes in what is merged, and keeps what is known about them."""
 
     def read(self, symbols: Sequence[str]) -> list[MergedGap]:
-        """Return some of the holes of ``symbols``, the newest first."""
+        """Return some of the holes of ``symbols``, as many of each."""
+        ...
+
+    def read_refused(self, symbols: Sequence[str]) -> list[RefusedGap]:
+        """Return what earlier runs refused."""
+        ...
+
+    def record(self, absences: Sequence[Absence], reasons: Sequence[Reason]) -> None:
+        """Record which ids are verified absent, and why others stay missing."""
         ...
 
 
 class PostgresGaps:
-    """The view in PostgreSQL, read over a connection of its own each time: once a minute is no load."""
+    """The views and functions in PostgreSQL, each time over a connection of its own: once a minute is no load.
+
+    Every method raises psycopg.Error where the server is away, refuses the login, or has no such view or function.
+    """
 
     def __init__(self, settings: PostgresSettings) -> None:
         self._settings = settings
 
     def read(self, symbols: Sequence[str]) -> list[MergedGap]:
-        """Return at most 200 holes of ``symbols``, the newest first.
-
-        Raises:
-            psycopg.Error: the server is away, refuses the login, or has no such view.
-        """
-        with connect(self._settings, "producer") as connection:
-            connection.execute("set statement_timeout = '5s'")  # an optional look must not load the server
-            rows = connection.execute(_QUERY, (list(symbols), GAPS_A_ROUND)).fetchall()
+        """Return at most 200 holes of ``symbols``, or two of each: as many of each symbol, those untried first."""
+        with self._connect() as connection:
+            most = max(GAPS_A_ROUND, 2 * len(symbols))
+            rows = connection.execute(_GAPS, (list(symbols), most)).fetchall()
         return [MergedGap(symbol, IdRange(first, last)) for symbol, first, last in rows]
+
+    def read_refused(self, symbols: Sequence[str]) -> list[RefusedGap]:
+        """Return what earlier runs refused."""
+        with self._connect() as connection:
+            rows = connection.execute(_REFUSED, (list(symbols), REFUSED)).fetchall()
+        return [RefusedGap(symbol, IdRange(first, last), reason, age) for symbol, first, last, reason, age in rows]
+
+    def record(self, absences: Sequence[Absence], reasons: Sequence[Reason]) -> None:
+        """Record which ids are verified absent, and why others stay missing."""
+        with self._connect() as connection:
+            connection.execute("set statement_timeout = '20s'")  # a merge of the same symbol may hold its lock
+            for symbol, ids, method, answer in absences:
+                connection.execute("select record_absent_ids(%s, %s, %s, %s, %s)", (symbol, *ids, method, answer))
+            for symbol, ids, text in reasons:
+                connection.execute("select record_gap_reason(%s, %s, %s, %s)", (symbol, *ids, text))
+
+    def _connect(self) -> psycopg.Connection:
+        connection = connect(self._settings, "producer")
+        connection.execute("set statement_timeout = '5s'")  # an optional look must not load the server
+        return connection
 
 
 class GapCheck:
     """Reopens the holes that the database lists, each with growing pauses: its repair takes time to get there."""
 
     def __init__(
-        self, view: GapView, ids: dict[str, TradeIds], seconds: float, *, now: Callable[[], float] = time.monotonic
+        self,
+        store: GapStore,
+        ids: dict[str, TradeIds],
+        seconds: float,
+        *,
+        records: GapRecords | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """``seconds`` lie between two looks; a hole is reopened for the second time after twice as long."""
-        self._view = view
+        self._store = store
         self._ids = ids
         self._seconds = seconds
+        self._records = records or GapRecords()
         self._now = now
-        self._ledgers = {symbol: Ledger(first_retry=2 * seconds) for symbol in ids}
+        self._ledgers = {
+            symbol: Ledger(first_retry=2 * seconds, longest_retry=_LONGEST_PAUSE_SECONDS) for symbol in ids
+        }
+
+    async def resume(self) -> None:
+        """Read what earlier runs refused, so that it is not fetched and dead-lettered again at each start.
+
+        A database that does not answer in ten seconds is not waited for.
+        """
+        try:
+            async with asyncio.timeout(_RESUME_SECONDS):
+                refused = await detached(partial(self._store.read_refused, list(self._ids)))
+        except (psycopg.Error, TimeoutError) as error:
+            cause = str(error) or "no answer in time"
+            log.warning("refused_ids_unknown", cause=cause, next="nothing; what was refused is fetched once more")
+            return
+        for symbol, ids, reason, age in refused:
+            wait = retry_seconds(reason.removeprefix(REFUSED)) - age
+            self._records.hold_refused(symbol, ids, self._now() + wait)
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
         while True:
+            try:
+                await self.record()
+            except psycopg.Error as error:
+                log.warning("gap_records_kept", cause=str(error), next="check POSTGRES_* (role producer); tried again")
             try:
                 await self.look()
             except psycopg.Error as error:
                 log.warning("gap_check_failed", cause=str(error), next="check POSTGRES_* and the database; tried again")
             await asyncio.sleep(self._seconds)
 
+    async def record(self) -> None:
+        """Tell the database what it does not know yet; what it does not take is kept.
+
+        Raises:
+            psycopg.Error: it takes nothing now.
+        """
+        absences, reasons = self._records.absences(), self._records.reasons()
+        if absences or reasons:
+            await detached(partial(self._store.record, absences, reasons))
+            self._records.recorded(absences, reasons)
+
     async def look(self) -> None:
-        """Read the list once and reopen what is due."""
+        """Read the list once and reopen what is due.
+
+        Raises:
+            psycopg.Error: the list cannot be read.
+        """
         listed = {symbol: IdRanges() for symbol in self._ids}
-        for gap in await detached(partial(self._view.read, list(self._ids))):
+        for gap in await detached(partial(self._store.read, list(self._ids))):
             listed[gap.symbol].add(*gap.ids)
         for symbol, holes in listed.items():
+            for absent in self._records.absent(symbol):  # told to the database, or about to be
+                holes.remove(*absent)
             ledger = self._ledgers[symbol]
             for hole in ledger.due(holes, self._now()):
                 log.info("gap_listed", symbol=symbol, first=hole.first, last=hole.last)

@@ -4,16 +4,24 @@ Each method yields pages of trade objects re-laid as the stream sends them, stri
 yield fewer ids than asked for; what is still missing then is for the caller to try in another way.
 """
 
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from crypto_analytics.binance.rest import PAGE, AggTrade, HistoricalTrade
 from crypto_analytics.core.id_ranges import IdRange
+from crypto_analytics.producer.absence import Shown, absent_between_aggregates, absent_between_trades
 
-Page = list[bytes]
-Method = Callable[[str, IdRange], AsyncIterator[Page]]
+
+class Page(NamedTuple):
+    """Trade objects of one answer, and the ids that the answer shows to be absent, inside the hole or not."""
+
+    values: list[bytes]
+    absent: list[Shown]
+
+
+Method = Callable[[str, IdRange], AsyncGenerator[Page]]
 
 
 class TradeHistory(Protocol):
@@ -96,32 +104,56 @@ class History:
             return [self.aggregated, self.individual, self.recent]
         return [self.individual, self.recent, self.aggregated]
 
-    async def individual(self, symbol: str, hole: IdRange) -> AsyncIterator[Page]:
-        """Yield the trades of ``hole``, found by id."""
-        cursor = hole.first
-        while cursor <= hole.last:
-            limit = min(PAGE, hole.last - cursor + 1)
-            rows = await self._rest.historical_trades(symbol, cursor, limit)
-            wanted = [row for row in rows if cursor <= row.id <= hole.last]
-            if not wanted:
-                return
-            yield [trade_object(symbol, row) for row in wanted]
-            cursor = max(row.id for row in wanted) + 1
+    async def individual(self, symbol: str, hole: IdRange) -> AsyncGenerator[Page]:
+        """Yield the trades of ``hole``, found by id.
 
-    async def recent(self, symbol: str, hole: IdRange) -> AsyncIterator[Page]:
+        Pages reach from the id before the hole to the one after it and overlap by one id, so that each run of ids that
+        the exchange lacks has both its neighbours on one page.
+        """
+        cursor, sent = max(hole.first - 1, 0), hole.first - 1
+        while True:
+            limit = min(PAGE, hole.last - cursor + 2)
+            rows = await self._rest.historical_trades(symbol, cursor, limit)
+            ids = [row.id for row in rows]
+            yield Page(
+                [trade_object(symbol, row) for row in rows if sent < row.id <= hole.last],
+                absent_between_trades("historicalTrades", cursor, ids),
+            )
+            newest = max(ids, default=-1)
+            if len(rows) < limit or newest <= cursor or newest >= hole.last:
+                return
+            cursor = sent = newest
+
+    async def recent(self, symbol: str, hole: IdRange) -> AsyncGenerator[Page]:
         """Yield those trades of ``hole`` that are among the newest 1000: for hosts that do not serve older ones."""
         rows = await self._rest.recent_trades(symbol)
-        if wanted := [row for row in rows if hole.first <= row.id <= hole.last]:
-            yield [trade_object(symbol, row) for row in wanted]
+        yield Page(
+            [trade_object(symbol, row) for row in rows if hole.first <= row.id <= hole.last],
+            absent_between_trades("trades", None, [row.id for row in rows]),
+        )
 
-    async def aggregated(self, symbol: str, hole: IdRange) -> AsyncIterator[Page]:
-        """Yield the aggregated trades that lie wholly inside ``hole``; at its edges some ids may stay open."""
-        cursor = await self._find_aggregate(symbol, hole.first)
-        while cursor is not None:
+    async def aggregated(self, symbol: str, hole: IdRange) -> AsyncGenerator[Page]:
+        """Yield the aggregated trades that lie wholly inside ``hole``; at its edges some ids may stay open.
+
+        Pages overlap by one aggregate and begin before the hole, as those of individual trades do.
+        """
+        found = await self._find_aggregate(symbol, hole.first)
+        if found is None:
+            return
+        cursor, sent = max(found - 1, 0), -1
+        while True:
             rows = await self._rest.agg_trades(symbol, from_id=cursor)
-            if wanted := [row for row in rows if hole.first <= row.f and row.l <= hole.last]:
-                yield [agg_trade_object(symbol, row) for row in wanted]
-            cursor = rows[-1].a + 1 if rows and rows[-1].l < hole.last else None
+            yield Page(
+                [
+                    agg_trade_object(symbol, row)
+                    for row in rows
+                    if row.a > sent and hole.first <= row.f and row.l <= hole.last
+                ],
+                absent_between_aggregates(cursor, rows),
+            )
+            if not rows or rows[-1].a <= cursor or rows[-1].l >= hole.last:
+                return
+            cursor = sent = rows[-1].a
 
     async def _find_aggregate(self, symbol: str, trade_id: int) -> int | None:
         """Return the id of the first aggregate that ends at ``trade_id`` or later, at most a page too small.

@@ -91,6 +91,7 @@ class Ledger:
     """
 
     first_retry: float = FIRST_RETRY_SECONDS
+    longest_retry: float = LONGEST_RETRY_SECONDS
     random: Random | None = None
     _deferred: list[_Deferral] = field(default_factory=list)
 
@@ -107,7 +108,7 @@ class Ledger:
         """Put off ``ids`` after a try in vain; return the seconds until the next one."""
         tried = [d for d in self._deferred if _overlap(d.ids, ids)]
         self._deferred = [d for d in self._deferred if not _overlap(d.ids, ids)]
-        delays = tried[0].delays if tried else backoff(self.first_retry, LONGEST_RETRY_SECONDS, self.random)
+        delays = tried[0].delays if tried else backoff(self.first_retry, self.longest_retry, self.random)
         wait = next(delays)
         self._deferred.append(_Deferral(ids, now + wait, delays))
         return wait

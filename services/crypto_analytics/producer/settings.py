@@ -12,7 +12,9 @@ from crypto_analytics.runtime.settings import CommonSettings, KafkaSettings, Mar
 class ProducerSettings(CommonSettings, MarketSettings, RestSettings, KafkaSettings, PostgresSettings):
     """How the stream is followed and how holes are repaired. PostgreSQL is optional here: a second look for holes."""
 
-    POSTGRES_USER: str = Field("", description="role producer, to find holes in what is merged; empty: do not look")
+    POSTGRES_USER: str = Field(
+        "", description="role producer, to find and explain gaps in what is merged; empty: do not look"
+    )
     POSTGRES_PASSWORD: SecretStr = Field(SecretStr(""), description="its password")
     STREAM_TYPE: Literal["trade", "aggTrade"] = Field("trade", description="aggTrade only for replays of such archives")
     STALL_SECONDS: PositiveFloat = Field(

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from prometheus_client import REGISTRY
 
 from crypto_analytics.binance.errors import Unavailable
+from crypto_analytics.binance.rest import HistoricalTrade
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer import service
 from crypto_analytics.producer.feed import Feed
 from crypto_analytics.producer.gaps import GapCheck, MergedGap
-from crypto_analytics.producer.history import trade_object
+from crypto_analytics.producer.history import History, trade_object
+from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.sequence import TradeIds
 from crypto_analytics.producer.sink import MemorySink
 from crypto_analytics.runtime.health import Health
@@ -48,6 +50,48 @@ def test_a_trade_goes_to_the_sink_and_a_bad_frame_to_the_dead_letters_whole() ->
         assert sink.rejected == [(b"junk", "not_json", "ws")]
 
     asyncio.run(run())
+
+
+def test_a_bad_trade_of_the_stream_with_readable_ids_is_lettered_once_and_its_ids_are_a_hole() -> None:
+    async def run() -> None:
+        feed, sink = feed_over(MemoryExchange())
+        bad = frame(6).replace(b'"q":"0.50000000"', b'"q":"0.00000000"')
+        await feed.on_frame(frame(5), 1)
+        await feed.on_frame(bad, 2)
+        await feed.on_frame(bad, 3)
+        await feed.on_frame(frame(7), 4)
+        assert [(reason, source) for _, reason, source in sink.rejected] == [("bad_quantity", "ws")]
+        assert list(feed.ids["BTCUSDT"].holes) == [(6, 6)]
+        history = History(Zero(first=0, last=7), aggregated_above=100)
+        repairer = Repairer(feed.ids, history, sink, lambda: RULES, records=feed._records)
+        repairer.look()
+        repairer.look()
+        while await repairer.step():
+            pass
+        assert len(sink.rejected) == 1, "REST has the same bad trade"
+        assert feed._records.reasons()[0].text.startswith("refused: bad_quantity")
+
+    asyncio.run(run())
+
+
+def test_bad_frames_without_readable_ids_are_each_lettered() -> None:
+    async def run() -> None:
+        feed, sink = feed_over(MemoryExchange())
+        foreign = frame(6, "XXXUSDT")
+        for value in (b"junk", b"junk", foreign, foreign, frame(6).replace(b'"t":6', b'"t":-6')):
+            await feed.on_frame(value, 1)
+        reasons = [reason for _, reason, _ in sink.rejected]
+        assert reasons == ["not_json", "not_json", "unknown_symbol", "unknown_symbol", "bad_id"]
+
+    asyncio.run(run())
+
+
+class Zero(MemoryExchange):
+    """Serves all trades with a quantity of zero."""
+
+    async def historical_trades(self, symbol: str, from_id: int, limit: int = 1000) -> list[HistoricalTrade]:
+        rows = await super().historical_trades(symbol, from_id, limit)
+        return [HistoricalTrade(row.id, row.price, "0.0", row.time, True) for row in rows]
 
 
 def test_the_server_s_notice_asks_for_a_hand_over() -> None:

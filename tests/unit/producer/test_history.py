@@ -15,7 +15,7 @@ def covered(method: Method, hole: IdRange) -> IdRanges:
     async def collect() -> IdRanges:
         ids = IdRanges()
         async for page in method("BTCUSDT", hole):
-            for value in page:
+            for value in page.values:
                 row = msgspec.json.decode(value)
                 first, last = (row["t"], row["t"]) if row["e"] == "trade" else (row["f"], row["l"])
                 assert not ids.overlaps(first, last), "twice"

@@ -13,6 +13,7 @@ from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.producer.feed import Feed
 from crypto_analytics.producer.history import History, trade_object
+from crypto_analytics.producer.records import GapRecords
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.sink import MemorySink
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
@@ -26,11 +27,18 @@ class World:
     def __init__(self, exchange: MemoryExchange, aggregated_above: int = 100_000) -> None:
         self.exchange = exchange
         self.sink = MemorySink()
-        self.feed = Feed(["BTCUSDT", "ETHUSDT"], self.sink, exchange, lambda: RULES)
+        self.records = GapRecords()
+        self.feed = Feed(["BTCUSDT", "ETHUSDT"], self.sink, exchange, lambda: RULES, records=self.records)
         self.now = 0.0
         history = History(exchange, aggregated_above=aggregated_above)
         self.repairer = Repairer(
-            self.feed.ids, history, self.sink, lambda: RULES, now=lambda: self.now, random=Random(5)
+            self.feed.ids,
+            history,
+            self.sink,
+            lambda: RULES,
+            records=self.records,
+            now=lambda: self.now,
+            random=Random(5),
         )
 
     async def stream(self, *trade_ids: int, symbol: str = "BTCUSDT") -> None:
@@ -38,9 +46,10 @@ class World:
             await self.feed.on_frame(b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}", 1)
 
     async def repair(self) -> None:
-        self.repairer.due()  # a hole must last from one look to the next
-        for symbol, holes in self.repairer.due().items():
-            await self.repairer.repair(symbol, holes)
+        self.repairer.look()  # a hole must last from one look to the next
+        self.repairer.look()
+        while await self.repairer.step():
+            pass
 
     def sent(self, symbol: str = "BTCUSDT") -> IdRanges:
         return IdRanges((t.first_id, t.last_id) for name, t, _ in self.sink.trades if name == symbol)
@@ -81,13 +90,25 @@ def test_whatever_is_dropped_doubled_or_reordered_every_id_is_sent_at_least_once
     asyncio.run(run())
 
 
+def test_a_host_that_does_not_serve_a_method_is_asked_that_way_once_a_repair() -> None:
+    async def run() -> None:
+        exchange = MemoryExchange(last=5000, lacking=IdRanges([(5, 6)]), refuses={"historical_trades", "agg_trades"})
+        world = World(exchange)
+        await world.stream(1, 10)
+        await world.repair()
+        assert exchange.asked == ["historical_trades", "recent_trades", "agg_trades"]
+
+    asyncio.run(run())
+
+
 def test_a_hole_that_closes_by_itself_is_not_repaired() -> None:
     async def run() -> None:
         world = World(MemoryExchange(last=10))
         await world.stream(1, 3)
-        assert world.repairer.due() == {}
+        world.repairer.look()
         await world.stream(2)
-        assert world.repairer.due() == {}
+        world.repairer.look()
+        assert await world.repairer.step() is False
         assert world.exchange.asked == []
 
     asyncio.run(run())
