@@ -7,19 +7,21 @@ bytes received.
 
 import msgspec
 
-from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
+from crypto_analytics.binance.wire import FUTURES, SPOT_ONLY, BadTrade, Rules, decode_one
 from crypto_analytics.core.trades import Trade
 
 # A trade object has some 150 bytes. One of this size would still fit into a Kafka record, but it is no trade.
 MAX_FRAME_BYTES = 16_384
 
+# The event is called so, and the stream that carries it `!serverShutdown`; either name counts, in either place.
 SERVER_SHUTDOWN = "serverShutdown"
+_SHUTDOWN_NAMES = frozenset({SERVER_SHUTDOWN, f"!{SERVER_SHUTDOWN}"})
+_SHUTDOWN_STREAMS = frozenset(f'"{name}"'.encode() for name in _SHUTDOWN_NAMES)
 REPLY = "reply"
 
 # Other market-data events of the exchange: no trades, and none of them was asked for.
 _OTHER_EVENTS = frozenset(
     {
-        SERVER_SHUTDOWN,
         "24hrMiniTicker",
         "24hrTicker",
         "avgPrice",
@@ -28,6 +30,21 @@ _OTHER_EVENTS = frozenset(
         "depthUpdate",
         "kline",
         "referencePrice",
+    }
+)
+
+# Events that only the futures markets have.
+_FUTURES_EVENTS = frozenset(
+    {
+        "assetIndexUpdate",
+        "compositeIndex",
+        "continuous_kline",
+        "contractInfo",
+        "forceOrder",
+        "indexPriceUpdate",
+        "indexPrice_kline",
+        "markPriceUpdate",
+        "markPrice_kline",
     }
 )
 
@@ -43,6 +60,7 @@ Outcome = tuple[str, Trade] | Ignored | BadTrade
 
 class _Envelope(msgspec.Struct, gc=False):
     data: msgspec.Raw = msgspec.Raw(b"")
+    stream: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -64,10 +82,11 @@ def classify(frame: bytes, rules: Rules) -> Outcome:
     """Return what ``frame`` is: (symbol, trade with its bytes as received), :class:`Ignored`, or why it is bad."""
     if len(frame) > MAX_FRAME_BYTES:
         return BadTrade("too_large", f"a frame of {len(frame)} bytes; trades have some 150")
-    value = b""
+    envelope = _Envelope()
     try:
-        value = bytes(_decode_envelope(frame).data)
-        return decode_one(value, rules) if value else _without_data(frame)
+        envelope = _decode_envelope(frame)
+        value = bytes(envelope.data)
+        return decode_one(value, rules) if value else _without_data(frame, envelope)
     except BadTrade as error:
         bad = error
     except msgspec.ValidationError as error:
@@ -76,11 +95,26 @@ def classify(frame: bytes, rules: Rules) -> Outcome:
         bad = BadTrade("not_json", str(error))
     except RecursionError:
         bad = BadTrade("not_json", "nested too deeply")
-    return Ignored(kind) if (kind := _event_of(value)) in _OTHER_EVENTS else bad
+    return _without_trade(envelope, bad)
 
 
-def _without_data(frame: bytes) -> Outcome:
-    """Judge a frame that has no ``data``: the answer to a request, such as ``{"result":null,"id":1}``, or bad."""
+def _without_trade(envelope: _Envelope, bad: BadTrade) -> Outcome:
+    """Return what a frame is that holds no good trade: another event of the exchange, or ``bad``."""
+    kind = _event_of(bytes(envelope.data))
+    if kind in _SHUTDOWN_NAMES or (not kind and bytes(envelope.stream) in _SHUTDOWN_STREAMS):
+        return Ignored(SERVER_SHUTDOWN)
+    if kind in _FUTURES_EVENTS:
+        return BadTrade(FUTURES, f"this is a futures event, {kind}; {SPOT_ONLY}")
+    return Ignored(kind) if kind in _OTHER_EVENTS else bad
+
+
+def _without_data(frame: bytes, envelope: _Envelope) -> Outcome:
+    """Return what a frame without ``data`` is: an answer to a request (``{"result":null,"id":1}``), or bad.
+
+    The notice of a shutdown is the connection's own and counts without an envelope, too.
+    """
+    if _event_of(frame) in _SHUTDOWN_NAMES or bytes(envelope.stream) in _SHUTDOWN_STREAMS:
+        return Ignored(SERVER_SHUTDOWN)
     try:
         reply = _decode_reply(frame)
     except msgspec.ValidationError:

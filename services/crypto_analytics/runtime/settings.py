@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from crypto_analytics.core.markets import is_futures_host
 from crypto_analytics.core.symbols import SYMBOL_RULE, is_symbol
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -60,10 +61,12 @@ class MarketSettings(ClockSettings):
         ("BTCUSDT", "ETHUSDT", "BNBUSDT"), description="comma-separated symbols"
     )
     BINANCE_WS_URL: WebSocketUrl = Field(
-        AnyUrl("wss://stream.binance.com:9443"), description="WebSocket host of the exchange, or of the simulator"
+        AnyUrl("wss://stream.binance.com:9443"),
+        description="WebSocket host of the exchange, or of the simulator; https_proxy is used for the exchange",
     )
     BINANCE_REST_URL: HttpUrl = Field(
-        AnyUrl("https://api.binance.com"), description="REST host of the exchange, or of the simulator"
+        AnyUrl("https://api.binance.com"),
+        description="REST host of the exchange, or of the simulator; https_proxy is used for the exchange",
     )
     MAX_FUTURE_SECONDS: NonNegativeInt = Field(
         60, description="a trade later than now by more than this many seconds is bad"
@@ -83,6 +86,13 @@ class MarketSettings(ClockSettings):
             if not is_symbol(symbol):
                 raise ValueError(f"{symbol!r} is no symbol of the exchange: {SYMBOL_RULE}, as in BTCUSDT")
         return tuple(dict.fromkeys(symbols))
+
+    @field_validator("BINANCE_WS_URL", "BINANCE_REST_URL")
+    @classmethod
+    def _check_market(cls, url: AnyUrl) -> AnyUrl:
+        if is_futures_host(url.host or ""):
+            raise ValueError(f"{url.host} is a host of the futures markets; the platform reads the spot market")
+        return url
 
 
 class KafkaSettings(SettingsGroup):

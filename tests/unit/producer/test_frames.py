@@ -49,6 +49,18 @@ def test_an_aggregated_trade_is_taken_too() -> None:
         (b'{"result":null,"id":1}', "reply"),
         (b'{"error":{"code":2,"msg":"no"},"id":"x"}', "reply"),
         (enveloped(b'{"e":"serverShutdown","E":1770123456789}'), "serverShutdown"),
+        (enveloped(b'{"e":"!serverShutdown","E":1770123456789}'), "serverShutdown"),
+        (b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}', "serverShutdown"),
+        (b'{"stream":"!serverShutdown","data":{"e":"!serverShutdown","E":1}}', "serverShutdown"),
+        (b'{"stream":"!serverShutdown","data":{"E":1}}', "serverShutdown"),
+        (b'{"stream":"!serverShutdown","data":{}}', "serverShutdown"),
+        (b'{"stream":"!serverShutdown","data":null}', "serverShutdown"),
+        (b'{"stream":"!serverShutdown","data":[{"E":1}]}', "serverShutdown"),
+        (b'{"data":{"E":1},"stream":"serverShutdown"}', "serverShutdown"),
+        (b'{"stream":"!serverShutdown"}', "serverShutdown"),
+        (b'{"e":"serverShutdown","E":1770123456789}', "serverShutdown"),
+        (b'{"e":"!serverShutdown"}', "serverShutdown"),
+        (b'{"stream":"!serverShutdown","data":{"e":"kline"}}', "kline"),
         (enveloped(b'{"e":"kline","E":1,"s":"TRXUSDT","k":{}}'), "kline"),
     ],
 )
@@ -73,6 +85,15 @@ def test_what_is_no_trade_by_design_is_ignored(frame: bytes, kind: str) -> None:
         (TRADE, "wrong_shape"),
         (enveloped(b"null"), "wrong_shape"),
         (enveloped(b'{"e":"noise"}'), "wrong_shape"),
+        (enveloped(b'{"e":"!noise"}'), "wrong_shape"),
+        (b'{"stream":"!serverShutdown!","data":{"E":1}}', "wrong_shape"),
+        (b'{"stream":["!serverShutdown"],"data":{"E":1}}', "wrong_shape"),
+        (b'{"stream":"!serverShutdown","data":{"E":1}', "not_json"),
+        (enveloped(TRADE.replace(b'"m":true', b'"X":"INSURANCE_FUND","m":true')), "futures"),
+        (enveloped(TRADE.replace(b'"m":true,"M":true', b'"X":"MARKET","m":true')), "futures"),
+        (enveloped(TRADE.replace(b"TRXUSDT", b"TRXUSDT_240329")), "futures"),
+        (enveloped(b'{"e":"markPriceUpdate","E":1,"s":"TRXUSDT","p":"1","r":"0.0001","T":1}'), "futures"),
+        (enveloped(b'{"e":"forceOrder","E":1,"o":{}}'), "futures"),
         (enveloped(TRADE.replace(b'"2619.4"', b"2619.4")), "wrong_shape"),
         (enveloped(TRADE.replace(b"TRXUSDT", b"DOGEUSDT")), "unknown_symbol"),
         (enveloped(TRADE.replace(b"348656870", b"-1")), "bad_id"),
@@ -89,6 +110,26 @@ def test_everything_else_is_bad_with_its_reason(frame: bytes, reason: str) -> No
     assert isinstance(outcome, BadTrade)
     assert outcome.reason == reason
     assert outcome.detail
+
+
+def test_a_trade_is_a_trade_whatever_its_stream_is_called() -> None:
+    assert isinstance(classify(b'{"stream":"!serverShutdown","data":' + TRADE + b"}", RULES), tuple)
+    assert isinstance(classify(b'{"stream":7,"data":' + TRADE + b"}", RULES), tuple)
+
+
+@pytest.mark.parametrize("data", [b'"X":"INSURANCE_FUND"', b'"X":"NA"', b'"ps":"TRXUSD"'])
+def test_a_futures_trade_is_named_as_one(data: bytes) -> None:
+    outcome = classify(enveloped(TRADE.replace(b'"M":true', data)), RULES)
+    assert isinstance(outcome, BadTrade)
+    assert outcome.detail.startswith("this is a futures trade of 'TRXUSDT'")
+    assert "BINANCE_WS_URL" in outcome.detail
+
+
+def test_symbols_with_chinese_characters_are_followed() -> None:
+    value = TRADE.replace(b"TRXUSDT", "币安人生USDT".encode())
+    outcome = classify(enveloped(value), Rules(frozenset({"币安人生USDT"}), RULES.latest))
+    assert isinstance(outcome, tuple)
+    assert (outcome[0], outcome[1].raw) == ("币安人生USDT", value)
 
 
 @given(st.one_of(st.binary(max_size=300), st.recursive(
