@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -77,6 +77,10 @@ class Watched(S3Store):
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
         super().put(bucket, key, data)
+        self.written.append(f"{bucket}/{key}")
+
+    def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
+        super().put_chunks(bucket, key, chunks)
         self.written.append(f"{bucket}/{key}")
 
 
