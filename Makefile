@@ -86,7 +86,7 @@ batch: ## Run the batch steps again: for a run that goes on, or on the last one'
 	@$(BOOTSTRAP) services dbt ge -- -m embedded batch
 
 settings: ## Show the settings of SERVICE=consumer, or of another one: its --help
-	@$(BOOTSTRAP) $(if $(filter spark_candles,$(SERVICE)),spark,services) -- -m crypto_analytics.$(or $(SERVICE),consumer) --help
+	@$(BOOTSTRAP) $(if $(filter spark%candles,$(SERVICE)),spark,services) -- -m crypto_analytics.$(subst -,_,$(or $(SERVICE),consumer)) --help
 
 psql: ## Open the database of a run that goes on, or of the last one
 	@$(BOOTSTRAP) services -- -m embedded psql

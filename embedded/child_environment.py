@@ -30,7 +30,8 @@ _PROGRAMS = ("PATH", "LD_LIBRARY_PATH", "JAVA_HOME")
 # The same for every child: text is UTF-8 (Java too reads the names of files so), and times are the exchange's.
 _FIXED = {"LANG": "C.UTF-8", "TZ": "UTC"}
 _TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR")
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_PROXY_KINDS = ("http_proxy", "https_proxy", "ws_proxy", "wss_proxy", "all_proxy")
+_PROXIES = (*_PROXY_KINDS, *(name.upper() for name in _PROXY_KINDS))
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _LOOPBACK = "127.0.0.1,localhost,::1"
@@ -44,7 +45,16 @@ _PACKAGES = re.compile(
     r"|SYSTEM_CERTS|CONFIG_FILE|CACHE_DIR|NO_CACHE|HTTP_TIMEOUT|KEYRING_PROVIDER|LINK_MODE|CONCURRENT_DOWNLOADS)"
     r"|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|XDG_CONFIG_HOME|XDG_CONFIG_DIRS"
 )
-_TESTS = ("RECORDED_DATA_DIR", "CI", "CHAOS_SEEDS", "PYTEST_ADDOPTS", "BATCH_DBT", "BATCH_PYTHON_GE")
+_TESTS = (
+    "RECORDED_DATA_DIR",
+    "RECORDED_FAULTS_DIR",
+    "POSTGRES_BIN_DIR",
+    "CI",
+    "CHAOS_SEEDS",
+    "PYTEST_ADDOPTS",
+    "BATCH_DBT",
+    "BATCH_PYTHON_GE",
+)
 _PSQL = ("PAGER", "PSQL_PAGER", "LESS", "EDITOR", "VISUAL", "PSQL_EDITOR", "PSQLRC", "PSQL_HISTORY")
 # Settings of which each child gets its own from the run, or that are only the launcher's.
 _OF_THE_RUN = (
@@ -52,18 +62,21 @@ _OF_THE_RUN = (
     "KAFKA_",
     "S3_",
     "BUCKET_",
-    "BINANCE_",
+    "BINANCE_WS_URL",
+    "BINANCE_REST_URL",
     "OBJECT_STORE",
     "METRICS_",
     "SPARK_",
     "AS_OF",
     "STREAM_TYPE",
     "SUPERSET_",
-    "BATCH_",
+    "BATCH_PYTHON_",
+    "BATCH_DBT",
+    "BATCH_PROJECT_DIR",
     "DBT_",
     "DEMO_DIR",
 )
-_NOT_FOR_TOOLS = ("PYTHON", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+_NOT_FOR_TOOLS = ("PYTHON", "PG", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 
 def plain(source: Mapping[str, str]) -> dict[str, str]:

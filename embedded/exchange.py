@@ -1,6 +1,7 @@
 """The feed of a run: the simulator as a child process, or the real exchange."""
 
 import json
+import os
 import ssl
 import urllib.error
 import urllib.request
@@ -8,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from crypto_analytics.binance.errors import Misconfigured
+from crypto_analytics.binance.proxies import proxy_for
 from embedded import loopback
 from embedded.environment import Feed
 from embedded.ports import LOOPBACK
@@ -127,7 +131,12 @@ def check_reachable(feed: Feed) -> None:
     """
     url = f"{feed.rest_url}/api/v3/ping"
     try:
-        urllib.request.urlopen(url, timeout=10).close()  # noqa: S310  # the setting's own check allows http(s) only
+        proxy = proxy_for(url, os.environ)  # as the services choose it
+    except Misconfigured as error:
+        raise Problem("the exchange cannot be reached", str(error), "correct that variable") from None
+    handler = urllib.request.ProxyHandler({} if proxy is None else {urlsplit(url).scheme: proxy.url})
+    try:
+        urllib.request.build_opener(handler).open(url, timeout=10).close()
     except urllib.error.HTTPError as error:
         cause = f"{url} answered {error.code} {error.reason}"
         if error.code == _REFUSED:

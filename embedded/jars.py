@@ -106,9 +106,11 @@ def _try_to_write(folder: Path) -> None:
 
 
 def _repository(cache: Path) -> list[str]:
-    """Return the option that moves Maven's own cache (~/.m2) beside the jars, where it cannot be written."""
+    """Return the option that moves Maven's own cache (~/.m2) beside the jars, on request or where it is read-only."""
     if "maven.repo.local" in os.environ.get("MAVEN_OPTS", "") + os.environ.get("MAVEN_ARGS", ""):
         return []
+    if os.environ.get("CRYPTO_ANALYTICS_CACHE"):
+        return [f"-Dmaven.repo.local={cache / 'maven'}"]
     try:
         _try_to_write(child_environment.listed_home() / ".m2")  # Java does not ask HOME
     except OSError:

@@ -1,8 +1,8 @@
 """One run a state folder: a file lock, which the kernel gives back however its holder ends.
 
-The file holds the record of the process that has the lock: process id and creation time. It is empty while nobody has
-it in order, and a killed holder's record is known by its creation time. So it never names a process that has not the
-lock: neither one that got the id later, nor the one before while the next has not written its own yet.
+The file holds the record of the process that has the lock: process id and creation time. It is empty while the lock is
+free. A record whose creation time differs from the process's is stale and ignored. So the file never names a process
+without the lock: neither one that got the id later, nor the holder before while the next has not written its own yet.
 """
 
 import fcntl
@@ -106,6 +106,9 @@ class Lock:
 
     def _read(self) -> Record | None:
         try:
-            return Record(**json.loads(self._path.read_text()))
-        except (ValueError, TypeError):  # empty, in the middle of being written, or an older version's
+            text = self._path.read_text()
+            if text.strip().isdecimal():  # the version before wrote the process id alone, and may still run
+                return Record(_NAME, int(text), psutil.Process(int(text)).create_time())
+            return Record(**json.loads(text))
+        except (ValueError, TypeError, psutil.NoSuchProcess):  # empty, or in the middle of being written
             return None

@@ -50,6 +50,9 @@ create index open_gap_reasons_ids on open_gap_reasons using gist (int8range(firs
 comment on table open_gap_reasons is
     'Why the ids of a gap could not be fetched, and when that was tried last. A row whose ids are all known means nothing.';
 
+-- The views first, then the tables below them: queries lock them in this order.
+lock table completeness, trade_id_gaps in access exclusive mode;
+
 alter table fact_realtime_trades_1m add column verified_absent_count bigint not null default 0;
 alter table fact_realtime_trades_1m add check (verified_absent_count >= 0);
 
@@ -214,12 +217,21 @@ begin
           and absent.last_id >= lower(merged.ids)
           and int8range(absent.first_id, absent.last_id, '[]') && merged.ids
         returning
-            absent.symbol, absent.verified_at, absent.method, absent.answer,
+            absent.symbol, absent.last_id, absent.verified_at, absent.method, absent.answer,
             int8multirange(int8range(absent.first_id, absent.last_id, '[]')) - merged.ids as still_absent
     loop
         insert into verified_absent_ids (symbol, first_id, last_id, verified_at, method, answer)
         select trimmed.symbol, lower(piece), upper(piece) - 1, trimmed.verified_at, trimmed.method, trimmed.answer
         from unnest(trimmed.still_absent) as piece;
+        -- The minutes before the next candle are perhaps not empty after all, which shows by a change of that candle.
+        update fact_realtime_trades_1m as following
+        set updated_at = now()
+        where following.symbol = trimmed.symbol
+          and following.first_trade_id = (
+              select min(later.first_trade_id)
+              from fact_realtime_trades_1m as later
+              where later.symbol = trimmed.symbol and later.first_trade_id > trimmed.last_id
+          );
     end loop;
     perform settle_candles(run.symbol, min(run.first_id), max(run.last_id))
     from unnest(symbols, first_ids, last_ids) as run (symbol, first_id, last_id)

@@ -210,6 +210,20 @@ def test_only_candles_that_changed_get_a_new_change_time(postgres: Database, arc
         assert writer.execute(query).fetchall() == after
 
 
+def test_the_candle_behind_an_id_that_was_not_absent_after_all_gets_a_new_change_time(
+    postgres: Database, archive: RawArchive
+) -> None:
+    query = "select updated_at from fact_realtime_trades_1m where open_time < %s order by open_time"
+    with postgres.connect("writer") as writer, postgres.connect("producer") as producer:
+        merge_batch(writer, archive, {"BTCUSDT": trades({1: 0, 2: 0, 4: 5, 5: 5, 6: 6})})
+        record(producer, "BTCUSDT", 3, 3)
+        [last] = writer.execute("select max(open_time) + interval '1 minute' from fact_realtime_trades_1m").fetchall()
+        before = writer.execute(query, last).fetchall()
+        merge_batch(writer, archive, {"BTCUSDT": trades({3: 500})})
+        after = writer.execute(query, last).fetchall()
+    assert [old != new for old, new in zip(before, after, strict=True)] == [False, True, False]
+
+
 def test_what_is_left_of_a_recorded_range_keeps_its_record(postgres: Database, archive: RawArchive) -> None:
     query = "select first_id, last_id, method, answer, verified_at from verified_absent_ids order by first_id"
     with postgres.connect("writer") as writer, postgres.connect("producer") as producer:

@@ -103,12 +103,12 @@ class Runner:
         """Return the exit code, the last lines, and why the child was stopped, if it was."""
         tail: deque[str] = deque(maxlen=TAIL_LINES)
 
-        def tell(line: str) -> None:
+        def write(line: str) -> None:
             tail.append(line)
             self._out(line)
 
         if problem := self._problem():
-            tell(f"not started: {problem}")
+            write(f"not started: {problem}")
             return _LOCK_LOST, tuple(tail), problem
         try:
             child = subprocess.Popen(
@@ -123,9 +123,9 @@ class Runner:
                 start_new_session=True,  # so that its own children can be stopped with it
             )
         except OSError as error:
-            tell(f"cannot start {command[0]}: {error.strerror}; set {_SETTING[step.component]} to the right program")
+            write(f"cannot start {command[0]}: {error.strerror}; set {_SETTING[step.component]} to the right program")
             return _NOT_STARTED, tuple(tail), ""
-        reader = threading.Thread(target=_read, args=(child, tell), name="output", daemon=True)
+        reader = threading.Thread(target=_read, args=(child, write), name="output", daemon=True)
         reader.start()
         stopped, code = self._follow(child, time.monotonic() + step.timeout_seconds, step)
         # Whatever it started ends with it: nothing of a step goes on beside the next one. It is not collected yet, so
@@ -135,7 +135,7 @@ class Runner:
         exit_code = child.wait()
         reader.join(_OUTPUT_SECONDS)  # a process in a session of its own may keep the output open
         if stopped:
-            tell(f"stopped: {stopped}")
+            write(f"stopped: {stopped}")
         return exit_code or code, tuple(line for line in tail if line.strip()), stopped
 
     def _follow(self, child: subprocess.Popen[str], deadline: float, step: Step) -> tuple[str, int]:
@@ -149,15 +149,15 @@ class Runner:
                 stopped = f"not done after {step.timeout_seconds} s", _TIMED_OUT
             else:
                 continue
-            _end(child)
+            _end(child, step)
             return stopped
         return "", 0
 
 
-def _read(child: subprocess.Popen[str], tell: Callable[[str], None]) -> None:
+def _read(child: subprocess.Popen[str], write: Callable[[str], None]) -> None:
     assert child.stdout is not None
     for line in child.stdout:
-        tell(line.rstrip())
+        write(line.rstrip())
 
 
 def _has_exited(child: subprocess.Popen[str], seconds: float = 0.05) -> bool:
@@ -170,8 +170,9 @@ def _has_exited(child: subprocess.Popen[str], seconds: float = 0.05) -> bool:
     return True
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _end(child: subprocess.Popen[str], step: Step) -> None:
     """Ask the child to stop; kill it if it does not."""
-    os.kill(child.pid, signal.SIGTERM)
+    # dbt cancels its queries at SIGINT alone; at SIGTERM the server would go on with them after the lock is released.
+    os.kill(child.pid, signal.SIGINT if step.component == "dbt" else signal.SIGTERM)
     if not _has_exited(child, _STOP_SECONDS):
         os.kill(child.pid, signal.SIGKILL)

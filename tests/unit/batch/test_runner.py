@@ -2,6 +2,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,14 @@ def test_a_later_try_may_succeed(tmp_path: Path) -> None:
 def test_only_the_last_lines_are_kept(tmp_path: Path) -> None:
     outcome = Told(tmp_path).run("print(*range(1000), sep='\\n')")
     assert outcome.tail == tuple(str(number) for number in range(1000 - TAIL_LINES, 1000))
+
+
+def test_dbt_is_stopped_by_the_signal_at_which_it_cancels_its_queries(tmp_path: Path) -> None:
+    code = "import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    print('queries cancelled')"
+    told = Told(tmp_path)
+    outcome = told.runner.run(replace(step(timeout_seconds=2), component="dbt"), [sys.executable, "-c", code], {})
+    assert not outcome.succeeded
+    assert "queries cancelled" in told.lines
 
 
 def test_a_step_that_does_not_end_is_stopped_with_its_children(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ def test_nothing_absurd_reaches_a_service() -> None:
 
 
 def test_a_service_gets_the_settings_that_the_user_made() -> None:
-    mine = {"SYMBOLS": "BTCUSDT", "LOG_LEVEL": "DEBUG", "BATCH_MAX_TRADES": "5", "NO_SETTING": "1"}
+    mine = {"SYMBOLS": "BTCUSDT", "LOG_LEVEL": "DEBUG", "BATCH_MAX_TRADES": "5", "BINANCE_WEIGHT_LIMIT": "900"}
+    mine["NO_SETTING"] = "1"
     env = child_environment.service(mine)
-    assert (env["SYMBOLS"], env["LOG_LEVEL"]) == ("BTCUSDT", "DEBUG")
-    assert "NO_SETTING" not in env
+    assert {name: env.get(name) for name in mine} == {**mine, "NO_SETTING": None}
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,20 @@ def test_the_launcher_keeps_what_each_of_its_children_gets() -> None:
 
 
 def test_proxies_reach_those_who_fetch_and_those_who_ask_the_real_exchange_only() -> None:
-    source = {"https_proxy": "http://proxy:3128", "no_proxy": "intern", "SSL_CERT_FILE": "/ca.pem", "HOME": "/"}
+    source = {
+        "https_proxy": "http://proxy:3128",
+        "wss_proxy": "http://other:3128",
+        "no_proxy": "intern",
+        "SSL_CERT_FILE": "/ca.pem",
+        "HOME": "/",
+    }
     assert child_environment.fetcher(source).items() >= source.items()
     outside = child_environment.outside(source)
     assert outside["no_proxy"] == outside["NO_PROXY"] == "intern,127.0.0.1,localhost,::1"
     assert (outside["https_proxy"], outside["SSL_CERT_FILE"]) == ("http://proxy:3128", "/ca.pem")
+    assert outside["wss_proxy"] == "http://other:3128"
     for kind in (child_environment.plain, child_environment.service, child_environment.tests):
-        assert not kind(source).keys() & {"https_proxy", "no_proxy", "SSL_CERT_FILE"}
+        assert not kind(source).keys() & {"https_proxy", "wss_proxy", "no_proxy", "SSL_CERT_FILE"}
     assert child_environment.outside({"no_proxy": "intern"}) == {}
 
 
