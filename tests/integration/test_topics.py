@@ -252,61 +252,6 @@ def test_a_service_whose_password_is_wrong_ends_and_says_what_to_do(
     assert last["next"].startswith("check KAFKA_*")
 
 
-def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name_it(
-    servers: Servers, guarded: Guarded, postgres: Database, tmp_path: Path
-) -> None:
-    """All else is well: Kafka answers, trades come, and the stores take them."""
-
-    def without_the_group(content: Any) -> None:
-        for user in content["users"]:
-            user["acls"] = [acl for acl in user["acls"] if acl["resource"]["name"] != GROUP]
-
-    log, random, numbers = tmp_path / "log", Random(1), count(1)
-    env = {**guarded.of("consumer").env(), **postgres.env("writer"), "OBJECT_STORE": "directory",
-           "OBJECT_STORE_DIR": str(tmp_path / "objects"), "SYMBOLS": "TRXUSDT", "BATCH_SECONDS": "0.1"}  # fmt: skip
-    of_spark = MergingSettings(**{**env, **guarded.of("spark").env(), "SYMBOLS": ("TRXUSDT",)})  # type: ignore[arg-type]
-    position = Position(of_spark, structlog.stdlib.get_logger())
-    with log.open("wb") as file:
-        process = subprocess.Popen([sys.executable, "-m", "crypto_analytics.consumer"], env=job_env(env), stderr=file)
-
-    def ended() -> bool:
-        """Whether the consumer has ended; trades go on coming meanwhile."""
-        assert sent(guarded.of("producer"), TRADES, made_trade("TRXUSDT", next(numbers), random)) is None
-        return process.poll() is not None
-
-    reasons: list[int] = []
-
-    def goes_on() -> bool:
-        """Whether the driver of Spark goes on; batches end meanwhile."""
-        position.commit({0: next(numbers)})
-        try:
-            position.serve()
-        except KafkaException as error:
-            reasons.append(error.args[0].code())
-            return False
-        return True
-
-    try:
-        assert position.start(Event(), lambda: None)
-        assert not ended()
-        wait_for_merged(servers, postgres, 1)
-        assert goes_on()
-        with changed_file(tmp_path, without_the_group) as path:
-            assert guarded.run(ACCESS_FILE=path)[0] == 0
-        servers.supervisor.wait_until(lambda: not goes_on(), TIMEOUT, "Spark's driver goes on")
-        servers.supervisor.wait_until(ended, TIMEOUT, "the consumer goes on", every=0.2)
-    finally:
-        process.kill()
-        process.wait()
-        position.close()
-        assert guarded.run()[0] == 0
-    assert reasons == [KafkaError.GROUP_AUTHORIZATION_FAILED]
-    assert process.returncode == 1
-    [last] = [json.loads(line) for line in log.read_text().splitlines() if '"gave_up"' in line]
-    assert "GROUP_AUTHORIZATION_FAILED" in last["error"]
-    assert last["next"].startswith("check KAFKA_*")
-
-
 def test_users_cannot_read_write_or_join_what_is_not_theirs(guarded: Guarded) -> None:
     denied_topic, denied_group = KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED
     assert code(consume(guarded.of("consumer"), GROUP, DLQ)) == denied_topic
@@ -401,3 +346,61 @@ def test_the_declaration_is_needed_whole(guarded: Guarded, tmp_path: Path) -> No
     assert (exit_code, changes) == (1, [])
     assert last["error"] == f"{path}: Invalid enum value 'Raed' - at `$.users[1].acls[0].operations[0]`"
     assert replace(guarded.of("reader"), login=None).env().keys().isdisjoint({"KAFKA_SASL_PASSWORD"})
+
+
+def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name_it(
+    servers: Servers, guarded: Guarded, postgres: Database, tmp_path: Path
+) -> None:
+    """All else is well: Kafka answers, trades come, and the stores take them.
+
+    It leaves records in the topic, so it comes after the tests that count them.
+    """
+
+    def without_the_group(content: Any) -> None:
+        for user in content["users"]:
+            user["acls"] = [acl for acl in user["acls"] if acl["resource"]["name"] != GROUP]
+
+    log, random, numbers = tmp_path / "log", Random(1), count(1)
+    env = {**guarded.of("consumer").env(), **postgres.env("writer"), "OBJECT_STORE": "directory",
+           "OBJECT_STORE_DIR": str(tmp_path / "objects"), "SYMBOLS": "TRXUSDT", "BATCH_SECONDS": "0.1"}  # fmt: skip
+    of_spark = MergingSettings(**{**env, **guarded.of("spark").env(), "SYMBOLS": ("TRXUSDT",)})  # type: ignore[arg-type]
+    position = Position(of_spark, structlog.stdlib.get_logger())
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-m", "crypto_analytics.consumer"], env=job_env(env), stderr=file)
+
+    def ended() -> bool:
+        """Whether the consumer has ended; trades go on coming meanwhile."""
+        assert sent(guarded.of("producer"), TRADES, made_trade("TRXUSDT", next(numbers), random)) is None
+        return process.poll() is not None
+
+    reasons: list[int] = []
+
+    def goes_on() -> bool:
+        """Whether the driver of Spark goes on; batches end meanwhile."""
+        position.commit({0: next(numbers)})
+        try:
+            position.serve()
+        except KafkaException as error:
+            reasons.append(error.args[0].code())
+            return False
+        return True
+
+    try:
+        assert position.start(Event(), lambda: None)
+        assert not ended()
+        wait_for_merged(servers, postgres, 1)
+        assert goes_on()
+        with changed_file(tmp_path, without_the_group) as path:
+            assert guarded.run(ACCESS_FILE=path)[0] == 0
+        servers.supervisor.wait_until(lambda: not goes_on(), TIMEOUT, "Spark's driver goes on")
+        servers.supervisor.wait_until(ended, TIMEOUT, "the consumer goes on", every=0.2)
+    finally:
+        process.kill()
+        process.wait()
+        position.close()
+        assert guarded.run()[0] == 0
+    assert reasons == [KafkaError.GROUP_AUTHORIZATION_FAILED]
+    assert process.returncode == 1
+    [last] = [json.loads(line) for line in log.read_text().splitlines() if '"gave_up"' in line]
+    assert "GROUP_AUTHORIZATION_FAILED" in last["error"]
+    assert last["next"].startswith("check KAFKA_*")

@@ -93,7 +93,8 @@ def error_of(
     ``url`` is the address that was asked; :func:`address_of` makes it fit to be shown.
     """
     payload = _payload(body)
-    said = f" ({payload.code}: {payload.msg[:_LONGEST_TEXT]})" if payload.msg else ""
+    message = "".join(c if c.isprintable() else " " for c in payload.msg[:_LONGEST_TEXT])
+    said = f" ({payload.code}: {message})" if message else ""
     story = f"HTTP {status} from {address_of(url)}{said}"
     match status:
         case HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:

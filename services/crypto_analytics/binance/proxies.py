@@ -58,7 +58,7 @@ def is_local(host: str) -> bool:
     if (ip := _ip(host)) is not None:
         return ip.is_loopback or ip.is_private or ip.is_link_local or ip.is_unspecified
     *parents, domain = host.split(".")
-    return not parents or domain in _LOCAL_DOMAINS or host.endswith(".cluster.local")
+    return not parents or domain in _LOCAL_DOMAINS
 
 
 def _value(environment: Mapping[str, str], variable: str) -> tuple[str, str]:

@@ -44,7 +44,8 @@ class Listener(Protocol):
     async def on_frame(self, frame: bytes, received_at: int) -> bool:
         """Take a frame, received at ``received_at`` (us); the next is read after that: waiting here holds it back.
 
-        Return True if the frame announces that the server shuts down, so that another connection is opened at once.
+        Return True to have the connection replaced at once: the server announced its shutdown, or a symbol of the
+        connection was listed after it was opened.
         """
         ...
 

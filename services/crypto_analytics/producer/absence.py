@@ -3,7 +3,7 @@
 A page is in ascending order and leaves nothing out, so two ids that follow each other on ONE page have no trade
 between them. Nothing else is evidence: not where a page begins (a host may have dropped what is older), not where it
 ends (newer trades may not be there yet), and not two aggregates whose ids do not follow each other (void aggregates, or
-a page's limit, may lie between). The one exception is a page from id 0, which has no neighbour before it.
+a page's limit, may lie between).
 
 REST lags behind the stream at times, so one page is not enough: ids are verified absent when a second page shows the
 same at least ``CONFIRM_SECONDS`` after the first.
@@ -34,8 +34,6 @@ def absent_between_trades(method: str, from_id: int | None, ids: Sequence[int]) 
         return []  # not in ascending order: no page of which anything is known
     asked = f"{method} fromId={from_id}" if from_id is not None else method
     shown = []
-    if from_id == 0 and ids and ids[0] > 0:
-        shown.append(Shown(IdRange(0, ids[0] - 1), method, f"{asked}: the first trade of all is {ids[0]}"))
     for left, right in pairwise(ids):
         if right > left + 1:
             text = f"{asked}: {right} follows {left} on one page"
@@ -82,5 +80,7 @@ class Sightings:
     def keep(self, missing: IdRanges) -> None:
         """Forget what was shown of ids that are not ``missing`` any more: they came, or they are accounted for."""
         self._first_shown = [
-            (left, since) for part, since in self._first_shown for left in common(IdRanges([part]), missing)
+            (left, since)
+            for part, since in self._first_shown
+            for left in ([part] if missing.covers(*part) else common(IdRanges([part]), missing))
         ]

@@ -129,8 +129,18 @@ class Feed(Listener):
         async with asyncio.TaskGroup() as group:
             if self._catch_up_seconds:
                 group.create_task(self._catch_up_regularly())
+            running: dict[tuple[str, ...], asyncio.Task[None]] = {}
             while True:
-                group.create_task(self.catch_up(await self._to_catch_up.get()))
+                symbols = tuple(await self._to_catch_up.get())
+                if (earlier := running.pop(symbols, None)) is not None:
+                    earlier.cancel()  # its answer would be older than the newest connection
+                running[symbols] = group.create_task(self._catch_up_opened(symbols))
+
+    async def _catch_up_opened(self, symbols: Sequence[str]) -> None:
+        """Catch up with ``symbols``, whose connection was opened."""
+        if not self._catch_up_seconds and self._listing.unknown:  # nothing else asks again for these
+            await self._look_at_listing(symbols)
+        await self.catch_up(symbols)
 
     async def _catch_up_regularly(self) -> None:
         """Find out what a single stream does not bring although the others of its connection go on."""

@@ -25,16 +25,18 @@ GAPS_A_ROUND = 200
 # A trade that was fetched and is not merged yet is on its way, or the merge does not take it: ever longer pauses.
 _LONGEST_PAUSE_SECONDS = 6 * 3600.0
 _RESUME_SECONDS = 10.0
+# The reason of such a gap. Its time lets gaps that were not tried for longer take their turn.
+_REQUESTED = "requested, and not merged yet"
 
 log = structlog.get_logger("producer.gaps")
 
 # Each symbol has its share of a round, and each gap its turn: first those never tried, the newest of them first, then
 # those not tried for longest.
 _GAPS = """
-select symbol, first_missing_id, last_missing_id
+select symbol, first_missing_id, last_missing_id, reason
 from (
     select
-        symbol, first_missing_id, last_missing_id,
+        symbol, first_missing_id, last_missing_id, reason,
         row_number() over (
             partition by symbol order by tried_at nulls first, last_missing_id desc
         ) as turn
@@ -53,10 +55,11 @@ where symbol = any(%s) and starts_with(reason, %s)
 
 
 class MergedGap(NamedTuple):
-    """The ids ``ids`` of ``symbol`` are missing between merged ones."""
+    """The ids ``ids`` of ``symbol`` are missing between merged ones; ``reason`` says why, where that is recorded."""
 
     symbol: str
     ids: IdRange
+    reason: str | None = None
 
 
 class RefusedGap(NamedTuple):
@@ -98,7 +101,7 @@ class PostgresGaps:
         with self._connect() as connection:
             most = max(GAPS_A_ROUND, 2 * len(symbols))
             rows = connection.execute(_GAPS, (list(symbols), most)).fetchall()
-        return [MergedGap(symbol, IdRange(first, last)) for symbol, first, last in rows]
+        return [MergedGap(symbol, IdRange(first, last), reason) for symbol, first, last, reason in rows]
 
     def read_refused(self, symbols: Sequence[str]) -> list[RefusedGap]:
         """Return what earlier runs refused."""
@@ -190,13 +193,18 @@ class GapCheck:
             psycopg.Error: the list cannot be read.
         """
         listed = {symbol: IdRanges() for symbol in self._ids}
+        unexplained = {symbol: IdRanges() for symbol in self._ids}
         for gap in await detached(partial(self._store.read, list(self._ids))):
             listed[gap.symbol].add(*gap.ids)
+            if gap.reason in {None, _REQUESTED}:
+                unexplained[gap.symbol].add(*gap.ids)
         for symbol, holes in listed.items():
             for absent in self._records.absent(symbol):  # told to the database, or about to be
                 holes.remove(*absent)
             ledger = self._ledgers[symbol]
             for hole in ledger.due(holes, self._now()):
                 log.info("gap_listed", symbol=symbol, first=hole.first, last=hole.last)
+                if ledger.was_tried(hole) and unexplained[symbol].covers(*hole):
+                    self._records.explain(symbol, hole, _REQUESTED)
                 self._ids[symbol].reopen(*hole)
                 ledger.defer(hole, self._now())

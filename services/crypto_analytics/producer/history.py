@@ -167,8 +167,8 @@ class History:
             return None
         high = newest[-1].a
         low = max(0, high - (newest[-1].l - trade_id))
-        if low and (start := await self._aggregate_from(symbol, low)) is not None and start.f > trade_id:
-            low, high = 0, low
+        if low and ((start := await self._aggregate_from(symbol, low)) is None or start.f > trade_id):
+            low, high = 0, high if start is None else low
         while high - low >= PAGE:
             middle = (low + high) // 2
             found = await self._aggregate_from(symbol, middle)

@@ -5,8 +5,8 @@ read one's name (-1100): https://developers.binance.com/docs/binance-spot-api-do
 isolated by bisection, are left out of every later request, and are asked for again by themselves.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -20,6 +20,8 @@ UNKNOWN = "UNKNOWN"
 
 _SYMBOL_REJECTED = frozenset({-1121, -1100})
 _SYMBOLS_A_REQUEST = 100  # more names make a URL that hosts may refuse
+
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger("producer.listing")
 
@@ -57,7 +59,7 @@ class Listing:
             ExchangeError: the exchange does not answer.
         """
         asked = [symbol for symbol in symbols if self._statuses.get(symbol) != UNKNOWN]
-        found = await self._ids(asked)
+        found = await _isolated(self._exchange.ids_of_last_day, asked)
         for symbol in asked:
             if symbol not in found:
                 self._report(symbol, UNKNOWN)
@@ -69,7 +71,7 @@ class Listing:
         Raises:
             ExchangeError: the exchange does not answer.
         """
-        listed = set(await self._ids(sorted(self.unknown)))
+        listed = set(await _isolated(self._exchange.ids_of_last_day, sorted(self.unknown)))
         for symbol in listed:
             self._report(symbol, TRADING)
         return listed
@@ -83,25 +85,12 @@ class Listing:
         known = [symbol for symbol in symbols if self._statuses.get(symbol) != UNKNOWN]
         resumed = set()
         for start in range(0, len(known), _SYMBOLS_A_REQUEST):
-            for symbol, info in (await self._exchange.exchange_info(known[start : start + _SYMBOLS_A_REQUEST])).items():
+            part = known[start : start + _SYMBOLS_A_REQUEST]
+            for symbol, info in (await _isolated(self._exchange.exchange_info, part)).items():
                 if symbol in self._statuses and info.status == TRADING:
                     resumed.add(symbol)
                 self._report(symbol, info.status)
         return resumed
-
-    async def _ids(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
-        """Ask about ``symbols``, in halves where the exchange rejects a name: at most 2n - 1 requests for n symbols."""
-        if not symbols:
-            return {}
-        try:
-            return await self._exchange.ids_of_last_day(symbols)
-        except Rejected as error:
-            if error.code not in _SYMBOL_REJECTED:
-                raise
-        if len(symbols) == 1:
-            return {}
-        middle = len(symbols) // 2
-        return await self._ids(symbols[:middle]) | await self._ids(symbols[middle:])
 
     def _report(self, symbol: str, status: str) -> None:
         """Publish the status of ``symbol``, and log it where it changed."""
@@ -129,3 +118,20 @@ class Listing:
                 status=status,
                 next="nothing if the pause is temporary; otherwise take the symbol out of SYMBOLS",
             )
+
+
+async def _isolated(
+    request: Callable[[Sequence[str]], Awaitable[dict[str, Answer]]], symbols: Sequence[str]
+) -> dict[str, Answer]:
+    """Ask about ``symbols``, in halves where the exchange rejects a name: at most 2n - 1 requests for n symbols."""
+    if not symbols:
+        return {}
+    try:
+        return await request(symbols)
+    except Rejected as error:
+        if error.code not in _SYMBOL_REJECTED:
+            raise
+    if len(symbols) == 1:
+        return {}
+    middle = len(symbols) // 2
+    return await _isolated(request, symbols[:middle]) | await _isolated(request, symbols[middle:])

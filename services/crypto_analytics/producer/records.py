@@ -1,4 +1,4 @@
-"""What is known of missing ids beyond that they are missing: refused, verified absent, or why they stay open. Pure.
+"""Records of missing ids: which were refused, which are verified absent, and why the others stay open. Pure.
 
 It is shared by the stream's feed, the repairs and the gap check, and is handed to the database by the latter.
 """

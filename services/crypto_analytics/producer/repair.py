@@ -104,6 +104,7 @@ class Repairer:
         seen: dict[str, IdRanges] = {}
         for symbol, ids in self._ids.items():
             self._publish_age(symbol, ids)
+            self._sightings[symbol].keep(ids.holes)
             if not ids.holes:
                 continue
             seen[symbol] = IdRanges(ids.holes)
@@ -211,7 +212,6 @@ class Repairer:
         if not absent:
             return
         holes, sightings, now = self._ids[symbol].holes, self._sightings[symbol], self._now()
-        sightings.keep(holes)
         for shown in absent:
             for part in common(IdRanges([shown.ids]), holes):
                 repair.shown.add(*part)

@@ -17,12 +17,13 @@ class TradeIds:
     The exchange numbers a symbol's trades from 0, so no number can stand for "none".
     """
 
-    __slots__ = ("_known", "holes", "next")
+    __slots__ = ("_known", "_start", "holes", "next")
 
     def __init__(self) -> None:
         self.next: int | None = None
         self.holes = IdRanges()
-        self._known: int | None = None  # the newest id that the exchange told of
+        self._known: int | None = None  # the newest id that the exchange reported
+        self._start: int | None = None  # the first id that came, until the exchange has reported what there is
 
     def resume(self, sent: IdRanges) -> None:
         """Start after the ids ``sent`` by an earlier run; what is missing between them is a hole."""
@@ -31,14 +32,17 @@ class TradeIds:
             self.holes = IdRanges(sent.holes())
 
     def begin(self, first: int) -> None:
-        """Note that a symbol of which nothing is known yet begins with the trade ``first``."""
+        """Note that a symbol of which the exchange has reported nothing yet begins with the trade ``first``."""
         if self.next is None and self._known is None:
             self.next = first
+        elif self._start is not None and first < self._start:  # the stream was faster than the answer
+            self.holes.add(first, self._start - 1)
 
     def observe(self, first: int, last: int) -> None:
         """Note that the trades ``first``..``last`` were sent, in whatever order they come."""
         if self.next is None:  # trades that happened after the exchange was asked are missing if they did not come
             self.next = first if self._known is None else min(first, self._known + 1)
+            self._start = first if self._known is None else None
         if first > self.next:
             self.holes.add(self.next, first - 1)
         elif first < self.next:
@@ -53,6 +57,7 @@ class TradeIds:
         if self.next is None and self._known is not None and self._known < newest:
             self.next = self._known + 1
         self._known = newest if self._known is None else max(self._known, newest)
+        self._start = None
         if self.next is not None and newest >= self.next:
             self.holes.add(self.next, newest)
             self.next = newest + 1

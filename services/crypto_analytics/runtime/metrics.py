@@ -15,7 +15,7 @@ SYMBOLS_NOT_TRADING = Gauge(
     "symbols_not_trading", "1 for each followed symbol that the exchange does not trade", ["symbol", "status"]
 )
 GAP_TRADES_OPEN = Gauge("gap_trades_open", "Trade ids known to be missing and not fetched yet", ["symbol"])
-GAP_OPEN_SECONDS = Gauge("gap_open_seconds", "For how long a symbol has not been without a gap; 0: none", ["symbol"])
+GAP_OPEN_SECONDS = Gauge("gap_open_seconds", "Seconds since a symbol last had no gap; 0: it has none now", ["symbol"])
 IDS_VERIFIED_ABSENT = Counter("trade_ids_verified_absent", "Missing trade ids that the exchange never issued")
 IDS_REFUSED = Counter("trade_ids_refused", "Missing trade ids whose trades are no good, each dead-lettered once")
 REST_WEIGHT = Gauge("rest_weight_used", "Request weight used in the exchange's current minute")

@@ -92,6 +92,11 @@ def test_a_pause_is_never_nothing_and_never_endless(status: int, text: str, wait
     assert error.retry_after == wait
 
 
+def test_an_error_holds_no_character_that_a_database_or_a_terminal_cannot_take() -> None:
+    text = str(error_of(400, {}, b'{"code": 1, "msg": "a\\u0000b\\u001b[2Jc"}', URL))
+    assert "(1: a b [2Jc)" in text
+
+
 @given(st.text(max_size=30) | st.text("0123456789 \t", max_size=30))
 def test_a_header_is_a_whole_number_or_passed_over(text: str) -> None:
     number = header_number(text)

@@ -113,7 +113,7 @@ def test_no_page_shows_an_issued_id_to_be_absent(
 def test_individual_trades_show_every_run_of_absent_ids_that_has_neighbours(issued: set[int], page: int) -> None:
     exchange = Issuer(first=0, last=TOP, issued=issued, page=page)
     history = History(exchange, aggregated_above=100)
-    for hole in IdRanges((i, i) for i in range(max(issued)) if i not in issued):
+    for hole in IdRanges((i, i) for i in range(min(issued), max(issued)) if i not in issued):
 
         async def collect(hole: IdRange = hole) -> IdRanges:
             found = IdRanges()
@@ -130,7 +130,7 @@ def test_a_page_says_nothing_beyond_its_ends_and_out_of_order_nothing_at_all() -
     assert [tuple(each.ids) for each in shown] == [(5, 6), (9, 11)]
     assert shown[0].answer == "historicalTrades fromId=4: 7 follows 4 on one page"
     assert absent_between_trades("historicalTrades", 4, [7]) == []
-    assert [tuple(each.ids) for each in absent_between_trades("historicalTrades", 0, [7])] == [(0, 6)]
+    assert absent_between_trades("historicalTrades", 0, [7]) == []  # a host may have dropped what is older
     assert absent_between_trades("trades", None, [7, 4, 9]) == []
     assert absent_between_trades("trades", None, []) == []
 
@@ -246,7 +246,7 @@ def test_verified_ids_leave_the_holes_are_counted_and_are_not_asked_for_again() 
     asyncio.run(run())
 
 
-def test_ids_before_the_first_trade_of_all_are_verified_by_a_page_from_0() -> None:
+def test_ids_before_the_first_trade_that_a_host_still_has_are_not_verified() -> None:
     async def run() -> None:
         world = World(MemoryExchange(first=3, last=20))
         world.ids["BTCUSDT"].begin(0)
@@ -254,7 +254,8 @@ def test_ids_before_the_first_trade_of_all_are_verified_by_a_page_from_0() -> No
         for now in (0, 20):
             world.now = now
             await world.repair()
-        assert list(world.records.absent("BTCUSDT")) == [(0, 2)]
+        assert list(world.records.absent("BTCUSDT")) == []
+        assert list(world.holes) == [(0, 2)]
 
     asyncio.run(run())
 
@@ -361,7 +362,7 @@ def test_a_refused_trade_is_lettered_once_whoever_asks_again() -> None:
         check = GapCheck(store, world.ids, 60, records=world.records, now=lambda: world.now)
         world.ids["BTCUSDT"].observe(1, 1)
         world.ids["BTCUSDT"].observe(5, 5)
-        store.gaps = [MergedGap("BTCUSDT", IdRange(3, 3))]
+        store.gaps = [MergedGap("BTCUSDT", IdRange(3, 3), "refused: bad_quantity")]
         for now in range(0, 5 * 3600, 60):
             world.now = now
             await check.look()

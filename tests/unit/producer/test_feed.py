@@ -11,6 +11,7 @@ from crypto_analytics.producer import service
 from crypto_analytics.producer.feed import Feed
 from crypto_analytics.producer.gaps import GapCheck, MergedGap
 from crypto_analytics.producer.history import History, trade_object
+from crypto_analytics.producer.records import GapRecords
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.sequence import TradeIds
 from crypto_analytics.producer.sink import MemorySink
@@ -269,6 +270,34 @@ def test_a_stream_that_stops_alone_is_found_without_a_break() -> None:
     asyncio.run(run())
 
 
+def test_connections_that_come_and_go_while_the_exchange_is_silent_leave_one_request() -> None:
+    async def run() -> None:
+        waiting = 0
+
+        class Silent(MemoryExchange):
+            async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
+                nonlocal waiting
+                waiting += 1
+                self.asked.append("ids_of_last_day")
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    waiting -= 1
+                raise AssertionError
+
+        exchange = Silent(last=5)
+        feed = Feed(SYMBOLS, MemorySink(), exchange, lambda: RULES)
+        running = asyncio.create_task(feed.run())
+        for number in range(1, 51):
+            feed.on_connected(SYMBOLS, "stalled")
+            await until(lambda number=number: len(exchange.asked) == number)  # type: ignore[misc]
+        await until(lambda: waiting == 1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_without_a_time_the_exchange_is_asked_only_when_a_connection_opens() -> None:
     async def run() -> None:
         slept: list[float] = []
@@ -314,7 +343,8 @@ def test_listed_holes_are_reopened_with_growing_pauses_until_they_are_gone() -> 
 
     async def run() -> None:
         ids, now, view = {symbol: TradeIds() for symbol in SYMBOLS}, [0.0], View()
-        check = GapCheck(view, ids, 60, now=lambda: now[0])
+        records = GapRecords()
+        check = GapCheck(view, ids, 60, records=records, now=lambda: now[0])
         ids["BTCUSDT"].resume(IdRanges([(1, 100)]))
         await check.look()
         assert list(ids["BTCUSDT"].holes) == [(5, 6)]
@@ -325,6 +355,7 @@ def test_listed_holes_are_reopened_with_growing_pauses_until_they_are_gone() -> 
         now[0] = 121
         await check.look()
         assert list(ids["BTCUSDT"].holes) == [(5, 6)], "the repair did not get there"
+        assert [reason.text for reason in records.reasons()] == ["requested, and not merged yet"]
         view.gaps = []
         await check.look()
         view.gaps = [MergedGap("BTCUSDT", IdRange(5, 6))]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from crypto_analytics.binance.rest import AggTrade, HistoricalTrade
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.history import History, Method, agg_trade_object, trade_object
-from tests.unit.producer.exchange import MemoryExchange
+from tests.unit.producer.exchange import TIME, MemoryExchange
 
 
 def covered(method: Method, hole: IdRange) -> IdRanges:
@@ -85,6 +85,19 @@ def test_aggregates_cover_exactly_what_lies_wholly_inside_the_hole(
     wanted = IdRange(first + hole[0], first + hole[0] + hole[1])
     expected = IdRanges((a.f, a.l) for a in exchange.aggregates() if wanted.first <= a.f and a.l <= wanted.last)
     assert covered(History(exchange, aggregated_above=1).aggregated, wanted) == expected
+
+
+def test_a_long_run_of_void_aggregates_hides_no_gap() -> None:
+    """Aggregates 2000 to 3499 are void, so a page of them holds nothing, and the trades behind them are 1500 less."""
+
+    class Void(MemoryExchange):
+        async def agg_trades(self, symbol: str, *, from_id: int | None = None, limit: int = 1000) -> list[AggTrade]:
+            numbers = range(5000)[-limit:] if from_id is None else range(5000)[from_id : from_id + limit]
+            trades = [(a, a if a < 2000 else a - 1500) for a in numbers if not 2000 <= a < 3500]
+            return [AggTrade(a, "1.0", "1.0", i, i, TIME, True) for a, i in trades]
+
+    found = covered(History(Void(), aggregated_above=1).aggregated, IdRange(1901, 1999))
+    assert list(found) == [(1901, 1999)]
 
 
 @pytest.mark.parametrize(

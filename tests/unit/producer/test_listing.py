@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from crypto_analytics.binance.errors import Rejected, Unavailable
+from crypto_analytics.binance.rest import SymbolInfo
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRange
 from crypto_analytics.producer.feed import Feed
@@ -130,6 +131,52 @@ def test_one_listed_while_it_runs_is_caught_up_from_id_0_and_its_connection_is_r
         await feed.catch_up(SYMBOLS)
         assert feed.live() == set(SYMBOLS)
         assert status("NEWUSDT", "UNKNOWN") is None
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["without trades before", "unknown before"])
+def test_one_whose_first_frame_comes_before_the_answer_is_missed_from_id_0(known: bool) -> None:
+    async def run() -> None:
+        exchange = Market(BTCUSDT=None, ETHUSDT=None, **({"NEWUSDT": None} if known else {}))
+        feed = feed_over(exchange)
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        exchange.symbols["NEWUSDT"] = IdRange(0, 5)
+        feed.on_disconnected(SYMBOLS, "closed")
+        feed.on_connected(SYMBOLS, "closed")
+        await feed.on_frame(frame(5, "NEWUSDT"), 1)
+        await feed._look_at_listing(SYMBOLS)
+        await feed.catch_up(SYMBOLS)
+        assert list(feed.ids["NEWUSDT"].holes) == [(0, 4)]
+
+    asyncio.run(run())
+
+
+def test_without_regular_catch_ups_a_new_connection_asks_again_for_unknown_symbols() -> None:
+    async def run() -> None:
+        exchange = Market(BTCUSDT=None, ETHUSDT=None)
+        feed = feed_over(exchange)
+        feed.on_connected(SYMBOLS, "start")
+        await feed.catch_up(SYMBOLS)
+        exchange.symbols["NEWUSDT"] = IdRange(0, 4)
+        await feed._catch_up_opened(SYMBOLS)
+        assert list(feed.ids["NEWUSDT"].holes) == [(0, 4)]
+
+    asyncio.run(run())
+
+
+def test_one_whose_status_the_exchange_refuses_to_tell_hides_no_other() -> None:
+    class Contradicting(Market):
+        async def exchange_info(self, symbols: Sequence[str]) -> dict[str, SymbolInfo]:
+            if "NEWUSDT" in symbols:
+                raise Rejected("unknown", 400, -1121)
+            return {symbol: SymbolInfo(symbol, "HALT") for symbol in symbols}
+
+    async def run() -> None:
+        listing = Listing(Contradicting(BTCUSDT=None, NEWUSDT=None, ETHUSDT=None))
+        await listing.find_resumed(SYMBOLS)
+        assert {symbol for symbol in SYMBOLS if status(symbol, "HALT")} == {"BTCUSDT", "ETHUSDT"}
 
     asyncio.run(run())
 
