@@ -37,6 +37,7 @@ def check(settings: DemoSettings) -> list[Problem]:
         checks.append(partial(preflight.maven, jars.spark_jars_dir()))
         checks.append(partial(preflight.port, "SPARK_UI_PORT", settings.SPARK_UI_PORT))
     if settings.BI:
+        checks.append(partial(folders.check_for_superset, settings.DEMO_DIR.resolve()))
         checks.append(partial(preflight.port, "SUPERSET_PORT", settings.SUPERSET_PORT))
     if settings.LIVE:
         checks.append(partial(exchange.check_reachable, exchange.real(settings)))

@@ -15,6 +15,8 @@ _REFUSED = {":": "a colon", '"': "a double quote", "$": "a dollar", "`": "a back
 
 # Spark's list of local folders has commas, and Hadoop takes the others in a path for a pattern.
 _REFUSED_BY_SPARK = ",*?[]{}"
+# Superset's migrations are told their folder in a file where this begins the name of another setting.
+_REFUSED_BY_SUPERSET = "%"
 
 
 def demo_dir() -> Path:
@@ -52,10 +54,23 @@ def check_for_spark(folder: Path) -> None:
     Raises:
         Problem: it holds a character that Spark reads as something else.
     """
-    found = [character for character in _REFUSED_BY_SPARK if character in str(folder)]
+    _check("Spark", _REFUSED_BY_SPARK, folder, "VARIANT=python")
+
+
+def check_for_superset(folder: Path) -> None:
+    """Check that Superset can work in ``folder``, which is DEMO_DIR.
+
+    Raises:
+        Problem: it holds a character that Superset reads as something else.
+    """
+    _check("Superset", _REFUSED_BY_SUPERSET, folder, "BI=0")
+
+
+def _check(program: str, refused: str, folder: Path, without: str) -> None:
+    found = [character for character in refused if character in str(folder)]
     if found:
         cause = f"{str(folder)!a} holds {' '.join(found)}"
-        raise Problem("Spark cannot work in DEMO_DIR", cause, "make demo DEMO_DIR=/another/folder, or VARIANT=python")
+        raise Problem(f"{program} cannot work in DEMO_DIR", cause, f"make demo DEMO_DIR=/another/folder, or {without}")
 
 
 def check_writable(folder: Path) -> None:

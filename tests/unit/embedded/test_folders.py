@@ -36,6 +36,12 @@ def test_a_folder_where_spark_cannot_work_is_one_line(character: str) -> None:
         folders.check_for_spark(Path(f"/a{character}b"))
 
 
+def test_a_folder_where_superset_cannot_work_is_one_line() -> None:
+    folders.check_for_superset(Path("/ä 'q' 41 #;=,&(é)中文🚀!*?[x]~{y}"))
+    with pytest.raises(Problem, match=r"^Superset cannot work in DEMO_DIR: '/a%b' holds %; make demo DEMO_DIR="):
+        folders.check_for_superset(Path("/a%b"))
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     folders.check_writable(tmp_path / "a" / "b")
     with pytest.raises(Problem, match=r"^/dev/null/absurd cannot be made: /dev/null is no folder; make demo DEMO_DIR="):
