@@ -3,7 +3,8 @@
 The stream's own records (source ``ws``) are written in the order of the stream, and a hole in it is repaired after it
 was noticed. So from a symbol's oldest stream record in view on, every id that the topic holds is in view, and what is
 missing between them is a hole that outlived the earlier run. Repaired records alone say less: they may lie anywhere.
-Holes before the oldest stream record in view are not seen here; those the database lists are found by ``gaps``.
+Repairs go on beside the stream for a while, so the view also reaches back ``LEAST_SECONDS`` from the end of each
+partition. Holes before it are not seen here; those the database lists are found by ``gaps``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.runtime.kafka import consume
+
+LEAST_SECONDS = 120.0
 
 _FIRST_WINDOW = 10_000
 _IDLE_SECONDS = 30.0
@@ -81,9 +84,18 @@ def windows(low: int, high: int, most: int) -> Iterator[tuple[int, int]]:
 
 
 def read_last_ids(
-    consumer: Consumer, topic: str, symbols: Sequence[str], most: int, stop: Event
+    consumer: Consumer,
+    topic: str,
+    symbols: Sequence[str],
+    most: int,
+    stop: Event,
+    *,
+    least_seconds: float = LEAST_SECONDS,
 ) -> dict[str, IdRanges]:
-    """Return the ids sent per symbol, as far as at most ``most`` records a partition tell; stops early if asked to.
+    """Return the ids sent per symbol, read back from the end of each partition; stops early if asked to.
+
+    At most ``most`` records a partition are read, and no more than are needed: a record of the stream for each symbol,
+    and those of the last ``least_seconds`` before the partition's end.
 
     Raises:
         TopicMissing: the topic does not exist.
@@ -91,21 +103,42 @@ def read_last_ids(
         KafkaException: the broker cannot be reached or refuses.
     """
     index = TailIndex(frozenset(symbols))
-    views = []
+    views: list[_View] = []
     for partition in _partitions(consumer, topic):
         if stop.is_set():
             break
         low, high = consumer.get_watermark_offsets(partition, timeout=_CALL_SECONDS)
-        views.append((partition, windows(low, high, most)))
-    while views and not index.is_complete() and not stop.is_set():
+        views.append(_View(partition, windows(low, high, most)))
+    while views and not stop.is_set():
         remaining = []
-        for partition, view in views:
-            window = next(view, None)
+        for view in views:
+            if index.is_complete() and view.seconds() >= least_seconds:
+                continue
+            window = next(view.windows, None)
             if window is not None:
-                _read(consumer, partition, window, index, stop)
-                remaining.append((partition, view))
+                _read(consumer, view, window, index, stop)
+                remaining.append(view)
         views = remaining
     return index.result()
+
+
+@dataclass
+class _View:
+    """How far back a partition was read: the times of the oldest and the newest record in view, in milliseconds."""
+
+    partition: TopicPartition
+    windows: Iterator[tuple[int, int]]
+    oldest: int | None = None
+    newest: int | None = None
+
+    def note(self, time: int) -> None:
+        """Note that a record of this ``time`` is in view."""
+        self.oldest = time if self.oldest is None else min(self.oldest, time)
+        self.newest = time if self.newest is None else max(self.newest, time)
+
+    def seconds(self) -> float:
+        """Return the seconds between the oldest and the newest record in view."""
+        return 0.0 if self.oldest is None or self.newest is None else (self.newest - self.oldest) / 1000
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
@@ -121,10 +154,8 @@ def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in about.partitions]
 
 
-def _read(
-    consumer: Consumer, partition: TopicPartition, window: tuple[int, int], index: TailIndex, stop: Event
-) -> None:
-    start, end = window
+def _read(consumer: Consumer, view: _View, window: tuple[int, int], index: TailIndex, stop: Event) -> None:
+    partition, (start, end) = view.partition, window
     consumer.assign([TopicPartition(partition.topic, partition.partition, start)])
     position, idle = start, 0.0
     while position < end and not stop.is_set():
@@ -143,6 +174,7 @@ def _read(
             offset = message.offset()
             if offset is not None and offset < end:
                 index.add(message.value() or b"", streamed=_is_streamed(message))
+                view.note(message.timestamp()[1])
                 position = offset + 1
             else:
                 position = end
