@@ -69,7 +69,7 @@ class Lock:
                 return record.pid
             if time.monotonic() > deadline:
                 cause = "the process that has its lock has not written its process id"
-                raise Problem(f"{self._path} names nobody", cause, f"find it and stop it: fuser {self._path}")
+                raise Problem("the holder of the lock is unknown", cause, f"find it and stop it: fuser {self._path}")
             time.sleep(0.01)
         return None
 
@@ -108,7 +108,9 @@ class Lock:
         try:
             text = self._path.read_text()
             if text.strip().isdecimal():  # the version before wrote the process id alone, and may still run
-                return Record(_NAME, int(text), psutil.Process(int(text)).create_time())
+                created = psutil.Process(int(text)).create_time()
+                is_its_own = created <= self._path.stat().st_mtime  # not of a process that got the id later
+                return Record(_NAME, int(text), created) if is_its_own else None
             return Record(**json.loads(text))
         except (ValueError, TypeError, psutil.NoSuchProcess):  # empty, or in the middle of being written
             return None

@@ -51,7 +51,7 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
         way = urls.in_cluster(settings)
         if way is not None:
             lag = freshness.cluster_lag(cluster, items)
-            behind = "lag unknown: no consumer tells, or one waits for Kafka" if lag is None else lag.story()
+            behind = "lag unknown: no consumer reports it, or Kafka does not answer" if lag is None else lag.story()
             out.print(f"{_fresh(way)}; {behind}", markup=False, soft_wrap=True)
     except ApiAway as error:
         out.print(f"{settings.KUBE_CONTEXT} does not answer: {error}", markup=False, soft_wrap=True)

@@ -43,9 +43,7 @@ def run(step: Step, where: Database, env: Mapping[str, str], stop: threading.Eve
     except AlreadyRunning:
         if stop.is_set():
             return INTERRUPTED
-        _complain(
-            step, f"another batch run, or a step of one, still held the lock after {wait:.0f} s; a retry mends it"
-        )
+        _complain(step, f"another batch run, or a step of one, still held the lock after {wait:.0f} s; try again later")
         return GOES_ON
     except where.error as error:
         _complain(step, f"no database: {' '.join(str(error).split())}; check POSTGRES_* and run it again")

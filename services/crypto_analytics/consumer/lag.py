@@ -80,13 +80,13 @@ class LagWatch:
             except KafkaException as error:
                 self._note(error.args[0].str())
             except Exception:  # the lag is one number among many: the age of the last answer shows that it stands
-                log.exception("lag_not_read", next="report this; trades are merged meanwhile")
+                log.exception("lag_query_crashed", next="report this; trades are merged meanwhile")
             else:
                 self._note("")
 
     def _note(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:
-            self._log.warning("lag_not_known", error=trouble, next="nothing: Kafka is asked again every second")
+            self._log.warning("lag_query_failed", error=trouble, next="nothing: Kafka is asked again every second")
         self._trouble = trouble
 
     def look(self) -> None:

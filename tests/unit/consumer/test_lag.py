@@ -125,6 +125,6 @@ def test_a_broker_that_is_away_is_told_once_and_the_answer_ages(mocked: Mocked, 
     with structlog.testing.capture_logs() as logs:
         for trouble in ("away", "away", "", "away"):
             looking._note(trouble)
-    assert [entry["event"] for entry in logs] == ["lag_not_known", "lag_not_known"]
+    assert [entry["event"] for entry in logs] == ["lag_query_failed", "lag_query_failed"]
     assert backlog.trades() == 10
     assert backlog.answer_age() > answered

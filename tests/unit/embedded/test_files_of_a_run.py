@@ -133,7 +133,7 @@ def test_the_lock_of_a_run_never_names_a_process_that_got_the_id_later(
     monkeypatch.setattr(lock, "_WRITES_WITHIN_SECONDS", 0.3)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
         with locked(tmp_path, record_of(innocent.pid, older=100)) as holder:
-            with pytest.raises(Problem, match="names nobody"):
+            with pytest.raises(Problem, match="holder of the lock is unknown"):
                 Lock(tmp_path).signal(signal.SIGTERM)
             (tmp_path / "run" / "lock").write_text(record_of(holder.pid))
             assert Lock(tmp_path).holder() == holder.pid
@@ -142,6 +142,20 @@ def test_the_lock_of_a_run_never_names_a_process_that_got_the_id_later(
         assert innocent.poll() is None
         innocent.communicate(b"\n")
     assert Lock(tmp_path).signal(signal.SIGTERM) is None
+
+
+def test_a_run_of_the_version_before_wrote_its_process_id_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_WRITES_WITHIN_SECONDS", 0.3)
+    with locked(tmp_path, "") as holder:
+        file = tmp_path / "run" / "lock"
+        file.write_text(str(holder.pid))
+        assert Lock(tmp_path).holder() == holder.pid
+        os.utime(file, (0, 0))  # written before that process was there
+        with pytest.raises(Problem, match="holder of the lock is unknown"):
+            Lock(tmp_path).holder()
+        holder.communicate("\n")
 
 
 def test_who_asks_waits_for_a_holder_that_has_not_written_its_id_yet(tmp_path: Path) -> None:
