@@ -18,7 +18,7 @@ from tests.integration.test_embedded_demo import Demo, demo  # noqa: F401  # a f
 
 pytestmark = [pytest.mark.bi, pytest.mark.timeout(240)]
 
-PLACES = re.compile(r"dashboard: +(http://[0-9.:]+)/\S*\nuser: +admin\npassword: +(\S+)\n")
+PLACES = re.compile(r"dashboard: +(http://[0-9.:]+)/\S*\nuser: +admin\npassword: +(.+)\n")
 
 
 class Shown(NamedTuple):
