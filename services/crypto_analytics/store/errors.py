@@ -1,14 +1,17 @@
-"""Which errors of the stores are worth another try: one pure verdict for all of them."""
+"""Decide which errors of PostgreSQL and of the object store are retryable. Pure."""
 
 from minio.error import S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
 from crypto_analytics.store import postgres
 
-_PASSING_S3_CODES = frozenset(
+# S3's own codes are listed at https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; the XMinio ones and
+# ServerNotInitialized are MinIO's, which sends the last one from its administration interface while it starts.
+TRANSIENT_S3_CODES = frozenset(
     {
         "InternalError",
         "RequestTimeout",
+        "ServerNotInitialized",
         "ServiceUnavailable",
         "SlowDown",
         "SlowDownRead",
@@ -21,10 +24,13 @@ _PASSING_S3_CODES = frozenset(
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same batch may succeed later: a store that is away, restarting or full, but no wrong set-up."""
+    """Whether the same batch may succeed later: the store is unreachable, restarting or full.
+
+    Wrong credentials, missing permissions and missing buckets or tables are not retryable.
+    """
     match error:
         case S3Error():
-            return error.code in _PASSING_S3_CODES
+            return error.code in TRANSIENT_S3_CODES
         case ServerError() | HTTPError():
             return True
         case PermissionError() | NotADirectoryError() | IsADirectoryError():
