@@ -7,7 +7,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiException
 
-from crypto_analytics.batch import alert, pod_story, webhook
+from crypto_analytics.batch import alert, pod_diagnosis, webhook
 from crypto_analytics.batch.steps import Step
 
 _LINES = 12
@@ -88,9 +88,9 @@ class StepPod(KubernetesPodOperator):
             if error.status != 404:
                 self.log.warning("the pod cannot be looked at: %s %s", error.status, error.reason)
                 return
-            self._reason = pod_story.tell(None, [], timeout=self.timeout, startup=self.startup)
+            self._reason = pod_diagnosis.failure_reason(None, [], timeout=self.timeout, startup=self.startup)
             return
-        self._reason = pod_story.tell(found, events, timeout=self.timeout, startup=self.startup)
+        self._reason = pod_diagnosis.failure_reason(found, events, timeout=self.timeout, startup=self.startup)
         try:
             # As bytes: decoded by the client they would be the text of a Python literal.
             said = self.client.read_namespaced_pod_log(name, namespace, tail_lines=_LINES, _preload_content=False)

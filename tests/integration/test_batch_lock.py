@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from crypto_analytics.batch.lock import AlreadyRunning, batch_lock
-from crypto_analytics.batch.lock import Database as Session
+from crypto_analytics.batch.advisory_lock import AlreadyRunning, batch_lock
+from crypto_analytics.batch.advisory_lock import Database as Session
 from crypto_analytics.batch.step import database as session_of
 from embedded.bootstrap import python_of
 from tests.batchrun import Batch

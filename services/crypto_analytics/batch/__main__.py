@@ -14,10 +14,9 @@ from threading import Event
 import psycopg
 from structlog.stdlib import BoundLogger
 
-from crypto_analytics.batch import outcome as said
-from crypto_analytics.batch import webhook
-from crypto_analytics.batch.lock import AlreadyRunning, Database, batch_lock
-from crypto_analytics.batch.runner import Outcome, Runner
+from crypto_analytics.batch import summary, webhook
+from crypto_analytics.batch.advisory_lock import AlreadyRunning, Database, batch_lock
+from crypto_analytics.batch.runner import Runner, StepResult
 from crypto_analytics.batch.settings import BatchSettings
 from crypto_analytics.batch.steps import STEPS, Step, select
 from crypto_analytics.runtime import logs, shutdown
@@ -44,7 +43,7 @@ def main() -> int:
         arguments.report.unlink(missing_ok=True)  # whoever reads it must not take the last run for this one
     try:
         with batch_lock(Database(lambda: connect(settings.reader(), "batch"), psycopg.Error)) as problem:
-            outcomes = run(arguments.steps, settings, stop, problem)
+            results = run(arguments.steps, settings, stop, problem)
     except AlreadyRunning:
         print("batch: another batch run goes on; wait for its end, then run this again", file=sys.stderr)
         return GOES_ON
@@ -53,13 +52,13 @@ def main() -> int:
         print(f"batch: no database: {cause}; check POSTGRES_* and run this again", file=sys.stderr)
         return 1
     if arguments.report:
-        arguments.report.write_text(json.dumps(said.report(outcomes), indent=2) + "\n")
-    return finish(outcomes, settings, log, stopped=stop.is_set())
+        arguments.report.write_text(json.dumps(summary.report(results), indent=2) + "\n")
+    return finish(results, settings, log, stopped=stop.is_set())
 
 
 def run(
     steps: tuple[Step, ...], settings: BatchSettings, stop: Event, problem: Callable[[], str] = str
-) -> list[Outcome]:
+) -> list[StepResult]:
     """Run ``steps`` up to the first that fails finally, or until ``stop``; return how they went.
 
     ``problem()`` returns why no step may run, no text where one may.
@@ -71,36 +70,36 @@ def run(
         pauses=lambda: backoff(settings.BATCH_RETRY_SECONDS, _LONGEST_PAUSE),
         problem=problem,
     )
-    outcomes: list[Outcome] = []
+    results: list[StepResult] = []
     for step in steps:
         if stop.is_set():
             break
-        outcomes.append(runner.run(step, settings.command(step), settings.environment(step)))
-        if not outcomes[-1].succeeded:
+        results.append(runner.run(step, settings.command(step), settings.environment(step)))
+        if not results[-1].succeeded:
             break
-    return outcomes
+    return results
 
 
-def finish(outcomes: list[Outcome], settings: BatchSettings, log: BoundLogger, *, stopped: bool) -> int:
+def finish(results: list[StepResult], settings: BatchSettings, log: BoundLogger, *, stopped: bool) -> int:
     """Tell how the run went, the failure last; return the exit code."""
-    print(said.table(outcomes), flush=True)
+    print(summary.table(results), flush=True)
     if stopped:
         log.warning("interrupted", next="run it again; every step resumes or repeats harmlessly")
         return INTERRUPTED
-    failed = next((outcome for outcome in outcomes if not outcome.succeeded), None)
+    failed = next((result for result in results if not result.succeeded), None)
     if failed is None:
         return 0
     _alert(failed, settings.ALERT_WEBHOOK_URL.get_secret_value(), log)
-    print(said.failure(failed), file=sys.stderr)
+    print(summary.failure(failed), file=sys.stderr)
     return 1
 
 
-def _alert(failed: Outcome, url: str, log: BoundLogger) -> None:
+def _alert(failed: StepResult, url: str, log: BoundLogger) -> None:
     """Tell the webhook. That it cannot be told is logged without its address, which is a secret."""
     if not url:
         return
     try:
-        webhook.tell(url, said.alert(failed, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
+        webhook.tell(url, summary.alert(failed, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
     except webhook.NotTold as error:
         log.error("alert_failed", error=str(error), next="check ALERT_WEBHOOK_URL")
 

@@ -25,7 +25,7 @@ _SETTING = {"services": "BATCH_PYTHON_SERVICES", "dbt": "BATCH_DBT", "ge": "BATC
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """How a step went.
 
     Attributes:
@@ -83,7 +83,7 @@ class Runner:
         self._problem = problem
         self._out = out
 
-    def run(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> Outcome:
+    def run(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> StepResult:
         """Run ``step`` until it succeeds, its tries are used up, or ``stop`` is set."""
         started = time.monotonic()
         pauses = self._pauses()
@@ -93,11 +93,11 @@ class Runner:
             self._out(f"== {step.name}: {' '.join(step.command)}" + (f" (try {tries})" if tries > 1 else ""))
             exit_code, tail, stopped = self._run_once(step, command, env)
             if exit_code == 0 or tries > self._retries or self._stop.is_set():
-                return Outcome(step, exit_code, tries, time.monotonic() - started, tail, stopped)
+                return StepResult(step, exit_code, tries, time.monotonic() - started, tail, stopped)
             pause = next(pauses)
             self._out(f"== {step.name}: failed ({stopped or f'exit code {exit_code}'}); again in {pause:.1f} s")
             if self._stop.wait(pause):
-                return Outcome(step, exit_code, tries, time.monotonic() - started, tail, stopped)
+                return StepResult(step, exit_code, tries, time.monotonic() - started, tail, stopped)
 
     def _run_once(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> tuple[int, tuple[str, ...], str]:
         """Return the exit code, the last lines, and why the child was stopped, if it was."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from crypto_analytics.batch.lock import AlreadyRunning, Database, batch_lock
+from crypto_analytics.batch.advisory_lock import AlreadyRunning, Database, batch_lock
 from crypto_analytics.batch.runner import Runner
 from crypto_analytics.batch.steps import STEPS, Step
 from crypto_analytics.runtime.shutdown import stop_event
@@ -39,7 +39,7 @@ def run(step: Step, where: Database, env: Mapping[str, str], stop: threading.Eve
     try:
         with batch_lock(where, wait=wait, stop=stop) as problem:
             runner = Runner(Path.cwd(), stop, retries=0, pauses=_no_pauses, problem=problem)
-            outcome = runner.run(step, step.command, env)
+            result = runner.run(step, step.command, env)
     except AlreadyRunning:
         if stop.is_set():
             return INTERRUPTED
@@ -48,9 +48,9 @@ def run(step: Step, where: Database, env: Mapping[str, str], stop: threading.Eve
     except where.error as error:
         _complain(step, f"no database: {' '.join(str(error).split())}; check POSTGRES_* and run it again")
         return 1
-    if not outcome.succeeded:
-        _complain(step, f"failed: {outcome.reason}")
-    return outcome.exit_code if outcome.exit_code >= 0 else 128 - outcome.exit_code
+    if not result.succeeded:
+        _complain(step, f"failed: {result.reason}")
+    return result.exit_code if result.exit_code >= 0 else 128 - result.exit_code
 
 
 def database(env: Mapping[str, str]) -> Database:

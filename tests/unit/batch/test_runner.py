@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crypto_analytics.batch.runner import TAIL_LINES, Outcome, Runner
+from crypto_analytics.batch.runner import TAIL_LINES, Runner, StepResult
 from crypto_analytics.batch.steps import Resources, Step
 
 RESOURCES = Resources("100m", "1", "64Mi", "128Mi")
@@ -33,42 +33,42 @@ class Told:
             self.pauses.append(pause)
             yield pause
 
-    def run(self, code: str, timeout_seconds: int = 20) -> Outcome:
+    def run(self, code: str, timeout_seconds: int = 20) -> StepResult:
         return self.runner.run(step(timeout_seconds), [sys.executable, "-c", code], {"PYTHONUNBUFFERED": "1"})
 
 
 def test_a_step_that_succeeds_runs_once_and_its_output_is_handed_on(tmp_path: Path) -> None:
     told = Told(tmp_path, retries=2)
-    outcome = told.run("import sys; print('out'); print('err', file=sys.stderr)")
-    assert (outcome.exit_code, outcome.tries, outcome.succeeded) == (0, 1, True)
+    result = told.run("import sys; print('out'); print('err', file=sys.stderr)")
+    assert (result.exit_code, result.tries, result.succeeded) == (0, 1, True)
     assert {"out", "err"} <= set(told.lines)
     assert not told.pauses
 
 
 def test_a_step_that_fails_is_tried_again_after_growing_pauses(tmp_path: Path) -> None:
     told = Told(tmp_path, retries=2)
-    outcome = told.run("import sys; print('because'); sys.exit(7)")
-    assert (outcome.exit_code, outcome.tries, outcome.tail) == (7, 3, ("because",))
+    result = told.run("import sys; print('because'); sys.exit(7)")
+    assert (result.exit_code, result.tries, result.tail) == (7, 3, ("because",))
     assert told.pauses == [0.001, 0.002]
 
 
 def test_a_later_try_may_succeed(tmp_path: Path) -> None:
     told = Told(tmp_path, retries=2)
     code = "from pathlib import Path; p = Path('tried'); found = p.exists(); p.touch(); raise SystemExit(not found)"
-    outcome = told.run(code)
-    assert (outcome.exit_code, outcome.tries) == (0, 2)
+    result = told.run(code)
+    assert (result.exit_code, result.tries) == (0, 2)
 
 
 def test_only_the_last_lines_are_kept(tmp_path: Path) -> None:
-    outcome = Told(tmp_path).run("print(*range(1000), sep='\\n')")
-    assert outcome.tail == tuple(str(number) for number in range(1000 - TAIL_LINES, 1000))
+    result = Told(tmp_path).run("print(*range(1000), sep='\\n')")
+    assert result.tail == tuple(str(number) for number in range(1000 - TAIL_LINES, 1000))
 
 
 def test_dbt_is_stopped_by_the_signal_at_which_it_cancels_its_queries(tmp_path: Path) -> None:
     code = "import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    print('queries cancelled')"
     told = Told(tmp_path)
-    outcome = told.runner.run(replace(step(timeout_seconds=2), component="dbt"), [sys.executable, "-c", code], {})
-    assert not outcome.succeeded
+    result = told.runner.run(replace(step(timeout_seconds=2), component="dbt"), [sys.executable, "-c", code], {})
+    assert not result.succeeded
     assert "queries cancelled" in told.lines
 
 
@@ -80,9 +80,9 @@ def test_a_step_that_does_not_end_is_stopped_with_its_children(tmp_path: Path) -
         "time.sleep(600)"
     )
     started = time.monotonic()
-    outcome = Told(tmp_path).run(code, timeout_seconds=2)
-    assert not outcome.succeeded
-    assert outcome.tail[-1] == "stopped: not done after 2 s"
+    result = Told(tmp_path).run(code, timeout_seconds=2)
+    assert not result.succeeded
+    assert result.tail[-1] == "stopped: not done after 2 s"
     assert time.monotonic() - started < 12
     assert is_gone(int((tmp_path / "child").read_text()))
 
@@ -94,47 +94,47 @@ OBEYS = (
 
 def test_a_step_that_was_timed_out_and_exits_with_0_has_failed_and_is_tried_again(tmp_path: Path) -> None:
     told = Told(tmp_path, retries=1)
-    outcome = told.run(OBEYS, timeout_seconds=2)
+    result = told.run(OBEYS, timeout_seconds=2)
     assert told.lines.count("ready") == 2
-    assert (outcome.exit_code, outcome.tries, outcome.succeeded) == (124, 2, False)
-    assert outcome.reason == "not done after 2 s"
+    assert (result.exit_code, result.tries, result.succeeded) == (124, 2, False)
+    assert result.reason == "not done after 2 s"
 
 
 def test_a_step_that_was_stopped_and_exits_with_0_is_not_done(tmp_path: Path) -> None:
     told = Told(tmp_path, retries=1)
-    outcomes: list[Outcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(told.run(OBEYS)))
+    results: list[StepResult] = []
+    thread = threading.Thread(target=lambda: results.append(told.run(OBEYS)))
     thread.start()
     while "ready" not in told.lines:
         assert thread.is_alive()
     told.stop.set()
     thread.join(10)
-    assert [(outcome.exit_code, outcome.tries, outcome.succeeded) for outcome in outcomes] == [(143, 1, False)]
+    assert [(result.exit_code, result.tries, result.succeeded) for result in results] == [(143, 1, False)]
 
 
 def test_a_step_that_was_killed_says_by_which_signal(tmp_path: Path) -> None:
-    outcome = Told(tmp_path).run("import os; os.kill(os.getpid(), 9)")
-    assert (outcome.exit_code, outcome.succeeded, outcome.reason) == (-9, False, "killed by SIGKILL")
+    result = Told(tmp_path).run("import os; os.kill(os.getpid(), 9)")
+    assert (result.exit_code, result.succeeded, result.reason) == (-9, False, "killed by SIGKILL")
 
 
 def test_a_step_runs_no_longer_than_the_lock_is_held_and_no_retry_begins_without_it(tmp_path: Path) -> None:
     told = Told(tmp_path, retries=1, problem=lambda: "another run has the lock" if "ready" in told.lines else "")
-    outcome = told.run(OBEYS)
+    result = told.run(OBEYS)
     assert told.lines.count("ready") == 1
-    assert (outcome.exit_code, outcome.tries, outcome.reason) == (75, 2, "another run has the lock")
-    assert outcome.tail == ("not started: another run has the lock",)
+    assert (result.exit_code, result.tries, result.reason) == (75, 2, "another run has the lock")
+    assert result.tail == ("not started: another run has the lock",)
 
 
 @pytest.mark.parametrize("code", [0, 5])
 def test_nothing_that_a_step_started_is_left_behind_when_it_exits(tmp_path: Path, code: int) -> None:
     started = time.monotonic()
-    outcome = Told(tmp_path).run(
+    result = Told(tmp_path).run(
         "import subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "open('child', 'w').write(str(child.pid))\n"
         f"sys.exit({code})"
     )
-    assert outcome.exit_code == code
+    assert result.exit_code == code
     assert time.monotonic() - started < 15
     assert is_gone(int((tmp_path / "child").read_text()))
 
@@ -160,18 +160,18 @@ def test_stop_ends_the_child_in_order_and_there_is_no_retry(tmp_path: Path) -> N
         "print('ready')\n"
         "time.sleep(600)"
     )
-    outcomes: list[Outcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(told.run(code)))
+    results: list[StepResult] = []
+    thread = threading.Thread(target=lambda: results.append(told.run(code)))
     thread.start()
     while "ready" not in told.lines:
         assert thread.is_alive()
     told.stop.set()
     thread.join(10)
-    assert [(outcome.exit_code, outcome.tries) for outcome in outcomes] == [(143, 1)]
+    assert [(result.exit_code, result.tries) for result in results] == [(143, 1)]
 
 
 def test_a_program_that_is_not_there_names_its_setting(tmp_path: Path) -> None:
     told = Told(tmp_path)
-    outcome = told.runner.run(step(), ["/nowhere/python"], {})
-    assert not outcome.succeeded
-    assert "set BATCH_PYTHON_SERVICES" in outcome.tail[-1]
+    result = told.runner.run(step(), ["/nowhere/python"], {})
+    assert not result.succeeded
+    assert "set BATCH_PYTHON_SERVICES" in result.tail[-1]

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from crypto_analytics.batch import pod_story
+from crypto_analytics.batch import pod_diagnosis
 
 POD: dict[str, Any] = {
     "spec": {"containers": [{"name": "ge-validate", "resources": {"limits": {"memory": "1Gi"}}}]},
@@ -11,7 +11,7 @@ POD: dict[str, Any] = {
 
 
 def story(status: dict[str, Any], events: list[dict[str, Any]] | None = None) -> str:
-    return pod_story.tell(POD | {"status": status}, events or [], timeout=300, startup=120)
+    return pod_diagnosis.failure_reason(POD | {"status": status}, events or [], timeout=300, startup=120)
 
 
 def container(state: dict[str, Any]) -> dict[str, Any]:
@@ -58,5 +58,5 @@ def test_a_pod_that_does_not_start_is_told_with_its_last_warning() -> None:
 
 
 def test_a_pod_that_is_gone_and_one_that_tells_nothing() -> None:
-    assert "gone" in pod_story.tell(None, [], timeout=1, startup=1)
+    assert "gone" in pod_diagnosis.failure_reason(None, [], timeout=1, startup=1)
     assert story({"phase": "Failed"}) == ""

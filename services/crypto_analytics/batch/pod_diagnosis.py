@@ -13,7 +13,7 @@ _PUT_OUT = {"Evicted", "Preempting", "NodeLost"}
 _NOT_MADE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
 
-def tell(pod: Object | None, events: Iterable[Object], *, timeout: int, startup: int) -> str:
+def failure_reason(pod: Object | None, events: Iterable[Object], *, timeout: int, startup: int) -> str:
     """Return why ``pod`` (as it was last seen; None: it is gone) failed; empty where it does not tell.
 
     ``timeout`` and ``startup`` are the seconds that the step may run, and that its pod may take to begin.

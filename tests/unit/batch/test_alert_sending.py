@@ -8,12 +8,12 @@ import structlog
 from structlog.testing import capture_logs
 
 from crypto_analytics.batch.__main__ import INTERRUPTED, finish
-from crypto_analytics.batch.runner import Outcome
+from crypto_analytics.batch.runner import StepResult
 from crypto_analytics.batch.settings import BatchSettings
 from crypto_analytics.batch.steps import STEPS
 
-GOOD = Outcome(STEPS[2], 0, 1, 4.0, ("fine",))
-BAD = Outcome(STEPS[3], 1, 3, 20.0, ("FAILED expect_ohlc_in_order",))
+GOOD = StepResult(STEPS[2], 0, 1, 4.0, ("fine",))
+BAD = StepResult(STEPS[3], 1, 3, 20.0, ("FAILED expect_ohlc_in_order",))
 
 
 class Webhook(HTTPServer):
@@ -57,10 +57,10 @@ def settings(url: str) -> BatchSettings:
     return BatchSettings(**passwords, ALERT_WEBHOOK_URL=url)  # type: ignore[arg-type]
 
 
-def end(outcomes: list[Outcome], url: str, *, stopped: bool = False) -> tuple[int, str]:
+def end(results: list[StepResult], url: str, *, stopped: bool = False) -> tuple[int, str]:
     """Return the exit code of a run that ended so, and what it logged."""
     with capture_logs() as logged:
-        code = finish(outcomes, settings(url), structlog.get_logger(), stopped=stopped)
+        code = finish(results, settings(url), structlog.get_logger(), stopped=stopped)
     return code, str(logged)
 
 
