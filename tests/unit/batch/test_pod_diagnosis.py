@@ -10,7 +10,7 @@ POD: dict[str, Any] = {
 }
 
 
-def story(status: dict[str, Any], events: list[dict[str, Any]] | None = None) -> str:
+def reason(status: dict[str, Any], events: list[dict[str, Any]] | None = None) -> str:
     return pod_diagnosis.failure_reason(POD | {"status": status}, events or [], timeout=300, startup=120)
 
 
@@ -19,10 +19,13 @@ def container(state: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "expected"),
     [
         ({"phase": "Failed", "reason": "DeadlineExceeded"}, "timed out: it was not done after 300 s"),
-        ({"phase": "Failed", "reason": "Evicted", "message": "low on\nmemory"}, "put it out (Evicted): low on memory"),
+        (
+            {"phase": "Failed", "reason": "Evicted", "message": "low on\nmemory"},
+            "evicted from its node (Evicted): low on memory",
+        ),
         (
             {"phase": "Failed"} | container({"terminated": {"reason": "OOMKilled", "exitCode": 137}}),
             "OOMKilled: it needed more memory than its limit of 1Gi",
@@ -35,7 +38,7 @@ def container(state: dict[str, Any]) -> dict[str, Any]:
         (
             {"phase": "Pending"}
             | container({"waiting": {"reason": "CreateContainerConfigError", "message": "no key"}}),
-            "its container cannot be made (CreateContainerConfigError): no key",
+            "its container cannot be created (CreateContainerConfigError): no key",
         ),
         (
             {
@@ -48,15 +51,40 @@ def container(state: dict[str, Any]) -> dict[str, Any]:
         ({"phase": "Running"} | container({"running": {}}), "it still ran when the try was ended"),
     ],
 )
-def test_each_end_of_a_pod_is_told_in_words(status: dict[str, Any], told: str) -> None:
-    assert told in story(status)
+def test_each_end_of_a_pod_is_told_in_words(status: dict[str, Any], expected: str) -> None:
+    assert expected in reason(status)
 
 
 def test_a_pod_that_does_not_start_is_told_with_its_last_warning() -> None:
     events = [{"type": "Warning", "message": "volume is away"}, {"type": "Normal", "message": "scheduled"}]
-    assert story({"phase": "Pending"}, events) == "its pod did not start within 120 s: volume is away"
+    assert reason({"phase": "Pending"}, events) == "its pod did not start within 120 s: volume is away"
 
 
 def test_a_pod_that_is_gone_and_one_that_tells_nothing() -> None:
     assert "gone" in pod_diagnosis.failure_reason(None, [], timeout=1, startup=1)
-    assert story({"phase": "Failed"}) == ""
+    assert reason({"phase": "Failed"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (container({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off\n 10 s"}}),
+         "ge-validate: CrashLoopBackOff: back-off 10 s"),
+        (container({"terminated": {"exitCode": 2}}), "ge-validate: exit code 2"),
+        (container({"terminated": {"exitCode": 0}}), "starting"),
+        (container({"running": {}}), "ge-validate runs, not ready yet"),
+        (
+            {"initContainerStatuses": [{"name": "wait", "state": {"running": {}}}]}
+            | container({"waiting": {"reason": "PodInitializing"}}),
+            "wait runs, not ready yet",
+        ),
+        (
+            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1"}]},
+            "Unschedulable: 0/1",
+        ),
+        ({"reason": "Evicted"}, "Evicted"),
+        ({}, "starting"),
+    ],
+)  # fmt: skip
+def test_each_reason_why_a_pod_is_not_ready(status: dict[str, Any], expected: str) -> None:
+    assert pod_diagnosis.not_ready_reason({"status": status}) == expected
