@@ -1,0 +1,56 @@
+"""Links and paths in README and docs lead to files that exist."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.servers import ROOT
+
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "images" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_PATH = re.compile(r"`([\w.-]+(?:/[\w.-]+)+/?)`")
+_ROOMS = frozenset(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
+# What the CHANGELOG and a decision say of the past stays as it was.
+_HISTORY = re.compile(r"CHANGELOG\.md|decisions/")
+
+
+def prose(page: Path) -> str:
+    """Return the text of ``page`` without its fenced blocks."""
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    for target in _LINK.findall(prose(page)):
+        if "://" not in target and not (page.parent / target).exists():
+            yield f"{page.relative_to(ROOT)}: {target}"
+
+
+def missing_paths(page: Path) -> Iterator[str]:
+    for path in _PATH.findall(prose(page)):
+        if path.split("/")[0] in _ROOMS and not (ROOT / path).exists() and not path.startswith("dbt/target"):
+            yield f"{page.relative_to(ROOT)}: {path}"
+
+
+def test_no_link_is_broken() -> None:
+    assert [link for page in PAGES for link in broken_links(page)] == []
+
+
+def test_paths_of_the_checkout_exist() -> None:
+    assert [path for page in PAGES if not _HISTORY.search(page.as_posix()) for path in missing_paths(page)] == []
+
+
+def test_each_promise_names_tests_that_exist() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", (ROOT / "docs" / "promises.md").read_text(), re.MULTILINE)[1:]
+    assert len(rows) > 20
+    for promise, tests in rows:
+        if not promise.startswith("---"):
+            named = re.findall(r"`(tests/[^`]+)`", tests)
+            assert named, promise
+            assert [name for name in named if not (ROOT / name).exists()] == [], promise
+
+
+def test_the_list_of_decisions_is_whole_and_has_their_titles() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = dict(re.findall(r"^- \[(.+)\]\((\d{4}-.+\.md)\)", (folder / "README.md").read_text(), re.MULTILINE))
+    titles = {page.read_text().splitlines()[0].removeprefix("# "): page.name for page in folder.glob("0*.md")}
+    assert listed == titles
