@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import Producer
 
 from crypto_analytics.core.id_ranges import IdRanges
-from crypto_analytics.producer.last_ids import TopicMissing, read_last_ids
+from crypto_analytics.producer.topic_tail import TopicMissing, read_sent_ids
 from crypto_analytics.runtime import kafka as kafka_clients
 from embedded.ports import LOOPBACK, free_port
 from tests.integration.producing import (
@@ -56,15 +56,15 @@ def test_every_trade_of_a_faulty_stream_reaches_kafka_and_every_bad_frame_the_de
             {"type": "rest", "status": 429, "retry_after": 1},
             {"type": "drop", "at": 1000},
             {"type": "rest", "status": 500, "count": 2, "at": 1000},
-            {"type": "hole", "count": 40, "at": 2000},
+            {"type": "gap", "count": 40, "at": 2000},
             {"type": "duplicate", "count": 20, "at": 2500},
             {"type": "reorder", "count": 300, "seed": 3, "at": 3000},
             {"type": "server_shutdown", "close_after": 0.3, "at": 4000},
             {"type": "stall", "seconds": 20, "at": 5000},
             {"type": "rest_slow", "seconds": 1, "count": 2, "at": 6000},
-            {"type": "hole", "count": 7, "rest_missing": 2, "at": 7000},
+            {"type": "gap", "count": 7, "rest_missing": 2, "at": 7000},
             {"type": "drop", "at": 7500},
-            {"type": "hole", "count": 5, "at": 8995},
+            {"type": "gap", "count": 5, "at": 8995},
         ),
     )
     trades = watch(kafka)
@@ -102,7 +102,7 @@ def test_repaired_trades_say_the_same_as_streamed_ones(
         streamed = watch(kafka)
         producer.until(lambda: streamed.hold_all_of(whole), "trades are missing")
     broker = servers.broker()
-    holed = simulator(**play, SIM_FAULTS=faults({"type": "hole", "count": 300, "at": 100}))
+    holed = simulator(**play, SIM_FAULTS=faults({"type": "gap", "count": 300, "at": 100}))
     with producing(servers, "producer-holed", broker, holed, SYMBOLS="BTCUSDT") as producer:
         repaired = watch(broker)
         producer.until(lambda: repaired.hold_all_of(holed), "trades are missing")
@@ -143,8 +143,8 @@ def test_holes_that_the_database_lists_are_closed(
 ) -> None:
     exchange = simulator(SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="200", SIM_HISTORY_MINUTES="5")
     with urllib.request.urlopen(f"{exchange.rest_url}/api/v3/trades?symbol=BTCUSDT&limit=1000") as answer:
-        history = [row["id"] for row in json.load(answer)]
-    low, high = history[10], history[30]
+        rest_trades = [row["id"] for row in json.load(answer)]
+    low, high = rest_trades[10], rest_trades[30]
     with postgres.connect() as connection:
         connection.execute("insert into trade_id_ranges values ('BTCUSDT', %s, %s)", (low - 5, low))
         connection.execute("insert into trade_id_ranges values ('BTCUSDT', %s, %s)", (high, high + 5))
@@ -157,18 +157,18 @@ def test_holes_that_the_database_lists_are_closed(
             trades.look()
             return trades.ids["BTCUSDT"].covers(low + 1, high - 1)
 
-        producer.until(closed, "the listed hole stays open")
+        producer.until(closed, "the listed gap stays open")
 
 
 def test_what_the_exchange_never_issued_is_verified_absent_and_recorded_while_the_producer_is_ready(
     servers: Servers, kafka: Broker, postgres: Database, simulator: Simulate, watch: Watch
 ) -> None:
-    hole = {"type": "hole", "count": 3, "rest_missing": "forever", "at": 100}
-    exchange = simulator(SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300", SIM_FAULTS=faults(hole))
+    gap = {"type": "gap", "count": 3, "rest_missing": "forever", "at": 100}
+    exchange = simulator(SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300", SIM_FAULTS=faults(gap))
     trades = watch(kafka)
     settings = {"SYMBOLS": "BTCUSDT", **postgres.env("producer"), "GAP_CHECK_SECONDS": "0.5"}
     with producing(servers, "producer-forever", kafka, exchange, **settings) as producer:
-        producer.until(lambda: "gap_not_repaired" in producer.log(), "the hole is not logged")
+        producer.until(lambda: "gap_not_repaired" in producer.log(), "the gap is not logged")
         producer.until(producer.is_ready, "a gap keeps it from being ready")
         assert producer.metrics()["symbols_live"] == 1
 
@@ -176,7 +176,7 @@ def test_what_the_exchange_never_issued_is_verified_absent_and_recorded_while_th
             trades.look()
             return trades.ids["BTCUSDT"]
 
-        producer.until(lambda: len(trades_of_the_play().holes()) == 1, "there is no hole")
+        producer.until(lambda: len(trades_of_the_play().holes()) == 1, "there is no gap")
         (missing,) = trades_of_the_play().holes()
         with postgres.connect() as connection:
 
@@ -200,9 +200,9 @@ def test_why_a_gap_stays_open_is_told_where_the_host_cannot_know(
     servers: Servers, kafka: Broker, postgres: Database, simulator: Simulate
 ) -> None:
     without = {"type": "rest", "path": "/api/v3/historicalTrades", "status": 451, "count": 1_000_000}
-    hole = {"type": "hole", "count": 3, "rest_missing": "forever", "at": 100}
+    gap = {"type": "gap", "count": 3, "rest_missing": "forever", "at": 100}
     exchange = simulator(
-        SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300", SIM_FAULTS=faults(without, hole)
+        SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300", SIM_FAULTS=faults(without, gap)
     )
     settings = {"SYMBOLS": "BTCUSDT", **postgres.env("producer"), "GAP_CHECK_SECONDS": "0.5"}
     with producing(servers, "producer-reason", kafka, exchange, **settings) as producer, postgres.connect() as database:
@@ -238,7 +238,7 @@ def test_an_aggregated_stream_is_followed_and_repaired_too(
         SYMBOLS="BTCUSDT",
         SIM_MINUTES="2",
         SIM_TRADES_PER_MINUTE="1000",
-        SIM_FAULTS=faults({"type": "hole", "count": 100, "at": 300}, {"type": "drop", "at": 1000}),
+        SIM_FAULTS=faults({"type": "gap", "count": 100, "at": 300}, {"type": "drop", "at": 1000}),
     )
     trades = watch(kafka)
     with producing(servers, "producer-agg", kafka, exchange, SYMBOLS="BTCUSDT", STREAM_TYPE="aggTrade") as producer:
@@ -306,14 +306,14 @@ def test_the_tail_of_the_topic_tells_the_last_ids(servers: Servers, kafka: Broke
     assert producer.flush(30) == 0
     tail = kafka_clients.consumer(settings, "test-tail", **{"enable.partition.eof": True})
     try:
-        sent = read_last_ids(tail, settings.KAFKA_TOPIC_TRADES, ["BTCUSDT", "ETHUSDT", "NEWUSDT"], 100_000, Event())
+        sent = read_sent_ids(tail, settings.KAFKA_TOPIC_TRADES, ["BTCUSDT", "ETHUSDT", "NEWUSDT"], 100_000, Event())
         assert sent == {"BTCUSDT": IdRanges([(1000, 1009), (1020, 25_999)]), "ETHUSDT": IdRanges([(5, 8), (500, 519)])}
-        recent = read_last_ids(tail, settings.KAFKA_TOPIC_TRADES, ["BTCUSDT"], 100_000, Event())
+        recent = read_sent_ids(tail, settings.KAFKA_TOPIC_TRADES, ["BTCUSDT"], 100_000, Event())
         assert recent["BTCUSDT"] == sent["BTCUSDT"], "a gap of this minute is seen however many records came after it"
-        near = read_last_ids(tail, settings.KAFKA_TOPIC_TRADES, ["BTCUSDT"], 100_000, Event(), least_seconds=0)
+        near = read_sent_ids(tail, settings.KAFKA_TOPIC_TRADES, ["BTCUSDT"], 100_000, Event(), least_seconds=0)
         assert near["BTCUSDT"].last == 25_999
         assert near["BTCUSDT"].count() < 12_000, "no farther back than needed"
         with pytest.raises(TopicMissing, match="KAFKA_TOPIC_TRADES"):
-            read_last_ids(tail, "no.such.topic", ["BTCUSDT"], 1000, Event())
+            read_sent_ids(tail, "no.such.topic", ["BTCUSDT"], 1000, Event())
     finally:
         tail.close()

@@ -1,1 +1,1 @@
-"""The producer: the exchange's trade stream into Kafka, as received, and every hole in it repaired from REST."""
+"""The producer: the exchange's trade stream into Kafka, as received, and every gap in it repaired from REST."""

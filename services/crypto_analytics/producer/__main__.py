@@ -1,4 +1,4 @@
-"""Run ``python -m crypto_analytics.producer``: the exchange's trade stream into Kafka, without holes."""
+"""Run ``python -m crypto_analytics.producer``: the exchange's trade stream into Kafka, without gaps."""
 
 import asyncio
 from threading import Event
@@ -12,14 +12,14 @@ from crypto_analytics.binance.websocket import TradeStream
 from crypto_analytics.binance.wire import Rules, latest_allowed
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.producer import service
-from crypto_analytics.producer.feed import Feed
-from crypto_analytics.producer.gaps import GapCheck, PostgresGaps
-from crypto_analytics.producer.history import History
-from crypto_analytics.producer.last_ids import TailUnreadable, TopicMissing, read_last_ids
-from crypto_analytics.producer.records import GapRecords
+from crypto_analytics.producer.gap_check import GapCheck, PostgresGaps
+from crypto_analytics.producer.gap_reasons import GapReasons
 from crypto_analytics.producer.repair import Repairer
+from crypto_analytics.producer.rest_trades import RestTrades
 from crypto_analytics.producer.settings import ProducerSettings
 from crypto_analytics.producer.sink import KafkaSink
+from crypto_analytics.producer.stream_listener import StreamListener
+from crypto_analytics.producer.topic_tail import TailUnreadable, TopicMissing, read_sent_ids
 from crypto_analytics.runtime import health, kafka, logs, shutdown
 from crypto_analytics.runtime.clock import clock_for
 from crypto_analytics.runtime.retry import backoff
@@ -67,8 +67,8 @@ async def run(
         timeout=settings.BINANCE_TIMEOUT_SECONDS,
     )
     async with rest:
-        records = GapRecords(for_database=settings.looks_for_gaps)
-        feed = Feed(
+        records = GapReasons(for_database=settings.looks_for_gaps)
+        listener = StreamListener(
             settings.SYMBOLS,
             sink,
             rest,
@@ -76,30 +76,30 @@ async def run(
             records=records,
             catch_up_seconds=settings.CATCH_UP_SECONDS,
         )
-        feed.resume(await last_ids(settings, state, stop, log))
+        listener.resume(await last_ids(settings, state, stop, log))
         stream = TradeStream(
             str(settings.BINANCE_WS_URL),
             settings.SYMBOLS,
-            feed,
+            listener,
             stream_type=settings.STREAM_TYPE,
             policy=settings.policy,
         )
-        history = History(
+        rest_trades = RestTrades(
             rest,
             aggregated_above=settings.REPAIR_AGG_ABOVE,
             aggregated_stream=settings.STREAM_TYPE == "aggTrade",
         )
-        repairer = Repairer(feed.ids, history, sink, lambda: feed.rules, records=records)
+        repairer = Repairer(listener.ids, rest_trades, sink, lambda: listener.rules, records=records)
         parts = [stream.run(), repairer.run(settings.REPAIR_DELAY_SECONDS), sink.pump()]
         if settings.looks_for_gaps:
-            check = GapCheck(PostgresGaps(settings), feed.ids, settings.GAP_CHECK_SECONDS, records=records)
+            check = GapCheck(PostgresGaps(settings), listener.ids, settings.GAP_CHECK_SECONDS, records=records)
             await check.resume()
             parts.append(check.run())
         else:
             log.info(
-                "gap_check_off", next="to close holes that outlive a crash, set POSTGRES_USER and GAP_CHECK_SECONDS"
+                "gap_check_off", next="to close gaps that outlive a crash, set POSTGRES_USER and GAP_CHECK_SECONDS"
             )
-        return await service.run(feed, parts, health=state, stop=stop)
+        return await service.run(listener, parts, health=state, stop=stop)
 
 
 async def last_ids(
@@ -119,7 +119,7 @@ async def last_ids(
             state.beat()
             try:
                 sent = await asyncio.to_thread(
-                    read_last_ids, tail, settings.KAFKA_TOPIC_TRADES, settings.SYMBOLS, settings.TAIL_SCAN_RECORDS, stop
+                    read_sent_ids, tail, settings.KAFKA_TOPIC_TRADES, settings.SYMBOLS, settings.TAIL_SCAN_RECORDS, stop
                 )
             except (KafkaException, TopicMissing) as error:
                 refused = isinstance(error, KafkaException) and error.args[0].code() in kafka.REFUSED

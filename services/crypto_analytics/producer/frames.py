@@ -55,7 +55,7 @@ class Ignored(msgspec.Struct, frozen=True):
     kind: str
 
 
-Outcome = tuple[str, Trade] | Ignored | BadTrade
+FrameContent = tuple[str, Trade] | Ignored | BadTrade
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -78,7 +78,7 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 
 
-def classify(frame: bytes, rules: Rules) -> Outcome:
+def classify(frame: bytes, rules: Rules) -> FrameContent:
     """Return what ``frame`` is: (symbol, trade with its bytes as received), :class:`Ignored`, or why it is bad."""
     if len(frame) > MAX_FRAME_BYTES:
         return BadTrade("too_large", f"a frame of {len(frame)} bytes; trades have some 150")
@@ -98,7 +98,7 @@ def classify(frame: bytes, rules: Rules) -> Outcome:
     return _without_trade(envelope, bad)
 
 
-def _without_trade(envelope: _Envelope, bad: BadTrade) -> Outcome:
+def _without_trade(envelope: _Envelope, bad: BadTrade) -> FrameContent:
     """Return what a frame is that holds no good trade: another event of the exchange, or ``bad``."""
     kind = _event_of(bytes(envelope.data))
     if kind in _SHUTDOWN_NAMES or (not kind and bytes(envelope.stream) in _SHUTDOWN_STREAMS):
@@ -108,7 +108,7 @@ def _without_trade(envelope: _Envelope, bad: BadTrade) -> Outcome:
     return Ignored(kind) if kind in _OTHER_EVENTS else bad
 
 
-def _without_data(frame: bytes, envelope: _Envelope) -> Outcome:
+def _without_data(frame: bytes, envelope: _Envelope) -> FrameContent:
     """Return what a frame without ``data`` is: an answer to a request (``{"result":null,"id":1}``), or bad.
 
     The notice of a shutdown is the connection's own and counts without an envelope, too.

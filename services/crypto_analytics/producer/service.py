@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from threading import Event
 
-from crypto_analytics.producer.feed import Feed
+from crypto_analytics.producer.stream_listener import StreamListener
 from crypto_analytics.runtime.health import Health
 
 _TICK_SECONDS = 0.25
@@ -18,14 +18,16 @@ def seconds_left(stopped_at: float, now: Callable[[], float] = time.monotonic) -
     return max(0.0, stopped_at + _STOP_WITHIN - now())
 
 
-async def run(feed: Feed, parts: Sequence[Coroutine[None, None, None]], *, health: Health, stop: Event) -> float:
-    """Run ``feed`` and the other ``parts`` until ``stop`` is set, then cancel them; return when (monotonic) that was.
+async def run(
+    listener: StreamListener, parts: Sequence[Coroutine[None, None, None]], *, health: Health, stop: Event
+) -> float:
+    """Run ``listener`` and the other ``parts`` until ``stop`` is set, then cancel them; return when (monotonic).
 
     Raises:
         ExceptionGroup: of what failed for good.
     """
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(part) for part in (feed.run(), _tick(feed, health), *parts)]
+        tasks = [group.create_task(part) for part in (listener.run(), _tick(listener, health), *parts)]
         while not stop.is_set():
             await asyncio.sleep(_STOP_SECONDS)
         stopped_at = time.monotonic()
@@ -34,9 +36,9 @@ async def run(feed: Feed, parts: Sequence[Coroutine[None, None, None]], *, healt
     return stopped_at
 
 
-async def _tick(feed: Feed, health: Health) -> None:
+async def _tick(listener: StreamListener, health: Health) -> None:
     while True:
-        feed.tick()
+        listener.tick()
         health.beat()
-        health.ready = feed.is_ready()
+        health.ready = listener.is_ready()
         await asyncio.sleep(_TICK_SECONDS)

@@ -10,7 +10,7 @@ from crypto_analytics.runtime.settings import CommonSettings, KafkaSettings, Mar
 
 
 class ProducerSettings(CommonSettings, MarketSettings, RestSettings, KafkaSettings, PostgresSettings):
-    """How the stream is followed and how holes are repaired. PostgreSQL is optional here: a second look for holes."""
+    """How the stream is followed and how gaps are repaired. PostgreSQL is optional here: a second look for gaps."""
 
     POSTGRES_USER: str = Field(
         "", description="role producer, to find and explain gaps in what is merged; empty: do not look"
@@ -27,13 +27,13 @@ class ProducerSettings(CommonSettings, MarketSettings, RestSettings, KafkaSettin
         400, le=MAX_STREAMS, description="symbols a connection; more than 400 make a URL that proxies may refuse"
     )
     REPAIR_DELAY_SECONDS: PositiveFloat = Field(
-        0.5, description="a hole this old is repaired; younger ones may close by themselves"
+        0.5, description="a gap this old is repaired; younger ones may close by themselves"
     )
     REPAIR_AGG_ABOVE: PositiveInt = Field(
-        100_000, description="holes of more trades than this are repaired with aggregated trades"
+        100_000, description="gaps of more trades than this are repaired with aggregated trades"
     )
     GAP_CHECK_SECONDS: NonNegativeFloat = Field(
-        60.0, description="look for holes in what is merged this often; 0: never"
+        60.0, description="look for gaps in what is merged this often; 0: never"
     )
     CATCH_UP_SECONDS: NonNegativeFloat = Field(
         60.0,

@@ -11,29 +11,29 @@ from prometheus_client import REGISTRY
 from crypto_analytics.binance.errors import Blocked, Unavailable
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRanges
-from crypto_analytics.producer.feed import Feed
-from crypto_analytics.producer.history import History, trade_object
-from crypto_analytics.producer.records import GapRecords
+from crypto_analytics.producer.gap_reasons import GapReasons
 from crypto_analytics.producer.repair import Repairer
+from crypto_analytics.producer.rest_trades import RestTrades, trade_object
 from crypto_analytics.producer.sink import MemorySink
+from crypto_analytics.producer.stream_listener import StreamListener
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
 
 RULES = Rules(frozenset({"BTCUSDT", "ETHUSDT"}), TIME + 10**12)
 
 
 class World:
-    """A feed with its repairer over an exchange in memory, and a clock that only the test moves."""
+    """A listener with its repairer over an exchange in memory, and a clock that only the test moves."""
 
     def __init__(self, exchange: MemoryExchange, aggregated_above: int = 100_000) -> None:
         self.exchange = exchange
         self.sink = MemorySink()
-        self.records = GapRecords()
-        self.feed = Feed(["BTCUSDT", "ETHUSDT"], self.sink, exchange, lambda: RULES, records=self.records)
+        self.records = GapReasons()
+        self.listener = StreamListener(["BTCUSDT", "ETHUSDT"], self.sink, exchange, lambda: RULES, records=self.records)
         self.now = 0.0
-        history = History(exchange, aggregated_above=aggregated_above)
+        rest_trades = RestTrades(exchange, aggregated_above=aggregated_above)
         self.repairer = Repairer(
-            self.feed.ids,
-            history,
+            self.listener.ids,
+            rest_trades,
             self.sink,
             lambda: RULES,
             records=self.records,
@@ -43,10 +43,10 @@ class World:
 
     async def stream(self, *trade_ids: int, symbol: str = "BTCUSDT") -> None:
         for trade_id in trade_ids:
-            await self.feed.on_frame(b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}", 1)
+            await self.listener.on_frame(b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}", 1)
 
     async def repair(self) -> None:
-        self.repairer.look()  # a hole must last from one look to the next
+        self.repairer.look()  # a gap must last from one look to the next
         self.repairer.look()
         while await self.repairer.step():
             pass
@@ -54,8 +54,8 @@ class World:
     def sent(self, symbol: str = "BTCUSDT") -> IdRanges:
         return IdRanges((t.first_id, t.last_id) for name, t, _ in self.sink.trades if name == symbol)
 
-    def holes(self, symbol: str = "BTCUSDT") -> list[tuple[int, int]]:
-        return [tuple(hole) for hole in self.feed.ids[symbol].holes]
+    def gaps(self, symbol: str = "BTCUSDT") -> list[tuple[int, int]]:
+        return [tuple(gap) for gap in self.listener.ids[symbol].gaps]
 
 
 def metric(name: str) -> float:
@@ -81,10 +81,10 @@ def test_whatever_is_dropped_doubled_or_reordered_every_id_is_sent_at_least_once
         world = World(exchange, aggregated_above)
         await world.stream(100)
         await world.stream(*arrival)
-        await world.feed.catch_up(["BTCUSDT"])
+        await world.listener.catch_up(["BTCUSDT"])
         await world.repair()
         assert world.sent().covers(100, 100 + count)
-        assert world.holes() == []
+        assert world.gaps() == []
         assert world.sink.rejected == []
 
     asyncio.run(run())
@@ -133,7 +133,7 @@ def test_what_the_exchange_lacks_stays_a_hole_is_tried_again_later_and_found_onc
         world = World(MemoryExchange(last=20, lacking=IdRanges([(5, 6)])))
         await world.stream(1, 10)
         await world.repair()
-        assert world.holes() == [(5, 6)]
+        assert world.gaps() == [(5, 6)]
         asked = len(world.exchange.asked)
         await world.repair()
         assert len(world.exchange.asked) == asked, "it was put off"
@@ -143,7 +143,7 @@ def test_what_the_exchange_lacks_stays_a_hole_is_tried_again_later_and_found_onc
         world.now += 900
         world.exchange.lacking = IdRanges()
         await world.repair()
-        assert world.holes() == []
+        assert world.gaps() == []
         assert metric("gaps_found_total") - before == 1
 
     asyncio.run(run())
@@ -156,7 +156,7 @@ def test_a_hole_in_vain_does_not_keep_others_from_being_repaired() -> None:
         await world.repair()
         await world.stream(20)
         await world.repair()
-        assert world.holes() == [(5, 6)]
+        assert world.gaps() == [(5, 6)]
 
     asyncio.run(run())
 
@@ -167,12 +167,12 @@ def test_an_exchange_that_is_away_leaves_the_hole_for_later(error: Exception) ->
         world = World(MemoryExchange(last=40, failing=error))  # type: ignore[arg-type]
         await world.stream(1, 10)
         await world.repair()
-        assert world.holes() == [(2, 9)]
+        assert world.gaps() == [(2, 9)]
         assert len(world.exchange.asked) == 1, "one failure is enough for now"
         world.exchange.failing = None
         world.now += 5
         await world.repair()
-        assert world.holes() == []
+        assert world.gaps() == []
 
     asyncio.run(run())
 
@@ -187,7 +187,7 @@ def test_a_row_that_is_no_good_trade_is_a_dead_letter_and_stays_missing() -> Non
         world = World(Wrong(last=40, refuses={"recent_trades", "agg_trades"}))
         await world.stream(1, 5)
         await world.repair()
-        assert world.holes() == [(3, 3)]
+        assert world.gaps() == [(3, 3)]
         assert {(reason, source) for _, reason, source in world.sink.rejected} == {("bad_price", "rest")}
 
     asyncio.run(run())
@@ -225,7 +225,7 @@ def test_live_trades_flow_while_a_repair_is_under_way() -> None:
         assert list(world.sent()) == [(1, 1), (10, 12)]
         assert list(world.sent("ETHUSDT")) == [(7, 8)]
         release.set()
-        await until(lambda: world.holes() == [])
+        await until(lambda: world.gaps() == [])
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert list(world.sent()) == [(1, 12)]
@@ -242,7 +242,7 @@ def test_a_sink_that_fails_ends_the_repairer() -> None:
     async def run() -> None:
         world = World(MemoryExchange(last=100))
         world.sink = Broken()
-        world.feed._sink = world.repairer._sink = world.sink
+        world.listener._sink = world.repairer._sink = world.sink
         await world.stream(1, 10)
         with pytest.raises(ExceptionGroup):
             await asyncio.wait_for(world.repairer.run(0.01), 10)

@@ -13,13 +13,13 @@ import structlog
 
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.producer import __main__, service
-from crypto_analytics.producer.feed import Feed
-from crypto_analytics.producer.gaps import GapCheck, MergedGap
-from crypto_analytics.producer.last_ids import TopicMissing, read_last_ids
-from crypto_analytics.producer.sequence import TradeIds
+from crypto_analytics.producer.gap_check import GapCheck, MergedGap
 from crypto_analytics.producer.settings import ProducerSettings
 from crypto_analytics.producer.sink import MemorySink
+from crypto_analytics.producer.stream_listener import StreamListener
 from crypto_analytics.producer.threads import detached
+from crypto_analytics.producer.topic_tail import TopicMissing, read_sent_ids
+from crypto_analytics.producer.trade_ids import TradeIds
 from crypto_analytics.runtime.health import Health
 from tests.unit.producer.exchange import MemoryExchange
 
@@ -65,10 +65,10 @@ def test_what_the_parts_take_to_end_is_taken_off_the_time_to_flush() -> None:
             await asyncio.sleep(0.3)
 
     async def run() -> float:
-        feed = Feed(["BTCUSDT"], MemorySink(), MemoryExchange(), lambda: Rules(frozenset({"BTCUSDT"}), 0))
+        listener = StreamListener(["BTCUSDT"], MemorySink(), MemoryExchange(), lambda: Rules(frozenset({"BTCUSDT"}), 0))
         stop = Event()
         asyncio.get_running_loop().call_later(0.05, stop.set)
-        return await service.run(feed, [slow_to_end()], health=Health(), stop=stop)
+        return await service.run(listener, [slow_to_end()], health=Health(), stop=stop)
 
     stopped_at = asyncio.run(run())
     assert time.monotonic() - stopped_at >= 0.3
@@ -97,7 +97,7 @@ def test_reading_the_tail_ends_with_the_call_in_which_the_stop_came() -> None:
 
     stop = Event()
     broker: Any = Broker(stop)
-    assert read_last_ids(broker, "trades", ["BTCUSDT"], 1000, stop) == {}
+    assert read_sent_ids(broker, "trades", ["BTCUSDT"], 1000, stop) == {}
     assert broker.calls == 1
 
 
@@ -107,7 +107,7 @@ def test_a_stop_ends_the_wait_for_kafka(monkeypatch: pytest.MonkeyPatch) -> None
 
     tail = SimpleNamespace(close=lambda: None)
     monkeypatch.setattr(__main__.kafka, "consumer", lambda *arguments, **changes: tail)
-    monkeypatch.setattr(__main__, "read_last_ids", missing)
+    monkeypatch.setattr(__main__, "read_sent_ids", missing)
     monkeypatch.setattr(__main__, "backoff", lambda *steps: repeat(5.0))
     stop = Event()
     Timer(0.1, stop.set).start()

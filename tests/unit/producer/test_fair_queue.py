@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from crypto_analytics.binance.rest import HistoricalTrade
 from crypto_analytics.binance.wire import Rules
-from crypto_analytics.producer.history import History
+from crypto_analytics.producer.fair_queue import FairQueue, QueuedRepair
 from crypto_analytics.producer.repair import Repairer
-from crypto_analytics.producer.sequence import TradeIds
-from crypto_analytics.producer.shares import FairQueue, Share
+from crypto_analytics.producer.rest_trades import RestTrades
 from crypto_analytics.producer.sink import MemorySink
+from crypto_analytics.producer.trade_ids import TradeIds
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
 
 SYMBOLS = [f"S{number}USDT" for number in range(12)]
@@ -39,7 +39,7 @@ class World:
         rules = Rules(frozenset(SYMBOLS), TIME + 10**12)
         self.repairer = Repairer(
             self.ids,
-            History(self.exchange, aggregated_above=100_000),
+            RestTrades(self.exchange, aggregated_above=100_000),
             self.sink,
             lambda: rules,
             now=lambda: self.exchange.now,
@@ -72,14 +72,14 @@ def test_every_small_hole_is_closed_in_time_while_ten_huge_ones_are_repaired() -
             world.ids[symbol].observe(20 + 2 * HUGE if symbol in SYMBOLS[:5] else after, after + 8)
             for number in range(small):
                 world.miss(symbol, after + 10 + 10 * number, 3)
-        # Of a symbol's turns, one in three is for a large hole; and each symbol has one of twelve turns.
+        # Of a symbol's turns, one in three is for a large gap; and each symbol has one of twelve turns.
         bound = 3 * small * len(SYMBOLS) * SECONDS_A_REQUEST
-        huge_left = {symbol: world.ids[symbol].holes.count() for symbol in SYMBOLS[:5]}
-        while any(world.ids[symbol].holes.overlaps(100_010, 200_000) for symbol in SYMBOLS):
+        huge_left = {symbol: world.ids[symbol].gaps.count() for symbol in SYMBOLS[:5]}
+        while any(world.ids[symbol].gaps.overlaps(100_010, 200_000) for symbol in SYMBOLS):
             assert world.exchange.now - started <= bound
             await world.pages(1)
         for symbol in SYMBOLS[:5]:
-            assert world.ids[symbol].holes.count() < huge_left[symbol] - 1800, "the huge ones go on meanwhile"
+            assert world.ids[symbol].gaps.count() < huge_left[symbol] - 1800, "the huge ones go on meanwhile"
 
     asyncio.run(run())
 
@@ -92,7 +92,7 @@ def test_huge_holes_progress_although_new_small_ones_keep_coming() -> None:
         for number in range(130):
             world.miss(SYMBOLS[0], 100_000 + 5 * number, 3)
             await world.pages(1)
-        assert not world.ids[SYMBOLS[0]].holes.overlaps(10, 9 + HUGE)
+        assert not world.ids[SYMBOLS[0]].gaps.overlaps(10, 9 + HUGE)
 
     asyncio.run(run())
 
@@ -101,7 +101,7 @@ def test_huge_holes_progress_although_new_small_ones_keep_coming() -> None:
 def test_each_repair_ends_and_symbols_take_turns(works: list[tuple[int, int]]) -> None:
     queue: FairQueue[list[int]] = FairQueue()
     for number, (symbol, pages) in enumerate(works):
-        queue.add(Share(str(symbol), number, [pages]))
+        queue.add(QueuedRepair(str(symbol), number, [pages]))
     turns = []
     while (share := queue.take()) is not None:
         turns.append(share.symbol)

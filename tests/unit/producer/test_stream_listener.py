@@ -8,13 +8,13 @@ from crypto_analytics.binance.rest import HistoricalTrade
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer import service
-from crypto_analytics.producer.feed import Feed
-from crypto_analytics.producer.gaps import GapCheck, MergedGap
-from crypto_analytics.producer.history import History, trade_object
-from crypto_analytics.producer.records import GapRecords
+from crypto_analytics.producer.gap_check import GapCheck, MergedGap
+from crypto_analytics.producer.gap_reasons import GapReasons
 from crypto_analytics.producer.repair import Repairer
-from crypto_analytics.producer.sequence import TradeIds
+from crypto_analytics.producer.rest_trades import RestTrades, trade_object
 from crypto_analytics.producer.sink import MemorySink
+from crypto_analytics.producer.stream_listener import StreamListener
+from crypto_analytics.producer.trade_ids import TradeIds
 from crypto_analytics.runtime.health import Health
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
 
@@ -26,13 +26,13 @@ def frame(trade_id: int, symbol: str = "BTCUSDT") -> bytes:
     return b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}"
 
 
-def feed_over(exchange: MemoryExchange) -> tuple[Feed, MemorySink]:
+def listener_for(exchange: MemoryExchange) -> tuple[StreamListener, MemorySink]:
     sink = MemorySink()
 
     async def no_wait(seconds: float) -> None:
         return None
 
-    return Feed(SYMBOLS, sink, exchange, lambda: RULES, sleep=no_wait), sink
+    return StreamListener(SYMBOLS, sink, exchange, lambda: RULES, sleep=no_wait), sink
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -43,10 +43,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def test_a_trade_goes_to_the_sink_and_a_bad_frame_to_the_dead_letters_whole() -> None:
     async def run() -> None:
-        feed, sink = feed_over(MemoryExchange())
-        assert await feed.on_frame(frame(5), 17) is False
-        assert await feed.on_frame(b"junk", 18) is False
-        assert await feed.on_frame(b'{"result":null,"id":1}', 19) is False
+        listener, sink = listener_for(MemoryExchange())
+        assert await listener.on_frame(frame(5), 17) is False
+        assert await listener.on_frame(b"junk", 18) is False
+        assert await listener.on_frame(b'{"result":null,"id":1}', 19) is False
         assert [(symbol, t.first_id, source) for symbol, t, source in sink.trades] == [("BTCUSDT", 5, "ws")]
         assert sink.rejected == [(b"junk", "not_json", "ws")]
 
@@ -55,32 +55,32 @@ def test_a_trade_goes_to_the_sink_and_a_bad_frame_to_the_dead_letters_whole() ->
 
 def test_a_bad_trade_of_the_stream_with_readable_ids_is_lettered_once_and_its_ids_are_a_hole() -> None:
     async def run() -> None:
-        feed, sink = feed_over(MemoryExchange())
+        listener, sink = listener_for(MemoryExchange())
         bad = frame(6).replace(b'"q":"0.50000000"', b'"q":"0.00000000"')
-        await feed.on_frame(frame(5), 1)
-        await feed.on_frame(bad, 2)
-        await feed.on_frame(bad, 3)
-        await feed.on_frame(frame(7), 4)
+        await listener.on_frame(frame(5), 1)
+        await listener.on_frame(bad, 2)
+        await listener.on_frame(bad, 3)
+        await listener.on_frame(frame(7), 4)
         assert [(reason, source) for _, reason, source in sink.rejected] == [("bad_quantity", "ws")]
-        assert list(feed.ids["BTCUSDT"].holes) == [(6, 6)]
-        history = History(Zero(first=0, last=7), aggregated_above=100)
-        repairer = Repairer(feed.ids, history, sink, lambda: RULES, records=feed._records)
+        assert list(listener.ids["BTCUSDT"].gaps) == [(6, 6)]
+        rest_trades = RestTrades(Zero(first=0, last=7), aggregated_above=100)
+        repairer = Repairer(listener.ids, rest_trades, sink, lambda: RULES, records=listener._records)
         repairer.look()
         repairer.look()
         while await repairer.step():
             pass
         assert len(sink.rejected) == 1, "REST has the same bad trade"
-        assert feed._records.reasons()[0].text.startswith("refused: bad_quantity")
+        assert listener._records.reasons()[0].text.startswith("refused: bad_quantity")
 
     asyncio.run(run())
 
 
 def test_bad_frames_without_readable_ids_are_each_lettered() -> None:
     async def run() -> None:
-        feed, sink = feed_over(MemoryExchange())
+        listener, sink = listener_for(MemoryExchange())
         foreign = frame(6, "XXXUSDT")
         for value in (b"junk", b"junk", foreign, foreign, frame(6).replace(b'"t":6', b'"t":-6')):
-            await feed.on_frame(value, 1)
+            await listener.on_frame(value, 1)
         reasons = [reason for _, reason, _ in sink.rejected]
         assert reasons == ["not_json", "not_json", "unknown_symbol", "unknown_symbol", "bad_id"]
 
@@ -97,8 +97,8 @@ class Zero(MemoryExchange):
 
 def test_the_server_s_notice_asks_for_a_hand_over() -> None:
     async def run() -> None:
-        feed, sink = feed_over(MemoryExchange())
-        assert await feed.on_frame(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}', 1) is True
+        listener, sink = listener_for(MemoryExchange())
+        assert await listener.on_frame(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}', 1) is True
         assert sink.rejected == []
 
     asyncio.run(run())
@@ -107,47 +107,47 @@ def test_the_server_s_notice_asks_for_a_hand_over() -> None:
 def test_a_symbol_is_live_when_connected_and_caught_up_whatever_is_missing() -> None:
     async def run() -> None:
         exchange = MemoryExchange(last=7)
-        feed, _ = feed_over(exchange)
-        await feed.on_frame(frame(5), 1)
-        feed.on_connected(SYMBOLS, "start")
-        assert (feed.live(), feed.is_ready()) == (set(), False)
-        await feed.catch_up(SYMBOLS)
-        feed.tick()
-        assert list(feed.ids["BTCUSDT"].holes) == [(6, 7)]
-        assert (feed.live(), feed.is_ready()) == (set(SYMBOLS), True)
+        listener, _ = listener_for(exchange)
+        await listener.on_frame(frame(5), 1)
+        listener.on_connected(SYMBOLS, "start")
+        assert (listener.live(), listener.is_ready()) == (set(), False)
+        await listener.catch_up(SYMBOLS)
+        listener.tick()
+        assert list(listener.ids["BTCUSDT"].gaps) == [(6, 7)]
+        assert (listener.live(), listener.is_ready()) == (set(SYMBOLS), True)
         assert REGISTRY.get_sample_value("gap_trades_open", {"symbol": "BTCUSDT"}) == 2
         assert REGISTRY.get_sample_value("gap_trades_open", {"symbol": "ETHUSDT"}) == 0
-        feed.on_disconnected(["ETHUSDT"], "closed")
-        assert (feed.live(), feed.is_ready()) == ({"BTCUSDT"}, False)
+        listener.on_disconnected(["ETHUSDT"], "closed")
+        assert (listener.live(), listener.is_ready()) == ({"BTCUSDT"}, False)
 
     asyncio.run(run())
 
 
 def test_a_gap_that_nobody_can_fill_does_not_keep_the_producer_from_being_ready() -> None:
     async def run() -> None:
-        feed, _ = feed_over(MemoryExchange(last=200))
-        feed.resume({"BTCUSDT": IdRanges([(1, 50), (60, 200)])})
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
+        listener, _ = listener_for(MemoryExchange(last=200))
+        listener.resume({"BTCUSDT": IdRanges([(1, 50), (60, 200)])})
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
         health = Health()
-        ticking = asyncio.create_task(service._tick(feed, health))
+        ticking = asyncio.create_task(service._tick(listener, health))
         await until(lambda: health.ready)
         ticking.cancel()
-        assert list(feed.ids["BTCUSDT"].holes) == [(51, 59)]
+        assert list(listener.ids["BTCUSDT"].gaps) == [(51, 59)]
 
     asyncio.run(run())
 
 
 def test_after_a_break_the_exchange_is_asked_before_a_symbol_is_live_again_but_not_at_a_hand_over() -> None:
     async def run() -> None:
-        feed, _ = feed_over(MemoryExchange(last=7))
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
-        feed.on_connected(SYMBOLS, "hand_over")
-        assert feed.live() == set(SYMBOLS)
-        feed.on_disconnected(SYMBOLS, "closed")
-        feed.on_connected(SYMBOLS, "closed")
-        assert feed.live() == set()
+        listener, _ = listener_for(MemoryExchange(last=7))
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
+        listener.on_connected(SYMBOLS, "hand_over")
+        assert listener.live() == set(SYMBOLS)
+        listener.on_disconnected(SYMBOLS, "closed")
+        listener.on_connected(SYMBOLS, "closed")
+        assert listener.live() == set()
 
     asyncio.run(run())
 
@@ -162,12 +162,12 @@ def test_catching_up_goes_on_until_the_exchange_answers() -> None:
 
     async def run() -> None:
         exchange = Shaky()
-        feed, _ = feed_over(exchange)
-        await feed.on_frame(frame(5), 1)
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
+        listener, _ = listener_for(exchange)
+        await listener.on_frame(frame(5), 1)
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
         assert len(exchange.asked) == 4
-        assert list(feed.ids["BTCUSDT"].holes) == [(6, 7)]
+        assert list(listener.ids["BTCUSDT"].gaps) == [(6, 7)]
 
     asyncio.run(run())
 
@@ -182,15 +182,15 @@ def test_an_answer_older_than_the_newest_break_makes_nobody_live() -> None:
                 await release.wait()
                 return dict.fromkeys(symbols)
 
-        feed, _ = feed_over(Slow())
-        feed.on_connected(SYMBOLS, "start")
-        first = asyncio.create_task(feed.catch_up(SYMBOLS))
+        listener, _ = listener_for(Slow())
+        listener.on_connected(SYMBOLS, "start")
+        first = asyncio.create_task(listener.catch_up(SYMBOLS))
         await asked.wait()
-        feed.on_disconnected(SYMBOLS, "closed")
-        feed.on_connected(SYMBOLS, "closed")
+        listener.on_disconnected(SYMBOLS, "closed")
+        listener.on_connected(SYMBOLS, "closed")
         release.set()
         await first
-        assert feed.live() == set()
+        assert listener.live() == set()
 
     asyncio.run(run())
 
@@ -205,17 +205,17 @@ def test_an_answer_older_than_a_break_makes_nobody_live_after_a_late_hand_over()
                 await release.wait()
                 return dict.fromkeys(symbols)
 
-        feed, _ = feed_over(Slow())
-        feed.on_connected(SYMBOLS, "start")
-        first = asyncio.create_task(feed.catch_up(SYMBOLS))
+        listener, _ = listener_for(Slow())
+        listener.on_connected(SYMBOLS, "start")
+        first = asyncio.create_task(listener.catch_up(SYMBOLS))
         await asked.wait()
-        feed.on_disconnected(SYMBOLS, "server_shutdown")
+        listener.on_disconnected(SYMBOLS, "server_shutdown")
         release.set()
         await first
-        feed.on_connected(SYMBOLS, "server_shutdown")
-        assert feed.live() == set()
-        await feed.catch_up(SYMBOLS)
-        assert feed.live() == set(SYMBOLS)
+        listener.on_connected(SYMBOLS, "server_shutdown")
+        assert listener.live() == set()
+        await listener.catch_up(SYMBOLS)
+        assert listener.live() == set(SYMBOLS)
 
     asyncio.run(run())
 
@@ -224,14 +224,14 @@ def test_a_break_of_one_connection_leaves_the_answer_good_for_the_others() -> No
     async def run() -> None:
         class Breaking(MemoryExchange):
             async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
-                feed.on_disconnected(["ETHUSDT"], "closed")
-                feed.on_connected(["ETHUSDT"], "closed")
+                listener.on_disconnected(["ETHUSDT"], "closed")
+                listener.on_connected(["ETHUSDT"], "closed")
                 return dict.fromkeys(symbols)
 
-        feed, _ = feed_over(Breaking())
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
-        assert feed.live() == {"BTCUSDT"}
+        listener, _ = listener_for(Breaking())
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
+        assert listener.live() == {"BTCUSDT"}
 
     asyncio.run(run())
 
@@ -246,22 +246,22 @@ def test_a_stream_that_stops_alone_is_found_without_a_break() -> None:
             await time_passes.acquire()
 
         exchange = MemoryExchange(last=5)
-        feed = Feed(SYMBOLS, MemorySink(), exchange, lambda: RULES, catch_up_seconds=60, sleep=sleep)
-        running = asyncio.create_task(feed.run())
-        await feed.on_frame(frame(5), 1)
-        await feed.on_frame(frame(5, "ETHUSDT"), 1)
+        listener = StreamListener(SYMBOLS, MemorySink(), exchange, lambda: RULES, catch_up_seconds=60, sleep=sleep)
+        running = asyncio.create_task(listener.run())
+        await listener.on_frame(frame(5), 1)
+        await listener.on_frame(frame(5, "ETHUSDT"), 1)
         time_passes.release()
         await until(lambda: len(slept) == 2)
         assert exchange.asked == [], "nothing is connected"
-        feed.on_connected(["ETHUSDT"], "start")
-        feed.on_connected(["BTCUSDT"], "start")
-        await until(lambda: feed.live() == set(SYMBOLS))
+        listener.on_connected(["ETHUSDT"], "start")
+        listener.on_connected(["BTCUSDT"], "start")
+        await until(lambda: listener.live() == set(SYMBOLS))
         exchange.last = 7
         for trade_id in (6, 7):
-            await feed.on_frame(frame(trade_id, "ETHUSDT"), 1)
+            await listener.on_frame(frame(trade_id, "ETHUSDT"), 1)
         time_passes.release()
-        await until(lambda: list(feed.ids["BTCUSDT"].holes) == [(6, 7)])
-        assert not feed.ids["ETHUSDT"].holes
+        await until(lambda: list(listener.ids["BTCUSDT"].gaps) == [(6, 7)])
+        assert not listener.ids["ETHUSDT"].gaps
         assert exchange.asked.count("ids_of_last_day") == 3, "one for each connection, then one for all"
         await until(lambda: slept == [60, 60, 60])
         running.cancel()
@@ -286,10 +286,10 @@ def test_connections_that_come_and_go_while_the_exchange_is_silent_leave_one_req
                 raise AssertionError
 
         exchange = Silent(last=5)
-        feed = Feed(SYMBOLS, MemorySink(), exchange, lambda: RULES)
-        running = asyncio.create_task(feed.run())
+        listener = StreamListener(SYMBOLS, MemorySink(), exchange, lambda: RULES)
+        running = asyncio.create_task(listener.run())
         for number in range(1, 51):
-            feed.on_connected(SYMBOLS, "stalled")
+            listener.on_connected(SYMBOLS, "stalled")
             await until(lambda number=number: len(exchange.asked) == number)  # type: ignore[misc]
         await until(lambda: waiting == 1)
         running.cancel()
@@ -307,10 +307,10 @@ def test_without_a_time_the_exchange_is_asked_only_when_a_connection_opens() -> 
             await asyncio.Event().wait()
 
         exchange = MemoryExchange(last=5)
-        feed = Feed(SYMBOLS, MemorySink(), exchange, lambda: RULES, catch_up_seconds=0, sleep=sleep)
-        running = asyncio.create_task(feed.run())
-        feed.on_connected(SYMBOLS, "start")
-        await until(lambda: feed.live() == set(SYMBOLS))
+        listener = StreamListener(SYMBOLS, MemorySink(), exchange, lambda: RULES, catch_up_seconds=0, sleep=sleep)
+        running = asyncio.create_task(listener.run())
+        listener.on_connected(SYMBOLS, "start")
+        await until(lambda: listener.live() == set(SYMBOLS))
         assert (slept, exchange.asked) == ([], ["ids_of_last_day"])
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -321,14 +321,14 @@ def test_without_a_time_the_exchange_is_asked_only_when_a_connection_opens() -> 
 def test_a_silent_stream_is_behind_only_if_the_exchange_has_more_or_does_not_say() -> None:
     async def run() -> None:
         exchange = MemoryExchange(last=5)
-        feed, _ = feed_over(exchange)
-        await feed.on_frame(frame(5), 1)
-        await feed.on_frame(frame(5, "ETHUSDT"), 1)
-        assert await feed.is_behind(SYMBOLS) is False
+        listener, _ = listener_for(exchange)
+        await listener.on_frame(frame(5), 1)
+        await listener.on_frame(frame(5, "ETHUSDT"), 1)
+        assert await listener.is_behind(SYMBOLS) is False
         exchange.last = 6
-        assert await feed.is_behind(SYMBOLS) is True
+        assert await listener.is_behind(SYMBOLS) is True
         exchange.last, exchange.failing = 5, Unavailable("away")
-        assert await feed.is_behind(SYMBOLS) is True
+        assert await listener.is_behind(SYMBOLS) is True
 
     asyncio.run(run())
 
@@ -343,23 +343,23 @@ def test_listed_holes_are_reopened_with_growing_pauses_until_they_are_gone() -> 
 
     async def run() -> None:
         ids, now, view = {symbol: TradeIds() for symbol in SYMBOLS}, [0.0], View()
-        records = GapRecords()
+        records = GapReasons()
         check = GapCheck(view, ids, 60, records=records, now=lambda: now[0])
         ids["BTCUSDT"].resume(IdRanges([(1, 100)]))
         await check.look()
-        assert list(ids["BTCUSDT"].holes) == [(5, 6)]
+        assert list(ids["BTCUSDT"].gaps) == [(5, 6)]
         ids["BTCUSDT"].observe(5, 6)
         now[0] = 1
         await check.look()
-        assert not ids["BTCUSDT"].holes, "its repair is on its way to the database"
+        assert not ids["BTCUSDT"].gaps, "its repair is on its way to the database"
         now[0] = 121
         await check.look()
-        assert list(ids["BTCUSDT"].holes) == [(5, 6)], "the repair did not get there"
+        assert list(ids["BTCUSDT"].gaps) == [(5, 6)], "the repair did not get there"
         assert [reason.text for reason in records.reasons()] == ["requested, and not merged yet"]
         view.gaps = []
         await check.look()
         view.gaps = [MergedGap("BTCUSDT", IdRange(5, 6))]
         await check.look()
-        assert list(ids["BTCUSDT"].holes) == [(5, 6)]
+        assert list(ids["BTCUSDT"].gaps) == [(5, 6)]
 
     asyncio.run(run())

@@ -23,7 +23,7 @@ _SYMBOLS_A_REQUEST = 100  # more names make a URL that hosts may refuse
 
 Answer = TypeVar("Answer")
 
-log = structlog.get_logger("producer.listing")
+log = structlog.get_logger("producer.symbol_statuses")
 
 
 class SymbolSource(Protocol):
@@ -38,7 +38,7 @@ class SymbolSource(Protocol):
         ...
 
 
-class Listing:
+class SymbolStatuses:
     """Asks the exchange about symbols without letting one that it does not know spoil the answer for the others."""
 
     def __init__(self, exchange: SymbolSource) -> None:

@@ -12,31 +12,31 @@ LONGEST_RETRY_SECONDS = 900.0
 
 
 class TradeIds:
-    """The ids of one symbol: ``next`` is the one expected (None: none seen yet), ``holes`` are those passed over.
+    """The ids of one symbol: ``next`` is the one expected (None: none seen yet), ``gaps`` are those passed over.
 
     The exchange numbers a symbol's trades from 0, so no number can stand for "none".
     """
 
-    __slots__ = ("_known", "_start", "holes", "next")
+    __slots__ = ("_known", "_start", "gaps", "next")
 
     def __init__(self) -> None:
         self.next: int | None = None
-        self.holes = IdRanges()
+        self.gaps = IdRanges()
         self._known: int | None = None  # the newest id that the exchange reported
         self._start: int | None = None  # the first id that came, until the exchange has reported what there is
 
     def resume(self, sent: IdRanges) -> None:
-        """Start after the ids ``sent`` by an earlier run; what is missing between them is a hole."""
+        """Start after the ids ``sent`` by an earlier run; what is missing between them is a gap."""
         if sent.last is not None:
             self.next = sent.last + 1
-            self.holes = IdRanges(sent.holes())
+            self.gaps = IdRanges(sent.holes())
 
     def begin(self, first: int) -> None:
         """Note that a symbol of which the exchange has reported nothing yet begins with the trade ``first``."""
         if self.next is None and self._known is None:
             self.next = first
         elif self._start is not None and first < self._start:  # the stream was faster than the answer
-            self.holes.add(first, self._start - 1)
+            self.gaps.add(first, self._start - 1)
 
     def observe(self, first: int, last: int) -> None:
         """Note that the trades ``first``..``last`` were sent, in whatever order they come."""
@@ -44,9 +44,9 @@ class TradeIds:
             self.next = first if self._known is None else min(first, self._known + 1)
             self._start = first if self._known is None else None
         if first > self.next:
-            self.holes.add(self.next, first - 1)
+            self.gaps.add(self.next, first - 1)
         elif first < self.next:
-            self.holes.remove(first, last)
+            self.gaps.remove(first, last)
         self.next = max(self.next, last + 1)
 
     def expect(self, newest: int) -> None:
@@ -59,7 +59,7 @@ class TradeIds:
         self._known = newest if self._known is None else max(self._known, newest)
         self._start = None
         if self.next is not None and newest >= self.next:
-            self.holes.add(self.next, newest)
+            self.gaps.add(self.next, newest)
             self.next = newest + 1
 
     def is_behind(self, newest: int) -> bool:
@@ -69,10 +69,10 @@ class TradeIds:
 
     def reopen(self, first: int, last: int) -> None:
         """Note that ``first``..``last`` are missing after all."""
-        self.holes.add(first, last)
+        self.gaps.add(first, last)
 
 
-def common(left: IdRanges, right: IdRanges) -> IdRanges:
+def intersection(left: IdRanges, right: IdRanges) -> IdRanges:
     """Return the ids that are in both sets."""
     both = IdRanges(left)
     for first, last in left:
@@ -89,7 +89,7 @@ class _Deferral:
 
 
 @dataclass
-class Ledger:
+class RetrySchedule:
     """The missing ids of one symbol that were tried in vain, each with the time of its next try.
 
     The waits double with every try, with jitter, so that ids the exchange does not have cost ever less.
@@ -100,10 +100,10 @@ class Ledger:
     random: Random | None = None
     _deferred: list[_Deferral] = field(default_factory=list)
 
-    def due(self, holes: IdRanges, now: float) -> IdRanges:
-        """Return those of ``holes`` that may be tried at ``now`` (seconds); forget what is no hole any more."""
-        self._deferred = [d for d in self._deferred if not _is_closed(holes, d.ids)]
-        due = IdRanges(holes)
+    def due(self, gaps: IdRanges, now: float) -> IdRanges:
+        """Return those of ``gaps`` that may be tried at ``now`` (seconds); forget what is no gap any more."""
+        self._deferred = [d for d in self._deferred if not _is_closed(gaps, d.ids)]
+        due = IdRanges(gaps)
         for deferral in self._deferred:
             if deferral.until > now:
                 due.remove(*deferral.ids)
@@ -127,5 +127,5 @@ def _overlap(left: IdRange, right: IdRange) -> bool:
     return left.first <= right.last and right.first <= left.last
 
 
-def _is_closed(holes: IdRanges, ids: IdRange) -> bool:
-    return not holes.overlaps(*ids)
+def _is_closed(gaps: IdRanges, ids: IdRange) -> bool:
+    return not gaps.overlaps(*ids)

@@ -15,7 +15,7 @@ Work = TypeVar("Work")
 
 
 @dataclass(eq=False)
-class Share(Generic[Work]):
+class QueuedRepair(Generic[Work]):
     """One repair in the queue: ``first`` is its gap's first id, ``pages`` how many turns it has had."""
 
     symbol: str
@@ -29,16 +29,16 @@ class FairQueue(Generic[Work]):
     """Repairs that wait for their next turn."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[Share[Work]]] = {}  # in the order of the symbols' turns
+        self._waiting: dict[str, list[QueuedRepair[Work]]] = {}  # in the order of the symbols' turns
         self._turns: dict[str, int] = {}
         self._order = count()
 
-    def add(self, share: Share[Work]) -> None:
+    def add(self, share: QueuedRepair[Work]) -> None:
         """Queue ``share`` for its next turn."""
         share.queued = next(self._order)
         self._waiting.setdefault(share.symbol, []).append(share)
 
-    def take(self) -> Share[Work] | None:
+    def take(self) -> QueuedRepair[Work] | None:
         """Remove and return the share whose turn it is, None where none waits."""
         if not self._waiting:
             return None

@@ -11,20 +11,20 @@ import msgspec
 
 from crypto_analytics.binance.rest import PAGE, AggTrade, HistoricalTrade
 from crypto_analytics.core.id_ranges import IdRange
-from crypto_analytics.producer.absence import Shown, absent_between_aggregates, absent_between_trades
+from crypto_analytics.producer.absent_ids import AbsenceEvidence, absent_between_aggregates, absent_between_trades
 
 
-class Page(NamedTuple):
-    """Trade objects of one answer, and the ids that the answer shows to be absent, inside the hole or not."""
+class TradePage(NamedTuple):
+    """Trade objects of one answer, and the ids that the answer shows to be absent, inside the gap or not."""
 
     values: list[bytes]
-    absent: list[Shown]
+    absent: list[AbsenceEvidence]
 
 
-Method = Callable[[str, IdRange], AsyncGenerator[Page]]
+FetchMethod = Callable[[str, IdRange], AsyncGenerator[TradePage]]
 
 
-class TradeHistory(Protocol):
+class TradesApi(Protocol):
     """What is used of :class:`crypto_analytics.binance.rest.BinanceRest`."""
 
     async def historical_trades(self, symbol: str, from_id: int, limit: int = PAGE) -> list[HistoricalTrade]:
@@ -89,69 +89,69 @@ def agg_trade_object(symbol: str, trade: AggTrade) -> bytes:
     )
 
 
-class History:
+class RestTrades:
     """The methods of getting missing trades, and which of them to try first."""
 
-    def __init__(self, rest: TradeHistory, *, aggregated_above: int, aggregated_stream: bool = False) -> None:
-        """Holes of more than ``aggregated_above`` ids, or all with an aggregated stream, come aggregated first."""
+    def __init__(self, rest: TradesApi, *, aggregated_above: int, aggregated_stream: bool = False) -> None:
+        """Gaps of more than ``aggregated_above`` ids, or all with an aggregated stream, come aggregated first."""
         self._rest = rest
         self._above = aggregated_above
         self._aggregated_stream = aggregated_stream
 
-    def methods(self, hole: IdRange) -> list[Method]:
-        """Return the ways to fill ``hole``, each for what the ones before it left open."""
-        if self._aggregated_stream or hole.last - hole.first >= self._above:
+    def methods(self, gap: IdRange) -> list[FetchMethod]:
+        """Return the ways to fill ``gap``, each for what the ones before it left open."""
+        if self._aggregated_stream or gap.last - gap.first >= self._above:
             return [self.aggregated, self.individual, self.recent]
         return [self.individual, self.recent, self.aggregated]
 
-    async def individual(self, symbol: str, hole: IdRange) -> AsyncGenerator[Page]:
-        """Yield the trades of ``hole``, found by id.
+    async def individual(self, symbol: str, gap: IdRange) -> AsyncGenerator[TradePage]:
+        """Yield the trades of ``gap``, found by id.
 
-        Pages reach from the id before the hole to the one after it and overlap by one id, so that each run of ids that
+        Pages reach from the id before the gap to the one after it and overlap by one id, so that each run of ids that
         the exchange lacks has both its neighbours on one page.
         """
-        cursor, sent = max(hole.first - 1, 0), hole.first - 1
+        cursor, sent = max(gap.first - 1, 0), gap.first - 1
         while True:
-            limit = min(PAGE, hole.last - cursor + 2)
+            limit = min(PAGE, gap.last - cursor + 2)
             rows = await self._rest.historical_trades(symbol, cursor, limit)
             ids = [row.id for row in rows]
-            yield Page(
-                [trade_object(symbol, row) for row in rows if sent < row.id <= hole.last],
+            yield TradePage(
+                [trade_object(symbol, row) for row in rows if sent < row.id <= gap.last],
                 absent_between_trades("historicalTrades", cursor, ids),
             )
             newest = max(ids, default=-1)
-            if len(rows) < limit or newest <= cursor or newest >= hole.last:
+            if len(rows) < limit or newest <= cursor or newest >= gap.last:
                 return
             cursor = sent = newest
 
-    async def recent(self, symbol: str, hole: IdRange) -> AsyncGenerator[Page]:
-        """Yield those trades of ``hole`` that are among the newest 1000: for hosts that do not serve older ones."""
+    async def recent(self, symbol: str, gap: IdRange) -> AsyncGenerator[TradePage]:
+        """Yield those trades of ``gap`` that are among the newest 1000: for hosts that do not serve older ones."""
         rows = await self._rest.recent_trades(symbol)
-        yield Page(
-            [trade_object(symbol, row) for row in rows if hole.first <= row.id <= hole.last],
+        yield TradePage(
+            [trade_object(symbol, row) for row in rows if gap.first <= row.id <= gap.last],
             absent_between_trades("trades", None, [row.id for row in rows]),
         )
 
-    async def aggregated(self, symbol: str, hole: IdRange) -> AsyncGenerator[Page]:
-        """Yield the aggregated trades that lie wholly inside ``hole``; at its edges some ids may stay open.
+    async def aggregated(self, symbol: str, gap: IdRange) -> AsyncGenerator[TradePage]:
+        """Yield the aggregated trades that lie wholly inside ``gap``; at its edges some ids may stay open.
 
-        Pages overlap by one aggregate and begin before the hole, as those of individual trades do.
+        Pages overlap by one aggregate and begin before the gap, as those of individual trades do.
         """
-        found = await self._find_aggregate(symbol, hole.first)
+        found = await self._find_aggregate(symbol, gap.first)
         if found is None:
             return
         cursor, sent = max(found - 1, 0), -1
         while True:
             rows = await self._rest.agg_trades(symbol, from_id=cursor)
-            yield Page(
+            yield TradePage(
                 [
                     agg_trade_object(symbol, row)
                     for row in rows
-                    if row.a > sent and hole.first <= row.f and row.l <= hole.last
+                    if row.a > sent and gap.first <= row.f and row.l <= gap.last
                 ],
                 absent_between_aggregates(cursor, rows),
             )
-            if not rows or rows[-1].a <= cursor or rows[-1].l >= hole.last:
+            if not rows or rows[-1].a <= cursor or rows[-1].l >= gap.last:
                 return
             cursor = sent = rows[-1].a
 

@@ -1,6 +1,6 @@
 """Records of missing ids: which were refused, which are verified absent, and why the others stay open. Pure.
 
-It is shared by the stream's feed, the repairs and the gap check, and is handed to the database by the latter.
+It is shared by the stream's listener, the repairs and the gap check, and is handed to the database by the latter.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ BAD_TIME_RETRY_SECONDS = 900.0
 _MOST_REASONS = 2_000  # kept while the database is away; the oldest are dropped, since the next try gives another
 
 
-class Absence(NamedTuple):
+class VerifiedAbsence(NamedTuple):
     """``ids`` of ``symbol`` are verified absent; ``method`` and ``answer`` say how."""
 
     symbol: str
@@ -31,7 +31,7 @@ class Absence(NamedTuple):
     answer: str
 
 
-class Reason(NamedTuple):
+class GapReason(NamedTuple):
     """Why ``ids`` of ``symbol`` stay missing."""
 
     symbol: str
@@ -39,7 +39,7 @@ class Reason(NamedTuple):
     text: str
 
 
-class GapRecords:
+class GapReasons:
     """Keeps account of all symbols."""
 
     def __init__(self, *, for_database: bool = True) -> None:
@@ -48,27 +48,27 @@ class GapRecords:
         self._lettered: defaultdict[str, IdRanges] = defaultdict(IdRanges)
         self._held: defaultdict[str, list[tuple[IdRange, float]]] = defaultdict(list)
         self._absent: defaultdict[str, IdRanges] = defaultdict(IdRanges)
-        self._absences: list[Absence] = []
+        self._absences: list[VerifiedAbsence] = []
         self._reasons: dict[tuple[str, IdRange], str] = {}
 
-    def letter_once(self, symbol: str, ids: IdRange) -> bool:
+    def mark_dead_lettered(self, symbol: str, ids: IdRange) -> bool:
         """Whether a value with ``ids`` is to be dead-lettered: True the first time only."""
         if self._lettered[symbol].covers(*ids):
             return False
         self._lettered[symbol].add(*ids)
         return True
 
-    def hold_refused(self, symbol: str, ids: IdRange, until: float) -> None:
+    def refuse(self, symbol: str, ids: IdRange, until: float) -> None:
         """Note that the trades of ``ids`` are no good, and are not to be fetched again before ``until`` (seconds)."""
         self._lettered[symbol].add(*ids)
         self._held[symbol].append((ids, until))
 
-    def held(self, symbol: str, now: float) -> IdRanges:
+    def refused(self, symbol: str, now: float) -> IdRanges:
         """Return the ids of ``symbol`` that are not to be fetched at ``now`` (seconds)."""
         self._held[symbol] = [(ids, until) for ids, until in self._held[symbol] if until > now]
         return IdRanges(ids for ids, _ in self._held[symbol])
 
-    def verify_absent(self, absence: Absence) -> None:
+    def verify_absent(self, absence: VerifiedAbsence) -> None:
         """Note that ids are verified absent; kept until :meth:`recorded` says that the database has it."""
         self._absent[absence.symbol].add(*absence.ids)
         if self._for_database:
@@ -87,15 +87,15 @@ class GapRecords:
         if len(self._reasons) > _MOST_REASONS:
             del self._reasons[next(iter(self._reasons))]
 
-    def absences(self) -> list[Absence]:
+    def absences(self) -> list[VerifiedAbsence]:
         """Return what the database is still to be told as verified absent."""
         return list(self._absences)
 
-    def reasons(self) -> list[Reason]:
+    def reasons(self) -> list[GapReason]:
         """Return the reasons that the database is still to be told."""
-        return [Reason(symbol, ids, text) for (symbol, ids), text in self._reasons.items()]
+        return [GapReason(symbol, ids, text) for (symbol, ids), text in self._reasons.items()]
 
-    def recorded(self, absences: Sequence[Absence], reasons: Sequence[Reason]) -> None:
+    def recorded(self, absences: Sequence[VerifiedAbsence], reasons: Sequence[GapReason]) -> None:
         """Forget what the database has been told."""
         told = set(absences)
         self._absences = [absence for absence in self._absences if absence not in told]

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from crypto_analytics.binance.rest import AggTrade, HistoricalTrade
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.history import History, Method, agg_trade_object, trade_object
+from crypto_analytics.producer.rest_trades import FetchMethod, RestTrades, agg_trade_object, trade_object
 from tests.unit.producer.exchange import TIME, MemoryExchange
 
 
-def covered(method: Method, hole: IdRange) -> IdRanges:
+def covered(method: FetchMethod, gap: IdRange) -> IdRanges:
     async def collect() -> IdRanges:
         ids = IdRanges()
-        async for page in method("BTCUSDT", hole):
+        async for page in method("BTCUSDT", gap):
             for value in page.values:
                 row = msgspec.json.decode(value)
                 first, last = (row["t"], row["t"]) if row["e"] == "trade" else (row["f"], row["l"])
@@ -43,36 +43,36 @@ def test_an_aggregated_trade_is_laid_out_as_the_stream_sends_it() -> None:
 
 def test_individual_trades_come_page_by_page() -> None:
     exchange = MemoryExchange(first=1, last=10_000)
-    ids = covered(History(exchange, aggregated_above=100_000).individual, IdRange(500, 3200))
+    ids = covered(RestTrades(exchange, aggregated_above=100_000).individual, IdRange(500, 3200))
     assert list(ids) == [(500, 3200)]
     assert exchange.asked == ["historical_trades"] * 3
 
 
 def test_ids_that_the_exchange_lacks_stay_open() -> None:
     exchange = MemoryExchange(first=1, last=100, lacking=IdRanges([(20, 25)]))
-    history = History(exchange, aggregated_above=100_000)
-    assert list(covered(history.individual, IdRange(10, 30))) == [(10, 19), (26, 30)]
-    assert list(covered(history.individual, IdRange(90, 130))) == [(90, 100)]
-    assert list(covered(history.individual, IdRange(20, 25))) == []
+    rest_trades = RestTrades(exchange, aggregated_above=100_000)
+    assert list(covered(rest_trades.individual, IdRange(10, 30))) == [(10, 19), (26, 30)]
+    assert list(covered(rest_trades.individual, IdRange(90, 130))) == [(90, 100)]
+    assert list(covered(rest_trades.individual, IdRange(20, 25))) == []
 
 
 def test_of_the_recent_trades_those_of_the_hole_are_taken() -> None:
     exchange = MemoryExchange(first=1, last=5000)
-    history = History(exchange, aggregated_above=100_000)
-    assert list(covered(history.recent, IdRange(4990, 4995))) == [(4990, 4995)]
-    assert list(covered(history.recent, IdRange(3999, 4005))) == [(4001, 4005)]
+    rest_trades = RestTrades(exchange, aggregated_above=100_000)
+    assert list(covered(rest_trades.recent, IdRange(4990, 4995))) == [(4990, 4995)]
+    assert list(covered(rest_trades.recent, IdRange(3999, 4005))) == [(4001, 4005)]
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     span=st.tuples(st.integers(1, 5000), st.integers(1, 9000)),
     per_aggregate=st.integers(1, 7),
-    hole=st.tuples(st.integers(0, 9500), st.integers(0, 3000)),
+    gap=st.tuples(st.integers(0, 9500), st.integers(0, 3000)),
     lacking=st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 200)), max_size=3),
     voids=st.booleans(),
 )
 def test_aggregates_cover_exactly_what_lies_wholly_inside_the_hole(
-    span: tuple[int, int], per_aggregate: int, hole: tuple[int, int], lacking: list[tuple[int, int]], voids: bool
+    span: tuple[int, int], per_aggregate: int, gap: tuple[int, int], lacking: list[tuple[int, int]], voids: bool
 ) -> None:
     first, count = span
     exchange = MemoryExchange(
@@ -82,9 +82,9 @@ def test_aggregates_cover_exactly_what_lies_wholly_inside_the_hole(
         lacking=IdRanges((first + low, first + low + length) for low, length in lacking),
         void_aggregates=voids,
     )
-    wanted = IdRange(first + hole[0], first + hole[0] + hole[1])
+    wanted = IdRange(first + gap[0], first + gap[0] + gap[1])
     expected = IdRanges((a.f, a.l) for a in exchange.aggregates() if wanted.first <= a.f and a.l <= wanted.last)
-    assert covered(History(exchange, aggregated_above=1).aggregated, wanted) == expected
+    assert covered(RestTrades(exchange, aggregated_above=1).aggregated, wanted) == expected
 
 
 def test_a_long_run_of_void_aggregates_hides_no_gap() -> None:
@@ -96,12 +96,12 @@ def test_a_long_run_of_void_aggregates_hides_no_gap() -> None:
             trades = [(a, a if a < 2000 else a - 1500) for a in numbers if not 2000 <= a < 3500]
             return [AggTrade(a, "1.0", "1.0", i, i, TIME, True) for a, i in trades]
 
-    found = covered(History(Void(), aggregated_above=1).aggregated, IdRange(1901, 1999))
+    found = covered(RestTrades(Void(), aggregated_above=1).aggregated, IdRange(1901, 1999))
     assert list(found) == [(1901, 1999)]
 
 
 @pytest.mark.parametrize(
-    ("hole", "aggregated_stream", "first_method"),
+    ("gap", "aggregated_stream", "first_method"),
     [
         (IdRange(1, 100), False, "individual"),
         (IdRange(1, 101), False, "aggregated"),
@@ -109,9 +109,9 @@ def test_a_long_run_of_void_aggregates_hides_no_gap() -> None:
     ],
 )
 def test_large_holes_and_aggregated_streams_are_filled_aggregated_first(
-    hole: IdRange, aggregated_stream: bool, first_method: str
+    gap: IdRange, aggregated_stream: bool, first_method: str
 ) -> None:
-    history = History(MemoryExchange(), aggregated_above=100, aggregated_stream=aggregated_stream)
-    names = [method.__name__ for method in history.methods(hole)]
+    rest_trades = RestTrades(MemoryExchange(), aggregated_above=100, aggregated_stream=aggregated_stream)
+    names = [method.__name__ for method in rest_trades.methods(gap)]
     assert names[0] == first_method
     assert sorted(names) == ["aggregated", "individual", "recent"]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.sequence import Ledger, TradeIds, common
+from crypto_analytics.producer.trade_ids import RetrySchedule, TradeIds, intersection
 
 ID_SETS = st.sets(st.integers(0, 40))
 
@@ -28,7 +28,7 @@ def test_removing_a_range_from_a_set_of_ids(ids: set[int], first: int, length: i
 
 @given(ID_SETS, ID_SETS)
 def test_common_is_the_intersection(left: set[int], right: set[int]) -> None:
-    assert ids_of(common(ranges(left), ranges(right))) == left & right
+    assert ids_of(intersection(ranges(left), ranges(right))) == left & right
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=1, max_size=40))
@@ -39,16 +39,16 @@ def test_holes_are_what_was_passed_over_and_never_came(spans: list[tuple[int, in
         seen.observe(first, first + length)
         sent |= set(range(first, first + length + 1))
     start = spans[0][0]
-    assert ids_of(seen.holes) == {i for i in range(start, max(sent) + 1) if i not in sent}
+    assert ids_of(seen.gaps) == {i for i in range(start, max(sent) + 1) if i not in sent}
     assert seen.next == max(sent) + 1
 
 
 def test_a_symbol_never_seen_starts_with_its_first_trade() -> None:
     seen = TradeIds()
     seen.expect(500)
-    assert not seen.holes
+    assert not seen.gaps
     seen.observe(498, 498)
-    assert not seen.holes
+    assert not seen.gaps
     assert seen.next == 499
 
 
@@ -56,11 +56,11 @@ def test_a_symbol_never_seen_misses_what_the_exchange_has_gained_since_it_was_fi
     seen = TradeIds()
     seen.expect(500)
     seen.expect(500)
-    assert not seen.holes
+    assert not seen.gaps
     seen.expect(503)
-    assert list(seen.holes) == [(501, 503)]
+    assert list(seen.gaps) == [(501, 503)]
     seen.observe(501, 503)
-    assert not seen.holes
+    assert not seen.gaps
     assert seen.next == 504
 
 
@@ -69,11 +69,11 @@ def test_the_first_trade_of_a_listing_has_id_0_and_the_next_one_is_1() -> None:
     seen.observe(0, 0)
     assert seen.next == 1
     seen.observe(3, 3)
-    assert list(seen.holes) == [(1, 2)]
+    assert list(seen.gaps) == [(1, 2)]
     resumed = TradeIds()
     resumed.resume(IdRanges([(0, 0)]))
     resumed.expect(2)
-    assert list(resumed.holes) == [(1, 2)]
+    assert list(resumed.gaps) == [(1, 2)]
 
 
 def test_a_symbol_that_had_only_trade_0_when_it_was_asked_for_misses_those_after_it() -> None:
@@ -82,7 +82,7 @@ def test_a_symbol_that_had_only_trade_0_when_it_was_asked_for_misses_those_after
     assert not seen.is_behind(0)
     assert seen.is_behind(1)
     seen.expect(2)
-    assert list(seen.holes) == [(1, 2)]
+    assert list(seen.gaps) == [(1, 2)]
 
 
 def test_a_symbol_known_to_begin_with_0_misses_0() -> None:
@@ -90,9 +90,9 @@ def test_a_symbol_known_to_begin_with_0_misses_0() -> None:
     assert seen.is_behind(0)
     seen.begin(0)
     seen.expect(0)
-    assert list(seen.holes) == [(0, 0)]
+    assert list(seen.gaps) == [(0, 0)]
     seen.observe(0, 0)
-    assert not seen.holes
+    assert not seen.gaps
     assert not seen.is_behind(0)
 
 
@@ -100,19 +100,19 @@ def test_what_happened_between_the_first_answer_and_the_first_trade_is_missing()
     seen = TradeIds()
     seen.expect(0)
     seen.observe(3, 3)
-    assert list(seen.holes) == [(1, 2)]
+    assert list(seen.gaps) == [(1, 2)]
 
 
 def test_what_the_exchange_is_ahead_is_a_hole_until_it_comes() -> None:
     seen = TradeIds()
     seen.observe(10, 10)
     seen.expect(13)
-    assert list(seen.holes) == [(11, 13)]
+    assert list(seen.gaps) == [(11, 13)]
     seen.observe(12, 12)
     seen.observe(14, 14)
-    assert list(seen.holes) == [(11, 11), (13, 13)]
+    assert list(seen.gaps) == [(11, 11), (13, 13)]
     seen.expect(12)
-    assert list(seen.holes) == [(11, 11), (13, 13)]
+    assert list(seen.gaps) == [(11, 11), (13, 13)]
 
 
 def test_behind_is_who_lacks_trades_that_were_neither_sent_nor_expected() -> None:
@@ -128,20 +128,20 @@ def test_behind_is_who_lacks_trades_that_were_neither_sent_nor_expected() -> Non
 def test_resuming_knows_the_holes_of_the_earlier_run() -> None:
     seen = TradeIds()
     seen.resume(IdRanges([(10, 20), (25, 30)]))
-    assert (seen.next, list(seen.holes)) == (31, [(21, 24)])
+    assert (seen.next, list(seen.gaps)) == (31, [(21, 24)])
     seen.resume(IdRanges())
     assert seen.next == 31
 
 
 def test_ids_tried_in_vain_wait_longer_each_time_and_the_others_do_not() -> None:
-    ledger = Ledger(first_retry=4, random=Random(3))
-    holes = IdRanges([(1, 5), (10, 12)])
+    schedule = RetrySchedule(first_retry=4, random=Random(3))
+    gaps = IdRanges([(1, 5), (10, 12)])
     waits = []
     now = 0.0
     for _ in range(12):
-        assert list(ledger.due(holes, now)) == [(1, 5), (10, 12)]
-        waits.append(ledger.defer(IdRange(1, 5), now))
-        assert list(ledger.due(holes, now)) == [(10, 12)]
+        assert list(schedule.due(gaps, now)) == [(1, 5), (10, 12)]
+        waits.append(schedule.defer(IdRange(1, 5), now))
+        assert list(schedule.due(gaps, now)) == [(10, 12)]
         now += waits[-1]
     assert 0.4 <= waits[0] <= 4
     assert all(wait <= 900 for wait in waits)
@@ -149,14 +149,14 @@ def test_ids_tried_in_vain_wait_longer_each_time_and_the_others_do_not() -> None
 
 
 def test_a_part_of_a_hole_that_was_tried_counts_as_tried_and_is_forgotten_once_closed() -> None:
-    ledger = Ledger(first_retry=4, random=Random(3))
-    ledger.defer(IdRange(1, 9), 0)
-    assert ledger.was_tried(IdRange(4, 4))
-    assert not ledger.was_tried(IdRange(10, 11))
-    assert not ledger.due(IdRanges([(4, 4)]), 0)
-    assert ledger.due(IdRanges([(4, 4)]), 4)
-    ledger.due(IdRanges(), 4)
-    assert not ledger.was_tried(IdRange(4, 4))
+    schedule = RetrySchedule(first_retry=4, random=Random(3))
+    schedule.defer(IdRange(1, 9), 0)
+    assert schedule.was_tried(IdRange(4, 4))
+    assert not schedule.was_tried(IdRange(10, 11))
+    assert not schedule.due(IdRanges([(4, 4)]), 0)
+    assert schedule.due(IdRanges([(4, 4)]), 4)
+    schedule.due(IdRanges(), 4)
+    assert not schedule.was_tried(IdRange(4, 4))
 
 
 def test_an_empty_range_is_refused() -> None:

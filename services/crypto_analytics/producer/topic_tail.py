@@ -1,10 +1,10 @@
 """Up to which trade each symbol was sent by earlier runs: read back from the end of the trades topic.
 
-The stream's own records (source ``ws``) are written in the order of the stream, and a hole in it is repaired after it
+The stream's own records (source ``ws``) are written in the order of the stream, and a gap in it is repaired after it
 was noticed. So from a symbol's oldest stream record in view on, every id that the topic holds is in view, and what is
-missing between them is a hole that outlived the earlier run. Repaired records alone say less: they may lie anywhere.
+missing between them is a gap that outlived the earlier run. Repaired records alone say less: they may lie anywhere.
 Repairs go on beside the stream for a while, so the view also reaches back ``LEAST_SECONDS`` from the end of each
-partition. Holes before it are not seen here; those the database lists are found by ``gaps``.
+partition. Gaps before it are not seen here; those the database lists are found by ``gaps``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.5
 _POLL_RECORDS = 5_000
 _ANY_TIME = 2**62
 
-log = structlog.get_logger("producer.last_ids")
+log = structlog.get_logger("producer.topic_tail")
 
 
 class TopicMissing(Exception):
@@ -83,7 +83,7 @@ def windows(low: int, high: int, most: int) -> Iterator[tuple[int, int]]:
         end, size = start, size * 2
 
 
-def read_last_ids(
+def read_sent_ids(
     consumer: Consumer,
     topic: str,
     symbols: Sequence[str],

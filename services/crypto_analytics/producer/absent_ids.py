@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from crypto_analytics.binance.rest import AggTrade
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.sequence import common
+from crypto_analytics.producer.trade_ids import intersection
 
 CONFIRM_SECONDS = 10.0
 
 
-class Shown(NamedTuple):
+class AbsenceEvidence(NamedTuple):
     """A page showed that ``ids`` are absent; ``method`` is the endpoint, ``answer`` what the page said."""
 
     ids: IdRange
@@ -28,7 +28,7 @@ class Shown(NamedTuple):
     answer: str
 
 
-def absent_between_trades(method: str, from_id: int | None, ids: Sequence[int]) -> list[Shown]:
+def absent_between_trades(method: str, from_id: int | None, ids: Sequence[int]) -> list[AbsenceEvidence]:
     """Return what a page of individual trades with ``ids`` shows; ``from_id`` is None where none was asked for."""
     if any(left >= right for left, right in pairwise(ids)):
         return []  # not in ascending order: no page of which anything is known
@@ -37,17 +37,17 @@ def absent_between_trades(method: str, from_id: int | None, ids: Sequence[int]) 
     for left, right in pairwise(ids):
         if right > left + 1:
             text = f"{asked}: {right} follows {left} on one page"
-            shown.append(Shown(IdRange(left + 1, right - 1), method, text))
+            shown.append(AbsenceEvidence(IdRange(left + 1, right - 1), method, text))
     return shown
 
 
-def absent_between_aggregates(from_id: int | None, rows: Sequence[AggTrade]) -> list[Shown]:
+def absent_between_aggregates(from_id: int | None, rows: Sequence[AggTrade]) -> list[AbsenceEvidence]:
     """Return what a page of aggregates, void ones taken out, shows: only neighbours by aggregate id say anything."""
     if any(left.a >= right.a or left.l >= right.f for left, right in pairwise(rows)):
         return []
     asked = f"aggTrades fromId={from_id}" if from_id is not None else "aggTrades"
     return [
-        Shown(
+        AbsenceEvidence(
             IdRange(left.l + 1, right.f - 1),
             "aggTrades",
             f"{asked}: aggregate {right.a} begins with {right.f}, {left.a} before it ends with {left.l}, on one page",
@@ -57,7 +57,7 @@ def absent_between_aggregates(from_id: int | None, rows: Sequence[AggTrade]) -> 
     ]
 
 
-class Sightings:
+class AbsenceTracker:
     """When the ids of one symbol were first shown to be absent."""
 
     def __init__(self, confirm_seconds: float = CONFIRM_SECONDS) -> None:
@@ -82,5 +82,5 @@ class Sightings:
         self._first_shown = [
             (left, since)
             for part, since in self._first_shown
-            for left in ([part] if missing.covers(*part) else common(IdRanges([part]), missing))
+            for left in ([part] if missing.covers(*part) else intersection(IdRanges([part]), missing))
         ]

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_analytics.core.id_ranges import IdRanges
-from crypto_analytics.producer.history import trade_object
-from crypto_analytics.producer.last_ids import TailIndex, windows
+from crypto_analytics.producer.rest_trades import trade_object
+from crypto_analytics.producer.topic_tail import TailIndex, windows
 from tests.unit.producer.exchange import trade
 
 

@@ -13,10 +13,10 @@ from crypto_analytics.binance.errors import Rejected, Unavailable
 from crypto_analytics.binance.rest import SymbolInfo
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRange
-from crypto_analytics.producer.feed import Feed
-from crypto_analytics.producer.history import trade_object
-from crypto_analytics.producer.listing import Listing
+from crypto_analytics.producer.rest_trades import trade_object
 from crypto_analytics.producer.sink import MemorySink
+from crypto_analytics.producer.stream_listener import StreamListener
+from crypto_analytics.producer.symbol_statuses import SymbolStatuses
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
 
 SYMBOLS = ["BTCUSDT", "NEWUSDT", "ETHUSDT"]
@@ -40,11 +40,11 @@ class Market(MemoryExchange):
         return {symbol: self.symbols[symbol] for symbol in symbols}
 
 
-def feed_over(exchange: MemoryExchange) -> Feed:
+def listener_for(exchange: MemoryExchange) -> StreamListener:
     async def no_wait(seconds: float) -> None:
         raise AssertionError("the exchange answers")
 
-    return Feed(SYMBOLS, MemorySink(), exchange, lambda: RULES, sleep=no_wait)
+    return StreamListener(SYMBOLS, MemorySink(), exchange, lambda: RULES, sleep=no_wait)
 
 
 def frame(trade_id: int, symbol: str) -> bytes:
@@ -58,17 +58,17 @@ def status(symbol: str, name: str) -> float | None:
 def test_a_symbol_that_the_exchange_does_not_know_is_named_once_and_the_others_are_caught_up() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=IdRange(0, 7), ETHUSDT=IdRange(2, 9))
-        feed = feed_over(exchange)
-        feed.on_connected(SYMBOLS, "start")
-        assert not feed.is_ready()
+        listener = listener_for(exchange)
+        listener.on_connected(SYMBOLS, "start")
+        assert not listener.is_ready()
         with capture_logs() as logs:
-            await feed.catch_up(SYMBOLS)
-            await feed.catch_up(SYMBOLS)
-            assert await feed.is_behind(SYMBOLS) is False
+            await listener.catch_up(SYMBOLS)
+            await listener.catch_up(SYMBOLS)
+            assert await listener.is_behind(SYMBOLS) is False
         named = [(entry["event"], entry["symbol"]) for entry in logs]
         assert named == [("symbol_unknown", "NEWUSDT")]
-        assert feed.live() == {"BTCUSDT", "ETHUSDT"}
-        assert feed.is_ready()
+        assert listener.live() == {"BTCUSDT", "ETHUSDT"}
+        assert listener.is_ready()
         assert status("NEWUSDT", "UNKNOWN") == 1
         assert exchange.asked[-1] == "BTCUSDT,ETHUSDT", "the unknown one does not spoil later requests"
 
@@ -77,10 +77,10 @@ def test_a_symbol_that_the_exchange_does_not_know_is_named_once_and_the_others_a
 
 def test_without_any_known_symbol_it_is_not_ready() -> None:
     async def run() -> None:
-        feed = feed_over(Market())
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
-        assert not feed.is_ready()
+        listener = listener_for(Market())
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
+        assert not listener.is_ready()
 
     asyncio.run(run())
 
@@ -91,45 +91,45 @@ def test_isolating_the_unknown_ones_asks_at_most_twice_for_each_symbol(count: in
     symbols = [f"S{number}" for number in range(count)]
     known = data.draw(st.sets(st.sampled_from(symbols)))
     exchange = Market(**{symbol: IdRange(0, 5) for symbol in known})
-    listing = Listing(exchange)
-    assert asyncio.run(listing.ids_of_last_day(symbols)).keys() == known
-    assert listing.unknown == set(symbols) - known
+    statuses = SymbolStatuses(exchange)
+    assert asyncio.run(statuses.ids_of_last_day(symbols)).keys() == known
+    assert statuses.unknown == set(symbols) - known
     assert len(exchange.asked) < 2 * count
     exchange.asked.clear()
-    assert asyncio.run(listing.find_listed()) == set()
+    assert asyncio.run(statuses.find_listed()) == set()
     assert len(exchange.asked) <= 2 * (count - len(known))
     exchange.symbols = dict.fromkeys(symbols)
-    assert asyncio.run(listing.find_listed()) == set(symbols) - known
-    assert listing.unknown == set()
+    assert asyncio.run(statuses.find_listed()) == set(symbols) - known
+    assert statuses.unknown == set()
 
 
 def test_an_exchange_that_refuses_for_another_reason_is_not_asked_symbol_by_symbol() -> None:
     exchange = Market()
     exchange.failing = Rejected("not served here", 403, 0)
     with pytest.raises(Rejected):
-        asyncio.run(Listing(exchange).ids_of_last_day(SYMBOLS))
+        asyncio.run(SymbolStatuses(exchange).ids_of_last_day(SYMBOLS))
     assert len(exchange.asked) == 1
 
 
 def test_one_listed_while_it_runs_is_caught_up_from_id_0_and_its_connection_is_replaced() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=IdRange(0, 7), ETHUSDT=IdRange(2, 9))
-        feed = feed_over(exchange)
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
-        assert await feed.on_frame(frame(8, "BTCUSDT"), 1) is False
+        listener = listener_for(exchange)
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
+        assert await listener.on_frame(frame(8, "BTCUSDT"), 1) is False
         exchange.symbols["NEWUSDT"] = IdRange(0, 4)
-        await feed._look_at_listing(SYMBOLS)
-        await feed.catch_up(SYMBOLS)
-        assert list(feed.ids["NEWUSDT"].holes) == [(0, 4)]
-        assert "NEWUSDT" not in feed.live(), "nothing comes over a connection opened before it was listed"
-        assert await feed.is_behind(SYMBOLS) is True, "a silent connection is replaced too"
-        assert await feed.on_frame(frame(9, "BTCUSDT"), 1) is True
-        assert await feed.on_frame(frame(10, "ETHUSDT"), 1) is False, "asked for once"
-        assert feed.live() == {"BTCUSDT", "ETHUSDT"}
-        feed.on_connected(SYMBOLS, "server_shutdown")
-        await feed.catch_up(SYMBOLS)
-        assert feed.live() == set(SYMBOLS)
+        await listener._look_at_listing(SYMBOLS)
+        await listener.catch_up(SYMBOLS)
+        assert list(listener.ids["NEWUSDT"].gaps) == [(0, 4)]
+        assert "NEWUSDT" not in listener.live(), "nothing comes over a connection opened before it was listed"
+        assert await listener.is_behind(SYMBOLS) is True, "a silent connection is replaced too"
+        assert await listener.on_frame(frame(9, "BTCUSDT"), 1) is True
+        assert await listener.on_frame(frame(10, "ETHUSDT"), 1) is False, "asked for once"
+        assert listener.live() == {"BTCUSDT", "ETHUSDT"}
+        listener.on_connected(SYMBOLS, "server_shutdown")
+        await listener.catch_up(SYMBOLS)
+        assert listener.live() == set(SYMBOLS)
         assert status("NEWUSDT", "UNKNOWN") is None
 
     asyncio.run(run())
@@ -139,16 +139,16 @@ def test_one_listed_while_it_runs_is_caught_up_from_id_0_and_its_connection_is_r
 def test_one_whose_first_frame_comes_before_the_answer_is_missed_from_id_0(known: bool) -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=None, ETHUSDT=None, **({"NEWUSDT": None} if known else {}))
-        feed = feed_over(exchange)
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
+        listener = listener_for(exchange)
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
         exchange.symbols["NEWUSDT"] = IdRange(0, 5)
-        feed.on_disconnected(SYMBOLS, "closed")
-        feed.on_connected(SYMBOLS, "closed")
-        await feed.on_frame(frame(5, "NEWUSDT"), 1)
-        await feed._look_at_listing(SYMBOLS)
-        await feed.catch_up(SYMBOLS)
-        assert list(feed.ids["NEWUSDT"].holes) == [(0, 4)]
+        listener.on_disconnected(SYMBOLS, "closed")
+        listener.on_connected(SYMBOLS, "closed")
+        await listener.on_frame(frame(5, "NEWUSDT"), 1)
+        await listener._look_at_listing(SYMBOLS)
+        await listener.catch_up(SYMBOLS)
+        assert list(listener.ids["NEWUSDT"].gaps) == [(0, 4)]
 
     asyncio.run(run())
 
@@ -156,12 +156,12 @@ def test_one_whose_first_frame_comes_before_the_answer_is_missed_from_id_0(known
 def test_without_regular_catch_ups_a_new_connection_asks_again_for_unknown_symbols() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=None, ETHUSDT=None)
-        feed = feed_over(exchange)
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
+        listener = listener_for(exchange)
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
         exchange.symbols["NEWUSDT"] = IdRange(0, 4)
-        await feed._catch_up_opened(SYMBOLS)
-        assert list(feed.ids["NEWUSDT"].holes) == [(0, 4)]
+        await listener._catch_up_opened(SYMBOLS)
+        assert list(listener.ids["NEWUSDT"].gaps) == [(0, 4)]
 
     asyncio.run(run())
 
@@ -174,8 +174,8 @@ def test_one_whose_status_the_exchange_refuses_to_tell_hides_no_other() -> None:
             return {symbol: SymbolInfo(symbol, "HALT") for symbol in symbols}
 
     async def run() -> None:
-        listing = Listing(Contradicting(BTCUSDT=None, NEWUSDT=None, ETHUSDT=None))
-        await listing.find_resumed(SYMBOLS)
+        statuses = SymbolStatuses(Contradicting(BTCUSDT=None, NEWUSDT=None, ETHUSDT=None))
+        await statuses.find_resumed(SYMBOLS)
         assert {symbol for symbol in SYMBOLS if status(symbol, "HALT")} == {"BTCUSDT", "ETHUSDT"}
 
     asyncio.run(run())
@@ -184,13 +184,13 @@ def test_one_whose_status_the_exchange_refuses_to_tell_hides_no_other() -> None:
 def test_one_that_the_exchange_denied_for_a_while_is_not_fetched_from_its_beginning() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=None, ETHUSDT=None)
-        feed = feed_over(exchange)
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
+        listener = listener_for(exchange)
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
         exchange.symbols["NEWUSDT"] = IdRange(4_000_000, 9_000_000)
-        await feed._look_at_listing(SYMBOLS)
-        await feed.catch_up(SYMBOLS)
-        assert not feed.ids["NEWUSDT"].holes
+        await listener._look_at_listing(SYMBOLS)
+        await listener.catch_up(SYMBOLS)
+        assert not listener.ids["NEWUSDT"].gaps
 
     asyncio.run(run())
 
@@ -198,14 +198,14 @@ def test_one_that_the_exchange_denied_for_a_while_is_not_fetched_from_its_beginn
 def test_one_without_trades_is_missed_from_its_first_trade_on() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=None, NEWUSDT=None, ETHUSDT=None)
-        feed = feed_over(exchange)
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
-        assert feed.live() == set(SYMBOLS)
+        listener = listener_for(exchange)
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
+        assert listener.live() == set(SYMBOLS)
         exchange.symbols |= {"NEWUSDT": IdRange(0, 0), "ETHUSDT": IdRange(500, 502)}
-        await feed.catch_up(SYMBOLS)
-        assert list(feed.ids["NEWUSDT"].holes) == [(0, 0)]
-        assert list(feed.ids["ETHUSDT"].holes) == [(500, 502)]
+        await listener.catch_up(SYMBOLS)
+        assert list(listener.ids["NEWUSDT"].gaps) == [(0, 0)]
+        assert list(listener.ids["ETHUSDT"].gaps) == [(500, 502)]
 
     asyncio.run(run())
 
@@ -215,21 +215,21 @@ def test_one_that_is_not_traded_is_told_once_and_does_not_hold_back_readiness(na
     async def run() -> None:
         exchange = Market(BTCUSDT=IdRange(0, 7), NEWUSDT=None, ETHUSDT=IdRange(0, 7))
         exchange.statuses["NEWUSDT"] = name
-        feed = feed_over(exchange)
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
+        listener = listener_for(exchange)
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
         with capture_logs() as logs:
-            await feed._look_at_listing(SYMBOLS)
-            await feed._look_at_listing(SYMBOLS)
+            await listener._look_at_listing(SYMBOLS)
+            await listener._look_at_listing(SYMBOLS)
             assert status("NEWUSDT", name) == 1
-            assert feed.is_ready()
-            assert await feed.on_frame(frame(8, "BTCUSDT"), 1) is False
+            assert listener.is_ready()
+            assert await listener.on_frame(frame(8, "BTCUSDT"), 1) is False
             exchange.statuses.clear()
-            await feed._look_at_listing(SYMBOLS)
+            await listener._look_at_listing(SYMBOLS)
         assert [entry["event"] for entry in logs] == ["symbol_not_traded", "symbol_traded"]
         assert status("NEWUSDT", name) is None
-        assert await feed.on_frame(frame(9, "BTCUSDT"), 1) is True, "its stream may not have begun by itself"
-        assert feed.is_ready()
+        assert await listener.on_frame(frame(9, "BTCUSDT"), 1) is True, "its stream may not have begun by itself"
+        assert listener.is_ready()
 
     asyncio.run(run())
 
@@ -237,11 +237,11 @@ def test_one_that_is_not_traded_is_told_once_and_does_not_hold_back_readiness(na
 def test_a_status_that_cannot_be_read_changes_nothing() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=None, NEWUSDT=None, ETHUSDT=None)
-        feed = feed_over(exchange)
-        feed.on_connected(SYMBOLS, "start")
-        await feed.catch_up(SYMBOLS)
+        listener = listener_for(exchange)
+        listener.on_connected(SYMBOLS, "start")
+        await listener.catch_up(SYMBOLS)
         exchange.failing = Unavailable("away")
-        await feed._look_at_listing(SYMBOLS)
-        assert feed.is_ready()
+        await listener._look_at_listing(SYMBOLS)
+        assert listener.is_ready()
 
     asyncio.run(run())

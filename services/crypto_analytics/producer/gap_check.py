@@ -1,6 +1,6 @@
-"""A second look for holes: the view ``trade_id_gaps`` tells which ids are missing in what is merged.
+"""A second look for gaps: the view ``trade_id_gaps`` tells which ids are missing in what is merged.
 
-It finds what the producer cannot know by itself: holes that outlived a crash, and records that the consumer refused.
+It finds what the producer cannot know by itself: gaps that outlived a crash, and records that the consumer refused.
 In return, the database is told which ids are verified absent, and why the other gaps stay open.
 """
 
@@ -14,9 +14,9 @@ import psycopg
 import structlog
 
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.records import REFUSED, Absence, GapRecords, Reason, retry_seconds
-from crypto_analytics.producer.sequence import Ledger, TradeIds
+from crypto_analytics.producer.gap_reasons import REFUSED, GapReason, GapReasons, VerifiedAbsence, retry_seconds
 from crypto_analytics.producer.threads import detached
+from crypto_analytics.producer.trade_ids import RetrySchedule, TradeIds
 from crypto_analytics.runtime.settings import PostgresSettings
 from crypto_analytics.store.postgres import connect
 
@@ -28,7 +28,7 @@ _RESUME_SECONDS = 10.0
 # The reason of such a gap. Its time lets gaps that were not tried for longer take their turn.
 _REQUESTED = "requested, and not merged yet"
 
-log = structlog.get_logger("producer.gaps")
+log = structlog.get_logger("producer.gap_check")
 
 # Each symbol has its share of a round, and each gap its turn: first those never tried, the newest of them first, then
 # those not tried for longest.
@@ -72,17 +72,17 @@ class RefusedGap(NamedTuple):
 
 
 class GapStore(Protocol):
-    """Tells the holes in what is merged, and keeps what is known about them."""
+    """Tells the gaps in what is merged, and keeps what is known about them."""
 
     def read(self, symbols: Sequence[str]) -> list[MergedGap]:
-        """Return some of the holes of ``symbols``, as many of each."""
+        """Return some of the gaps of ``symbols``, as many of each."""
         ...
 
     def read_refused(self, symbols: Sequence[str]) -> list[RefusedGap]:
         """Return what earlier runs refused."""
         ...
 
-    def record(self, absences: Sequence[Absence], reasons: Sequence[Reason]) -> None:
+    def record(self, absences: Sequence[VerifiedAbsence], reasons: Sequence[GapReason]) -> None:
         """Record which ids are verified absent, and why others stay missing."""
         ...
 
@@ -97,7 +97,7 @@ class PostgresGaps:
         self._settings = settings
 
     def read(self, symbols: Sequence[str]) -> list[MergedGap]:
-        """Return at most 200 holes of ``symbols``, or two of each: as many of each symbol, those untried first."""
+        """Return at most 200 gaps of ``symbols``, or two of each: as many of each symbol, those untried first."""
         with self._connect() as connection:
             most = max(GAPS_A_ROUND, 2 * len(symbols))
             rows = connection.execute(_GAPS, (list(symbols), most)).fetchall()
@@ -109,7 +109,7 @@ class PostgresGaps:
             rows = connection.execute(_REFUSED, (list(symbols), REFUSED)).fetchall()
         return [RefusedGap(symbol, IdRange(first, last), reason, age) for symbol, first, last, reason, age in rows]
 
-    def record(self, absences: Sequence[Absence], reasons: Sequence[Reason]) -> None:
+    def record(self, absences: Sequence[VerifiedAbsence], reasons: Sequence[GapReason]) -> None:
         """Record which ids are verified absent, and why others stay missing."""
         with self._connect() as connection:
             connection.execute("set statement_timeout = '20s'")  # a merge of the same symbol may hold its lock
@@ -125,7 +125,7 @@ class PostgresGaps:
 
 
 class GapCheck:
-    """Reopens the holes that the database lists, each with growing pauses: its repair takes time to get there."""
+    """Reopens the gaps that the database lists, each with growing pauses: its repair takes time to get there."""
 
     def __init__(
         self,
@@ -133,17 +133,17 @@ class GapCheck:
         ids: dict[str, TradeIds],
         seconds: float,
         *,
-        records: GapRecords | None = None,
+        records: GapReasons | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``seconds`` lie between two looks; a hole is reopened for the second time after twice as long."""
+        """``seconds`` lie between two looks; a gap is reopened for the second time after twice as long."""
         self._store = store
         self._ids = ids
         self._seconds = seconds
-        self._records = records or GapRecords()
+        self._records = records or GapReasons()
         self._now = now
-        self._ledgers = {
-            symbol: Ledger(first_retry=2 * seconds, longest_retry=_LONGEST_PAUSE_SECONDS) for symbol in ids
+        self._retries = {
+            symbol: RetrySchedule(first_retry=2 * seconds, longest_retry=_LONGEST_PAUSE_SECONDS) for symbol in ids
         }
 
     async def resume(self) -> None:
@@ -160,7 +160,7 @@ class GapCheck:
             return
         for symbol, ids, reason, age in refused:
             wait = retry_seconds(reason.removeprefix(REFUSED)) - age
-            self._records.hold_refused(symbol, ids, self._now() + wait)
+            self._records.refuse(symbol, ids, self._now() + wait)
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
@@ -194,17 +194,17 @@ class GapCheck:
         """
         listed = {symbol: IdRanges() for symbol in self._ids}
         unexplained = {symbol: IdRanges() for symbol in self._ids}
-        for gap in await detached(partial(self._store.read, list(self._ids))):
-            listed[gap.symbol].add(*gap.ids)
-            if gap.reason in {None, _REQUESTED}:
-                unexplained[gap.symbol].add(*gap.ids)
-        for symbol, holes in listed.items():
+        for row in await detached(partial(self._store.read, list(self._ids))):
+            listed[row.symbol].add(*row.ids)
+            if row.reason in {None, _REQUESTED}:
+                unexplained[row.symbol].add(*row.ids)
+        for symbol, gaps in listed.items():
             for absent in self._records.absent(symbol):  # told to the database, or about to be
-                holes.remove(*absent)
-            ledger = self._ledgers[symbol]
-            for hole in ledger.due(holes, self._now()):
-                log.info("gap_listed", symbol=symbol, first=hole.first, last=hole.last)
-                if ledger.was_tried(hole) and unexplained[symbol].covers(*hole):
-                    self._records.explain(symbol, hole, _REQUESTED)
-                self._ids[symbol].reopen(*hole)
-                ledger.defer(hole, self._now())
+                gaps.remove(*absent)
+            schedule = self._retries[symbol]
+            for gap in schedule.due(gaps, self._now()):
+                log.info("gap_listed", symbol=symbol, first=gap.first, last=gap.last)
+                if schedule.was_tried(gap) and unexplained[symbol].covers(*gap):
+                    self._records.explain(symbol, gap, _REQUESTED)
+                self._ids[symbol].reopen(*gap)
+                schedule.defer(gap, self._now())

@@ -14,18 +14,18 @@ from prometheus_client import REGISTRY
 from crypto_analytics.binance.rest import AggTrade, HistoricalTrade
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.absence import (
+from crypto_analytics.producer.absent_ids import (
     CONFIRM_SECONDS,
-    Sightings,
+    AbsenceTracker,
     absent_between_aggregates,
     absent_between_trades,
 )
-from crypto_analytics.producer.gaps import GapCheck, MergedGap, RefusedGap
-from crypto_analytics.producer.history import History
-from crypto_analytics.producer.records import Absence, GapRecords, Reason
+from crypto_analytics.producer.gap_check import GapCheck, MergedGap, RefusedGap
+from crypto_analytics.producer.gap_reasons import GapReason, GapReasons, VerifiedAbsence
 from crypto_analytics.producer.repair import Repairer
-from crypto_analytics.producer.sequence import TradeIds
+from crypto_analytics.producer.rest_trades import RestTrades
 from crypto_analytics.producer.sink import MemorySink
+from crypto_analytics.producer.trade_ids import TradeIds
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
 
 RULES = Rules(frozenset({"BTCUSDT"}), TIME + 10**12)
@@ -83,7 +83,7 @@ IDS = st.sets(st.integers(0, TOP), min_size=2)
     voids=st.sets(st.integers(0, 25)),
     page=st.integers(2, 70),
     method=st.sampled_from(["individual", "recent", "aggregated"]),
-    hole=st.tuples(st.integers(0, TOP), st.integers(0, TOP)),
+    gap=st.tuples(st.integers(0, TOP), st.integers(0, TOP)),
 )
 def test_no_page_shows_an_issued_id_to_be_absent(
     *,
@@ -92,15 +92,15 @@ def test_no_page_shows_an_issued_id_to_be_absent(
     voids: set[int],
     page: int,
     method: str,
-    hole: tuple[int, int],
+    gap: tuple[int, int],
 ) -> None:
     first = 0 if method == "individual" else min(served)  # a page from id 0 is believed to be the beginning
     exchange = Issuer(first=first, last=max(served), issued=issued, voids=voids, page=page)
     shown: set[int] = set()
 
     async def run() -> None:
-        history = History(exchange, aggregated_above=1)
-        async for answer in getattr(history, method)("BTCUSDT", IdRange(min(hole), max(hole))):
+        rest_trades = RestTrades(exchange, aggregated_above=1)
+        async for answer in getattr(rest_trades, method)("BTCUSDT", IdRange(min(gap), max(gap))):
             for absent in answer.absent:
                 shown.update(range(absent.ids.first, absent.ids.last + 1))
 
@@ -112,17 +112,17 @@ def test_no_page_shows_an_issued_id_to_be_absent(
 @given(issued=IDS, page=st.integers(2, 70))
 def test_individual_trades_show_every_run_of_absent_ids_that_has_neighbours(issued: set[int], page: int) -> None:
     exchange = Issuer(first=0, last=TOP, issued=issued, page=page)
-    history = History(exchange, aggregated_above=100)
-    for hole in IdRanges((i, i) for i in range(min(issued), max(issued)) if i not in issued):
+    rest_trades = RestTrades(exchange, aggregated_above=100)
+    for gap in IdRanges((i, i) for i in range(min(issued), max(issued)) if i not in issued):
 
-        async def collect(hole: IdRange = hole) -> IdRanges:
+        async def collect(gap: IdRange = gap) -> IdRanges:
             found = IdRanges()
-            async for answer in history.individual("X", hole):
+            async for answer in rest_trades.individual("X", gap):
                 for absent in answer.absent:
                     found.add(*absent.ids)
             return found
 
-        assert asyncio.run(collect()).covers(*hole)
+        assert asyncio.run(collect()).covers(*gap)
 
 
 def test_a_page_says_nothing_beyond_its_ends_and_out_of_order_nothing_at_all() -> None:
@@ -145,23 +145,23 @@ def test_aggregates_say_something_only_where_their_own_ids_follow_each_other() -
 
 
 def test_ids_are_verified_by_a_second_answer_ten_seconds_after_the_first() -> None:
-    sightings = Sightings()
-    assert sightings.show(IdRange(5, 9), 100) == []
-    assert sightings.show(IdRange(5, 9), 100 + CONFIRM_SECONDS - 0.1) == []
-    assert sightings.show(IdRange(4, 7), 100 + CONFIRM_SECONDS) == [(5, 7)]
-    sightings.keep(IdRanges([(4, 4), (9, 20)]))
-    assert sightings.show(IdRange(4, 9), 100 + CONFIRM_SECONDS + 1) == [(9, 9)]
-    assert sightings.show(IdRange(4, 4), 100 + 2 * CONFIRM_SECONDS) == [(4, 4)]
+    absence_trackers = AbsenceTracker()
+    assert absence_trackers.show(IdRange(5, 9), 100) == []
+    assert absence_trackers.show(IdRange(5, 9), 100 + CONFIRM_SECONDS - 0.1) == []
+    assert absence_trackers.show(IdRange(4, 7), 100 + CONFIRM_SECONDS) == [(5, 7)]
+    absence_trackers.keep(IdRanges([(4, 4), (9, 20)]))
+    assert absence_trackers.show(IdRange(4, 9), 100 + CONFIRM_SECONDS + 1) == [(9, 9)]
+    assert absence_trackers.show(IdRange(4, 4), 100 + 2 * CONFIRM_SECONDS) == [(4, 4)]
 
 
 class World:
-    def __init__(self, exchange: MemoryExchange, above: int = 1000, records: GapRecords | None = None) -> None:
+    def __init__(self, exchange: MemoryExchange, above: int = 1000, records: GapReasons | None = None) -> None:
         self.exchange, self.sink, self.now = exchange, MemorySink(), 0.0
-        self.records = records or GapRecords()
+        self.records = records or GapReasons()
         self.ids = {"BTCUSDT": TradeIds()}
         self.repairer = Repairer(
             self.ids,
-            History(exchange, aggregated_above=above),
+            RestTrades(exchange, aggregated_above=above),
             self.sink,
             lambda: RULES,
             records=self.records,
@@ -170,8 +170,8 @@ class World:
         )
 
     @property
-    def holes(self) -> IdRanges:
-        return self.ids["BTCUSDT"].holes
+    def gaps(self) -> IdRanges:
+        return self.ids["BTCUSDT"].gaps
 
     async def repair(self) -> None:
         self.repairer.look()
@@ -215,7 +215,7 @@ def test_what_was_issued_is_sent_however_rest_lags_and_what_was_not_is_verified_
         assert {t.first_id + n for _, t, _ in world.sink.trades for n in range(t.last_id - t.first_id + 1)} == (
             between & issued
         )
-        assert not world.holes
+        assert not world.gaps
 
 
 def metric(name: str) -> float:
@@ -229,11 +229,11 @@ def test_verified_ids_leave_the_holes_are_counted_and_are_not_asked_for_again() 
         world.ids["BTCUSDT"].observe(4, 4)
         world.ids["BTCUSDT"].observe(10, 10)
         await world.repair()
-        assert list(world.holes) == [(5, 6)]
+        assert list(world.gaps) == [(5, 6)]
         assert world.exchange.asked == ["historical_trades"], "the page says enough: nothing else is asked"
         world.now = 20
         await world.repair()
-        assert not world.holes
+        assert not world.gaps
         (absence,) = world.records.absences()
         assert absence[:3] == ("BTCUSDT", (5, 6), "historicalTrades")
         assert absence.answer.startswith("historicalTrades fromId=4: 7 follows 4 on one page, at 2")
@@ -255,7 +255,7 @@ def test_ids_before_the_first_trade_that_a_host_still_has_are_not_verified() -> 
             world.now = now
             await world.repair()
         assert list(world.records.absent("BTCUSDT")) == []
-        assert list(world.holes) == [(0, 2)]
+        assert list(world.gaps) == [(0, 2)]
 
     asyncio.run(run())
 
@@ -271,9 +271,9 @@ def test_a_host_that_cannot_know_verifies_nothing_and_the_reason_is_kept() -> No
         for now in (0, 20, 2000, 5000):
             world.now = now
             await world.repair()
-        assert list(world.holes) == [(5, 6)]
+        assert list(world.gaps) == [(5, 6)]
         assert world.records.absences() == []
-        assert world.records.reasons() == [Reason("BTCUSDT", IdRange(5, 6), "agg_trades is not served here")]
+        assert world.records.reasons() == [GapReason("BTCUSDT", IdRange(5, 6), "agg_trades is not served here")]
 
     asyncio.run(run())
 
@@ -286,7 +286,7 @@ def test_a_hole_at_the_end_is_not_verified() -> None:
         for now in (0, 20, 2000, 5000):
             world.now = now
             await world.repair()
-        assert list(world.holes) == [(21, 25)]
+        assert list(world.gaps) == [(21, 25)]
         assert not world.records.absent("BTCUSDT")
 
     asyncio.run(run())
@@ -299,8 +299,8 @@ class Store:
         self.away = False
         self.gaps: list[MergedGap] = []
         self.refused: list[RefusedGap] = []
-        self.absences: list[Absence] = []
-        self.reasons: list[Reason] = []
+        self.absences: list[VerifiedAbsence] = []
+        self.reasons: list[GapReason] = []
 
     def read(self, symbols: Sequence[str]) -> list[MergedGap]:
         return self.gaps
@@ -310,7 +310,7 @@ class Store:
             raise psycopg.OperationalError("away")
         return self.refused
 
-    def record(self, absences: Sequence[Absence], reasons: Sequence[Reason]) -> None:
+    def record(self, absences: Sequence[VerifiedAbsence], reasons: Sequence[GapReason]) -> None:
         if self.away:
             raise psycopg.OperationalError("away")
         self.absences += absences
@@ -319,29 +319,29 @@ class Store:
 
 def test_what_is_verified_is_kept_until_the_database_has_it_and_is_not_reopened_meanwhile() -> None:
     async def run() -> None:
-        store, records = Store(), GapRecords()
+        store, records = Store(), GapReasons()
         ids = {"BTCUSDT": TradeIds()}
         check = GapCheck(store, ids, 60, records=records, now=lambda: 0.0)
-        absence = Absence("BTCUSDT", IdRange(5, 6), "historicalTrades", "why")
+        absence = VerifiedAbsence("BTCUSDT", IdRange(5, 6), "historicalTrades", "why")
         records.verify_absent(absence)
         records.explain("BTCUSDT", IdRange(8, 9), "not served")
         store.away, store.gaps = True, [MergedGap("BTCUSDT", IdRange(5, 9))]
         with pytest.raises(psycopg.OperationalError):
             await check.record()
         await check.look()
-        assert list(ids["BTCUSDT"].holes) == [(7, 9)]
+        assert list(ids["BTCUSDT"].gaps) == [(7, 9)]
         store.away = False
         await check.record()
         await check.record()
         assert store.absences == [absence]
-        assert store.reasons == [Reason("BTCUSDT", IdRange(8, 9), "not served")]
+        assert store.reasons == [GapReason("BTCUSDT", IdRange(8, 9), "not served")]
 
     asyncio.run(run())
 
 
 def test_without_a_database_nothing_piles_up() -> None:
-    records = GapRecords(for_database=False)
-    records.verify_absent(Absence("BTCUSDT", IdRange(5, 6), "historicalTrades", "why"))
+    records = GapReasons(for_database=False)
+    records.verify_absent(VerifiedAbsence("BTCUSDT", IdRange(5, 6), "historicalTrades", "why"))
     records.explain("BTCUSDT", IdRange(8, 9), "not served")
     assert (records.absences(), records.reasons()) == ([], [])
     assert list(records.absent("BTCUSDT")) == [(5, 6)]
@@ -368,7 +368,7 @@ def test_a_refused_trade_is_lettered_once_whoever_asks_again() -> None:
             await check.look()
             await world.repair()
             await check.record()
-        assert list(world.holes) == [(3, 3)]
+        assert list(world.gaps) == [(3, 3)]
         assert [reason for _, reason, _ in world.sink.rejected] == ["bad_quantity"]
         assert len(exchange.asked) == 1, "it is not fetched again at each retry"
         assert [(r.ids, r.text.split(";")[0]) for r in store.reasons] == [((3, 3), "refused: bad_quantity")]
@@ -382,7 +382,7 @@ def test_a_refused_trade_is_lettered_once_whoever_asks_again() -> None:
         again = GapCheck(store, restarted.ids, 60, records=restarted.records, now=lambda: restarted.now)
         await again.resume()
         await again.look()
-        assert list(restarted.holes) == [(3, 3)]
+        assert list(restarted.gaps) == [(3, 3)]
         await restarted.repair()
         assert restarted.sink.rejected == []
         assert len(exchange.asked) == 2

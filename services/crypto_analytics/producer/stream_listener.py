@@ -10,17 +10,17 @@ from crypto_analytics.binance.websocket import Cause, Listener
 from crypto_analytics.binance.wire import BadTrade, Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.frames import SERVER_SHUTDOWN, Ignored, classify
-from crypto_analytics.producer.listing import Listing, SymbolSource
-from crypto_analytics.producer.records import GapRecords, readable_ids
-from crypto_analytics.producer.sequence import TradeIds
+from crypto_analytics.producer.gap_reasons import GapReasons, readable_ids
 from crypto_analytics.producer.sink import Sink
+from crypto_analytics.producer.symbol_statuses import SymbolSource, SymbolStatuses
+from crypto_analytics.producer.trade_ids import TradeIds
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.retry import backoff
 
-log = structlog.get_logger("producer.feed")
+log = structlog.get_logger("producer.stream_listener")
 
 
-class Feed(Listener):
+class StreamListener(Listener):
     """Takes the stream's frames and keeps account, per symbol, of what was sent, is missing, and is live."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Feed(Listener):
         exchange: SymbolSource,
         rules: Callable[[], Rules],
         *,
-        records: GapRecords | None = None,
+        records: GapReasons | None = None,
         catch_up_seconds: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -40,9 +40,9 @@ class Feed(Listener):
         """
         self.ids = {symbol: TradeIds() for symbol in symbols}
         self._sink = sink
-        self._listing = Listing(exchange)
+        self._statuses = SymbolStatuses(exchange)
         self._new_rules = rules
-        self._records = records or GapRecords()
+        self._records = records or GapReasons()
         self._catch_up_seconds = catch_up_seconds
         self._sleep = sleep
         self._rules = rules()
@@ -82,7 +82,7 @@ class Feed(Listener):
             return bool(self._to_replace) and self._is_to_be_replaced(symbol)
         if isinstance(outcome, BadTrade):
             named = readable_ids(frame)
-            if named is None or named[0] not in self.ids or self._records.letter_once(*named):
+            if named is None or named[0] not in self.ids or self._records.mark_dead_lettered(*named):
                 await self._sink.reject(frame, outcome, received_at, "ws")
             return False
         return self._ignore(outcome)
@@ -138,7 +138,7 @@ class Feed(Listener):
 
     async def _catch_up_opened(self, symbols: Sequence[str]) -> None:
         """Catch up with ``symbols``, whose connection was opened."""
-        if not self._catch_up_seconds and self._listing.unknown:  # nothing else asks again for these
+        if not self._catch_up_seconds and self._statuses.unknown:  # nothing else asks again for these
             await self._look_at_listing(symbols)
         await self.catch_up(symbols)
 
@@ -153,10 +153,10 @@ class Feed(Listener):
     async def _look_at_listing(self, symbols: Sequence[str]) -> None:
         """Find symbols that were listed, or are traded again, since the last look."""
         try:
-            listed = await self._listing.find_listed()
+            listed = await self._statuses.find_listed()
             self._unsubscribed |= listed & self._peers.keys()
             self._replace_connections_of(listed)
-            self._replace_connections_of(await self._listing.find_resumed(symbols))
+            self._replace_connections_of(await self._statuses.find_resumed(symbols))
         except ExchangeError as error:
             log.warning("listing_check_failed", cause=str(error), next="nothing: repeated with the next catch-up")
 
@@ -165,7 +165,7 @@ class Feed(Listener):
         asked_at = {symbol: self._breaks[symbol] for symbol in symbols}
         for delay in backoff(1.0, 30.0):
             try:
-                found = await self._listing.ids_of_last_day(symbols)
+                found = await self._statuses.ids_of_last_day(symbols)
             except ExchangeError as error:
                 log.warning("catch_up_failed", cause=str(error), wait_seconds=round(delay, 3), next="see the cause")
                 await self._sleep(delay)
@@ -176,7 +176,7 @@ class Feed(Listener):
                     else:
                         self._unlisted.add(symbol)
                 self._caught_up.update(symbol for symbol in self._unbroken(asked_at) if symbol in found)
-                self._caught_up -= self._listing.unknown
+                self._caught_up -= self._statuses.unknown
                 return
             if not self._unbroken(asked_at):
                 return  # the next connection, or the one opened meanwhile, has its own
@@ -205,7 +205,7 @@ class Feed(Listener):
         if self._unsubscribed.intersection(symbols):
             return True
         try:
-            found = await self._listing.ids_of_last_day(symbols)
+            found = await self._statuses.ids_of_last_day(symbols)
         except ExchangeError as error:
             log.warning("stall_check_failed", cause=str(error), next="the stream is opened anew")
             return True
@@ -218,7 +218,7 @@ class Feed(Listener):
     def is_ready(self) -> bool:
         """Whether every symbol that the exchange knows streams. Gaps do not count: their repair goes on beside it."""
         live = self.live()
-        return bool(live) and live >= self.ids.keys() - self._listing.unknown
+        return bool(live) and live >= self.ids.keys() - self._statuses.unknown
 
     def tick(self) -> None:
         """Renew what depends on time and publish the counts; called several times a second."""
@@ -227,4 +227,4 @@ class Feed(Listener):
         self._frames = 0
         metrics.SYMBOLS_LIVE.set(len(self.live()))
         for symbol, ids in self.ids.items():
-            metrics.GAP_TRADES_OPEN.labels(symbol).set(ids.holes.count())
+            metrics.GAP_TRADES_OPEN.labels(symbol).set(ids.gaps.count())
