@@ -319,7 +319,7 @@ def test_a_reader_never_meets_half_a_day(batch: Batch, s3: str, kind: str) -> No
 
 
 def test_an_open_file_of_the_folder_stays_the_day_it_was(batch: Batch) -> None:
-    """A reader takes a file in several pieces, and all are of one state: it is replaced, not changed."""
+    """A reader takes a file in several chunks, and all are of one state: it is replaced, not changed."""
     file = Path(batch.folder / "lake/silver/klines_1m/symbol=ETHUSDT/date=2026-01-04/part.parquet")
     with file.open("rb") as opened:
         parquet = pq.ParquetFile(opened)

@@ -19,8 +19,8 @@ from threading import Event
 import psycopg
 from structlog.stdlib import BoundLogger
 
-from crypto_analytics.backfill.progress import shown
-from crypto_analytics.backfill.service import Backfill, MisalignedKline, Summary
+from crypto_analytics.backfill.progress_reporter import progress_reporter
+from crypto_analytics.backfill.service import Backfill, BackfillSummary, MisalignedKline
 from crypto_analytics.backfill.settings import BackfillSettings
 from crypto_analytics.binance.errors import ExchangeError
 from crypto_analytics.binance.rest import BinanceRest
@@ -55,14 +55,14 @@ def main() -> int:
     return finish(summary, log, complete=complete)
 
 
-async def run(settings: BackfillSettings, days: int, state: health.Health, stop: Event) -> tuple[Summary, bool]:
+async def run(settings: BackfillSettings, days: int, state: health.Health, stop: Event) -> tuple[BackfillSummary, bool]:
     """Fetch what is missing until ``stop``; return what was done, and whether that is all."""
     rest = BinanceRest(
         str(settings.BINANCE_REST_URL),
         weight_limit=settings.BINANCE_WEIGHT_LIMIT,
         timeout=settings.BINANCE_TIMEOUT_SECONDS,
     )
-    with shown(terminal=sys.stderr.isatty()) as progress:
+    with progress_reporter(terminal=sys.stderr.isatty()) as progress:
         async with rest:
             backfill = Backfill(
                 rest, lambda: postgres.connect(settings, "backfill"), clock_for(settings.AS_OF), progress
@@ -79,7 +79,7 @@ async def run(settings: BackfillSettings, days: int, state: health.Health, stop:
             return backfill.summary, complete
 
 
-def finish(summary: Summary, log: BoundLogger, *, complete: bool) -> int:
+def finish(summary: BackfillSummary, log: BoundLogger, *, complete: bool) -> int:
     """Log what the run did as the last line; return the exit code."""
     did = {
         "klines_fetched": summary.fetched,

@@ -17,7 +17,7 @@ DAY_MINUTES = 24 * 60
 UNSETTLED_MINUTES = 10
 
 
-class Page(NamedTuple):
+class KlineRequest(NamedTuple):
     """A request: up to ``limit`` klines from the minute ``start`` on."""
 
     start: int
@@ -47,15 +47,15 @@ def missing_count(known: IdRanges, wanted: IdRange) -> int:
     return sum(last - first + 1 for first, last in known.missing(*wanted))
 
 
-def next_page(known: IdRanges, wanted: IdRange) -> Page | None:
+def next_request(known: IdRanges, wanted: IdRange) -> KlineRequest | None:
     """Return the next request, which ends at the last minute missing; None where nothing is missing."""
     runs = known.missing(*wanted)
     if not runs:
         return None
-    return Page(runs[0].first, min(PAGE, runs[-1].last - runs[0].first + 1))
+    return KlineRequest(runs[0].first, min(PAGE, runs[-1].last - runs[0].first + 1))
 
 
-def learned(page: Page, klines: Sequence[Kline], wanted: IdRange) -> IdRange:
+def answered_minutes(page: KlineRequest, klines: Sequence[Kline], wanted: IdRange) -> IdRange:
     """Return the minutes that the answer to ``page`` tells about: those it holds, and those it would hold.
 
     A full answer tells about the minutes up to its last kline. A short one tells that there is nothing more.

@@ -12,7 +12,7 @@ import psycopg
 import structlog
 
 from crypto_analytics.backfill import planner
-from crypto_analytics.backfill.progress import Progress
+from crypto_analytics.backfill.progress_reporter import ProgressReporter
 from crypto_analytics.binance.errors import Rejected
 from crypto_analytics.binance.rest import PAGE, Kline
 from crypto_analytics.core.minutes import MINUTE, to_datetime
@@ -33,7 +33,7 @@ class KlineSource(Protocol):
 
 
 @dataclass
-class Summary:
+class BackfillSummary:
     """What a run did; ``absent`` are minutes without a kline at the exchange, ``refused`` the symbols it refuses."""
 
     fetched: int = 0
@@ -51,13 +51,13 @@ class Backfill:
     """One run over all symbols."""
 
     def __init__(
-        self, source: KlineSource, connect: Callable[[], psycopg.Connection], clock: Clock, progress: Progress
+        self, source: KlineSource, connect: Callable[[], psycopg.Connection], clock: Clock, progress: ProgressReporter
     ) -> None:
         self._source = source
         self._connect = connect
         self._clock = clock
         self._progress = progress
-        self.summary = Summary()
+        self.summary = BackfillSummary()
 
     async def run(self, symbols: Sequence[str], days: int) -> None:
         """Fetch the missing klines of the last ``days`` days and the newest again, and keep account in ``summary``.
@@ -89,7 +89,7 @@ class Backfill:
         known = planner.settled(table.minutes_held(connection, symbol, *wanted))
         left = planner.missing_count(known, wanted)
         self._progress.begin(symbol, left)
-        while (page := planner.next_page(known, wanted)) is not None:
+        while (page := planner.next_request(known, wanted)) is not None:
             answer = await self._source.klines(symbol, page.start * MINUTE // 1000, limit=page.limit)
             _check(symbol, answer)
             fresh = planner.closed(answer, wanted, self._clock())
@@ -99,7 +99,7 @@ class Backfill:
             self.summary.requests += 1
             self.summary.fetched += len(fresh)
             self.summary.written += written
-            known.add(*planner.learned(page, answer, wanted))
+            known.add(*planner.answered_minutes(page, answer, wanted))
             before, left = left, planner.missing_count(known, wanted)
             self._progress.advance(symbol, before - left)
         held = table.minutes_held(connection, symbol, *wanted)

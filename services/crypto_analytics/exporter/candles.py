@@ -11,7 +11,7 @@ from psycopg import sql
 
 from crypto_analytics.exporter.parquet import encode, schema_of
 from crypto_analytics.exporter.partitions import IN_PATH, Fingerprint
-from crypto_analytics.exporter.writer import Content, TableWriter, Written
+from crypto_analytics.exporter.table_writer import ExportCounts, PartitionContent, TableWriter
 from crypto_analytics.store.objects import ObjectStore
 
 
@@ -26,7 +26,9 @@ SILVER = (CandleTable("silver_klines_1m", "klines_1m"),)
 GOLD = (CandleTable("gold_klines_5m", "klines_5m"), CandleTable("gold_klines_1h", "klines_1h"))
 
 
-def export(connection: psycopg.Connection, store: ObjectStore, bucket: str, table: CandleTable, stop: Event) -> Written:
+def export(
+    connection: psycopg.Connection, store: ObjectStore, bucket: str, table: CandleTable, stop: Event
+) -> ExportCounts:
     """Write the days of ``table`` that changed since they were written last.
 
     Raises:
@@ -41,7 +43,7 @@ def export(connection: psycopg.Connection, store: ObjectStore, bucket: str, tabl
     changed_at = schema.get_field_index("updated_at")
 
     @contextmanager
-    def read(partition: str) -> Iterator[Content | None]:
+    def read(partition: str) -> Iterator[PartitionContent | None]:
         symbol, day = _parse(partition)
         start = datetime.combine(day, time(), UTC)
         query = "select {} from {} where symbol = %s and open_time >= %s and open_time < %s order by open_time"
@@ -51,7 +53,7 @@ def export(connection: psycopg.Connection, store: ObjectStore, bucket: str, tabl
             yield None
             return
         values = list(zip(*rows, strict=True))  # a day has 1,440 minutes at most
-        yield Content([encode(schema, values)], Fingerprint(len(rows), max(values[changed_at])))
+        yield PartitionContent([encode(schema, values)], Fingerprint(len(rows), max(values[changed_at])))
 
     wanted = _fingerprints(connection, relation)
     return TableWriter(store, bucket, table.name, str(schema)).update(wanted, read, stop)

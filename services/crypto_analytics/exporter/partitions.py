@@ -23,7 +23,7 @@ class Fingerprint(NamedTuple):
     newest_change: datetime
 
 
-class _Written(msgspec.Struct):
+class _ManifestFile(msgspec.Struct):
     layout: str = ""
     partitions: dict[str, Fingerprint] = {}
 
@@ -38,12 +38,12 @@ class Manifest:
     @classmethod
     def decode(cls, data: bytes, layout: str) -> Self:
         """Return the manifest in ``data``; an empty one where it tells of another layout: all is to be written."""
-        written = msgspec.json.decode(data, type=_Written)
+        written = msgspec.json.decode(data, type=_ManifestFile)
         return cls(layout, written.partitions if written.layout == layout else {})
 
     def encode(self) -> bytes:
         """Return the manifest as JSON."""
-        return msgspec.json.encode(_Written(self.layout, dict(sorted(self.partitions.items()))))
+        return msgspec.json.encode(_ManifestFile(self.layout, dict(sorted(self.partitions.items()))))
 
 
 class Plan(NamedTuple):

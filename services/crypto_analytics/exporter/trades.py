@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from crypto_analytics.core.decimals import SCALE
 from crypto_analytics.core.trades import Integers
-from crypto_analytics.exporter.ordering import FIRST_ID, IS_MAKER, LAST_ID, PRICE, QUANTITY, TIME, in_id_order
 from crypto_analytics.exporter.parquet import encode_in_parts
 from crypto_analytics.exporter.partitions import Fingerprint
-from crypto_analytics.exporter.raw_hours import READERS, ListedObject, RawHour
-from crypto_analytics.exporter.writer import Content, TableWriter, Written
+from crypto_analytics.exporter.raw_hour_reader import READERS, ListedObject, RawHourReader
+from crypto_analytics.exporter.sorting import FIRST_ID, IS_MAKER, LAST_ID, PRICE, QUANTITY, TIME, sorted_by_id
+from crypto_analytics.exporter.table_writer import ExportCounts, PartitionContent, TableWriter
 from crypto_analytics.store.archive import RawArchive
 
 TABLE = "trades"
@@ -44,7 +44,7 @@ def export(
     now: datetime,
     days: int,
     batch_trades: int,
-) -> Written:
+) -> ExportCounts:
     """Write the hours that ended between ``days`` before ``now`` and ``now`` and got objects since they were written.
 
     They go to ``bucket`` of the archive's store. Hours older than that stay as they are. About ``batch_trades`` trades
@@ -57,7 +57,7 @@ def export(
     with ThreadPoolExecutor(READERS, thread_name_prefix="raw") as pool:
 
         @contextmanager
-        def read(partition: str) -> Iterator[Content | None]:
+        def read(partition: str) -> Iterator[PartitionContent | None]:
             symbol, hour = _parse(partition)
             # One snapshot: each pass over the list reads the same objects, those of the fingerprint.
             with connection.transaction():
@@ -70,14 +70,14 @@ def export(
                 def listed(first_id: int) -> Iterator[ListedObject]:
                     return _listed(connection, symbol, hour, first_id)
 
-                raw = RawHour(archive, symbol, listed, pool, stop)
-                yield Content(encode_hour(raw, fingerprint.rows, batch_trades), fingerprint)
+                raw = RawHourReader(archive, symbol, listed, pool, stop)
+                yield PartitionContent(encode_hour(raw, fingerprint.rows, batch_trades), fingerprint)
 
         wanted = _fingerprints(connection, now - timedelta(days=days), now - timedelta(hours=1))
         return TableWriter(archive.store, bucket, TABLE, str(SCHEMA)).update(wanted, read, stop, prune=False)
 
 
-def encode_hour(raw: RawHour, count: int, batch_trades: int) -> Iterator[bytes]:
+def encode_hour(raw: RawHourReader, count: int, batch_trades: int) -> Iterator[bytes]:
     """Yield the parts of a Parquet file of the hour's ``count`` trades, in the order of their ids.
 
     Raises:
@@ -86,7 +86,7 @@ def encode_hour(raw: RawHour, count: int, batch_trades: int) -> Iterator[bytes]:
 
     def tables() -> Iterator[pa.Table]:
         found = 0
-        for trades in in_id_order(raw.pieces, batch_trades):
+        for trades in sorted_by_id(raw.chunks, batch_trades):
             found += trades.shape[1]
             yield _table(trades)
         if found != count:

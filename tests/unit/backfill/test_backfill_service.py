@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from crypto_analytics.backfill import service
-from crypto_analytics.backfill.progress import BarProgress, LoggedProgress, shown
+from crypto_analytics.backfill.progress_reporter import BarReporter, LogReporter, progress_reporter
 from crypto_analytics.backfill.service import Backfill, MisalignedKline, _check
 from crypto_analytics.binance.rest import PAGE, Kline
 from crypto_analytics.core.id_ranges import IdRanges
@@ -57,7 +57,7 @@ def test_an_open_kline_stored_by_a_clock_that_is_ahead_is_corrected_however_late
 
     def run(ahead: int) -> tuple[int, int]:
         exchange.asked.clear()
-        backfill = Backfill(exchange, lambda: connection, lambda: exchange.now + ahead, LoggedProgress())
+        backfill = Backfill(exchange, lambda: connection, lambda: exchange.now + ahead, LogReporter())
         asyncio.run(backfill.run(["BTCUSDT"], 1))
         return backfill.summary.written, backfill.summary.absent
 
@@ -79,9 +79,9 @@ def test_a_kline_that_begins_within_a_minute_is_refused() -> None:
 
 
 def test_bars_on_a_terminal_and_log_lines_elsewhere() -> None:
-    with shown(terminal=False) as progress:
-        assert isinstance(progress, LoggedProgress)
-    with shown(terminal=True) as progress:
-        assert isinstance(progress, BarProgress)
+    with progress_reporter(terminal=False) as progress:
+        assert isinstance(progress, LogReporter)
+    with progress_reporter(terminal=True) as progress:
+        assert isinstance(progress, BarReporter)
         progress.begin("BTCUSDT", 5)
         progress.advance("BTCUSDT", 5)

@@ -1,7 +1,15 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto_analytics.backfill.planner import Page, closed, learned, missing_count, next_page, settled, window
+from crypto_analytics.backfill.planner import (
+    KlineRequest,
+    answered_minutes,
+    closed,
+    missing_count,
+    next_request,
+    settled,
+    window,
+)
 from crypto_analytics.binance.rest import Kline
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.core.minutes import MINUTE
@@ -15,7 +23,7 @@ def kline(minute: int) -> Kline:
     return Kline(opened, "1.0", "1.0", "1.0", "1.0", "0.0", opened + 59_999_000, "0.0", 0, "0.0", "0.0", "0")
 
 
-def answer(exchange: IdRanges, page: Page) -> list[Kline]:
+def answer(exchange: IdRanges, page: KlineRequest) -> list[Kline]:
     """What an exchange with klines for the minutes ``exchange`` says to ``page``."""
     minutes = (minute for first, last in exchange for minute in range(max(first, page.start), last + 1))
     return [kline(minute) for minute, _ in zip(minutes, range(page.limit), strict=False)]
@@ -24,11 +32,11 @@ def answer(exchange: IdRanges, page: Page) -> list[Kline]:
 def run(held: IdRanges, exchange: IdRanges) -> tuple[IdRanges, int]:
     """Return what is held after a run, and how many requests it took."""
     known, held, requests = settled(held), IdRanges(held), 0
-    while (page := next_page(known, WANTED)) is not None:
+    while (page := next_request(known, WANTED)) is not None:
         rows = answer(exchange, page)
         for row in closed(rows, WANTED, (WANTED.last + 1) * MINUTE):
             held.add(row.open_time // MINUTE, row.open_time // MINUTE)
-        known.add(*learned(page, rows, WANTED))
+        known.add(*answered_minutes(page, rows, WANTED))
         requests += 1
     return held, requests
 
@@ -56,13 +64,13 @@ def test_the_newest_ten_minutes_held_are_never_settled() -> None:
 
 
 def test_nothing_missing_costs_one_request_for_the_newest_ten_minutes() -> None:
-    assert next_page(settled(IdRanges([WANTED])), WANTED) == Page(WANTED.last - 9, 10)
+    assert next_request(settled(IdRanges([WANTED])), WANTED) == KlineRequest(WANTED.last - 9, 10)
     assert run(IdRanges([WANTED]), IdRanges([WANTED])) == (IdRanges([WANTED]), 1)
 
 
 def test_a_second_run_asks_only_for_what_is_new_and_the_ten_minutes_before() -> None:
     held = IdRanges([(FIRST, FIRST + 2874)])
-    assert next_page(settled(held), WANTED) == Page(FIRST + 2865, 15)
+    assert next_request(settled(held), WANTED) == KlineRequest(FIRST + 2865, 15)
     assert run(held, IdRanges([WANTED]))[1] == 1
 
 

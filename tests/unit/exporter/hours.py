@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 from crypto_analytics.core.lines import Lines
-from crypto_analytics.exporter.raw_hours import READERS, ListedObject, RawHour
+from crypto_analytics.exporter.raw_hour_reader import READERS, ListedObject, RawHourReader
 from crypto_analytics.exporter.trades import encode_hour
 from crypto_analytics.store.archive import RawArchive, encode
 from crypto_analytics.store.objects import MemoryStore, ObjectStore
@@ -38,7 +38,7 @@ class Hour:
     def parts(self, batch_trades: int) -> Iterator[bytes]:
         """Yield the parts of the hour's Parquet file."""
         with ThreadPoolExecutor(READERS) as pool:
-            raw = RawHour(self.archive, self.symbol, self.listed, pool, Event())
+            raw = RawHourReader(self.archive, self.symbol, self.listed, pool, Event())
             yield from encode_hour(raw, self.count, batch_trades)
 
 

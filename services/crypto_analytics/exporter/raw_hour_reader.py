@@ -1,4 +1,4 @@
-"""Read the raw objects of one symbol's hour as pieces of columns; only a few objects are in memory at a time."""
+"""Read the raw objects of one symbol's hour as chunks of columns; only a few objects are in memory at a time."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -10,8 +10,8 @@ import numpy as np
 
 from crypto_analytics.binance.wire import AT_ONCE, Rules, decode_batch
 from crypto_analytics.core.trades import Integers
-from crypto_analytics.exporter.ordering import Piece
-from crypto_analytics.exporter.writer import Stopped
+from crypto_analytics.exporter.sorting import TradeChunk
+from crypto_analytics.exporter.table_writer import ExportStopped
 from crypto_analytics.store.archive import RawArchive, values_in
 
 READERS = 8  # objects fetched side by side
@@ -27,7 +27,7 @@ class ListedObject(NamedTuple):
     byte_count: int
 
 
-class RawHour:
+class RawHourReader:
     """The archived trades of ``symbol`` in one hour.
 
     ``listed(first_id)`` yields the objects that hold ``first_id`` or a higher id, in the order of their first ids.
@@ -47,30 +47,30 @@ class RawHour:
         self._pool = pool
         self._stop = stop
 
-    def pieces(self, first_id: int) -> Generator[Piece, None, None]:
+    def chunks(self, first_id: int) -> Generator[TradeChunk, None, None]:
         """Yield the trades of the objects that hold ``first_id`` or a higher id.
 
-        Many small objects make one piece, and a large one makes several.
+        Many small objects make one chunk, and a large one makes several.
 
         Raises:
             ValueError: an archived value is no trade of the symbol.
             ObjectNotFound: a listed object is not there.
-            Stopped: the exporter was told to stop.
+            ExportStopped: the exporter was told to stop.
         """
         values: list[bytes] = []
         lowest_id = 0
         for listed, data in self._fetched(self._listed(first_id)):
             for some in values_in(data):
                 if self._stop.is_set():
-                    raise Stopped
+                    raise ExportStopped
                 if not values:
                     lowest_id = listed.first_id
                 values += some
                 if len(values) >= AT_ONCE:
-                    yield Piece(lowest_id, self._decoded(values))
+                    yield TradeChunk(lowest_id, self._decoded(values))
                     values = []
         if values:
-            yield Piece(lowest_id, self._decoded(values))
+            yield TradeChunk(lowest_id, self._decoded(values))
 
     def _fetched(self, objects: Iterable[ListedObject]) -> Iterator[tuple[ListedObject, bytes]]:
         fetching: deque[tuple[ListedObject, Future[bytes]]] = deque()

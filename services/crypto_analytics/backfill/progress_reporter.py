@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-log = structlog.get_logger("backfill.progress")
+log = structlog.get_logger("backfill.progress_reporter")
 
 
-class Progress(Protocol):
+class ProgressReporter(Protocol):
     """Shows how far the run is."""
 
     def begin(self, symbol: str, minutes: int) -> None:
@@ -24,7 +24,7 @@ class Progress(Protocol):
         ...
 
 
-class LoggedProgress:
+class LogReporter:
     """A log line where a symbol begins; the summary at the end tells the rest."""
 
     def begin(self, symbol: str, minutes: int) -> None:
@@ -35,7 +35,7 @@ class LoggedProgress:
         """Stay quiet."""
 
 
-class BarProgress:
+class BarReporter:
     """A bar a symbol."""
 
     def __init__(self, bars: Bars) -> None:
@@ -52,11 +52,11 @@ class BarProgress:
 
 
 @contextmanager
-def shown(*, terminal: bool) -> Iterator[Progress]:
+def progress_reporter(*, terminal: bool) -> Iterator[ProgressReporter]:
     """Yield bars on standard error where that is a ``terminal``, log lines elsewhere."""
     if not terminal:
-        yield LoggedProgress()
+        yield LogReporter()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=Console(stderr=True)) as bars:
-        yield BarProgress(bars)
+        yield BarReporter(bars)

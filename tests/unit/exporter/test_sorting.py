@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crypto_analytics.exporter.ordering import FIRST_ID, OutOfOrder, Piece, in_id_order
+from crypto_analytics.exporter.sorting import FIRST_ID, OutOfOrder, TradeChunk, sorted_by_id
 from crypto_analytics.exporter.trades import SCHEMA
 from crypto_analytics.store.objects import ObjectNotFound
 from tests.unit.exporter.hours import Hour
@@ -99,9 +99,9 @@ def test_no_more_trades_than_the_limit_are_held_however_the_pieces_overlap(overl
         for number in range(count):
             ids = np.arange(number, size * count, count) if overlap else np.arange(number * size, number * size + size)
             if ids[-1] >= first_id:
-                yield Piece(int(ids[0]), np.tile(ids, (6, 1)))
+                yield TradeChunk(int(ids[0]), np.tile(ids, (6, 1)))
 
-    found = list(in_id_order(read_from, limit))
+    found = list(sorted_by_id(read_from, limit))
     assert max(trades.shape[1] for trades in found) <= limit + size
     assert np.concatenate(found, axis=1)[FIRST_ID].tolist() == list(range(size * count))
 

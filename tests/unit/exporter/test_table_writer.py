@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from crypto_analytics.exporter.partitions import MANIFEST, Fingerprint
-from crypto_analytics.exporter.writer import Content, Stopped, TableWriter, Written
+from crypto_analytics.exporter.table_writer import ExportCounts, ExportStopped, PartitionContent, TableWriter
 from crypto_analytics.store.objects import MemoryStore
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -21,10 +21,12 @@ class Table:
         self.reads: list[str] = []
 
     @contextmanager
-    def read(self, partition: str) -> Iterator[Content | None]:
+    def read(self, partition: str) -> Iterator[PartitionContent | None]:
         self.reads.append(partition)
         fingerprint = self.partitions.get(partition)
-        yield None if fingerprint is None else Content([f"{partition} {fingerprint.rows}".encode()], fingerprint)
+        yield (
+            None if fingerprint is None else PartitionContent([f"{partition} {fingerprint.rows}".encode()], fingerprint)
+        )
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def update(store: MemoryStore, table: Table, layout: str = "layout", **options: bool) -> Written:
+def update(store: MemoryStore, table: Table, layout: str = "layout", **options: bool) -> ExportCounts:
     return TableWriter(store, "silver", "t", layout).update(table.partitions, table.read, Event(), **options)
 
 
@@ -73,7 +75,7 @@ def test_what_was_written_before_an_error_is_remembered(store: MemoryStore) -> N
     table = Table(a=ONE, b=ONE)
 
     @contextmanager
-    def fail_at_b(partition: str) -> Iterator[Content | None]:
+    def fail_at_b(partition: str) -> Iterator[PartitionContent | None]:
         if partition == "b":
             raise ConnectionError("away")
         with table.read(partition) as content:
@@ -89,7 +91,7 @@ def test_it_ends_between_partitions_once_it_is_asked_to(store: MemoryStore) -> N
     table, stop = Table(a=ONE, b=ONE), Event()
 
     @contextmanager
-    def read_and_stop(partition: str) -> Iterator[Content | None]:
+    def read_and_stop(partition: str) -> Iterator[PartitionContent | None]:
         stop.set()
         with table.read(partition) as content:
             yield content
@@ -117,11 +119,11 @@ def test_a_partition_in_whose_middle_it_is_stopped_is_as_it_was_and_the_others_a
 
     def parts() -> Iterator[bytes]:
         yield b"half"
-        raise Stopped
+        raise ExportStopped
 
     @contextmanager
-    def read(partition: str) -> Iterator[Content | None]:
-        yield Content([b"a 2"] if partition == "a" else parts(), TWO)
+    def read(partition: str) -> Iterator[PartitionContent | None]:
+        yield PartitionContent([b"a 2"] if partition == "a" else parts(), TWO)
 
     wanted = {"a": TWO, "b": TWO}
     assert TableWriter(store, "silver", "t", "layout").update(wanted, read, Event()) == (2, 1, 0)

@@ -1,10 +1,10 @@
-"""Put the trades of many overlapping pieces in the order of their ids, in bounded memory. Pure.
+"""Put the trades of many overlapping chunks in the order of their ids, in bounded memory. Pure.
 
 Trades are the columns of a matrix of 64-bit integers, whose rows are named by ``FIRST_ID`` to ``IS_MAKER``.
 
 Memory is bounded by reading again, not by temporary files: a step's only place for those is a small /tmp, which is
-itself memory in some runtimes. A pass over the pieces keeps the trades of the lowest ids; where too many must wait for
-a piece of lower ids that may still come, the higher half of them is dropped, and the next pass begins there. The live
+itself memory in some runtimes. A pass over the chunks keeps the trades of the lowest ids; where too many must wait for
+a chunk of lower ids that may still come, the higher half of them is dropped, and the next pass begins there. The live
 stream archives its trades nearly in order, so one pass is the rule.
 """
 
@@ -19,25 +19,25 @@ from crypto_analytics.core.trades import Integers
 FIRST_ID, LAST_ID, PRICE, QUANTITY, TIME, IS_MAKER = range(6)
 
 
-class Piece(NamedTuple):
-    """Trades in any order; neither these nor those of a later piece have a first id below ``lowest_id``."""
+class TradeChunk(NamedTuple):
+    """Trades in any order; neither these nor those of a later chunk have a first id below ``lowest_id``."""
 
     lowest_id: int
     trades: Integers
 
 
-ReadFrom = Callable[[int], Generator[Piece, None, None]]
+ReadFrom = Callable[[int], Generator[TradeChunk, None, None]]
 
 
 class OutOfOrder(ValueError):
-    """A piece holds an id below the lowest one that it was announced with."""
+    """A chunk holds an id below the lowest one that it was announced with."""
 
 
-def in_id_order(read_from: ReadFrom, limit: int) -> Iterator[Integers]:
-    """Yield all trades in the order of their ids, at most ``limit`` and one piece at a time.
+def sorted_by_id(read_from: ReadFrom, limit: int) -> Iterator[Integers]:
+    """Yield all trades in the order of their ids, at most ``limit`` and one chunk at a time.
 
-    ``read_from(first_id)`` yields every piece that holds a trade with ``first_id`` or a higher one, in the order of
-    the pieces' lowest ids; it is called again for each further pass.
+    ``read_from(first_id)`` yields every chunk that holds a trade with ``first_id`` or a higher one, in the order of
+    the chunks' lowest ids; it is called again for each further pass.
 
     Raises:
         OutOfOrder: see there.
@@ -52,13 +52,13 @@ def _read_once(read_from: ReadFrom, start: int, limit: int) -> Generator[Integer
     waiting: list[Integers] = []
     count = 0
     stop: int | None = None
-    with closing(read_from(start)) as pieces:
-        for piece in pieces:
-            if stop is not None and piece.lowest_id >= stop:
+    with closing(read_from(start)) as chunks:
+        for chunk in chunks:
+            if stop is not None and chunk.lowest_id >= stop:
                 break
             if count >= limit:
                 ordered = _ordered(waiting)
-                ready = _position(ordered, piece.lowest_id)
+                ready = _position(ordered, chunk.lowest_id)
                 if ready:
                     yield ordered[:, :ready]
                 ordered = ordered[:, ready:]
@@ -67,7 +67,7 @@ def _read_once(read_from: ReadFrom, start: int, limit: int) -> Generator[Integer
                     stop = max(int(ordered[FIRST_ID, limit // 2]), int(ordered[FIRST_ID, 0]) + 1)
                     ordered = ordered[:, : _position(ordered, stop)]
                 waiting, count = [ordered.copy()], ordered.shape[1]  # a view would keep all that it was cut from
-            trades = _between(piece, start, stop)
+            trades = _between(chunk, start, stop)
             waiting.append(trades)
             count += trades.shape[1]
     if count:
@@ -75,18 +75,18 @@ def _read_once(read_from: ReadFrom, start: int, limit: int) -> Generator[Integer
     return stop
 
 
-def _between(piece: Piece, start: int, stop: int | None) -> Integers:
-    ids = piece.trades[FIRST_ID]
-    if ids.size and ids.min() < piece.lowest_id:
-        raise OutOfOrder(f"id {ids.min()} is in an object that is listed from id {piece.lowest_id} on")
+def _between(chunk: TradeChunk, start: int, stop: int | None) -> Integers:
+    ids = chunk.trades[FIRST_ID]
+    if ids.size and ids.min() < chunk.lowest_id:
+        raise OutOfOrder(f"id {ids.min()} is in an object that is listed from id {chunk.lowest_id} on")
     chosen = ids >= start
     if stop is not None:
         chosen &= ids < stop
-    return piece.trades if chosen.all() else piece.trades[:, chosen]
+    return chunk.trades if chosen.all() else chunk.trades[:, chosen]
 
 
-def _ordered(pieces: list[Integers]) -> Integers:
-    trades = np.concatenate(pieces, axis=1)
+def _ordered(chunks: list[Integers]) -> Integers:
+    trades = np.concatenate(chunks, axis=1)
     steps = np.diff(trades[FIRST_ID])
     if (steps > 0).all():
         return trades

@@ -13,21 +13,21 @@ from crypto_analytics.store.objects import ObjectNotFound, ObjectStore
 _REMEMBER_SECONDS = 10.0
 
 
-class Stopped(Exception):
+class ExportStopped(Exception):
     """The exporter was told to stop while a partition was read; the partition is as it was before."""
 
 
-class Content(NamedTuple):
+class PartitionContent(NamedTuple):
     """The bytes of a partition's object in parts, and the fingerprint of the very rows in it."""
 
     parts: Iterable[bytes]
     fingerprint: Fingerprint
 
 
-Read = Callable[[str], AbstractContextManager[Content | None]]
+Read = Callable[[str], AbstractContextManager[PartitionContent | None]]
 
 
-class Written(NamedTuple):
+class ExportCounts(NamedTuple):
     """How many partitions there are, were written, and were removed."""
 
     partitions: int
@@ -54,7 +54,7 @@ class TableWriter:
         self._manifest = self._read_manifest(layout)
         self._remembered_at = clock()
 
-    def update(self, wanted: Mapping[str, Fingerprint], read: Read, stop: Event, *, prune: bool = True) -> Written:
+    def update(self, wanted: Mapping[str, Fingerprint], read: Read, stop: Event, *, prune: bool = True) -> ExportCounts:
         """Write what differs from ``wanted``; what is not wanted is removed, unless ``prune`` is false.
 
         ``read`` opens a partition's content, or None where it has become empty meanwhile. Ends early once ``stop`` is
@@ -79,12 +79,12 @@ class TableWriter:
                 PARTITIONS_EXPORTED.labels(self._table).inc()
                 if self._clock() - self._remembered_at >= _REMEMBER_SECONDS:
                     self._remember()
-        except Stopped:
+        except ExportStopped:
             pass  # as between two partitions
         finally:
             if written or removed:
                 self._remember()
-        return Written(len(wanted), written, removed)
+        return ExportCounts(len(wanted), written, removed)
 
     def _write(self, partition: str, read: Read) -> bool:
         """Write ``partition`` and return True, or return False where it is empty."""
