@@ -85,8 +85,13 @@ demo: ## Play 30 minutes of three symbols through the whole platform and report 
 batch: ## Run the batch steps again: for a run that goes on, or on the last one's stores
 	@$(BOOTSTRAP) services dbt ge -- -m embedded batch
 
+# The module of SERVICE: the simulator is a package of its own, and the jobs that reconcile servers share a folder.
+NAMED = $(subst -,_,$(or $(SERVICE),consumer))
+MODULE = $(if $(filter simulator,$(NAMED)),exchange_simulator,crypto_analytics.$(if $(filter \
+migrate topics buckets,$(NAMED)),jobs.)$(patsubst sweep,jobs.orphan_cleanup,$(NAMED)))
+
 settings: ## Show the settings of SERVICE=consumer, or of another one: its --help
-	@$(BOOTSTRAP) $(if $(filter spark%candles,$(SERVICE)),spark,services) -- -m crypto_analytics.$(subst -,_,$(or $(SERVICE),consumer)) --help
+	@$(BOOTSTRAP) $(if $(filter spark%candles,$(SERVICE)),spark,services) -- -m $(MODULE) --help
 
 psql: ## Open the database of a run that goes on, or of the last one
 	@$(BOOTSTRAP) services -- -m embedded psql

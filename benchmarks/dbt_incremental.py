@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from crypto_analytics.store import migrations
+from crypto_analytics.jobs.migrate import migrations
 from embedded import postgres
 from embedded.bootstrap import python_of
 from embedded.ports import LOOPBACK, free_port

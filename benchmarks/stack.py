@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 
+from crypto_analytics.jobs.migrate import migrations
 from crypto_analytics.runtime.settings import KafkaSettings
-from crypto_analytics.store import migrations
 from embedded import jars, kafka, postgres, topics
 from embedded.ports import LOOPBACK, free_port
 from embedded.processes import Supervisor

@@ -28,10 +28,11 @@ _HEADER = """\
 def modules() -> Iterator[tuple[str, object]]:
     """Yield (title, module) of all modules that define settings: the shared groups first, then each service."""
     yield "shared", shared
-    package = Path(crypto_analytics.__path__[0])
-    for path in sorted(package.glob("*/settings.py")):
+    services = Path(crypto_analytics.__path__[0]).parent
+    for path in sorted(services.rglob("settings.py")):
         if path.parent.name != "runtime":
-            yield path.parent.name, importlib.import_module(f"crypto_analytics.{path.parent.name}.settings")
+            module = ".".join(path.relative_to(services).with_suffix("").parts)
+            yield path.parent.name, importlib.import_module(module)
     yield "ge", gate_settings
     yield "embedded run", embedded_settings
 

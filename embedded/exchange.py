@@ -3,6 +3,7 @@
 import json
 import os
 import ssl
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -114,7 +115,7 @@ def simulator_settings(settings: DemoSettings) -> dict[str, str]:
 
 def program(simulator: Simulator, service: Program) -> Program:
     """Return ``service``, the simulator's program, with the simulator's own idea of readiness."""
-    return replace(service, ready=simulator.is_ready)
+    return replace(service, command=[sys.executable, "-m", "exchange_simulator"], ready=simulator.is_ready)
 
 
 def real(settings: DemoSettings) -> Feed:
@@ -158,7 +159,7 @@ def check_recording(setting: str, path: Path | None, symbols: Sequence[str] = ()
     """
     if path is None:
         return
-    from crypto_analytics.simulator.recordings import RecordingError, describe  # noqa: PLC0415  # slow to import
+    from exchange_simulator.recordings import RecordingError, describe  # noqa: PLC0415  # slow to import
 
     try:
         layout = describe(path, symbols).layout

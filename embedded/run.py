@@ -239,7 +239,7 @@ class Run:
             roles["SUPERSET_PASSWORD"] = self.passwords.superset
         login = environment.postgres(self.addresses, self.passwords, "superuser")
         folder = {"MIGRATIONS_DIR": str(folders.ROOT / "migrations")}
-        self.supervisor.start(job("migrate", "crypto_analytics.migrate", login | roles | folder))
+        self.supervisor.start(job("migrate", "crypto_analytics.jobs.migrate", login | roles | folder))
         self._finish("migrate", MIGRATE_SECONDS)
 
     def _finish(self, name: str, seconds: float) -> None:

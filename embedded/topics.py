@@ -2,12 +2,12 @@
 
 from msgspec.structs import replace
 
-from crypto_analytics.runtime.declared import BadDeclaration
+from crypto_analytics.jobs.declarations import BadDeclaration
+from crypto_analytics.jobs.topics import access
+from crypto_analytics.jobs.topics.broker import Broker
+from crypto_analytics.jobs.topics.plan import Replication
+from crypto_analytics.jobs.topics.reconcile import ensure_topics
 from crypto_analytics.runtime.settings import KafkaSettings
-from crypto_analytics.topics import access
-from crypto_analytics.topics.broker import Broker
-from crypto_analytics.topics.job import ensure_topics
-from crypto_analytics.topics.plan import Replication
 from embedded.folders import ROOT
 from embedded.problems import Problem
 

@@ -15,8 +15,8 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
+from crypto_analytics.jobs.migrate import migrations
 from crypto_analytics.runtime.settings import KafkaSettings, PostgresSettings
-from crypto_analytics.store import migrations
 from crypto_analytics.store.postgres import connect
 from embedded import child_environment, jars, kafka, loopback, postgres, topics
 from embedded.bootstrap import python_of
@@ -203,7 +203,8 @@ class Servers:
         exchange = SimulatedExchange(free_port())
         name = f"simulator-{next(self._numbers)}"
         program = service(name, "simulator", {**env, "SIM_HOST": LOOPBACK, "SIM_PORT": str(exchange.port)})
-        self.supervisor.start(replace(program, ready=exchange.is_ready, restart=False))
+        command = [sys.executable, "-m", "exchange_simulator"]
+        self.supervisor.start(replace(program, command=command, ready=exchange.is_ready, restart=False))
         try:
             self.supervisor.wait_ready(name)
             yield exchange

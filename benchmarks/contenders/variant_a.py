@@ -9,10 +9,10 @@ import structlog
 from confluent_kafka import Message
 
 from crypto_analytics.consumer.__main__ import build
-from crypto_analytics.consumer.merger import Work
-from crypto_analytics.consumer.records import Records
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.runtime import health
+from crypto_analytics.streaming.decoded_records import Records
+from crypto_analytics.streaming.merger import Work
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import pytest
 from minio import Minio
 from moto.server import ThreadedMotoServer
 
-from crypto_analytics.buckets.access import read
+from crypto_analytics.jobs.buckets.access import read
 from tests.batchrun import Batch, kline, put_official
 from tests.servers import ROOT, Servers
 

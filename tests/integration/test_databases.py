@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from crypto_analytics.store import databases
+from crypto_analytics.jobs.migrate import databases
 from tests.servers import Database
 
 NAME = "guest"

@@ -10,10 +10,10 @@ import pytest
 
 from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.trades import TradeColumns
+from crypto_analytics.jobs.orphan_cleanup.orphans import sweep
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import MemoryStore
-from crypto_analytics.store.sweep import sweep
 from tests.oracle import Oracle, stored_candles, stored_completeness, stored_ids
 from tests.servers import Database
 

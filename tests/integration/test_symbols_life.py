@@ -10,7 +10,8 @@ import yaml
 from psycopg.rows import dict_row
 
 from crypto_analytics.binance.wire import Rules, decode_batch
-from crypto_analytics.store import migrations, symbols
+from crypto_analytics.jobs.migrate import migrations
+from crypto_analytics.store import symbols
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import DirectoryStore

@@ -31,9 +31,9 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from crypto_analytics.consumer.settings import MergingSettings
 from crypto_analytics.runtime import kafka as clients
-from crypto_analytics.spark_candles.position import Position
+from crypto_analytics.spark_candles.group_offsets import Position
+from crypto_analytics.streaming.settings import MergingSettings
 from embedded.kafka import ADMIN
 from embedded.ports import LOOPBACK, free_port
 from embedded.postgres import new_password
@@ -67,7 +67,7 @@ class Guarded:
     def run(self, **changes: str) -> tuple[int, list[str], dict[str, Any]]:
         """Run the job; return its exit code, what it says it changed, and its last line."""
         done = subprocess.run(
-            [sys.executable, "-m", "crypto_analytics.topics"], env=job_env(self.env(**changes)),
+            [sys.executable, "-m", "crypto_analytics.jobs.topics"], env=job_env(self.env(**changes)),
             stderr=subprocess.PIPE, text=True, check=False, timeout=TIMEOUT,
         )  # fmt: skip
         assert not [secret for secret in self.passwords.values() if secret in done.stderr]

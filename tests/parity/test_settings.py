@@ -8,15 +8,15 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from crypto_analytics.backfill.settings import BackfillSettings
-from crypto_analytics.buckets.settings import BucketsSettings
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.exporter.settings import ExporterSettings
-from crypto_analytics.migrate.settings import MigrateSettings
+from crypto_analytics.jobs.buckets.settings import BucketsSettings
+from crypto_analytics.jobs.migrate.settings import MigrateSettings
+from crypto_analytics.jobs.orphan_cleanup.settings import SweepSettings
+from crypto_analytics.jobs.topics.settings import TopicsSettings
 from crypto_analytics.producer.settings import ProducerSettings
-from crypto_analytics.simulator.settings import SimulatorSettings
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
-from crypto_analytics.sweep.settings import SweepSettings
-from crypto_analytics.topics.settings import TopicsSettings
+from exchange_simulator.settings import SimulatorSettings
 from ge.settings import GateSettings
 from tests.parity import charts, compose_file
 from tests.parity.component import Secret

@@ -4,7 +4,7 @@ import sys
 
 import psycopg
 
-from crypto_analytics.migrate.settings import MigrateSettings
+from crypto_analytics.jobs.migrate.settings import MigrateSettings
 from crypto_analytics.store import postgres
 
 AGAIN = (

@@ -9,8 +9,9 @@ holes lie.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from crypto_analytics.binance.rest import PAGE, Kline
+from crypto_analytics.binance.rest import PAGE
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
+from crypto_analytics.core.klines import Kline
 from crypto_analytics.core.minutes import MINUTE
 
 DAY_MINUTES = 24 * 60

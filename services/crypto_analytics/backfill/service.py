@@ -14,7 +14,8 @@ import structlog
 from crypto_analytics.backfill import planner
 from crypto_analytics.backfill.progress_reporter import ProgressReporter
 from crypto_analytics.binance.errors import Rejected
-from crypto_analytics.binance.rest import PAGE, Kline
+from crypto_analytics.binance.rest import PAGE
+from crypto_analytics.core.klines import Kline
 from crypto_analytics.core.minutes import MINUTE, to_datetime
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.clock import Clock

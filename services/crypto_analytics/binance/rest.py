@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from types import TracebackType
-from typing import Annotated, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 import msgspec
@@ -30,6 +30,7 @@ from crypto_analytics.binance.errors import (
 from crypto_analytics.binance.proxies import proxy_for
 from crypto_analytics.binance.weights import WeightBudget
 from crypto_analytics.core.id_ranges import IdRange
+from crypto_analytics.core.klines import Kline
 from crypto_analytics.core.minutes import to_microseconds
 from crypto_analytics.runtime.retry import backoff
 
@@ -39,27 +40,7 @@ _USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
 _MICROSECONDS = {"X-MBX-TIME-UNIT": "MICROSECOND"}
 _TICKER_SYMBOLS = 100
 
-# A plain decimal that NUMERIC(_, 8) holds without rounding; a negative one is for the quality gate to judge.
-Decimal8 = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,19}(\.[0-9]{1,8})?$")]
-
 log = structlog.get_logger("binance.rest")
-
-
-class Kline(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The twelve columns of a kline: prices and volumes as the decimal strings received, times in microseconds."""
-
-    open_time: int
-    open: Decimal8
-    high: Decimal8
-    low: Decimal8
-    close: Decimal8
-    volume: Decimal8
-    close_time: int
-    quote_volume: Decimal8
-    trade_count: int
-    taker_buy_volume: Decimal8
-    taker_buy_quote_volume: Decimal8
-    ignore: str
 
 
 class AggTrade(msgspec.Struct, frozen=True, gc=False):

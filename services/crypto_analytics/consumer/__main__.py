@@ -7,15 +7,15 @@ from threading import Event
 from confluent_kafka import KafkaException
 from structlog.stdlib import BoundLogger
 
-from crypto_analytics.consumer.backlog import Backlog
-from crypto_analytics.consumer.batch import Collector
-from crypto_analytics.consumer.commits import Commits
-from crypto_analytics.consumer.lag import LagWatch, open_watch
-from crypto_analytics.consumer.merger import open_merger
+from crypto_analytics.consumer.collector import Collector
 from crypto_analytics.consumer.service import ConsumerService
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.runtime import health, kafka, logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
+from crypto_analytics.streaming.backlog import Backlog
+from crypto_analytics.streaming.commits import Commits
+from crypto_analytics.streaming.lag import LagWatch, open_watch
+from crypto_analytics.streaming.merger import open_merger
 
 
 def main() -> int:

@@ -11,13 +11,13 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from crypto_analytics.binance.wire import AT_ONCE
-from crypto_analytics.consumer.backlog import Backlog
-from crypto_analytics.consumer.batch import Collector
-from crypto_analytics.consumer.commits import Commits
-from crypto_analytics.consumer.merger import Merger, Stopped, count
-from crypto_analytics.consumer.records import Records
+from crypto_analytics.consumer.collector import Collector
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health
+from crypto_analytics.streaming.backlog import Backlog
+from crypto_analytics.streaming.commits import Commits
+from crypto_analytics.streaming.decoded_records import Records
+from crypto_analytics.streaming.merger import Merger, Stopped, count
 
 _POLL_SECONDS = 0.1
 _LEAST_POLL_SECONDS = 0.01  # a batch that is due may have to wait for the one before it: look often, but do not spin

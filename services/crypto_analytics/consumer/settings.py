@@ -1,22 +1,8 @@
-"""Settings of the consumer, and those that it shares with the Spark variant."""
+"""Settings of the consumer."""
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from crypto_analytics.runtime.settings import (
-    CommonSettings,
-    KafkaSettings,
-    MarketSettings,
-    ObjectStoreSettings,
-    PostgresSettings,
-)
-
-
-class MergingSettings(CommonSettings, MarketSettings, KafkaSettings, PostgresSettings, ObjectStoreSettings):
-    """What turning trades into candles needs, in either variant."""
-
-    KAFKA_CONSUMER_GROUP: str = Field(
-        "crypto-candles", description="its committed offsets tell up to where trades are merged, in either variant"
-    )
+from crypto_analytics.streaming.settings import MergingSettings
 
 
 class ConsumerSettings(MergingSettings):

@@ -15,16 +15,16 @@ from confluent_kafka import KafkaException
 from pyspark.errors import StreamingQueryException
 from structlog.stdlib import BoundLogger
 
-from crypto_analytics.consumer.backlog import Backlog
-from crypto_analytics.consumer.lag import open_watch
-from crypto_analytics.consumer.merger import trade_rules
 from crypto_analytics.runtime import health, logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.spark_candles import query
-from crypto_analytics.spark_candles.position import Position
+from crypto_analytics.spark_candles.group_offsets import Position
 from crypto_analytics.spark_candles.service import QueryService
 from crypto_analytics.spark_candles.session import open_session
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
+from crypto_analytics.streaming.backlog import Backlog
+from crypto_analytics.streaming.lag import open_watch
+from crypto_analytics.streaming.merger import trade_rules
 
 
 def main() -> int:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from crypto_analytics.consumer.backlog import Backlog
-from crypto_analytics.consumer.merger import count
 from crypto_analytics.runtime import metrics
 from crypto_analytics.spark_candles import source
-from crypto_analytics.spark_candles.outcome import Outcome, following
-from crypto_analytics.spark_candles.position import Position
+from crypto_analytics.spark_candles.group_offsets import Position
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 from crypto_analytics.spark_candles.task import merge_records
+from crypto_analytics.spark_candles.task_report import Outcome, following
+from crypto_analytics.streaming.backlog import Backlog
+from crypto_analytics.streaming.merger import count
 
 
 def start(

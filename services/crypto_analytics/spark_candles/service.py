@@ -10,7 +10,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql.streaming.query import StreamingQuery
 
 from crypto_analytics.runtime.health import Health
-from crypto_analytics.spark_candles.position import Position
+from crypto_analytics.spark_candles.group_offsets import Position
 from crypto_analytics.spark_candles.progress import publish
 
 _LOOK_SECONDS = 0.5

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 
-from crypto_analytics.consumer.settings import MergingSettings
 from crypto_analytics.runtime.settings import Port
+from crypto_analytics.streaming.settings import MergingSettings
 
 
 class SparkCandlesSettings(MergingSettings):

@@ -11,12 +11,12 @@ from functools import cache
 import pyarrow as pa
 import structlog
 
-from crypto_analytics.consumer.merger import Merger, open_merger
-from crypto_analytics.consumer.records import Records
 from crypto_analytics.runtime import logs
 from crypto_analytics.runtime.settings import load
-from crypto_analytics.spark_candles.outcome import Outcome
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
+from crypto_analytics.spark_candles.task_report import Outcome
+from crypto_analytics.streaming.decoded_records import Records
+from crypto_analytics.streaming.merger import Merger, open_merger
 
 
 @cache

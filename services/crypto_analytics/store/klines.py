@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import psycopg
 
-from crypto_analytics.binance.rest import Kline
 from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.core.klines import Kline
 from crypto_analytics.core.minutes import MINUTE, to_datetime
 
 _MINUTES_HELD = """

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from crypto_analytics.backfill import service
 from crypto_analytics.backfill.progress_reporter import BarReporter, LogReporter, progress_reporter
 from crypto_analytics.backfill.service import Backfill, MisalignedKline, _check
-from crypto_analytics.binance.rest import PAGE, Kline
+from crypto_analytics.binance.rest import PAGE
 from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.core.klines import Kline
 from crypto_analytics.core.minutes import MINUTE, SECOND
 from crypto_analytics.store.symbols import Changed
 from tests.unit.backfill.test_planner import FIRST, kline

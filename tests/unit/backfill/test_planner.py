@@ -10,8 +10,8 @@ from crypto_analytics.backfill.planner import (
     settled,
     window,
 )
-from crypto_analytics.binance.rest import Kline
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
+from crypto_analytics.core.klines import Kline
 from crypto_analytics.core.minutes import MINUTE
 
 FIRST = 29_000_000

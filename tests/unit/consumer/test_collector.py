@@ -1,4 +1,4 @@
-from crypto_analytics.consumer.batch import Collector
+from crypto_analytics.consumer.collector import Collector
 
 
 def test_a_batch_is_due_by_age_of_its_oldest_record() -> None:

@@ -11,16 +11,17 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from crypto_analytics.binance.wire import Rules
-from crypto_analytics.consumer import commits, service
-from crypto_analytics.consumer.backlog import Backlog
-from crypto_analytics.consumer.batch import Collector
-from crypto_analytics.consumer.commits import Commits
-from crypto_analytics.consumer.merger import Work
-from crypto_analytics.consumer.records import Records
+from crypto_analytics.consumer import service
+from crypto_analytics.consumer.collector import Collector
 from crypto_analytics.consumer.service import ConsumerService
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.merge import Merged
+from crypto_analytics.streaming import commits
+from crypto_analytics.streaming.backlog import Backlog
+from crypto_analytics.streaming.commits import Commits
+from crypto_analytics.streaming.decoded_records import Records
+from crypto_analytics.streaming.merger import Work
 from tests.unit.spelling import spelled
 
 RULES = Rules(frozenset({"BTCUSDT"}), 2**60)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from crypto_analytics.simulator.recordings import describe
 from embedded import exchange
 from embedded.problems import Problem
+from exchange_simulator.recordings import describe
 
 
 @pytest.mark.parametrize(

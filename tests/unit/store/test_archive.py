@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.lines import Lines
 from crypto_analytics.core.trades import Trade, TradeColumns
+from crypto_analytics.jobs.orphan_cleanup.orphans import GRACE
 from crypto_analytics.store.archive import HOUR, REUSE_SECONDS, RawArchive, RawObject, Uploads, encode
 from crypto_analytics.store.objects import MemoryStore
-from crypto_analytics.store.sweep import GRACE
 
 START = 490_000 * HOUR  # 2025-11-24 16:00
 

@@ -1,0 +1,1 @@
+"""Jobs that reconcile servers to their declared state: migrate, topics, buckets and orphan cleanup."""

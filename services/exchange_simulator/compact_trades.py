@@ -1,0 +1,85 @@
+"""Many records in little memory: a day of a busy symbol has millions of trades."""
+
+import sys
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+from exchange_simulator.trades import Aggregate, Record, Trade
+
+
+class RecordColumns:
+    """An append-only list of trades, or of aggregated trades, kept as columns (about 30 bytes and its strings each)."""
+
+    def __init__(self) -> None:
+        self.symbols: dict[str, int] = {}
+        self.ids = array("q")
+        self.times = array("q")
+        self._names: list[str] = []
+        self._symbol = array("H")
+        self._firsts = array("q")  # empty where the records are individual trades
+        self._lasts = array("q")
+        self._prices: list[str] = []
+        self._quantities: list[str] = []
+        self._maker = bytearray()
+        self._best = bytearray()
+        self._messages: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def append(self, record: Record) -> None:
+        """Add ``record``; all of a list are of one kind, and all or none have a message."""
+        index = self.symbols.setdefault(record.symbol, len(self.symbols))
+        if index == len(self._names):
+            self._names.append(record.symbol)
+        self._symbol.append(index)
+        self.ids.append(record.id)
+        self.times.append(record.time)
+        self._prices.append(sys.intern(record.price))
+        self._quantities.append(sys.intern(record.quantity))
+        self._maker.append(record.buyer_is_maker)
+        self._best.append(record.is_best_match)
+        if isinstance(record, Aggregate):
+            self._firsts.append(record.first_id)
+            self._lasts.append(record.last_id)
+        if record.message is not None:
+            self._messages.append(record.message)
+
+    def taken(self, positions: Iterable[int]) -> Self:
+        """Return a list of the records at ``positions``, in this order."""
+        other = type(self)()
+        for position in positions:
+            other.append(self[position])
+        return other
+
+    def symbol_of(self, position: int) -> str:
+        """Return the symbol of the record at ``position``."""
+        return self._names[self._symbol[position]]
+
+    def last_id_of(self, position: int) -> int:
+        """Return the last trade id of the record at ``position``."""
+        return self._lasts[position] if self._lasts else self.ids[position]
+
+    def __getitem__(self, position: int) -> Record:
+        symbol = self._names[self._symbol[position]]
+        price, quantity = self._prices[position], self._quantities[position]
+        maker, best = bool(self._maker[position]), bool(self._best[position])
+        message = self._messages[position] if self._messages else None
+        if not self._firsts:
+            return Trade(symbol, self.ids[position], price, quantity, self.times[position], maker, best, message)
+        return Aggregate(
+            symbol,
+            self.ids[position],
+            price,
+            quantity,
+            self._firsts[position],
+            self._lasts[position],
+            self.times[position],
+            maker,
+            best,
+            message,
+        )
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(self.__getitem__, range(len(self)))

@@ -1,0 +1,176 @@
+"""The open connections: each with a bounded buffer of its own, all fed with batches encoded once for each view."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from crypto_analytics.runtime import metrics
+from exchange_simulator.frames import AggregateEnd, Encoder, Frames, View
+from exchange_simulator.trades import Record
+
+ROOM_BYTES = 256 * 1024  # a connection with more than this waiting has no room
+OVERFLOW_BYTES = 64 * 1024 * 1024  # a feed that does not wait gives up a connection that is this far behind
+
+
+class _Silence(float):
+    """Seconds to send nothing."""
+
+
+class Connection:
+    """One client: frames wait here until its socket takes them.
+
+    ``write`` sends bytes and returns when the socket has room for more, ``abort`` breaks the connection at once,
+    ``close`` closes it with a handshake that tells the reason; ``now`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        write: Callable[[bytes], Awaitable[None]],
+        abort: Callable[[], None],
+        close: Callable[[str], Awaitable[None]],
+        now: Callable[[], float],
+    ) -> None:
+        self.view = view
+        self.last_alive = now()
+        self.abort = abort
+        self.close = close
+        self._write = write
+        self._now = now
+        self._waiting: deque[bytes | _Silence] = deque()
+        self._waiting_bytes = 0
+        self._has_data = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._is_over = False
+
+    def put(self, data: bytes) -> None:
+        """Add whole frames to what is to be sent; breaks a connection that takes nothing for too long."""
+        if self._is_over or not data:
+            return
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        self._has_data.set()
+        if self._waiting_bytes > OVERFLOW_BYTES:
+            self.abort()
+        elif self._waiting_bytes > ROOM_BYTES:
+            self._has_room.clear()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether little enough is waiting."""
+        return self._has_room.is_set()
+
+    async def room(self) -> None:
+        """Return as soon as there is room, or the connection is over."""
+        await self._has_room.wait()
+
+    def stall(self, seconds: float) -> None:
+        """Be silent for so many seconds, after what has been put already is sent."""
+        self._waiting.append(_Silence(seconds))
+        self._has_data.set()
+
+    def alive(self) -> None:
+        """Note that the client took or sent something."""
+        self.last_alive = self._now()
+
+    def finish(self) -> None:
+        """The connection is over: nobody waits for it any more."""
+        self._is_over = True
+        self._waiting.clear()
+        self._has_room.set()
+        self._has_data.set()
+
+    async def pump(self) -> None:
+        """Send what is put, until the connection is over."""
+        while not self._is_over:
+            await self._has_data.wait()
+            data = self._take()
+            if data:
+                try:
+                    await self._write(data)
+                except ConnectionError:
+                    self.abort()
+                    return
+                self.alive()
+                self._waiting_bytes -= len(data)
+                if self._waiting_bytes <= ROOM_BYTES:
+                    self._has_room.set()
+            elif self._waiting:
+                await asyncio.sleep(float(self._waiting.popleft()))
+            else:
+                self._has_data.clear()
+
+    def _take(self) -> bytes:
+        """Return all frames up to the next silence."""
+        frames: list[bytes] = []
+        while self._waiting and isinstance(frame := self._waiting[0], bytes):
+            frames.append(frame)
+            self._waiting.popleft()
+        return b"".join(frames)
+
+
+class Hub:
+    """All connections. ``frames_sent`` counts frames handed to connections, one for each that gets it."""
+
+    def __init__(self, aggregate_ended_by: AggregateEnd) -> None:
+        self._connections: set[Connection] = set()
+        self._encoders: dict[View, Encoder] = {}
+        self._aggregate_ended_by = aggregate_ended_by
+        self._someone = asyncio.Event()
+        self.frames_sent = 0
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def add(self, connection: Connection) -> None:
+        """Count ``connection`` in from the next record on."""
+        self._connections.add(connection)
+        self._someone.set()
+        metrics.SIM_CONNECTIONS.set(len(self))
+
+    def remove(self, connection: Connection) -> None:
+        """Count ``connection`` out."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._someone.clear()
+        views = {other.view for other in self._connections}
+        self._encoders = {view: encoder for view, encoder in self._encoders.items() if view in views}
+        metrics.SIM_CONNECTIONS.set(len(self))
+
+    async def someone(self) -> None:
+        """Return as soon as a client is connected."""
+        await self._someone.wait()
+
+    async def room(self) -> None:
+        """Return as soon as there is a connection and all of them have room."""
+        while not self._connections or not all(connection.has_room for connection in self._connections):
+            await self._someone.wait()
+            for connection in tuple(self._connections):
+                await connection.room()  # others may come and go meanwhile
+
+    def send(self, records: Sequence[Record]) -> None:
+        """Send ``records`` to all connections, to each what it has streams for."""
+        self.send_made(lambda view: self._encoder(view).encode(records))
+
+    def send_made(self, make: Callable[[View], Frames]) -> None:
+        """Send to all connections what ``make`` returns for their views; it is called once a view."""
+        made: dict[View, Frames] = {}
+        for connection in tuple(self._connections):
+            frames = made.get(connection.view)
+            if frames is None:
+                frames = made[connection.view] = make(connection.view)
+            connection.put(frames.data)
+            self.frames_sent += frames.number
+            metrics.SIM_FRAMES_SENT.inc(frames.number)
+
+    def open_now(self) -> tuple[Connection, ...]:
+        """Return the connections that are open now."""
+        return tuple(self._connections)
+
+    def _encoder(self, view: View) -> Encoder:
+        encoder = self._encoders.get(view)
+        if encoder is None:
+            encoder = self._encoders[view] = Encoder(view, self._aggregate_ended_by)
+        return encoder

@@ -1,0 +1,87 @@
+"""The simulator's own plane: its status, faults on demand, health and metrics."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from crypto_analytics.core.minutes import to_datetime
+from crypto_analytics.runtime.health import Health
+from exchange_simulator.connections import Hub
+from exchange_simulator.faults import InvalidFaults, decode_faults
+from exchange_simulator.playback import Feed
+
+
+class Control:
+    """``/sim/status``, ``/sim/faults``, ``/healthz``, ``/readyz`` and ``/metrics``."""
+
+    def __init__(self, feed: Feed, hub: Hub, health: Health) -> None:
+        self._feed = feed
+        self._hub = hub
+        self._health = health
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the endpoints."""
+        return [
+            web.get("/sim/status", self._status),
+            web.post("/sim/faults", self._faults),
+            web.get("/healthz", self._healthy(self._health.is_alive)),
+            web.get("/readyz", self._healthy(lambda: self._health.is_alive() and self._health.ready)),
+            web.get("/metrics", self._metrics),
+        ]
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return _json(status_of(self._feed, self._hub))
+
+    async def _faults(self, request: web.Request) -> web.Response:
+        try:
+            faults = decode_faults(await request.read())
+        except InvalidFaults as error:
+            return _json({"error": str(error)}, status=400)
+        self._feed.add_faults(faults)
+        return _json({"added": len(faults), "pending": len(self._feed.pending)})
+
+    def _healthy(self, check: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            good = check()
+            text = f"{'ok' if good else 'not ok'}: last progress {self._health.age():.1f} s ago\n"
+            return web.Response(text=text, status=200 if good else 503)
+
+        return handle
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def status_of(feed: Feed, hub: Hub) -> dict[str, object]:
+    """Return the simulator's status: times ISO 8601 for people, microseconds for each symbol's trades."""
+    play = feed.play
+    symbols: dict[str, object] = {}
+    for symbol in play.symbols:
+        progress = feed.progress.get(symbol)
+        symbols[symbol] = {
+            "first_id": progress and progress.first_id,
+            "last_id": progress and progress.last_id,
+            "final_id": play.final_id(symbol),
+            "first_time": progress and progress.first_time,
+            "last_time": progress and progress.last_time,
+        }
+    return {
+        "state": feed.state,
+        "trades_sent": feed.trades_sent,
+        "trades_swallowed": feed.trades_swallowed,
+        "trades_total": play.total,
+        "duplicates_sent": feed.duplicates_sent,
+        "frames_sent": hub.frames_sent,
+        "connections": len(hub),
+        "faults_pending": len(feed.pending),
+        "as_of": to_datetime(feed.clock).isoformat(),
+        "ends_at": None if play.ends_at is None else to_datetime(play.ends_at).isoformat(),
+        "stream_type": play.stream_type,
+        "symbols": symbols,
+    }
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value) + b"\n", status=status, content_type="application/json")

@@ -1,0 +1,38 @@
+"""Trades that REST does not show for a while, or for ever: the exchange's REST lagging behind its stream."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from exchange_simulator.trades import Record
+
+
+class HiddenTrades:
+    """Hidden trade ids by symbol; ``now`` gives seconds."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._until: dict[tuple[str, int], float] = {}
+
+    def hide(self, record: Record, seconds: float | Literal["forever"]) -> None:
+        """Hide the trades of ``record`` for so many seconds from now."""
+        until = math.inf if seconds == "forever" else self._now() + seconds
+        for trade_id in range(record.first_id, record.last_id + 1):
+            self._until[record.symbol, trade_id] = until
+
+    def hides(self, record: Record) -> bool:
+        """Whether any trade of ``record`` is hidden now: an aggregate never shows a part of its trades."""
+        if not self._until:
+            return False
+        return any(
+            self._is_hidden((record.symbol, trade_id)) for trade_id in range(record.first_id, record.last_id + 1)
+        )
+
+    def _is_hidden(self, key: tuple[str, int]) -> bool:
+        until = self._until.get(key)
+        if until is None:
+            return False
+        if until <= self._now():
+            del self._until[key]
+            return False
+        return True

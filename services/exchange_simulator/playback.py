@@ -1,0 +1,219 @@
+"""The feed: takes records off the play when they are due, lets faults happen to them, and sends them to everyone."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from random import Random
+from typing import Literal
+
+import structlog
+
+from crypto_analytics.runtime import metrics
+from exchange_simulator.connections import Connection, Hub
+from exchange_simulator.faults import (
+    MAX_DUPLICATES,
+    Drop,
+    Duplicate,
+    Fault,
+    Hole,
+    Malformed,
+    Reorder,
+    RestSlow,
+    RestStatus,
+    ServerShutdown,
+    Stall,
+    name_of,
+)
+from exchange_simulator.hidden_trades import HiddenTrades
+from exchange_simulator.malformed import malformed_frames, shutdown_frame
+from exchange_simulator.pacing import BATCH, Pace
+from exchange_simulator.play_reader import Cursor
+from exchange_simulator.rest_faults import RestFaults
+from exchange_simulator.trades import Play, Record
+
+_time = attrgetter("time")
+
+
+@dataclass(slots=True)
+class Progress:
+    """What of a symbol has been streamed: ids and trade times (microseconds) from the lowest to the highest."""
+
+    first_id: int
+    last_id: int
+    first_time: int
+    last_time: int
+
+
+class Feed:
+    """One play for all clients. ``clock`` (microseconds) is the time of the last trade that has passed.
+
+    ``position`` counts the records taken off the play: those streamed (``trades_sent``, each once), those swallowed
+    by a hole, and those held back to be reordered.
+    """
+
+    def __init__(self, play: Play, hub: Hub, pace: Pace, hidden: HiddenTrades, rest_faults: RestFaults) -> None:
+        self.play = play
+        self.state: Literal["waiting", "playing", "done"] = "waiting"
+        self.clock = play.starts_at
+        self.position = 0
+        self.trades_sent = 0
+        self.trades_swallowed = 0
+        self.duplicates_sent = 0
+        self.progress: dict[str, Progress] = {}
+        self.pending: list[Fault] = []
+        self._hub = hub
+        self._pace = pace
+        self._hidden = hidden
+        self._rest_faults = rest_faults
+        self._recent: deque[Record] = deque(maxlen=MAX_DUPLICATES)
+        self._hole_left = 0
+        self._hole: Hole | None = None
+        self._held: list[Record] = []
+        self._hold_left = 0
+        self._shuffle = Random(0)
+        self._closings: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger("simulator")
+
+    def add_faults(self, faults: Iterable[Fault]) -> None:
+        """Schedule ``faults``; what is due happens at once (a stream fault not before the play has begun)."""
+        self.pending += faults
+        self._apply_due()
+
+    async def run(self) -> None:
+        """Play from the first client's connection to the end."""
+        await self._hub.someone()
+        cursor = await self._begin()
+        self.state = "playing"
+        self._log.info("playing", ends_at=self.play.ends_at, total=self.play.total)
+        self._apply_due()
+        while (upcoming := await cursor.peek()) is not None:
+            due = await self._pace.due(upcoming, self.position)
+            self._pass_on(cursor.take(min(due.records, self._before_next_fault()), due.latest))
+            self._apply_due()
+            await asyncio.sleep(0)
+        self._release_held()
+        await self._pace.end(self.play.ends_at)
+        if self.play.ends_at is not None:
+            self.clock = max(self.clock, self.play.ends_at)
+        self.state = "done"
+        self._log.info("done", trades_sent=self.trades_sent, frames_sent=self._hub.frames_sent)
+
+    async def _begin(self) -> Cursor:
+        """Start the clock when the first trades are there: what real time went by until then is history."""
+        cursor = Cursor(self.play.parts(self._pace.begin(self.play.starts_at)))
+        await cursor.peek()
+        self.clock = self._pace.begin(self.play.starts_at)
+        while (upcoming := await cursor.peek()) is not None and upcoming.time <= self.clock:
+            cursor.take(BATCH, self.clock)
+        return cursor
+
+    def _before_next_fault(self) -> int:
+        """Return how many records may pass before a fault is due."""
+        ahead = [fault.at - self.position for fault in self.pending if fault.at is not None]
+        return max(1, min(ahead, default=1 << 30))
+
+    def _pass_on(self, records: list[Record]) -> None:
+        self.position += len(records)
+        if self._hole_left:
+            records = self._swallow(records)
+        if self._hold_left:
+            records = self._hold(records)
+        self._stream(records)
+
+    def _swallow(self, records: list[Record]) -> list[Record]:
+        """Keep what falls into the hole from the stream; return the rest."""
+        swallowed, rest = records[: self._hole_left], records[self._hole_left :]
+        self._hole_left -= len(swallowed)
+        self.trades_swallowed += len(swallowed)
+        self.clock = max(self.clock, *map(_time, swallowed))
+        if self._hole is not None and self._hole.rest_missing:
+            for record in swallowed:
+                self._hidden.hide(record, self._hole.rest_missing)
+        return rest
+
+    def _hold(self, records: list[Record]) -> list[Record]:
+        """Hold records back until all that are to be reordered are there; return what may go."""
+        self._held += records[: self._hold_left]
+        rest = records[self._hold_left :]
+        self._hold_left -= len(records) - len(rest)
+        if not self._hold_left:
+            self._release_held()
+        return rest
+
+    def _release_held(self) -> None:
+        held, self._held, self._hold_left = self._held, [], 0
+        self._shuffle.shuffle(held)
+        self._stream(held)
+
+    def _stream(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        self._hub.send(records)
+        self.clock = max(self.clock, *map(_time, records))
+        self.trades_sent += len(records)
+        metrics.SIM_TRADES_STREAMED.inc(len(records))
+        self._recent.extend(records)
+        for record in records:
+            known = self.progress.get(record.symbol)
+            if known is None:
+                self.progress[record.symbol] = Progress(record.first_id, record.last_id, record.time, record.time)
+                continue
+            known.first_id = min(known.first_id, record.first_id)
+            known.last_id = max(known.last_id, record.last_id)
+            known.first_time = min(known.first_time, record.time)
+            known.last_time = max(known.last_time, record.time)
+
+    def _apply_due(self) -> None:
+        due = [fault for fault in self.pending if self._is_due(fault)]
+        if due:
+            self.pending = [fault for fault in self.pending if not self._is_due(fault)]
+            for fault in sorted(due, key=lambda fault: fault.at or 0):
+                self._apply(fault)
+
+    def _is_due(self, fault: Fault) -> bool:
+        if isinstance(fault, RestStatus | RestSlow):
+            return (fault.at or 0) <= self.position
+        return self.state != "waiting" and (fault.at or 0) <= self.position
+
+    def _apply(self, fault: Fault) -> None:
+        self._log.info("fault", fault=name_of(fault), position=self.position, connections=len(self._hub))
+        metrics.SIM_FAULTS.labels(name_of(fault)).inc()
+        match fault:
+            case Drop() | Stall() | Malformed() | ServerShutdown():
+                self._disturb(fault)
+            case Duplicate():
+                again = list(self._recent)[-fault.count :]
+                self.duplicates_sent += len(again)
+                self._hub.send(again)
+            case Reorder():
+                self._hold_left += fault.count
+                self._shuffle = Random(fault.seed)
+            case Hole():
+                self._hole_left += fault.count
+                self._hole = fault
+            case RestStatus() | RestSlow():
+                self._rest_faults.arm(fault)
+
+    def _disturb(self, fault: Drop | Stall | Malformed | ServerShutdown) -> None:
+        """Do to the connections that are open now what has nothing to do with the trades."""
+        match fault:
+            case Drop():
+                for connection in self._hub.open_now():
+                    connection.abort()
+            case Stall():
+                for connection in self._hub.open_now():
+                    connection.stall(fault.seconds)
+            case Malformed():
+                self._hub.send_made(lambda view: malformed_frames(fault, view, self.clock))
+            case ServerShutdown():
+                self._hub.send_made(lambda view: shutdown_frame(view, self.clock))
+                closing = asyncio.create_task(_close_later(self._hub.open_now(), fault.close_after))
+                self._closings.add(closing)
+                closing.add_done_callback(self._closings.discard)
+
+
+async def _close_later(connections: Sequence[Connection], seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await asyncio.gather(*(connection.close("server shutdown") for connection in connections))

@@ -1,0 +1,155 @@
+"""A recording as a market (random access for REST) and as a play (the stream, in the order of the file)."""
+
+import re
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from functools import cached_property, lru_cache
+
+from crypto_analytics.core.minutes import MINUTE, minute_of
+from exchange_simulator.compact_trades import RecordColumns
+from exchange_simulator.recordings import Recording
+from exchange_simulator.trades import Aggregate, Precision, Record, Trade, aggregate_runs
+
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def _has_numbers(record: Record) -> bool:
+    """Whether REST can answer with a streamed record: an archive's have been checked, a stream may hold anything."""
+    return _DECIMAL.fullmatch(record.price) is not None and _DECIMAL.fullmatch(record.quantity) is not None
+
+
+class _Symbol:
+    """One symbol's records in order of their ids, each id once (the first in the file), by minute."""
+
+    def __init__(self, records: RecordColumns, positions: list[int]) -> None:
+        ids, times = records.ids, records.times
+        positions.sort(key=ids.__getitem__)  # stable, and quick where the file is in order
+        kept = [
+            position
+            for index, position in enumerate(positions)
+            if not index or ids[position] != ids[positions[index - 1]]
+        ]
+        self._records = records
+        self.ids = array("q", map(ids.__getitem__, kept))
+        self._positions = array("q", kept)
+        self._minutes: dict[int, array[int]] = defaultdict(lambda: array("q"))
+        for position in kept:
+            self._minutes[minute_of(times[position])].append(position)
+        self.span = (min(self._minutes, default=0), max(self._minutes, default=0))
+
+    def minute(self, open_time: int) -> Sequence[Record]:
+        """Return the records of a minute."""
+        return [self._records[position] for position in self._minutes.get(open_time, ())]
+
+    def minute_of(self, record_id: int) -> int:
+        """Return the minute of the first record with ``record_id`` or a greater one, past the end if none."""
+        index = bisect_left(self.ids, record_id)
+        if index == len(self.ids):
+            return self.span[1] + MINUTE
+        return minute_of(self._records.times[self._positions[index]])
+
+    @cached_property
+    def aggregates_before(self) -> dict[int, int]:
+        """How many aggregates the minutes before each minute make: the exchange's own numbers are not recorded."""
+        before: dict[int, int] = {}
+        total = 0
+        for open_time in sorted(self._minutes):
+            before[open_time] = total
+            total += sum(1 for _ in aggregate_runs(_trades(self.minute(open_time))))
+        return before
+
+
+class RecordedMarket:
+    """Random access to a recording; see :class:`~exchange_simulator.trades.Market`."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.stream_type = recording.stream_type
+        self.symbols = recording.symbols
+        positions: dict[str, list[int]] = {symbol: [] for symbol in self.symbols}
+        for position in range(len(recording.records)):
+            if recording.layout != "stream" or _has_numbers(recording.records[position]):
+                positions[recording.records.symbol_of(position)].append(position)
+        self._symbols = {symbol: _Symbol(recording.records, positions[symbol]) for symbol in self.symbols}
+        self.records: Callable[[str, int], Sequence[Record]] = lru_cache(256)(self._records)
+        self.aggregates: Callable[[str, int], Sequence[Aggregate]] = lru_cache(256)(self._aggregates)
+
+    def span(self, symbol: str) -> tuple[int, int]:
+        """Return the open times of the first and the last minute with records."""
+        return self._symbols[symbol].span
+
+    def _records(self, symbol: str, open_time: int) -> Sequence[Record]:
+        return self._symbols[symbol].minute(open_time)
+
+    def _aggregates(self, symbol: str, open_time: int) -> Sequence[Aggregate]:
+        records = self.records(symbol, open_time)
+        if not records or isinstance(records[0], Aggregate):
+            return _aggregated(records)
+        first = self._symbols[symbol].aggregates_before[open_time] + 1
+        return [_aggregate(number, run) for number, run in enumerate(aggregate_runs(_trades(records)), first)]
+
+    def minute_of_record(self, symbol: str, record_id: int) -> int:
+        """Return the minute of the first record with ``record_id`` or a greater one."""
+        return self._symbols[symbol].minute_of(record_id)
+
+    def minute_of_aggregate(self, symbol: str, aggregate_id: int) -> int:
+        """Return the minute of the first aggregate with ``aggregate_id`` or a greater one."""
+        known = self._symbols[symbol]
+        if self.stream_type == "aggTrade":
+            return known.minute_of(aggregate_id)
+        minutes = [minute for minute, before in known.aggregates_before.items() if before < aggregate_id]
+        return minutes[-1] if minutes else known.span[0]
+
+    def precision(self, symbol: str) -> Precision:
+        """Return eight decimals: a recording does not tell tick and lot."""
+        return Precision(8, 8)
+
+
+def _trades(records: Sequence[Record]) -> list[Trade]:
+    return [record for record in records if isinstance(record, Trade)]
+
+
+def _aggregated(records: Sequence[Record]) -> list[Aggregate]:
+    return [record for record in records if isinstance(record, Aggregate)]
+
+
+def _aggregate(number: int, run: list[Trade]) -> Aggregate:
+    first = run[0]
+    quantity = sum((Decimal(trade.quantity) for trade in run), Decimal(0))
+    return Aggregate(
+        first.symbol,
+        number,
+        first.price,
+        f"{quantity:f}",
+        first.id,
+        run[-1].id,
+        first.time,
+        first.buyer_is_maker,
+        first.is_best_match,
+    )
+
+
+class RecordedPlay:
+    """A recording from its first row to its last, nothing corrected."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.symbols = recording.symbols
+        self.stream_type = recording.stream_type
+        self._records = recording.records
+        self.starts_at = recording.records.times[0] - 1
+        self.ends_at: int | None = max(recording.records.times)
+        self.total: int | None = len(recording.records)
+        self._final_ids: dict[str, int] = defaultdict(int)
+        for position in range(len(recording.records)):
+            symbol = recording.records.symbol_of(position)
+            self._final_ids[symbol] = max(self._final_ids[symbol], recording.records.last_id_of(position))
+
+    def final_id(self, symbol: str) -> int | None:
+        """Return the greatest trade id of the recording."""
+        return self._final_ids[symbol]
+
+    def parts(self, after: int) -> Iterator[Iterator[Record]]:
+        """Yield the whole recording; ``after`` is for real time, which a recording never has."""
+        yield iter(self._records)

@@ -1,0 +1,130 @@
+"""The thread that asks Kafka for the lag: with the client library's own clients, and brokers that it mocks."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from crypto_analytics.binance.wire import Rules
+from crypto_analytics.core.minutes import SECOND
+from crypto_analytics.runtime import kafka
+from crypto_analytics.runtime.settings import KafkaSettings
+from crypto_analytics.streaming.backlog import Backlog
+from crypto_analytics.streaming.lag import LagWatch
+
+RULES = Rules(frozenset({"BTCUSDT"}), 2**60)
+TRADED_AT = 1_741_046_401  # s
+
+
+class Mocked:
+    """A mocked broker: it lives as long as the producer that asked for it."""
+
+    def __init__(self) -> None:
+        self.producer = Producer({"bootstrap.servers": "mocked", "test.mock.num.brokers": 1, "log_level": 0})
+        [broker] = self.producer.list_topics(timeout=30).brokers.values()
+        self.settings = KafkaSettings(KAFKA_BOOTSTRAP_SERVERS=f"{broker.host}:{broker.port}", KAFKA_TOPIC_TRADES="t")
+        self.clients: list[Consumer] = []
+
+    def produce(self, partition: int, count: int, first: int = 0) -> None:
+        for number in range(first, first + count):
+            trade = {"e": "trade", "s": "BTCUSDT", "t": number + 1, "p": "1", "q": "1",
+                     "T": (TRADED_AT + number) * 1000, "m": True}  # fmt: skip
+            self.producer.produce("t", json.dumps(trade), partition=partition)
+        assert self.producer.flush(30) == 0
+
+    def client(self) -> Consumer:
+        client = kafka.consumer(self.settings, "g", log_level=0)
+        self.clients.append(client)
+        return client
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture
+def mocked() -> Iterator[Mocked]:
+    broker = Mocked()
+    yield broker
+    broker.close()
+
+
+Watch = Callable[..., tuple[LagWatch, Backlog]]
+
+
+@pytest.fixture
+def watch(mocked: Mocked) -> Watch:
+    def make(**options: Any) -> tuple[LagWatch, Backlog]:
+        backlog, log = Backlog(), structlog.stdlib.get_logger()
+        return LagWatch(mocked.client(), "t", backlog, lambda: RULES, log, **options), backlog
+
+    return make
+
+
+def age(trade: int, now: int) -> float:
+    return now - TRADED_AT - trade
+
+
+def test_the_lag_before_any_merge_after_one_and_while_nothing_is_fetched(mocked: Mocked, watch: Watch) -> None:
+    looking, backlog = watch()
+    mocked.produce(0, 10)
+    mocked.produce(1, 5)
+    backlog.assign([0, 1, 2])
+    looking.look()
+    now = TRADED_AT + 1000
+    assert (backlog.trades(), backlog.seconds(now * SECOND)) == (15, age(0, now))
+    backlog.merged({0: 4, 1: 5})
+    looking.look()  # the trade at 4 is read when it is still the next one a second later
+    looking.look()
+    assert (backlog.trades(), backlog.seconds(now * SECOND)) == (6, age(4, now))
+    for more in range(1, 4):  # a store is away: the topic grows, and no consumer fetches
+        mocked.produce(0, 1000)
+        looking.look()
+        assert (backlog.trades(), backlog.seconds((now + more) * SECOND)) == (6 + 1000 * more, age(4, now + more))
+    backlog.revoke([0, 1, 2])
+    backlog.assign([1])
+    looking.look()
+    assert (backlog.trades(), backlog.seconds(now * SECOND)) == (5, age(0, now))  # the group has committed nothing
+
+
+def test_it_begins_where_the_group_has_committed(mocked: Mocked, watch: Watch) -> None:
+    looking, backlog = watch()
+    mocked.produce(0, 10)
+    mocked.client().commit(offsets=[TopicPartition("t", 0, 7)], asynchronous=False)
+    backlog.assign([0])
+    looking.look()
+    assert (backlog.trades(), backlog.seconds(TRADED_AT * SECOND)) == (3, max(0.0, age(7, TRADED_AT)))
+
+
+def test_the_whole_topic_is_all_its_partitions(mocked: Mocked, watch: Watch) -> None:
+    looking, backlog = watch(whole_topic=True)
+    for partition in range(4):
+        mocked.produce(partition, 2)
+    looking.look()
+    assert backlog.trades() == 8
+
+
+def test_a_record_that_holds_no_trade_is_as_old_as_it_says_itself(mocked: Mocked, watch: Watch) -> None:
+    looking, backlog = watch()
+    mocked.producer.produce("t", b"no trade", partition=0, timestamp=TRADED_AT * 1000)
+    assert mocked.producer.flush(30) == 0
+    backlog.assign([0])
+    looking.look()
+    assert backlog.seconds((TRADED_AT + 60) * SECOND) == 60
+
+
+def test_a_broker_that_is_away_is_told_once_and_the_answer_ages(mocked: Mocked, watch: Watch) -> None:
+    looking, backlog = watch()
+    mocked.produce(0, 10)
+    backlog.assign([0])
+    looking.look()
+    answered = backlog.answer_age()
+    with structlog.testing.capture_logs() as logs:
+        for trouble in ("away", "away", "", "away"):
+            looking._note(trouble)
+    assert [entry["event"] for entry in logs] == ["lag_query_failed", "lag_query_failed"]
+    assert backlog.trades() == 10
+    assert backlog.answer_age() > answered
