@@ -20,7 +20,7 @@ endif
 # Makes the environments it is given (once; a changed lock makes them anew) and runs the rest in the first of them.
 BOOTSTRAP = $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is missing or too \
 old: 3.11 or newer is needed; install it and name it: make $@ PYTHON=python3.11" >&2; exit 2; }; \
-$(PYTHON) -B -E -s -X utf8 -m embedded.bootstrap
+$(PYTHON) -B -E -s -X utf8 -m ops.setup.environments
 OPS = $(BOOTSTRAP) --for tools ops -- -m ops
 # What the tests are told: the variant that runs, and whether they check only what depends on it.
 E2E = $(if $(VARIANT),--variant $(VARIANT)) $(if $(ONLY),-m $(ONLY))
@@ -31,7 +31,7 @@ doctor: ## Check memory, disk, ports, limits and tools, each with its fix
 	@$(OPS) doctor
 
 images: ## Build all images (only what changed) and show their sizes; PUSH=1 IMAGE_REGISTRY=… pushes them
-	@$(BOOTSTRAP) --for tools ops -- -m ops.images $(if $(filter 1,$(PUSH)),--push)
+	@$(BOOTSTRAP) --for tools ops -- -m ops.platform.images $(if $(filter 1,$(PUSH)),--push)
 
 up: ## Make the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
 	@$(OPS) up $(NO_PASSWORDS)
@@ -76,14 +76,14 @@ dashboard-export: ## Write the dashboard, as it was changed in the running Super
 	@$(OPS) dashboard-export
 
 airgap: ## Build engine, base images, tools and node image from package registries alone (no container registry)
-	@airgap/build
+	@ops/airgap/build
 
 ##@ Run on this machine without Docker
 demo: ## Play 30 minutes of three symbols through the whole platform and report (.demo/report)
-	@$(BOOTSTRAP) --java services $(if $(filter spark both,$(VARIANT)),spark) -- -m embedded demo
+	@$(BOOTSTRAP) --java services $(if $(filter spark both,$(VARIANT)),spark) -- -m ops.local demo
 
 batch: ## Run the batch steps again: for a run that goes on, or on the last one's stores
-	@$(BOOTSTRAP) services dbt ge -- -m embedded batch
+	@$(BOOTSTRAP) services dbt ge -- -m ops.local batch
 
 # The module of SERVICE: the simulator is a package of its own, and the jobs that reconcile servers share a folder.
 NAMED = $(subst -,_,$(or $(SERVICE),consumer))
@@ -94,10 +94,10 @@ settings: ## Show the settings of SERVICE=consumer, or of another one: its --hel
 	@$(BOOTSTRAP) $(if $(filter spark%candles,$(SERVICE)),spark,services) -- -m $(MODULE) --help
 
 psql: ## Open the database of a run that goes on, or of the last one
-	@$(BOOTSTRAP) services -- -m embedded psql
+	@$(BOOTSTRAP) services -- -m ops.local psql
 
 stop: ## Stop what runs, and what a killed run left behind
-	@$(BOOTSTRAP) services -- -m embedded stop
+	@$(BOOTSTRAP) services -- -m ops.local stop
 
 ##@ Check
 test: ## Run all tests that need neither Docker nor Spark: unit, integration with real Kafka and PostgreSQL, recorded data
@@ -142,16 +142,16 @@ bench: ## Measure against bare consumers and other stream processors, on one top
 
 ##@ Keep
 setup: ## Make all environments and fetch Kafka, without running anything
-	@$(BOOTSTRAP) --java services dev spark dbt ge superset ops -- -m embedded.jars "$$DEMO_DIR/logs/maven.log" --spark
+	@$(BOOTSTRAP) --java services dev spark dbt ge superset ops -- -m ops.setup.jars "$$DEMO_DIR/logs/maven.log" --spark
 
 clean: ## Stop what runs and remove all that it made, with passwords and environments
-	@test ! -d "$$DEMO_DIR/venv" || { $(BOOTSTRAP) services -- -m embedded stop && rm -rf -- "$$DEMO_DIR"; }
+	@test ! -d "$$DEMO_DIR/venv" || { $(BOOTSTRAP) services -- -m ops.local stop && rm -rf -- "$$DEMO_DIR"; }
 
 lock: ## Write requirements/*.txt anew from their sources; UPGRADE=1 takes the newest versions
-	@$(BOOTSTRAP) services -- -m embedded.locks $(if $(UPGRADE),--upgrade)
+	@$(BOOTSTRAP) services -- -m ops.dev.lock_files $(if $(UPGRADE),--upgrade)
 
 env-example: ## Write .env.example anew from the settings
-	@$(BOOTSTRAP) services -- -m embedded.env_example
+	@$(BOOTSTRAP) services -- -m ops.dev.env_example
 
 ##@ Help
 help: ## Show this

@@ -6,7 +6,7 @@ import platform
 
 from benchmarks import dbt_incremental, latency, memory, spark, throughput
 from benchmarks.stack import stack
-from embedded.bootstrap import python_of
+from ops.setup.environments import python_of
 
 PARTS = ["throughput", "latency", "memory", "spark", "dbt"]
 

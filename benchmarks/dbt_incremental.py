@@ -19,10 +19,10 @@ from pathlib import Path
 import psycopg
 
 from crypto_analytics.jobs.migrate import migrations
-from embedded import postgres
-from embedded.bootstrap import python_of
-from embedded.ports import LOOPBACK, free_port
-from embedded.processes import Supervisor
+from ops.common.ports import LOOPBACK, free_port
+from ops.local import postgres
+from ops.local.supervisor import Supervisor
+from ops.setup.environments import python_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")

@@ -9,7 +9,7 @@ import psycopg
 
 from benchmarks import load
 from benchmarks.stack import ROOT, Stack
-from embedded.processes import Program
+from ops.local.supervisor import Program
 
 
 def symbols(count: int) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ import psutil
 
 from benchmarks import latency, load, memory, throughput
 from benchmarks.stack import ROOT, Stack
-from embedded import jars, observe
-from embedded.bootstrap import python_of
-from embedded.ports import LOOPBACK, free_port
-from embedded.processes import Program
+from ops.common.ports import LOOPBACK, free_port
+from ops.local import trade_counts
+from ops.local.supervisor import Program
+from ops.setup import jars
+from ops.setup.environments import python_of
 
 _LOOK_SECONDS = 0.05
 _MEMORY_EVERY_SECONDS = 1.0
@@ -41,7 +42,7 @@ def program(stack: Stack, name: str, env: dict[str, str]) -> Program:
 def sample(port: int, name: str) -> float:
     """Return a metric of the service on ``port``; 0 while it does not answer."""
     try:
-        return observe.metrics(port).get(name, 0.0)
+        return trade_counts.metrics(port).get(name, 0.0)
     except OSError:
         return 0.0
 

@@ -12,9 +12,10 @@ import psycopg
 
 from crypto_analytics.jobs.migrate import migrations
 from crypto_analytics.runtime.settings import KafkaSettings
-from embedded import jars, kafka, postgres, topics
-from embedded.ports import LOOPBACK, free_port
-from embedded.processes import Supervisor
+from ops.common.ports import LOOPBACK, free_port
+from ops.local import kafka, postgres, topics
+from ops.local.supervisor import Supervisor
+from ops.setup import jars
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from benchmarks import load
 from benchmarks.stack import ROOT, Stack
-from embedded.bootstrap import python_of
+from ops.setup.environments import python_of
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
 

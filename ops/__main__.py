@@ -5,27 +5,17 @@ import sys
 from collections.abc import Callable
 
 from crypto_analytics.runtime.settings import describe, load
-from embedded.problems import Problem
-from ops import (
-    airflow_run,
-    compose_batch,
-    compose_down,
-    compose_up,
-    dashboard_export,
-    doctor,
-    down,
-    env_file,
-    forward,
-    hints,
-    logs,
-    memory,
-    nuke,
-    status,
-    up,
-    urls,
-)
-from ops.cluster import ApiAway
-from ops.settings import OpsSettings
+from ops import nuke, status, urls
+from ops.common.errors import Problem
+from ops.common.settings import OpsSettings
+from ops.compose import batch as compose_batch
+from ops.compose import down as compose_down
+from ops.compose import env_file
+from ops.compose import up as compose_up
+from ops.dev import dashboard_export
+from ops.kubernetes import airflow_run, doctor, down, logs, memory, port_forward, up
+from ops.kubernetes.cluster import ApiAway
+from ops.platform import make_command
 
 Command = Callable[[OpsSettings, list[str]], int]
 COMMANDS: dict[str, Command] = {
@@ -33,7 +23,7 @@ COMMANDS: dict[str, Command] = {
     "up": up.main,
     "status": status.main,
     "urls": urls.main,
-    "forward": forward.main,
+    "forward": port_forward.main,
     "logs": logs.main,
     "memory": memory.main,
     "airflow-run": airflow_run.main,
@@ -65,7 +55,7 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return 1
     except ApiAway as error:
-        print(Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), hints.make_up()), file=sys.stderr)
+        print(Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"stopped; make {chosen.command} can be run again", file=sys.stderr)

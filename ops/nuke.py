@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Iterable, Mapping
 
 from crypto_analytics.runtime.settings import load
-from ops import compose, down, images, kind, state
-from ops.console import console
-from ops.programs import run
-from ops.settings import KIND_CONTEXT, STATE, OpsSettings
+from ops.common.commands import run
+from ops.common.console import console
+from ops.common.settings import KIND_CONTEXT, STATE, OpsSettings
+from ops.compose import project as compose
+from ops.kubernetes import down, kind
+from ops.platform import images, state
 
 _REPOSITORY = "crypto-analytics/"
 

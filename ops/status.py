@@ -8,14 +8,18 @@ from rich.console import Console
 from rich.table import Table
 
 from crypto_analytics.runtime.settings import load
-from embedded import control
-from embedded.display import Display
-from embedded.settings import DemoSettings
-from ops import compose, compose_status, freshness, helm, hints, kind, memory, urls
-from ops.cluster import ApiAway, Cluster, Forbidden, Pod, pods
-from ops.console import console, seconds
-from ops.endpoints import Way
-from ops.settings import OpsSettings
+from ops import urls
+from ops.common.console import console, seconds
+from ops.common.settings import OpsSettings
+from ops.compose import project as compose
+from ops.compose import status as compose_status
+from ops.kubernetes import helm, kind, memory
+from ops.kubernetes.cluster import ApiAway, Cluster, Forbidden, Pod, pods
+from ops.local import control
+from ops.local.display import Display
+from ops.local.settings import DemoSettings
+from ops.platform import freshness, make_command
+from ops.platform.endpoints import Way
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
@@ -35,7 +39,7 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
     if settings.is_kind:
         found = kind.node()
         if found is None or found.state != "running":
-            stopped = found and f"the node is {found.state}: {hints.make_up()} starts it"
+            stopped = found and f"the node is {found.state}: {make_command.make_up()} starts it"
             out.print(stopped or "there is no kind cluster", markup=False, soft_wrap=True)
             return
     cluster = Cluster(settings.KUBE_CONTEXT)

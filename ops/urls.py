@@ -5,13 +5,15 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from embedded.problems import Problem
-from ops import airflow, compose, hints, kind, ports
-from ops.cluster import ApiAway, Cluster, component
-from ops.console import console
-from ops.endpoints import READER, Way, url
-from ops.health import Health, check_all
-from ops.settings import OpsSettings
+from ops.common.console import console
+from ops.common.errors import Problem
+from ops.common.settings import OpsSettings
+from ops.compose import project as compose
+from ops.kubernetes import kind
+from ops.kubernetes.cluster import ApiAway, Cluster, component
+from ops.platform import airflow, exposed_ports, make_command
+from ops.platform.endpoints import READER, Way, url
+from ops.platform.health import Health, check_all
 
 HIDDEN = "(hidden)"
 
@@ -23,7 +25,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     hide = parser.parse_args(arguments).no_passwords
     found = [way for way in (in_cluster(settings), compose.way()) if way is not None]
     if not found:
-        raise Problem("nothing is running", f"neither in {settings.KUBE_CONTEXT} nor in Compose", hints.make_up())
+        raise Problem(
+            "nothing is running", f"neither in {settings.KUBE_CONTEXT} nor in Compose", make_command.make_up()
+        )
     return max(show(way, console(), hide=hide) for way in found)
 
 
@@ -80,6 +84,6 @@ def in_cluster(settings: OpsSettings) -> Way | None:
     except LookupError:
         return None
     except ApiAway as error:
-        raise Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), hints.make_up()) from error
+        raise Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()) from error
     where = settings.KUBE_CONTEXT if settings.is_kind else f"{settings.KUBE_CONTEXT}, while make forward runs"
-    return Way(f"Kubernetes ({where})", ports.effective(settings, bound), passwords, components)
+    return Way(f"Kubernetes ({where})", exposed_ports.effective(settings, bound), passwords, components)

@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 
-from embedded import child_environment
-from embedded.bootstrap import python_of
+from ops.common import child_environment
+from ops.setup.environments import python_of
 from tests.servers import ROOT, Database
 
 SYMBOLS = "BTCUSDT,ETHUSDT"

@@ -14,7 +14,7 @@ from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from embedded.superset import ADMIN, DASHBOARD
+from ops.local.superset import ADMIN, DASHBOARD
 from tests.servers import ROOT
 
 ASSETS = ROOT / "superset" / "assets"

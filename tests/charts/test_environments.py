@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from crypto_analytics.batch.steps import STEPS
-from ops import settings
+from ops.common import settings
 from tests.charts.rendering import (
     NAMESPACE,
     SITUATIONS,

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crypto_analytics.runtime.settings import load
-from ops import compose, compose_batch, env_file
-from ops.console import console
-from ops.variant import MERGERS, PROFILES, Variant, replaced_by
+from ops.common.console import console
+from ops.common.variant import MERGERS, PROFILES, Variant, replaced_by
+from ops.compose import batch as compose_batch
+from ops.compose import env_file
+from ops.compose import project as compose
 from tests.e2e.platforms import Platform, Server
 from tests.e2e.programs import ProgramFailed, attempt, run
 

@@ -10,10 +10,10 @@ import pytest
 from pytest_kind import KindCluster
 from rich.console import Console
 
-from embedded.problems import Problem
-from ops import state
-from ops.settings import CLUSTER, STATE
-from ops.variant import MERGERS, Variant
+from ops.common.errors import Problem
+from ops.common.settings import CLUSTER, STATE
+from ops.common.variant import MERGERS, Variant
+from ops.platform import state
 from tests.e2e.compose import Compose
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.load import PREFIX

@@ -8,10 +8,10 @@ from typing import Any
 
 from pytest_kind import KindCluster
 
-from ops import helmfile, kind, memory
-from ops.airflow import Airflow, has_ended
-from ops.settings import KIND_CONTEXT, NAMESPACE
-from ops.variant import MERGERS, Variant, replaced_by
+from ops.common.settings import KIND_CONTEXT, NAMESPACE
+from ops.common.variant import MERGERS, Variant, replaced_by
+from ops.kubernetes import helmfile, kind, memory
+from ops.platform.airflow import Airflow, has_ended
 from tests.e2e.platforms import Platform, Server
 from tests.e2e.programs import Done, attempt, run
 from tests.e2e.waiting import wait_until

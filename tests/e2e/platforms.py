@@ -21,9 +21,9 @@ from pydantic import SecretStr
 from crypto_analytics.runtime.settings import KafkaSettings, ObjectStoreSettings, PostgresSettings
 from crypto_analytics.store.objects import ObjectStore, open_store
 from crypto_analytics.store.postgres import connect
-from embedded.ports import LOOPBACK
-from embedded.postgres import SUPERUSER
-from ops.variant import MERGERS, Variant
+from ops.common.ports import LOOPBACK
+from ops.common.variant import MERGERS, Variant
+from ops.local.postgres import SUPERUSER
 from tests.e2e.waiting import wait_until
 
 UPSTREAM = ("kafka", "postgres", "minio", "simulator", "producer")

@@ -14,8 +14,8 @@ import yaml
 from pyarrow import parquet
 
 from crypto_analytics.batch.steps import RETRIES, STEPS
-from ops.airflow import Airflow, has_ended
-from ops.settings import NAMESPACE
+from ops.common.settings import NAMESPACE
+from ops.platform.airflow import Airflow, has_ended
 from tests.e2e.kubernetes import Kubernetes, Object
 from tests.e2e.platforms import Platform
 from tests.e2e.report import Report

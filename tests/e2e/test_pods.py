@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ops.settings import NAMESPACE
+from ops.common.settings import NAMESPACE
 from tests.e2e.kubernetes import Kubernetes
 
 pytestmark = pytest.mark.kind

@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.runtime.kafka import client_config
-from embedded.ports import LOOPBACK, free_port
-from embedded.problems import Problem
+from ops.common.errors import Problem
+from ops.common.ports import LOOPBACK, free_port
 from tests.servers import Broker, Servers, SimulatedExchange, service
 
 TIMEOUT = 60

@@ -30,7 +30,7 @@ from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import DirectoryStore, ObjectNotFound, ObjectStore, S3Store
-from embedded.bootstrap import python_of
+from ops.setup.environments import python_of
 from tests.batchrun import Batch, kline, put_official
 from tests.servers import ROOT, Servers
 from tests.unit.exporter.test_trades_parquet import trade

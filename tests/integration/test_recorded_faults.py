@@ -5,10 +5,10 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
-from tests.integration import test_embedded_demo
-from tests.integration.test_embedded_demo import Demo
+from tests.integration import test_local_demo
+from tests.integration.test_local_demo import Demo
 
-demo = test_embedded_demo.demo  # the fixture
+demo = test_local_demo.demo  # the fixture
 
 
 def test_a_new_listing_is_whole_from_trade_zero(demo: Demo, recorded_faults: Path) -> None:

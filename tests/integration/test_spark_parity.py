@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from confluent_kafka import Message
 
-from embedded.observe import Topic
+from ops.local.trade_counts import Topic
 from tests.badvalues import bad_values
 from tests.integration.test_consumer import as_stream, environment, made_trade, produce, read_all, wait_for_merged
 from tests.integration.test_kill_nine import streamed

@@ -34,10 +34,10 @@ from confluent_kafka.admin import (
 from crypto_analytics.runtime import kafka as clients
 from crypto_analytics.spark_candles.group_offsets import Position
 from crypto_analytics.streaming.settings import MergingSettings
-from embedded.kafka import ADMIN
-from embedded.ports import LOOPBACK, free_port
-from embedded.postgres import new_password
-from embedded.topics import ACCESS_FILE
+from ops.common.ports import LOOPBACK, free_port
+from ops.local.kafka import ADMIN
+from ops.local.postgres import new_password
+from ops.local.topics import ACCESS_FILE
 from tests.integration.producing import SYMBOLS, Trades, producing
 from tests.integration.test_consumer import made_trade, wait_for_merged
 from tests.oracle import Oracle, stored_candles

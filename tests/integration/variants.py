@@ -9,8 +9,8 @@ import psycopg
 
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore
-from embedded import observe
-from embedded.ports import free_port
+from ops.common.ports import free_port
+from ops.local import trade_counts
 from tests.integration.test_kill_nine import merged_ranges, wanted_ids
 from tests.servers import Database, Servers, SimulatedExchange, service, spark
 
@@ -60,7 +60,7 @@ class Variant:
     def metric(self, name: str) -> float:
         """Return a sample of its /metrics, summed over the labels; 0 while it does not answer."""
         try:
-            return observe.metrics(self.port).get(name, 0.0)
+            return trade_counts.metrics(self.port).get(name, 0.0)
         except OSError:
             return 0.0
 

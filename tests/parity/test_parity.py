@@ -10,8 +10,8 @@ import pytest
 
 from crypto_analytics import __version__
 from crypto_analytics.batch.steps import RETRIES, STEPS, Step
-from ops import env_file
-from ops.compose import VARIABLES, ComposeSettings, asked
+from ops.compose import env_file
+from ops.compose.project import VARIABLES, ComposeSettings, asked
 from tests.parity import charts, compose_file
 from tests.parity.component import Component, Components, Deviation, Secret, differences, size
 from tests.servers import ROOT

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from embedded import child_environment
-from embedded.bootstrap import STAMP
+from ops.common import child_environment
+from ops.setup.environments import STAMP
 from tests.servers import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -50,7 +50,7 @@ def targets() -> frozenset[str]:
 def variables() -> frozenset[str]:
     """Return what make's help lists, and all settings."""
     listed = re.findall(r"\b([A-Z][A-Z0-9_]+)\b", (ROOT / "Makefile").read_text())
-    of_ops = re.findall(r"\b([A-Z][A-Z0-9_]+)\b", (ROOT / "ops" / "settings.py").read_text())
+    of_ops = re.findall(r"\b([A-Z][A-Z0-9_]+)\b", (ROOT / "ops" / "common" / "settings.py").read_text())
     charts = [*ROOT.glob("*.gotmpl"), *ROOT.glob("environments/*.yaml*"), *ROOT.glob("charts/*.gotmpl")]
     of_charts = [name for path in charts for name in re.findall(r'[eE]nv "([A-Z0-9_]+)"', path.read_text())]
     return frozenset([*listed, *of_ops, *of_charts, *child_environment.settings()])
@@ -93,10 +93,10 @@ def in_a_fresh_clone(folder: Path, command: str) -> "subprocess.CompletedProcess
     for path in ROOT.iterdir():
         if path.name not in {".demo", ".git"}:
             (clone / path.name).symlink_to(path)
-    for name in ("embedded", "Makefile"):  # these find the checkout by their own place
+    for name in ("ops", "Makefile"):  # these find the checkout by their own place
         (clone / name).unlink()
     shutil.copy(ROOT / "Makefile", clone)
-    shutil.copytree(ROOT / "embedded", clone / "embedded", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "ops", clone / "ops", ignore=shutil.ignore_patterns("__pycache__"))
     services = clone / ".demo" / "venv" / "services"
     services.mkdir(parents=True)
     for name in ("bin", "lib", "pyvenv.cfg"):

@@ -28,7 +28,7 @@ from crypto_analytics.jobs.topics.plan import (
 from crypto_analytics.jobs.topics.settings import TopicsSettings
 from crypto_analytics.runtime.kafka import MAX_MESSAGE_BYTES
 from crypto_analytics.runtime.settings import KafkaSettings
-from embedded.topics import ACCESS_FILE
+from ops.local.topics import ACCESS_FILE
 
 ONE: dict[str, Any] = {
     "topics": [{"name": "a-b", "topicName": "a.b", "partitions": 3, "config": {"retention.ms": "5"}}],

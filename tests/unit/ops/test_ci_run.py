@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.settings import ROOT
+from ops.common.settings import ROOT
 
 
 @pytest.mark.parametrize(

@@ -12,29 +12,21 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from embedded.ports import free_port
-from embedded.problems import Problem
-from ops import (
-    compose,
-    compose_up,
-    down,
-    endpoints,
-    health,
-    logs,
-    nuke,
-    ports,
-    programs,
-    state,
-    up,
-    urls,
-)
-from ops.endpoints import ENDPOINTS, Way
-from ops.health import Health
-from ops.settings import KIND_CONTEXT, OpsSettings
+from ops import nuke, urls
+from ops.common import commands
+from ops.common.errors import Problem
+from ops.common.ports import free_port
+from ops.common.settings import KIND_CONTEXT, OpsSettings
+from ops.compose import project as compose
+from ops.compose import up as compose_up
+from ops.kubernetes import down, logs, up
+from ops.platform import endpoints, exposed_ports, health, state
+from ops.platform.endpoints import ENDPOINTS, Way
+from ops.platform.health import Health
 
 WAY = Way(
     "Kubernetes",
-    ports.effective(OpsSettings(KAFKA_PORT=19092)),
+    exposed_ports.effective(OpsSettings(KAFKA_PORT=19092)),
     {"KAFKA_SASL_PASSWORD": "k-word", "POSTGRES_PASSWORD": "p-word", "S3_SECRET_KEY": "s-word"},
     frozenset({"kafka", "postgres", "minio", "simulator", "consumer"}),
 )
@@ -212,7 +204,7 @@ def test_only_what_runs_is_listed() -> None:
 
 
 def test_every_endpoint_has_a_check_and_a_port() -> None:
-    settings = {port.setting for port in ports.EXPOSED}
+    settings = {port.setting for port in exposed_ports.EXPOSED}
     for endpoint in endpoints.ENDPOINTS:
         assert endpoint.setting in settings
         assert health.check(endpoint.name, free_port(), "x").problem, "nobody listens there"
@@ -292,18 +284,18 @@ def test_the_story_of_the_last_up_is_kept(tmp_path: Path) -> None:
 def test_a_missing_program_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match=r"kind is missing: .*kind.sigs.k8s.io.*make airgap"):
-        programs.run("kind", "version", mend="make doctor")
-    assert not programs.succeeds("kind", "version")
+        commands.run("kind", "version", mend="make doctor")
+    assert not commands.succeeds("kind", "version")
 
 
 def test_a_failed_program_says_its_last_words_and_the_next_command() -> None:
     with pytest.raises(Problem, match="sh -c failed: no such cluster; make up"):
-        programs.run("sh", "-c", "echo no such cluster >&2; exit 3", mend="make up")
+        commands.run("sh", "-c", "echo no such cluster >&2; exit 3", mend="make up")
     with pytest.raises(Problem, match="exit code 4"):
-        programs.run("sh", "-c", "exit 4", mend="make up")
+        commands.run("sh", "-c", "exit 4", mend="make up")
     with pytest.raises(Problem, match="longer than"):
-        programs.run("sleep", "5", mend="make up", timeout=0.1)
-    assert programs.run("sh", "-c", "echo $WORD", mend="", env={"WORD": "yes"}) == "yes\n"
+        commands.run("sleep", "5", mend="make up", timeout=0.1)
+    assert commands.run("sh", "-c", "echo $WORD", mend="", env={"WORD": "yes"}) == "yes\n"
 
 
 def test_logs_are_of_one_component_or_of_all(monkeypatch: pytest.MonkeyPatch) -> None:

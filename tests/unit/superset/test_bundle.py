@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ops import dashboard_bundle
-from ops.dashboard_export import ASSETS, SLUG
+from ops.dev import dashboard_bundle
+from ops.dev.dashboard_export import ASSETS, SLUG
 from tests.servers import ROOT
 
 Content = dict[str, Any]

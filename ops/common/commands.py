@@ -1,0 +1,85 @@
+"""Run kubectl, helm, helmfile, kind and docker, with errors that say what to do."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.common.errors import Problem
+from ops.common.settings import ROOT
+
+_WHERE = {
+    "docker": "https://docs.docker.com/engine/install",
+    "kind": "https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
+    "helm": "https://helm.sh/docs/intro/install",
+    "helmfile": "https://helmfile.readthedocs.io/en/latest/#installation",
+    "kubectl": "https://kubernetes.io/docs/tasks/tools",
+}
+_TOLD_LINES = 15
+AIRGAP_HINT = "or, where only package registries are reached: make airgap"
+
+
+def install_hint(program: str) -> str:
+    """Return how to get ``program``."""
+    return f"install it ({_WHERE[program]}), {AIRGAP_HINT}" if program in _WHERE else f"install {program}"
+
+
+def path_of(program: str) -> str:
+    """Return where ``program`` is.
+
+    Raises:
+        Problem: it is not on the path.
+    """
+    found = shutil.which(program)
+    if found is None:
+        raise Problem(f"{program} is missing", "it is not on the PATH", install_hint(program))
+    return found
+
+
+def run(
+    *command: str | Path,
+    mend: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    timeout: float | None = None,
+) -> str:
+    """Return what a program prints to its standard output; ``mend`` is the command to type if it fails.
+
+    Raises:
+        Problem: the program is missing, fails, or takes longer than ``timeout`` seconds.
+    """
+    name, *arguments = map(str, command)
+    said = f"{name} {arguments[0] if arguments else ''}".strip()
+    try:
+        done = subprocess.run(
+            [path_of(name), *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Problem(f"{said} does not end", f"it took longer than {timeout:.0f} s", mend) from error
+    if done.returncode != 0:
+        raise Problem(f"{said} failed", last_lines(done.stderr or done.stdout) or f"exit code {done.returncode}", mend)
+    return done.stdout
+
+
+def succeeds(*command: str, timeout: float | None = 30) -> bool:
+    """Whether a program is there, ends within ``timeout`` seconds and returns 0; what it prints is dropped."""
+    if shutil.which(command[0]) is None:
+        return False
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def last_lines(text: str, count: int = _TOLD_LINES) -> str:
+    """Return the last lines that say something."""
+    return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-count:])

@@ -1,0 +1,86 @@
+"""The checkout and DEMO_DIR, and which names a folder may have. Standard library only, readable by an old Python."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ops.common.errors import Problem
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What no program of the run can be told in a path, whatever is done: a search path has no way to write a colon, and
+# the shell that starts an environment's scripts, and the one that initdb uses, read the others.
+_REFUSED = {":": "a colon", '"': "a double quote", "$": "a dollar", "`": "a backquote", "\\": "a backslash"}
+
+# Spark's list of local folders has commas, and Hadoop takes the others in a path for a pattern.
+_REFUSED_BY_SPARK = ",*?[]{}"
+# Superset's migrations are told their folder in a file where this begins the name of another setting.
+_REFUSED_BY_SUPERSET = "%"
+
+
+def demo_dir() -> Path:
+    """Return the one folder of the checkout that is written to (DEMO_DIR, default .demo), absolute."""
+    return ROOT / (os.environ.get("DEMO_DIR") or ".demo")
+
+
+def check_name(setting: str, folder: Path) -> None:
+    """Check that every program of the run can work in ``folder``; ``setting`` names it in the message.
+
+    Raises:
+        Problem: it holds a character that one of them cannot be told.
+    """
+    text = str(folder)
+    shown = ascii(text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        refused = "bytes that are no UTF-8"
+    else:
+        found = [name for character, name in _REFUSED.items() if character in text]
+        if not text.isprintable():
+            found.append("a character that cannot be printed")
+        if not found:
+            return
+        refused = " and ".join(found)
+    if setting == "DEMO_DIR":
+        raise Problem("DEMO_DIR cannot be used", f"{shown} holds {refused}", "make demo DEMO_DIR=/another/folder")
+    raise Problem("this checkout cannot be used", f"{shown} holds {refused}", "move it to a folder without")
+
+
+def check_for_spark(folder: Path) -> None:
+    """Check that Spark can work in ``folder``, which is DEMO_DIR.
+
+    Raises:
+        Problem: it holds a character that Spark reads as something else.
+    """
+    _check("Spark", _REFUSED_BY_SPARK, folder, "VARIANT=python")
+
+
+def check_for_superset(folder: Path) -> None:
+    """Check that Superset can work in ``folder``, which is DEMO_DIR.
+
+    Raises:
+        Problem: it holds a character that Superset reads as something else.
+    """
+    _check("Superset", _REFUSED_BY_SUPERSET, folder, "BI=0")
+
+
+def _check(program: str, refused: str, folder: Path, without: str) -> None:
+    found = [character for character in refused if character in str(folder)]
+    if found:
+        cause = f"{str(folder)!a} holds {' '.join(found)}"
+        raise Problem(f"{program} cannot work in DEMO_DIR", cause, f"make demo DEMO_DIR=/another/folder, or {without}")
+
+
+def check_writable(folder: Path) -> None:
+    """Check that DEMO_DIR can be made and written.
+
+    Raises:
+        Problem: it cannot.
+    """
+    there = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return
+    cause = f"{there} is no folder" if not there.is_dir() else f"{there} cannot be written by this user"
+    raise Problem(f"{folder} cannot be made", cause, "make demo DEMO_DIR=/a/folder/of/yours")

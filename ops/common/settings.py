@@ -1,0 +1,43 @@
+"""Settings of the operators' targets: ``make up NAME=value``, or environment variables."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from crypto_analytics.runtime.settings import Port, SettingsGroup
+from ops.common.variant import Variant
+
+CLUSTER = "crypto-analytics"
+KIND_CONTEXT = f"kind-{CLUSTER}"
+NAMESPACE = "crypto-analytics"
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".platform"
+
+Environment = Literal["default", "lite", "production"]
+
+
+class OpsSettings(SettingsGroup):
+    """Which environment goes where, and what to be asked about."""
+
+    ENV: Environment = Field("default", description="environment of helmfile.yaml: default, lite or production")
+    VARIANT: Variant = Field("python", description="what makes the candles: python, spark or both")
+    KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="cluster; one of others is never made or removed")
+    VALUES: str = Field("", description="file of your own values, over those of environments/; up and down")
+    UP_TIMEOUT_MINUTES: PositiveInt = Field(30, description="give up waiting for the releases after so many minutes")
+    SERVICE: str = Field("", description="component whose logs are meant; empty: all")
+    YES: bool = Field(False, description="remove without asking")
+    KAFKA_PORT: Port | None = Field(None, description="port of Kafka on 127.0.0.1 (9092)")
+    POSTGRES_PORT: Port | None = Field(None, description="port of PostgreSQL on 127.0.0.1 (5432)")
+    MINIO_PORT: Port | None = Field(None, description="port of MinIO's S3 on 127.0.0.1 (9000)")
+    MINIO_CONSOLE_PORT: Port | None = Field(None, description="port of MinIO's console on 127.0.0.1 (9001)")
+    AIRFLOW_PORT: Port | None = Field(None, description="port of Airflow on 127.0.0.1 (8080)")
+    SUPERSET_PORT: Port | None = Field(None, description="port of Superset on 127.0.0.1 (8088)")
+    SPARK_UI_PORT: Port | None = Field(None, description="port of Spark's UI on 127.0.0.1 (4040)")
+    SIM_PORT: Port | None = Field(None, description="port of the simulator on 127.0.0.1 (8899)")
+
+    @property
+    def is_kind(self) -> bool:
+        """Whether the cluster is the one on this machine that ``make up`` makes."""
+        return self.KUBE_CONTEXT == KIND_CONTEXT

@@ -1,0 +1,1 @@
+"""The platform in Docker Compose: the project, its passwords, its batch."""

@@ -1,0 +1,47 @@
+"""Which containers of the Compose project run, how they are, and the memory they use."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+
+from ops.common.commands import run
+from ops.compose.project import Container
+from ops.kubernetes.memory import MIB, quantity
+
+
+def memory(found: Iterable[Container]) -> dict[str, int]:
+    """Return the bytes in use by each container that runs, by its name.
+
+    Raises:
+        Problem: docker does not answer.
+    """
+    names = [one.name for one in found if one.state == "running"]
+    if not names:
+        return {}
+    said = run("docker", "stats", "--no-stream", "--format", "{{json .}}", *names, mend="docker ps --all")
+    return parse(said)
+
+
+def parse(said: str) -> dict[str, int]:
+    """Return the bytes from docker's lines ("MemUsage": "53.2MiB / 384MiB")."""
+    rows = [json.loads(line) for line in said.splitlines() if line.strip()]
+    return {row["Name"]: quantity(row["MemUsage"].partition("/")[0].strip().removesuffix("B")) for row in rows}
+
+
+def table(found: Iterable[Container], used: Mapping[str, int]) -> Table:
+    """Return the containers with health and memory; jobs that are done are counted, not listed."""
+    shown = Table("container", "state", "tries", "MiB", title_justify="left")
+    for column in shown.columns[2:]:
+        column.justify = "right"
+    done = 0
+    for one in found:
+        if one.state == "exited" and not one.failed:
+            done += 1
+            continue
+        state = f"{one.state} ({one.exit_code})" if one.state == "exited" else one.health or one.state
+        size = f"{used[one.name] / MIB:,.0f}" if one.name in used else ""
+        shown.add_row(one.service, state, str(one.tries), size)
+    shown.caption = f"{sum(used.values()) / MIB:,.0f} MiB in all; {done} jobs done"
+    shown.caption_justify = "left"
+    return shown

@@ -1,0 +1,96 @@
+"""Write .env.example anew: every setting of every service with its default and its meaning, from the classes."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+import crypto_analytics
+from crypto_analytics.runtime import settings as shared
+from ge import settings as gate_settings
+from ops.common.paths import ROOT
+from ops.local import settings as embedded_settings
+
+PATH = ROOT / ".env.example"
+_HEADER = """\
+# All settings of all services, with their defaults. They are environment variables, the same in every way of running
+# the platform. An empty value means the default; "required" ones have none. The embedded run (make demo) sets
+# addresses, logins and ports of its children by itself.
+# Written by `make env-example` from the settings classes.
+"""
+
+
+def modules() -> Iterator[tuple[str, object]]:
+    """Yield (title, module) of all modules that define settings: the shared groups first, then each service."""
+    yield "shared", shared
+    services = Path(crypto_analytics.__path__[0]).parent
+    for path in sorted(services.rglob("settings.py")):
+        if path.parent.name != "runtime":
+            module = ".".join(path.relative_to(services).with_suffix("").parts)
+            yield path.parent.name, importlib.import_module(module)
+    yield "ge", gate_settings
+    yield "embedded run", embedded_settings
+
+
+def classes(module: object) -> list[type[BaseSettings]]:
+    """Return the settings classes that ``module`` itself defines, in order."""
+    found = [
+        member
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if issubclass(member, BaseSettings) and member.__module__ == getattr(module, "__name__", "")
+    ]
+    return sorted(found, key=lambda cls: inspect.getsourcelines(cls)[1])
+
+
+def own_fields(cls: type[BaseSettings]) -> dict[str, FieldInfo]:
+    """Return the settings that ``cls`` defines itself, not those it inherits."""
+    return {name: cls.model_fields[name] for name in inspect.get_annotations(cls) if name.isupper()}
+
+
+def default(info: FieldInfo) -> str:
+    """Return a setting's default as one writes it in the environment; empty where there is none."""
+    value = info.default
+    if info.is_required() or value is None or value == Path(sys.executable):
+        return ""
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ",".join(map(str, value))
+        case _:
+            return str(value).removesuffix("/") if "://" in str(value) else str(value)
+
+
+def render() -> str:
+    """Return the content of .env.example. A setting that a service defines anew is told there in a comment."""
+    lines, seen = [_HEADER], set()
+    for title, module in modules():
+        for cls in classes(module):
+            fields = own_fields(cls)
+            if not fields:
+                continue
+            lines += [f"\n# == {title}: {(inspect.getdoc(cls) or '').splitlines()[0]}\n"]
+            for name, info in fields.items():
+                note = " (required)" if info.is_required() else ""
+                lines.append(f"# {info.description}{note}\n")
+                lines.append(f"{'# here: ' if name in seen else ''}{name}={default(info)}\n")
+                seen.add(name)
+    return "".join(lines)
+
+
+def main() -> int:
+    """Write the file."""
+    PATH.write_text(render(), encoding="utf-8")
+    print(PATH.name)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

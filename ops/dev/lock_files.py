@@ -1,0 +1,59 @@
+"""Write the hashed locks in requirements/ anew: one an environment, for every system and Python from 3.11 on."""
+
+import argparse
+import os
+import subprocess
+
+from ops.common import child_environment
+from ops.common.paths import ROOT
+from ops.setup.environments import uv
+
+# An image installs what its service needs and no more, in the versions that the tests ran with.
+_IN_IMAGE = ("pyproject.toml", "--constraints", "requirements/services.txt")
+
+# Everything but Spark, which is twenty times as large as all the rest together and has an environment of its own.
+_SERVICES = ["pyproject.toml"]
+for _extra in ("backfill", "exporter", "simulator", "tools", "embedded"):
+    _SERVICES += ["--extra", _extra]
+
+# Lock: what it is made from. The services' own needs stand in pyproject.toml.
+SOURCES = {
+    "services": _SERVICES,
+    "spark": [*_IN_IMAGE, "--extra", "spark"],
+    "ops": ["pyproject.toml", "--extra", "embedded", "requirements/ops.in"],
+    "dev": [*_SERVICES, "requirements/dev.in", "requirements/ops.in"],
+    "dbt": ["requirements/dbt.in", "--overrides", "requirements/dbt.override"],
+    "ge": ["requirements/ge.in"],
+    "airflow": ["requirements/airflow.in"],
+    "superset": ["requirements/superset.in", "--overrides", "requirements/superset.override"],
+    "bench": ["requirements/bench.in"],
+    "bootstrap": ["requirements/bootstrap.in"],
+    "images/services": [*_IN_IMAGE],
+    "images/backfill": [*_IN_IMAGE, "--extra", "backfill"],
+    "images/exporter": [*_IN_IMAGE, "--extra", "exporter"],
+    "images/simulator": [*_IN_IMAGE, "--extra", "simulator"],
+    "images/spark": [*_IN_IMAGE, "--extra", "spark"],
+    "images/tools": [*_IN_IMAGE, "--extra", "tools"],
+    "images/postgres": ["requirements/images/postgres.in", "--no-deps"],
+}
+
+
+def main() -> int:
+    """Return the exit code of the first lock that could not be made, else 0."""
+    parser = argparse.ArgumentParser(prog="python -m ops.dev.lock_files", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    upgrade = ["--upgrade"] if parser.parse_args().upgrade else []
+    for name, sources in SOURCES.items():
+        options = ["--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
+        header = ["--custom-compile-command", "make lock"]
+        output = ["--output-file", f"requirements/{name}.txt"]
+        command = [uv(), "pip", "compile", *options, *header, *upgrade, *sources, *output]
+        code = subprocess.run(command, cwd=ROOT, env=child_environment.fetcher(os.environ), check=False).returncode
+        if code:
+            return code
+        print(f"requirements/{name}.txt")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,74 @@
+"""Trigger a run of the pipeline in the cluster, follow it to its end, and tell how each step went."""
+
+import argparse
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from rich.table import Table
+
+from crypto_analytics.batch.alert import RUNBOOK
+from crypto_analytics.batch.steps import STEPS
+from ops import urls
+from ops.common.console import console
+from ops.common.errors import Problem
+from ops.common.settings import OpsSettings
+from ops.platform import airflow, make_command
+
+_LOOK_SECONDS = 2.0
+_TOLD_LINES = 15
+
+
+def main(settings: OpsSettings, arguments: list[str]) -> int:
+    """Return 0 when the run succeeded.
+
+    Raises:
+        Problem: Airflow cannot be reached, or the run failed.
+    """
+    argparse.ArgumentParser(prog="python -m ops airflow-run", description=__doc__).parse_args(arguments)
+    way = urls.in_cluster(settings)
+    if way is None or airflow.COMPONENT not in way.components:
+        raise Problem("there is no Airflow", f"{settings.KUBE_CONTEXT} does not run it", make_command.make_up())
+    out = console()
+    try:
+        with airflow.Airflow(way.ports["AIRFLOW_PORT"], way.passwords[airflow.LOGIN_KEY]) as api:
+            if api.pipeline()["is_paused"]:
+                raise Problem("the pipeline is paused", "a run would wait", "unpause it in Airflow: make urls")
+            run = api.trigger()
+            out.print(f"run {run}; it begins when the one that runs has ended", markup=False)
+            told: set[str] = set()
+            while not airflow.has_ended(api.run(run)):
+                for name, task in api.tasks(run).items():
+                    story = f"{name}: {task['state']}" + (
+                        f", try {task['try_number']}" if task["try_number"] > 1 else ""
+                    )
+                    if task["state"] not in (None, "scheduled", "queued") and story not in told:
+                        told.add(story)
+                        out.print(f"  {story}", markup=False)
+                time.sleep(_LOOK_SECONDS)
+            tasks = api.tasks(run)
+            out.print(table(tasks))
+            failed = next((task for task in tasks.values() if task["state"] == "failed"), None)
+            if failed is None:
+                if (state := api.run(run)["state"]) != "success":
+                    raise Problem(f"run {run} is {state}", "no task failed: somebody ended it", "make airflow-run")
+                return 0
+            for line in api.log(run, failed["task_id"], failed["try_number"])[-_TOLD_LINES:]:
+                out.print(f"  {line}", markup=False, soft_wrap=True)
+            raise Problem(f"{failed['task_id']} failed", f"after {failed['try_number']} tries, see above", RUNBOOK)
+    except httpx.HTTPError as error:
+        mend = "make status; a cluster that is not kind's: make forward beside this"
+        raise Problem("Airflow does not answer", str(error), mend) from error
+
+
+def table(tasks: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return the steps with their seconds and tries."""
+    shown = Table("step", "s", "tries", "state")
+    for step in STEPS:
+        its = tasks.get(step.name, {})
+        seconds = its.get("duration")
+        shown.add_row(
+            step.name, f"{seconds:.0f}" if seconds else "", str(its.get("try_number", "")), str(its.get("state"))
+        )
+    return shown

@@ -1,0 +1,122 @@
+"""Helm's releases in the namespace, read from the Secrets that helm keeps them in, and how to mend one left half done.
+
+A helm that was killed leaves its release ``pending-…`` and every later one refuses with "another operation is in
+progress". Only one ``make up`` runs at a time, so such a release of ours is rolled back to what was deployed last (to
+what failed last, if nothing ever was), or removed if there is nothing to go back to.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ops.common.commands import run
+from ops.common.settings import NAMESPACE
+
+# The releases of helmfile.yaml.gotmpl; others in the namespace are somebody else's.
+RELEASES = (
+    "namespace",
+    "strimzi-operator",
+    "kafka",
+    "postgres",
+    "minio",
+    "migrate",
+    "simulator",
+    "producer",
+    "consumer",
+    "spark-operator",
+    "spark-candles",
+    "superset",
+    "batch",
+    "airflow",
+)
+_HALF_DONE = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One stored revision of a release."""
+
+    release: str
+    number: int
+    status: str
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What frees a release that was left half done: back to revision ``to``, or gone where that is None."""
+
+    release: str
+    status: str
+    to: int | None
+
+    @property
+    def story(self) -> str:
+        """Say what is done and why."""
+        done = "removing it" if self.to is None else f"going back to revision {self.to}"
+        return f"release {self.release} was left {self.status}: {done}"
+
+    def command(self, context: str) -> list[str]:
+        """Return helm's command line that does it."""
+        if self.to is None:
+            action = ["uninstall", self.release, "--no-hooks", "--wait"]
+        else:
+            action = ["rollback", self.release, str(self.to), "--no-hooks"]
+        return ["helm", *action, *_where(context)]
+
+
+def revisions(secrets: Iterable[Mapping[str, Any]]) -> list[Revision]:
+    """Return the revisions from helm's Secrets (their labels tell all)."""
+    labels = [secret["metadata"].get("labels", {}) for secret in secrets]
+    return [
+        Revision(label["name"], int(label["version"]), label["status"])
+        for label in labels
+        if label.get("owner") == "helm"
+    ]
+
+
+def newest(found: Iterable[Revision]) -> dict[str, Revision]:
+    """Return the newest revision of each release, in order of their names."""
+    latest: dict[str, Revision] = {}
+    for revision in sorted(found, key=lambda one: (one.release, one.number)):
+        latest[revision.release] = revision
+    return latest
+
+
+def recoveries(found: Iterable[Revision]) -> list[Recovery]:
+    """Return what has to be done before helm can work on every release of ours again."""
+    stored = list(found)
+    needed = []
+    for release, last in newest(stored).items():
+        if release not in RELEASES or last.status not in _HALF_DONE:
+            continue
+        ended = {one.number: one.status for one in stored if one.release == release and one.status not in _HALF_DONE}
+        good = [number for number, status in ended.items() if status in {"deployed", "superseded"}]
+        target = max(good or ended, default=None) if last.status != "uninstalling" else None
+        needed.append(Recovery(release, last.status, target))
+    return needed
+
+
+def recover(recovery: Recovery, context: str) -> None:
+    """Do what ``recovery`` says.
+
+    Raises:
+        Problem: helm refuses.
+    """
+    mend = f"helm history {recovery.release} {' '.join(_where(context))}"
+    run(*recovery.command(context), mend=mend, timeout=_SECONDS)
+
+
+def _where(context: str) -> list[str]:
+    return ["--kube-context", context, "--namespace", NAMESPACE]
+
+
+def has_diff() -> bool:
+    """Whether the helm-diff plugin, which ``helmfile diff`` needs, is installed."""
+    program = shutil.which("helm")
+    if program is None:
+        return False
+    done = subprocess.run([program, "plugin", "list"], check=False, capture_output=True, text=True)
+    return any(line.split()[:1] == ["diff"] for line in done.stdout.splitlines())

@@ -1,0 +1,143 @@
+"""Run helmfile on one environment and one context, while somebody watches what it does to the cluster."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ops.common import commands
+from ops.common.commands import last_lines, path_of
+from ops.common.errors import Problem
+from ops.common.settings import KIND_CONTEXT, ROOT, Environment
+from ops.platform import make_command
+
+FILE = ROOT / "helmfile.yaml.gotmpl"
+# Never `apply`: it diffs before anything is synced, and skips a release that failed where the diff shows nothing.
+UPGRADE = "sync"
+_LOOK_SECONDS = 2.0
+_END_SECONDS = 20.0
+_VALUES_SECONDS = 120.0
+
+
+def command(environment: Environment, context: str, *action: str, own: str = "") -> list[str]:
+    """Return the command line; the context is always explicit. ``own`` is a file of the user's values; empty: none.
+
+    Only kind's NodePorts are on loopback: on a cluster of others they would open plaintext ports on all nodes.
+    """
+    closed = () if context == KIND_CONTEXT else ("--state-values-set", "expose.enabled=false")
+    mine = ("--state-values-file", str(own_values(own))) if own else ()
+    return [
+        path_of("helmfile"),
+        "--file",
+        str(FILE),
+        "--environment",
+        environment,
+        "--kube-context",
+        context,
+        *mine,
+        *closed,
+        *action,
+    ]
+
+
+def own_values(file: str) -> Path:
+    """Return where the user's values are.
+
+    Raises:
+        Problem: there is no such file.
+    """
+    path = (ROOT / Path(file).expanduser()).resolve()
+    if not path.is_file():
+        raise Problem(
+            "the file of your values is missing", f"{path} is none", "name it, as in: make up VALUES=mine.yaml"
+        )
+    return path
+
+
+def refuse_variant(file: Path) -> None:
+    """Check that the user's values leave the variant to VARIANT, which also says which images are needed.
+
+    Raises:
+        Problem: they say it.
+    """
+    said = yaml.safe_load(file.read_text()) if file.suffix in (".yaml", ".yml") else None
+    if isinstance(said, dict) and "variant" in said:
+        raise Problem(
+            f"{file.name} says variant: {said['variant']}",
+            "images and hints follow the variable VARIANT",
+            f"remove that line, and say it: make up VARIANT={said['variant']}",
+        )
+
+
+def values(
+    environment: Environment, context: str, env: Mapping[str, str], *releases: str, own: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Return the values that each of ``releases`` would get; asks no cluster.
+
+    Raises:
+        Problem: helmfile fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = (part for name in releases for part in ("--selector", f"name={name}"))
+        files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
+        line = command(environment, context, "write-values", *chosen, "--output-file-template", files, own=own)
+        shown = " ".join(command(environment, context, "write-values", own=own))
+        commands.run(*line, env=env, mend=f"mend environments/; to see it: {shown}", timeout=_VALUES_SECONDS)
+        return {name: yaml.safe_load(Path(folder, f"{name}.yaml").read_text()) for name in releases}
+
+
+def run(
+    line: list[str], env: Mapping[str, str], log: Path, *, limit: float, watch: Callable[[], None] | None = None
+) -> None:
+    """Run helmfile to its end with its output in ``log``; call ``watch`` every other second meanwhile.
+
+    Raises:
+        Problem: it fails, or takes longer than ``limit`` seconds. It is always ended before this returns.
+    """
+    deadline = time.monotonic() + limit
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            line, cwd=ROOT, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        try:
+            while process.poll() is None:
+                if time.monotonic() > deadline:
+                    over = f"{limit / 60:.0f} minutes are over"
+                    raise Problem("the releases are not ready in time", over, make_command.make_up())
+                if watch is not None:
+                    watch()
+                _wait(process, _LOOK_SECONDS)
+        finally:
+            _end(process)
+    if process.returncode != 0:
+        mend = f"less {log}; then {make_command.make_up()} again goes on from here"
+        raise Problem("helmfile failed", errors(log.read_text()), mend)
+
+
+def errors(said: str) -> str:
+    """Return the lines of helmfile's output that tell the error, without its noise."""
+    lines = [line.strip() for line in said.splitlines()]
+    telling = [line for line in lines if line.lower().startswith(("error:", "error "))]
+    return "\n".join(dict.fromkeys(telling)) or last_lines(said, 8)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    _wait(process, _END_SECONDS)
+    if process.poll() is None:
+        process.kill()
+        process.wait()

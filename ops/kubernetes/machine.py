@@ -1,0 +1,119 @@
+"""What this machine is like, as far as the platform cares: memory, disk, ports, limits, and the tools' versions."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from ops.common.ports import is_free
+from ops.common.settings import OpsSettings
+from ops.kubernetes import helm, kind
+from ops.platform import exposed_ports
+
+INOTIFY_LIMITS = ("max_user_watches", "max_user_instances")
+
+_ASK: dict[str, tuple[str, ...]] = {
+    "docker": ("docker", "--version"),
+    "docker engine": ("docker", "version", "--format", "{{.Server.Version}}"),
+    "buildx": ("docker", "buildx", "version"),
+    "compose": ("docker", "compose", "version", "--short"),
+    "kind": ("kind", "version"),
+    "helm": ("helm", "version", "--short"),
+    "helmfile": ("helmfile", "--version"),
+    "kubectl": ("kubectl", "version", "--client"),
+}
+_ASK_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the machine is like. Sizes are bytes; None where it cannot be known."""
+
+    memory_total: float
+    memory_free: float
+    disk_free: float | None
+    disk_path: str
+    inotify: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str | None] = field(default_factory=dict)  # what the tool says; None: missing or silent
+    engine_said: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)  # by setting
+    taken: frozenset[int] = frozenset()  # ports that somebody else has
+    holders: Mapping[int, str] = field(default_factory=dict)  # program that has a taken port
+    cluster_runs: bool = False
+    has_diff: bool = True
+
+
+def look(settings: OpsSettings) -> Facts:
+    """Look at the machine."""
+    memory = psutil.virtual_memory()
+    versions = {name: _ask(command) for name, command in _ASK.items()}
+    engine_up = versions["docker engine"] is not None
+    found = kind.node() if engine_up and settings.is_kind else None
+    wanted = exposed_ports.effective(settings, found.bound if found else None)
+    own = set(found.bound.values()) if found and found.state == "running" else set()
+    taken = frozenset(number for number in wanted.values() if number not in own and not is_free(number))
+    folder = _docker_folder() if engine_up else None
+    return Facts(
+        memory_total=memory.total,
+        memory_free=memory.available,
+        disk_free=shutil.disk_usage(folder).free if folder else None,
+        disk_path=str(folder or ""),
+        inotify=_inotify(),
+        versions=versions,
+        engine_said="" if engine_up else _complaint(_ASK["docker engine"]),
+        ports=wanted,
+        taken=taken,
+        holders=_holders(taken),
+        cluster_runs=bool(own),
+        has_diff=helm.has_diff(),
+    )
+
+
+def _ask(command: tuple[str, ...]) -> str | None:
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_ASK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else None
+
+
+def _complaint(command: tuple[str, ...]) -> str:
+    if shutil.which(command[0]) is None:
+        return "docker is missing"
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_ASK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"it does not answer within {_ASK_SECONDS} s"
+    return " ".join(done.stderr.split())
+
+
+def _docker_folder() -> Path | None:
+    said = _ask(("docker", "info", "--format", "{{json .DockerRootDir}}"))
+    folder = Path(json.loads(said)) if said else None
+    return folder if folder and folder.is_dir() else None
+
+
+def _inotify() -> dict[str, int]:
+    folder = Path("/proc/sys/fs/inotify")
+    return {name: int((folder / name).read_text()) for name in INOTIFY_LIMITS if (folder / name).is_file()}
+
+
+def _holders(taken: frozenset[int]) -> dict[int, str]:
+    """Return which program listens on a port, as far as this user may see it."""
+    if not taken:
+        return {}
+    try:
+        listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    except psutil.AccessDenied:
+        return {}
+    names = {}
+    for connection in listening:
+        if connection.laddr and connection.pid and connection.laddr.port in taken and psutil.pid_exists(connection.pid):
+            names[connection.laddr.port] = f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return names

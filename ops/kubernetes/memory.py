@@ -1,0 +1,95 @@
+"""Memory of every pod: its working set, as the kubelet counts it against the limit."""
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from ops.common.console import console
+from ops.common.settings import NAMESPACE, OpsSettings
+from ops.kubernetes.cluster import Cluster, Object, component
+
+MIB = 1024**2
+_UNITS = {"Ki": 1024, "Mi": MIB, "Gi": 1024**3, "K": 1000, "k": 1000, "M": 1000**2, "G": 1000**3}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Bytes that a pod uses and may use; ``limit`` is 0 where a container has none."""
+
+    pod: str
+    component: str
+    used: int
+    limit: int
+
+
+def main(settings: OpsSettings, arguments: list[str]) -> int:
+    """Print the table."""
+    argparse.ArgumentParser(prog="python -m ops memory", description=__doc__).parse_args(arguments)
+    console().print(table(read(Cluster(settings.KUBE_CONTEXT))))
+    return 0
+
+
+def working_sets(summaries: Iterable[Object], namespace: str = NAMESPACE) -> dict[str, int]:
+    """Return bytes in use by pod, from the kubelets' summaries; a pod without containers that run is left out."""
+    used: dict[str, int] = {}
+    for summary in summaries:
+        for pod in summary.get("pods", []):
+            reference = pod["podRef"]
+            sizes = [one.get("memory", {}).get("workingSetBytes") for one in pod.get("containers", [])]
+            counted = [size for size in sizes if size is not None]
+            if reference["namespace"] == namespace and counted:
+                used[reference["name"]] = sum(counted)
+    return used
+
+
+def node_working_set(summaries: Iterable[Object]) -> int:
+    """Return bytes in use on all nodes, Kubernetes itself included."""
+    return sum(summary["node"]["memory"]["workingSetBytes"] for summary in summaries)
+
+
+def usages(pods: Iterable[Object], summaries: Iterable[Object]) -> list[Usage]:
+    """Return what each running pod uses and may use, the largest first."""
+    used = working_sets(summaries)
+    found = [
+        Usage(pod["metadata"]["name"], component(pod["metadata"]), used[pod["metadata"]["name"]], _limit(pod))
+        for pod in pods
+        if pod["metadata"]["name"] in used
+    ]
+    return sorted(found, key=lambda usage: (-usage.used, usage.pod))
+
+
+def read(cluster: Cluster) -> list[Usage]:
+    """Return what each running pod of the platform uses now.
+
+    Raises:
+        ApiAway: the cluster does not answer.
+    """
+    return usages(cluster.items("pods"), cluster.stats())
+
+
+def table(found: Iterable[Usage]) -> Table:
+    """Return the pods' memory as a table with a sum."""
+    shown = Table("pod", "MiB", "limit", title="Memory (working set)", title_justify="left", show_footer=True)
+    rows = list(found)
+    for usage in rows:
+        shown.add_row(usage.pod, f"{usage.used / MIB:,.0f}", f"{usage.limit / MIB:,.0f}" if usage.limit else "none")
+    for column, total in ((1, sum(usage.used for usage in rows)), (2, sum(usage.limit for usage in rows))):
+        shown.columns[column].justify = "right"
+        shown.columns[column].footer = f"{total / MIB:,.0f}"
+    shown.columns[0].footer = "all"
+    return shown
+
+
+def quantity(text: str) -> int:
+    """Return the bytes of a Kubernetes quantity ("384Mi")."""
+    for unit, size in _UNITS.items():
+        if text.endswith(unit):
+            return int(float(text.removesuffix(unit)) * size)
+    return int(float(text))
+
+
+def _limit(pod: Object) -> int:
+    limits = [one.get("resources", {}).get("limits", {}).get("memory") for one in pod["spec"]["containers"]]
+    return sum(map(quantity, limits)) if all(limits) else 0

@@ -1,0 +1,179 @@
+"""kubectl port-forward to everything at once, for a cluster that has no ports on this machine.
+
+It goes to a pod, not through a Service: to Kafka's listener for clients outside of the cluster, which no Service inside
+has. A forward that breaks (the pod was replaced, the network was away) is started again to the pod that is there then.
+"""
+
+import argparse
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import IO
+
+from ops.common.commands import last_lines, path_of
+from ops.common.console import console
+from ops.common.errors import Problem
+from ops.common.ports import LOOPBACK, is_free
+from ops.common.settings import NAMESPACE, OpsSettings
+from ops.kubernetes.cluster import ApiAway, Cluster, Object, Pod, component, pods
+from ops.platform import exposed_ports, make_command
+from ops.platform.endpoints import ENDPOINTS, Endpoint, url
+
+_LOOK_SECONDS = 1.0
+_CALM_SECONDS = 3.0  # between two attempts for one endpoint
+_KAFKA_PORT = next(endpoint.pod_port for endpoint in ENDPOINTS if endpoint.component == "kafka")
+_NO_KAFKA = (
+    "not forwarded: its operator made no listener for clients outside (expose.enabled is false), and the one inside "
+    "sends clients on to names that only the cluster knows; use it from a pod in the cluster"
+)
+
+
+def _file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", errors="replace")  # open for as long as its forward lives
+
+
+@dataclass
+class Forward:
+    """One port on this machine that leads to one component."""
+
+    endpoint: Endpoint
+    port: int
+    context: str
+    process: subprocess.Popen[bytes] | None = None
+    pod: str = ""
+    told: str = field(default="", repr=False)
+    # A file, not a pipe: nobody reads while kubectl runs, and a full pipe would stop it.
+    said: IO[str] = field(default_factory=_file, repr=False)
+
+    def command(self, pod: str) -> list[str]:
+        """Return kubectl's command line."""
+        where = ["--context", self.context, "--namespace", NAMESPACE]
+        return [
+            path_of("kubectl"),
+            *where,
+            "port-forward",
+            f"--address={LOOPBACK}",
+            f"pod/{pod}",
+            f"{self.port}:{self.endpoint.pod_port}",
+        ]
+
+    def step(self, running: list[Pod], tell: Callable[[str], None]) -> None:
+        """Start it if it does not run; tell what changed."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        if self.process is not None:
+            self.said.seek(0)
+            self._say(tell, f"broke off: {last_lines(self.said.read(), 1) or 'no message'}")
+            self.process = None
+        pod = target(running, self.endpoint.component)
+        if pod is None:
+            self._say(tell, f"waits for a ready pod of {self.endpoint.component}")
+            return
+        if pod != self.pod or self.told:
+            self._say(tell, f"leads to {pod}")
+        self.pod = pod
+        self.said.seek(0)
+        self.said.truncate()
+        self.process = subprocess.Popen(
+            self.command(pod), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.said
+        )
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+    def _say(self, tell: Callable[[str], None], story: str) -> None:
+        if story != self.told:
+            self.told = story
+            tell(f"{self.endpoint.name:<14} {story}")
+
+
+def target(running: list[Pod], component: str) -> str | None:
+    """Return the pod of a component to go to: one that is ready and stays; None where there is none."""
+    ready = [
+        pod for pod in running if pod.component == component and pod.state == "Running" and pod.ready == pod.containers
+    ]
+    return min(ready, key=lambda pod: pod.name).name if ready else None
+
+
+def main(settings: OpsSettings, arguments: list[str]) -> int:
+    """Forward until Ctrl-C.
+
+    Raises:
+        Problem: a port is taken, or nothing in the cluster can be reached.
+    """
+    argparse.ArgumentParser(prog="python -m ops forward", description=__doc__).parse_args(arguments)
+    out = console()
+    cluster = Cluster(settings.KUBE_CONTEXT)
+    numbers = exposed_ports.effective(settings)
+    items = cluster.items("pods")
+    there = {component(item["metadata"]) for item in items}
+    if "kafka" in there and not kafka_listens(items):
+        there.remove("kafka")
+        out.print(f"{'Kafka':<14} {_NO_KAFKA}", soft_wrap=True)
+    reached = [endpoint for endpoint in ENDPOINTS if endpoint.component in there]
+    forwards = [Forward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT) for endpoint in one_a_port(reached)]
+    if not forwards:
+        raise Problem(
+            "there is nothing to forward to", f"{settings.KUBE_CONTEXT} runs no pod of ours", make_command.make_up()
+        )
+    for forward in forwards:
+        refuse_taken(forward)
+    for endpoint in reached:
+        out.print(f"{endpoint.name:<14} {url(endpoint, numbers)}", soft_wrap=True)
+    out.print("until Ctrl-C; users and passwords: make urls")
+    keep(forwards, cluster, lambda text: out.print(text, markup=False, soft_wrap=True), threading.Event())
+    return 0
+
+
+def one_a_port(reached: Iterable[Endpoint]) -> list[Endpoint]:
+    """Return the first of the endpoints of each port: several may be behind one."""
+    first: dict[str, Endpoint] = {}
+    for endpoint in reached:
+        first.setdefault(endpoint.setting, endpoint)
+    return list(first.values())
+
+
+def kafka_listens(items: Iterable[Object]) -> bool:
+    """Whether a pod of Kafka has the listener for clients outside of the cluster."""
+    brokers = [item for item in items if component(item["metadata"]) == "kafka"]
+    containers = [container for broker in brokers for container in broker["spec"]["containers"]]
+    return any(port["containerPort"] == _KAFKA_PORT for one in containers for port in one.get("ports", []))
+
+
+def refuse_taken(forward: Forward) -> None:
+    """Check that a forward's port is free.
+
+    Raises:
+        Problem: it is taken.
+    """
+    if not is_free(forward.port):
+        setting = forward.endpoint.setting
+        moved = f"{setting}={forward.port + 10000 if forward.port + 10000 < 65536 else forward.port + 1000}"
+        mend = f"make forward {moved}"
+        if forward.endpoint.component == "kafka":  # the broker sends its clients on to the port that it was told of
+            mend = f"tell the broker first: {make_command.make_up(moved)}; then {mend}"
+        raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} would come there", mend)
+
+
+def keep(forwards: list[Forward], cluster: Cluster, tell: Callable[[str], None], stop: threading.Event) -> None:
+    """Keep all forwards up until ``stop``, or until the user interrupts; all are ended then."""
+    try:
+        while not stop.is_set():
+            broken = [one for one in forwards if one.process is None or one.process.poll() is not None]
+            if broken:
+                try:
+                    running = pods(cluster.items("pods"))
+                except ApiAway as error:
+                    tell(f"the cluster does not answer: {error}")
+                else:
+                    for forward in broken:
+                        forward.step(running, tell)
+            stop.wait(_CALM_SECONDS if broken else _LOOK_SECONDS)
+    finally:
+        for forward in forwards:
+            forward.stop()

@@ -1,0 +1,208 @@
+"""Bring the platform up: check, cluster, images, releases, and wait until all of it is ready.
+
+Each phase looks at what is there and does the rest; so a half-finished ``make up`` is finished, and a finished one
+upgrades, by running it again.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from ops import urls
+from ops.common import variant
+from ops.common.console import console
+from ops.common.errors import Problem
+from ops.common.settings import CLUSTER, OpsSettings
+from ops.kubernetes import doctor, helm, helmfile, kind, machine, upgrade_check
+from ops.kubernetes.cluster import Cluster, last_warnings
+from ops.kubernetes.progress import Progress, look
+from ops.platform import exposed_ports, images, make_command, state
+
+_TOLD_EVENTS = 8
+_TOLD_LOG_LINES = 15
+
+
+class Phases:
+    """Measures and tells the phases."""
+
+    def __init__(self, out: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds: dict[str, float] = {}
+        self._out = out
+        self._clock = clock
+
+    @contextmanager
+    def phase(self, name: str, story: str) -> Iterator[None]:
+        """Tell that a phase begins, and its seconds when it ended well."""
+        self._out.print(f"[bold]{name}[/bold]: {story}", soft_wrap=True)
+        started = self._clock()
+        yield
+        self.seconds[name] = round(self._clock() - started, 1)
+        self._out.print(f"{self.seconds[name]:7.1f} s  {name} done")
+
+    def say(self, text: str) -> None:
+        """Tell what is done inside a phase."""
+        self._out.print(f"           {text}", markup=False, soft_wrap=True)
+
+
+def main(settings: OpsSettings, arguments: list[str]) -> int:
+    """Bring everything up; return 0 when all is ready and well, 1 where an endpoint is not."""
+    parser = argparse.ArgumentParser(prog="python -m ops up", description=__doc__)
+    urls.add_no_passwords(parser)
+    chosen = parser.parse_args(arguments)
+    out = console()
+    phases = Phases(out)
+    if settings.ENV == "production" and settings.is_kind:
+        cause = "it needs several nodes, a database and an object store of yours"
+        raise Problem("production is not for kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
+    if settings.VALUES:
+        helmfile.refuse_variant(helmfile.own_values(settings.VALUES))
+    with state.exclusive():
+        lines = doctor.examine(
+            machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=make_command.make_up()
+        )
+        if doctor.blocks(lines):
+            doctor.show(lines, out)
+            raise Problem(
+                "this machine is not ready",
+                "see the lines marked FAIL",
+                f"mend them, then {make_command.make_up()} again",
+            )
+        for line in lines:
+            if line.level is doctor.Level.WARN:
+                phases.say(f"{line.name}: {line.found}; {line.fix}")
+        numbers = _cluster(settings, phases) if settings.is_kind else exposed_ports.effective(settings)
+        cluster = Cluster(settings.KUBE_CONTEXT)
+        env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+        if not settings.is_kind:
+            refuse_images_of_nobody(settings, env)
+        refuse_change(settings, cluster, env)
+        if settings.is_kind:
+            _images(phases, variant.images(settings.VARIANT, images.NAMES))
+        story = {
+            "environment": settings.ENV,
+            "variant": settings.VARIANT,
+            "values": str(helmfile.own_values(settings.VALUES)) if settings.VALUES else "",
+            "context": settings.KUBE_CONTEXT,
+            "ports": numbers,
+        }
+        state.remember(story)  # before anything is there: `make down` has to know it even if this fails
+        with phases.phase("releases", f"helmfile -e {settings.ENV} on {settings.KUBE_CONTEXT}"):
+            recover(settings, cluster, phases.say)
+            _releases(settings, cluster, env, out)
+        total = round(sum(phases.seconds.values()), 1)
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        state.remember({**story, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
+    out.print(f"{total:7.1f} s  in all")
+    way = urls.in_cluster(settings)
+    if way is None or not settings.is_kind:
+        out.print("reach it from this machine: make forward, then make urls")
+        return 0
+    return urls.show(way, out, hide=urls.hidden(out, asked=chosen.no_passwords))
+
+
+def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
+    """Have the cluster; return the ports that it is reached through."""
+    found = kind.node()
+    if found is not None:
+        _refuse_moved_ports(settings, found)
+    numbers = exposed_ports.effective(settings, found.bound if found else None)
+    mapped = {port.node_port: numbers[port.setting] for port in exposed_ports.EXPOSED}
+    with phases.phase("cluster", f"kind cluster {CLUSTER}"):
+        kind.ensure(mapped, phases.say)
+    return numbers
+
+
+def _images(phases: Phases, names: list[str]) -> None:
+    """Have the images in the cluster."""
+    with phases.phase("images", "build what changed"):
+        images.build(names)
+    with phases.phase("load", "hand the images to the cluster"):
+        images.load_into_kind(CLUSTER, names=names)
+
+
+def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:
+    for setting, (asked, bound) in exposed_ports.moved_too_late(settings, found.bound).items():
+        anew = f"make down && {make_command.make_up(f'{setting}={asked}')}"
+        raise Problem(
+            f"{setting} cannot move to {asked}",
+            f"the cluster was made with {bound}, and kind maps ports only when it makes a node",
+            f"leave {setting} out, or make the cluster anew without its data: {anew}",
+        )
+
+
+def refuse_images_of_nobody(settings: OpsSettings, env: dict[str, str]) -> None:
+    """Check that a cluster of others can have our images: without a registry it would ask Docker Hub for them.
+
+    Raises:
+        Problem: the values name no registry, and pullPolicy is not Never, as where the nodes have them already.
+    """
+    image = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", own=settings.VALUES)["producer"][
+        "image"
+    ]
+    if image["registry"] or image["pullPolicy"] == "Never":
+        return
+    registry = "IMAGE_REGISTRY=registry.example.com/me"
+    cause = f"{settings.KUBE_CONTEXT} would ask Docker Hub for crypto-analytics/producer, which is not there"
+    mend = (
+        f"push them to a registry that it reaches: make images PUSH=1 {registry}, then {make_command.make_up(registry)}"
+    )
+    raise Problem("the cluster cannot have the images", cause, mend)
+
+
+def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) -> None:
+    """Check that the feed and Kafka's mode stay what they are in the cluster.
+
+    Raises:
+        Problem: one of them would change.
+    """
+    releases = ("producer", "kafka")
+    values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, *releases, own=settings.VALUES)
+    then = upgrade_check.of_values(values)
+    upgrade_check.refuse_change(upgrade_check.look(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
+
+
+def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None]) -> None:
+    """Free the releases that a killed helm left half done, in our own cluster.
+
+    Raises:
+        Problem: in a cluster of others, where another helm may be at work, its user has to do it.
+    """
+    for recovery in helm.recoveries(helm.revisions(cluster.helm_secrets())):
+        if not settings.is_kind:
+            freed = " ".join(recovery.command(cluster.context))
+            mend = f"if no other helm is at work: {freed}; then {make_command.make_up()} again"
+            raise Problem(f"release {recovery.release} is {recovery.status}", "a helm was ended, or works on it", mend)
+        say(recovery.story)
+        helm.recover(recovery, cluster.context)
+
+
+def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out: Console) -> None:
+    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, helmfile.UPGRADE, own=settings.VALUES)
+    log = state.logs() / "helmfile.log"
+    limit = settings.UP_TIMEOUT_MINUTES * 60
+    try:
+        with Progress(out) as progress:
+            helmfile.run(line, env, log, limit=limit, watch=lambda: progress.show(look(cluster)))
+    except Problem:
+        tell_failure(cluster, out)
+        raise
+
+
+def tell_failure(cluster: Cluster, out: Console) -> None:
+    """Print the last warnings, and the last lines of what is not well."""
+    sight = look(cluster)
+    if sight is None:
+        out.print("the cluster's API does not answer")
+        return
+    for event in last_warnings(sight.events.values(), _TOLD_EVENTS):
+        out.print(f"event  {event.about}: {event}", markup=False, soft_wrap=True)
+    for pod in sight.pods:
+        if pod.is_well:
+            continue
+        out.print(f"pod    {pod.name}: {pod.why}", markup=False, soft_wrap=True)
+        for line in cluster.last_log(pod.name, _TOLD_LOG_LINES):
+            out.print(f"       {line}", markup=False, soft_wrap=True)

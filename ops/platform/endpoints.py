@@ -1,0 +1,85 @@
+"""What can be reached from outside: the name, the address, who logs in, and which pod port is behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ops.common.ports import LOOPBACK
+from ops.local.superset import ADMIN, DASHBOARD
+
+READER = "reader"
+AIRFLOW_ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A way in. ``secret`` names the password among the settings, of ``login``; empty where nobody logs in."""
+
+    name: str
+    component: str
+    setting: str
+    pod_port: int
+    url: str
+    secret: str = ""
+    login: str = READER
+
+    @property
+    def user(self) -> str:
+        """Return who logs in."""
+        return self.login if self.secret else ""
+
+
+# Kafka tells its clients where to go on: the listener of port 9094 names the port on this machine.
+ENDPOINTS = (
+    Endpoint("Kafka", "kafka", "KAFKA_PORT", 9094, "{host}:{port}", "KAFKA_SASL_PASSWORD"),
+    Endpoint(
+        "PostgreSQL",
+        "postgres",
+        "POSTGRES_PORT",
+        5432,
+        "postgresql://{host}:{port}/crypto_analytics",
+        "POSTGRES_PASSWORD",
+    ),
+    Endpoint("MinIO (S3)", "minio", "MINIO_PORT", 9000, "http://{host}:{port}", "S3_SECRET_KEY"),
+    Endpoint("Data Docs", "minio", "MINIO_PORT", 9000, "http://{host}:{port}/data-docs/site/index.html"),
+    Endpoint("MinIO console", "minio", "MINIO_CONSOLE_PORT", 9001, "http://{host}:{port}", "S3_SECRET_KEY"),
+    Endpoint(
+        "Superset",
+        "superset",
+        "SUPERSET_PORT",
+        8088,
+        f"http://{{host}}:{{port}}{DASHBOARD}",
+        "SUPERSET_ADMIN_PASSWORD",
+        ADMIN,
+    ),
+    Endpoint(
+        "Airflow",
+        "airflow",
+        "AIRFLOW_PORT",
+        8080,
+        "http://{host}:{port}",
+        "AIRFLOW_ADMIN_PASSWORD",
+        AIRFLOW_ADMIN,
+    ),
+    Endpoint("Spark UI", "spark-candles", "SPARK_UI_PORT", 4040, "http://{host}:{port}"),
+    Endpoint("Simulator", "simulator", "SIM_PORT", 8899, "http://{host}:{port}/healthz"),
+)
+
+
+def url(endpoint: Endpoint, ports: Mapping[str, int]) -> str:
+    """Return the address of an endpoint on this machine."""
+    return endpoint.url.format(host=LOOPBACK, port=ports[endpoint.setting])
+
+
+@dataclass(frozen=True, repr=False)
+class Way:
+    """One way of running the platform, as seen from this machine: its ports by setting, the passwords."""
+
+    title: str
+    ports: Mapping[str, int]
+    passwords: Mapping[str, str]
+    components: frozenset[str]
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints of the components that this way runs."""
+        return [endpoint for endpoint in ENDPOINTS if endpoint.component in self.components]

@@ -1,0 +1,228 @@
+"""Whether an endpoint really works: by logging in and asking it something."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psycopg
+import urllib3
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from minio import Minio
+from minio.error import MinioException
+
+from ops.common.ports import LOOPBACK
+from ops.local.superset import ADMIN
+from ops.platform import airflow
+from ops.platform.endpoints import READER, Way
+
+TIMEOUT = 5.0
+_SUPERSET_SECONDS = 15.0  # its first answer makes Python load the rest of it
+_SPARK_SECONDS = 30.0  # its first answer makes Java load the pages' classes
+_AIRFLOW_SECONDS = 30.0  # a login hashes the password, on a machine that may be busy
+DATABASE = "crypto_analytics"
+_BUCKET = "raw"
+
+
+class Unwell(Exception):
+    """An endpoint does not answer, or refuses; the text says how."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """How an endpoint is: ``problem`` is empty where all is well. ``seconds`` is how long the answer took.
+
+    ``note`` says what is well, and yet not what one would expect.
+    """
+
+    problem: str
+    seconds: float
+    note: str = ""
+
+    def __str__(self) -> str:
+        return self.problem or f"ok, {self.note or f'{self.seconds * 1000:.0f} ms'}"
+
+
+def check_all(way: Way) -> dict[str, Health]:
+    """Return how each endpoint of ``way`` is, by its name, all asked at the same time."""
+    names = [endpoint.name for endpoint in way.endpoints]
+    secrets = {endpoint.name: way.passwords.get(endpoint.secret, "") for endpoint in way.endpoints}
+    ports = {endpoint.name: way.ports[endpoint.setting] for endpoint in way.endpoints}
+    with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:
+        return dict(zip(names, threads.map(lambda name: check(name, ports[name], secrets[name]), names), strict=True))
+
+
+def check(name: str, port: int, password: str) -> Health:
+    """Ask one endpoint on this machine something that needs its login."""
+    started = time.monotonic()
+    try:
+        note = _CHECKS[name](port, password)
+    except Unwell as problem:
+        return Health(" ".join(str(problem).split()), time.monotonic() - started)
+    return Health("", time.monotonic() - started, note or "")
+
+
+def kafka(port: int, password: str) -> None:
+    """List the topics.
+
+    Raises:
+        Unwell: the broker is away or refuses the login.
+    """
+    said: list[KafkaError] = []
+    config: dict[str, Any] = {
+        "bootstrap.servers": f"{LOOPBACK}:{port}",
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": READER,
+        "sasl.password": password,
+        "error_cb": said.append,
+        "log_level": 0,
+    }
+    client = AdminClient(config)
+    try:
+        topics = client.list_topics(timeout=TIMEOUT).topics
+    except KafkaException as error:
+        client.poll(0)
+        refused = [one for one in said if one.code() == KafkaError._AUTHENTICATION]
+        raise Unwell("the login is refused" if refused else _short(error.args[0])) from error
+    if not topics:
+        raise Unwell("it has no topics, or shows none to reader")
+
+
+def postgres(port: int, password: str) -> None:
+    """Ask the database for a row.
+
+    Raises:
+        Unwell: the server is away or refuses the login.
+    """
+    try:
+        with psycopg.connect(
+            host=LOOPBACK, port=port, dbname=DATABASE, user=READER, password=password, connect_timeout=int(TIMEOUT)
+        ) as connection:
+            connection.execute("select count(*) from completeness")
+    except psycopg.Error as error:
+        raise Unwell(_short(error)) from error
+
+
+def minio(port: int, password: str) -> None:
+    """Ask the store for a bucket.
+
+    Raises:
+        Unwell: the store is away, refuses the login or lacks the bucket.
+    """
+    pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False)
+    store = Minio(f"{LOOPBACK}:{port}", access_key=READER, secret_key=password, secure=False, http_client=pool)
+    try:
+        if not store.bucket_exists(_BUCKET):
+            raise Unwell(f"bucket {_BUCKET} is missing")
+    except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise Unwell(_short(error)) from error
+
+
+def minio_console(port: int, password: str) -> None:
+    """Log in to the console.
+
+    Raises:
+        Unwell: it is away or refuses the login.
+    """
+    login = {"accessKey": READER, "secretKey": password}
+    _ask("POST", f"http://{LOOPBACK}:{port}/api/v1/login", login)
+
+
+def data_docs(port: int, password: str) -> str:
+    """Ask for the front page of the quality gate, as a browser does; nobody logs in.
+
+    Raises:
+        Unwell: the store is away.
+    """
+    url = f"http://{LOOPBACK}:{port}/data-docs/site/index.html"
+    try:
+        status = httpx.get(url, timeout=TIMEOUT, trust_env=False).status_code
+    except httpx.HTTPError as error:
+        raise Unwell(_short(error)) from error
+    match status:
+        case httpx.codes.OK:
+            return ""
+        case httpx.codes.NOT_FOUND:
+            return "the gate has not run yet"
+        case httpx.codes.FORBIDDEN:
+            return "closed to who has no login: look into the console"
+    raise Unwell(f"HTTP {status}")
+
+
+def superset(port: int, password: str) -> None:
+    """Log in as its admin.
+
+    Raises:
+        Unwell: it is away or refuses the login.
+    """
+    login = {"username": ADMIN, "password": password, "provider": "db"}
+    _ask("POST", f"http://{LOOPBACK}:{port}/api/v1/security/login", login, timeout=_SUPERSET_SECONDS)
+
+
+def simulator(port: int, password: str) -> None:
+    """Ask for its health; nobody logs in.
+
+    Raises:
+        Unwell: it is away or not well.
+    """
+    _ask("GET", f"http://{LOOPBACK}:{port}/healthz")
+
+
+def airflow_api(port: int, password: str) -> None:
+    """Log in as admin, and ask for each part's health and for the pipeline.
+
+    Raises:
+        Unwell: it is away, refuses the login, or a part is not well.
+    """
+    with airflow.Airflow(port, password, timeout=_AIRFLOW_SECONDS) as api:
+        try:
+            unwell = [f"{part} is {status}" for part, status in api.health().items() if status != "healthy"]
+            if not unwell and api.pipeline()["has_import_errors"]:
+                unwell = ["the pipeline has errors"]
+        except httpx.HTTPStatusError as error:
+            raise Unwell(f"{error.response.status_code} {error.response.reason_phrase}") from error
+        except httpx.HTTPError as error:
+            raise Unwell(_short(error)) from error
+    if unwell:
+        raise Unwell(", ".join(unwell))
+
+
+def spark_ui(port: int, password: str) -> None:
+    """Ask for the applications; nobody logs in.
+
+    Raises:
+        Unwell: it is away or not well.
+    """
+    _ask("GET", f"http://{LOOPBACK}:{port}/api/v1/applications", timeout=_SPARK_SECONDS)
+
+
+def _ask(method: str, url: str, body: dict[str, str] | None = None, timeout: float = TIMEOUT) -> None:
+    try:
+        httpx.request(method, url, json=body, timeout=timeout, trust_env=False).raise_for_status()
+    except httpx.HTTPStatusError as error:
+        raise Unwell(f"{error.response.status_code} {error.response.reason_phrase}") from error
+    except httpx.HTTPError as error:
+        raise Unwell(_short(error)) from error
+
+
+def _short(error: object) -> str:
+    """Return the first line of what went wrong."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__
+
+
+_CHECKS: dict[str, Callable[[int, str], str | None]] = {
+    "Kafka": kafka,
+    "PostgreSQL": postgres,
+    "MinIO (S3)": minio,
+    "Data Docs": data_docs,
+    "MinIO console": minio_console,
+    "Superset": superset,
+    "Airflow": airflow_api,
+    "Spark UI": spark_ui,
+    "Simulator": simulator,
+}

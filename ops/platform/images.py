@@ -1,0 +1,313 @@
+"""Build all images with one bake file, tag each by its content, and note the tags for Compose and helmfile.
+
+A tag is ``<version>-<first 12 digits of the image's id>``: what changed gets a new one, so that a cluster notices, and
+what did not keeps its own, so that nothing is restarted for nothing.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from crypto_analytics import __version__
+from ops.common.commands import AIRGAP_HINT, last_lines, path_of, run, succeeds
+from ops.common.console import console
+from ops.common.errors import Problem
+from ops.common.settings import CLUSTER, ROOT, STATE
+from ops.platform import make_command
+
+BAKE_FILE = "images/docker-bake.hcl"
+NAMES = (
+    "airflow",
+    "backfill",
+    "consumer",
+    "dbt",
+    "exporter",
+    "ge",
+    "kafka",
+    "minio",
+    "postgres",
+    "producer",
+    "simulator",
+    "spark",
+    "superset",
+    "tools",
+)
+NOT_IN_COMPOSE = frozenset({"airflow"})
+_ID_DIGITS = 12
+_DONE = re.compile(r"naming to \S*?crypto-analytics/([a-z]+):\S+.*( done|$)")
+_MEND = "make images"
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built image.
+
+    Attributes:
+        name: the component.
+        reference: registry, repository and tag.
+        size: bytes with all its layers, shared ones included.
+        unique_size: what no other image on this machine shares, as docker prints it.
+        seconds: when it was done, counted from the start of the build.
+    """
+
+    name: str
+    reference: str
+    size: int
+    unique_size: str
+    seconds: float
+
+    @property
+    def tag(self) -> str:
+        """Its tag."""
+        return self.reference.rpartition(":")[2]
+
+
+def reference(name: str, tag: str, registry: str = "") -> str:
+    """Return what docker calls the image ``name``; ``registry`` is a prefix such as registry.example.com/team."""
+    prefix = f"{registry.rstrip('/')}/" if registry else ""
+    return f"{prefix}crypto-analytics/{name}:{tag}"
+
+
+def content_tag(image_id: str, version: str = __version__) -> str:
+    """Return the tag of the image with the id ``sha256:…``."""
+    return f"{version}-{image_id.removeprefix('sha256:')[:_ID_DIGITS]}"
+
+
+def build(names: Iterable[str] = NAMES, registry: str | None = None, tell: Tell = print) -> list[Image]:
+    """Build the images ``names``, tag them and note their tags; what did not change costs a second or two.
+
+    ``registry`` is a prefix (default: the variable IMAGE_REGISTRY); ``tell`` gets a line for each finished image.
+
+    Raises:
+        Problem: docker or buildx is missing, the engine does not run, a build failed, or the disk is full.
+    """
+    check_docker()
+    check_readable()
+    wanted = sorted(names)
+    prefix = os.environ.get("IMAGE_REGISTRY", "") if registry is None else registry
+    log = STATE / "logs" / "images.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    started = time.monotonic()
+    done = _bake(["base"], prefix, log, lambda _: None, started)
+    done |= _bake(wanted, prefix, log, tell, started)
+    tags = {name: content_tag(_image_id(reference(name, __version__, prefix))) for name in wanted}
+    for name, tag in tags.items():
+        run("docker", "tag", reference(name, __version__, prefix), reference(name, tag, prefix), mend=_MEND)
+    write_tags(tags)
+    return _described({name: reference(name, tag, prefix) for name, tag in tags.items()}, done)
+
+
+def check_docker() -> None:
+    """Check that images can be built.
+
+    Raises:
+        Problem: something is missing.
+    """
+    path_of("docker")
+    if not succeeds("docker", "version", "--format", "{{.Server.Version}}"):
+        cause = "`docker version` finds none, or may not speak to it"
+        mend = f"start Docker (sudo systemctl start docker), or join its group; {AIRGAP_HINT}"
+        raise Problem("the docker engine does not answer", cause, mend)
+    if not succeeds("docker", "buildx", "version"):
+        mend = f"install it (https://docs.docker.com/build/install-buildx), {AIRGAP_HINT}"
+        raise Problem("docker's plugin buildx is missing", "`docker buildx version` fails", mend)
+    driver = re.search(r"^Driver:\s*(\S+)", run("docker", "buildx", "inspect", mend="docker buildx ls"), re.MULTILINE)
+    if driver is not None and driver.group(1) != "docker":
+        # Images that start FROM one that was just built find it in the engine, and only this driver builds there.
+        cause = f"the chosen builder has the driver {driver.group(1)}, which does not see the engine's own images"
+        raise Problem("buildx builds elsewhere", cause, "BUILDX_BUILDER=default make images")
+
+
+def check_readable(root: Path = ROOT) -> None:
+    """Check that the users in containers may read what is copied or mounted there: a checkout keeps its umask's modes.
+
+    Raises:
+        Problem: they may not.
+    """
+    telling = (*root.glob("images/*/*"), *root.glob("charts/*/files/*"), *root.glob("services/*/__init__.py"))
+    for file in sorted(telling):
+        if not file.stat().st_mode & stat.S_IROTH:
+            cause = f"{file.relative_to(root)} is for its owner alone (umask 077?); containers have other users"
+            raise Problem("the checkout cannot be read in containers", cause, "chmod -R go+rX .")
+
+
+def _bake(targets: Iterable[str], registry: str, log: Path, tell: Tell, started: float) -> dict[str, float]:
+    """Bake; return the seconds after ``started`` at which each image was done. Everything said goes to ``log``."""
+    command = [path_of("docker"), "buildx", "bake", "--progress", "plain", "--file", BAKE_FILE, *targets]
+    # An attestation says when the build was: with containerd's image store it would make a new id of each one.
+    fixed = {"TAG": __version__, "IMAGE_REGISTRY": registry, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    done: dict[str, float] = {}
+    with (
+        log.open("a") as file,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **fixed},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            found = finished(line)
+            if found is not None and found not in done:
+                done[found] = time.monotonic() - started
+                tell(f"  {found:<10} {done[found]:6.1f} s")
+    if process.returncode != 0:
+        raise failure(log.read_text(errors="replace"), log)
+    return done
+
+
+def finished(line: str) -> str | None:
+    """Return the image that a line of bake's plain progress reports as done, or None."""
+    found = _DONE.search(line)
+    return found.group(1) if found else None
+
+
+def failure(said: str, log: Path) -> Problem:
+    """Return what is wrong, from what bake said."""
+    tail = last_lines("\n".join(line for line in said.splitlines() if "ERROR" in line or "error" in line) or said, 5)
+    if "no space left on device" in said:
+        free = f"{shutil.disk_usage(ROOT).free / 1024**3:.1f} GB are free here"
+        return Problem(
+            "the disk is full", free, "free some (docker system df; docker builder prune), then: make images"
+        )
+    if re.search(r"pull access denied|failed to resolve source metadata|registry-1\.docker\.io", said):
+        mend = f"set DEBIAN_IMAGE and GOLANG_IMAGE to your mirror's, {AIRGAP_HINT}"
+        return Problem("a base image cannot be had", tail, mend)
+    return Problem("an image could not be built", tail, f"look at {log.relative_to(ROOT)}, mend it, then: make images")
+
+
+def _image_id(name: str) -> str:
+    return run("docker", "image", "inspect", "--format", "{{.Id}}", name, mend=_MEND).strip()
+
+
+def _described(references: Mapping[str, str], done: Mapping[str, float]) -> list[Image]:
+    unique = unique_sizes(run("docker", "system", "df", "--verbose", "--format", "{{json .Images}}", mend=_MEND))
+    images = []
+    for name, full in references.items():
+        inspected = json.loads(run("docker", "image", "inspect", full, mend=_MEND))[0]
+        images.append(Image(name, full, inspected["Size"], unique.get(inspected["Id"], ""), done.get(name, 0.0)))
+    return images
+
+
+def unique_sizes(said: str) -> dict[str, str]:
+    """Return {id: size that is not shared} from what ``docker system df`` prints."""
+    return {image["ID"]: image["UniqueSize"] for image in json.loads(said)}
+
+
+def write_tags(tags: Mapping[str, str], state: Path = STATE) -> None:
+    """Note ``tags`` ({name: tag}) beside those of images that were not built, for Compose (env) and helmfile (yaml)."""
+    state.mkdir(exist_ok=True)
+    known = {**read_tags(state), **tags}
+    lines = "".join(f"{name.upper()}_TAG={tag}\n" for name, tag in sorted(known.items()))
+    _replace(state / "images.env", lines)
+    _replace(state / "images.yaml", yaml.safe_dump({"images": {name: {"tag": tag} for name, tag in known.items()}}))
+
+
+def read_tags(state: Path = STATE) -> dict[str, str]:
+    """Return {name: tag} of the last build; empty if there was none."""
+    file = state / "images.yaml"
+    noted = yaml.safe_load(file.read_text()) if file.is_file() else None
+    return {name: image["tag"] for name, image in noted["images"].items()} if noted else {}
+
+
+def _replace(file: Path, text: str) -> None:
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(text)
+    new.replace(file)
+
+
+def load_into_kind(cluster: str = CLUSTER, registry: str | None = None, names: Iterable[str] = NAMES) -> list[str]:
+    """Hand the last build's images ``names`` to the nodes of the kind cluster, and return those that were missing.
+
+    All go in one call, so that layers that they share go once.
+
+    Raises:
+        Problem: nothing is built, or the cluster does not take them.
+    """
+    prefix = os.environ.get("IMAGE_REGISTRY", "") if registry is None else registry
+    chosen = set(names)
+    wanted = [reference(name, tag, prefix) for name, tag in sorted(read_tags().items()) if name in chosen]
+    if not wanted:
+        raise Problem("there is no image to load", f"{STATE.name}/images.yaml names none", _MEND)
+    nodes = run("kind", "get", "nodes", "--name", cluster, mend="kind get clusters").split()
+    if not nodes:
+        raise Problem("there is no node to load images into", f"kind has no cluster {cluster}", make_command.make_up())
+    listing = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
+    held = [set(run("docker", "exec", node, *listing, mend=f"docker start {node}").split()) for node in nodes]
+    missing = [image for image in wanted if not all({image, f"docker.io/{image}"} & images for images in held)]
+    if missing:
+        mend = "df -h (a full disk is the usual cause), then run the same command again"
+        run("kind", "load", "docker-image", "--name", cluster, *missing, mend=mend)
+    return missing
+
+
+def push(images: Iterable[Image], tell: Tell = print) -> None:
+    """Push ``images`` to their registry.
+
+    Raises:
+        Problem: it refuses one.
+    """
+    for image in images:
+        tell(f"  pushing {image.reference}")
+        run("docker", "push", image.reference, mend=f"docker login {image.reference.partition('/')[0]}")
+
+
+def show(images: Iterable[Image], out: Console) -> None:
+    """Print the table of images."""
+    table = Table("image", "tag", title="Images", title_justify="left")
+    for column in ("size", "of it unshared", "done after"):
+        table.add_column(column, justify="right")
+    for image in sorted(images, key=lambda one: -one.size):
+        size = f"{image.size / 1e6:.0f} MB"
+        table.add_row(image.name, image.tag, size, image.unique_size, f"{image.seconds:.1f} s")
+    out.print(table)
+
+
+def main() -> int:
+    """Build, show and perhaps push; return 0, or 1 where the user has to mend something first."""
+    parser = argparse.ArgumentParser(prog="python -m ops.platform.images", description=__doc__)
+    parser.add_argument("--only", help="comma-separated names; default: all", default=",".join(NAMES))
+    parser.add_argument("--registry", help="prefix of the names, such as registry.example.com/team")
+    parser.add_argument("--push", action="store_true", help="push them there")
+    chosen = parser.parse_args()
+    names = [name.strip() for name in chosen.only.split(",") if name.strip()]
+    if unknown := sorted(set(names) - set(NAMES)):
+        parser.error(f"{', '.join(unknown)} is no image; the images are {', '.join(NAMES)}")
+    if chosen.push and not (chosen.registry or os.environ.get("IMAGE_REGISTRY")):
+        parser.error("to push, name a registry: make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me")
+    try:
+        images = build(names, chosen.registry)
+        if chosen.push:
+            push(images)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    show(images, console())
+    print(f"tags: {STATE.name}/images.env (Compose), {STATE.name}/images.yaml (helmfile)")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

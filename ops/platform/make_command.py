@@ -1,0 +1,28 @@
+"""The next command as its reader has to type it: with the environment and the variant that he means."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ops.common.settings import KIND_CONTEXT
+from ops.platform.state import recall
+
+_ASKED = ("FEED", "IMAGE_REGISTRY")
+
+
+def make_up(*changes: str, environment: Mapping[str, str] = os.environ, last: Mapping[str, Any] | None = None) -> str:
+    """Return the ``make up`` that was asked for, or else what the last one did in that cluster, with ``changes``."""
+    context = environment.get("KUBE_CONTEXT") or KIND_CONTEXT
+    known = recall() if last is None else last
+    if known.get("context") != context:
+        known = {}
+    chosen = {
+        "ENV": environment.get("ENV") or known.get("environment"),
+        "VARIANT": environment.get("VARIANT") or known.get("variant"),
+        "KUBE_CONTEXT": context,
+        "VALUES": environment.get("VALUES") or known.get("values"),
+        **{name: environment.get(name) for name in _ASKED},
+    }
+    usual = {"VARIANT": "python", "KUBE_CONTEXT": KIND_CONTEXT}
+    words = [f"{name}={value}" for name, value in chosen.items() if value and value != usual.get(name)]
+    return " ".join(["make up", *words, *changes])

@@ -1,0 +1,112 @@
+"""What must be there before anything is installed or started. Standard library only, and readable by an old Python."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ops.common import child_environment
+from ops.common.errors import Problem
+from ops.common.ports import is_free
+
+PYTHON_NEEDED = (3, 11)
+JAVA_NEEDED = 17
+DISK_NEEDED_BYTES = 2 * 1024**3
+
+
+def python() -> None:
+    """Check the interpreter and its means to make virtual environments."""
+    if sys.version_info < PYTHON_NEEDED:
+        has, needed = (".".join(map(str, version[:2])) for version in (sys.version_info, PYTHON_NEEDED))
+        mend = f"install it and name it: make demo PYTHON=python{needed}"
+        raise Problem("Python is too old", f"this is {has} and {needed} or newer is needed", mend)
+    try:
+        import ensurepip  # noqa: F401, PLC0415  # Debian has it in a package of its own
+        import venv  # noqa: F401, PLC0415
+    except ImportError:
+        package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+        raise Problem("Python cannot make virtual environments", "ensurepip is missing", _install(package)) from None
+
+
+def java_command() -> str:
+    """Return the Java program to use: JAVA_HOME's, else the one on the path."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
+
+
+def java() -> None:
+    """Check that there is a Java and that it is new enough."""
+    mend = _install("openjdk-17-jre-headless")
+    program = shutil.which(java_command())
+    if program is None:
+        raise Problem("Java is missing", f"{java_command()} was not found", mend)
+    said = subprocess.run(
+        [program, "-version"], capture_output=True, text=True, check=False, env=child_environment.plain(os.environ)
+    ).stderr
+    version = java_version(said)
+    if version is None:
+        raise Problem("Java does not run", f"{program} -version said: {said or 'nothing'}", mend)
+    if version < JAVA_NEEDED:
+        raise Problem("Java is too old", f"{program} is version {version} and {JAVA_NEEDED} or newer is needed", mend)
+
+
+def java_version(said: str) -> int | None:
+    """Return the major version from what ``java -version`` prints ('1.8.0_392' is 8), or None."""
+    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    return int(found.group(1)) if found else None
+
+
+def maven(jars: Path) -> None:
+    """Check that Maven is there, unless the jars have been fetched already."""
+    if not jars.is_dir() and shutil.which("mvn") is None:
+        raise Problem("Maven is missing", "mvn was not found and the jars are not fetched yet", _install("maven"))
+
+
+def disk(folder: Path) -> None:
+    """Check the space where the run will write."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free < DISK_NEEDED_BYTES:
+        has = f"{free / 1024**3:.1f} GB free where {DISK_NEEDED_BYTES / 1024**3:.0f} GB are needed"
+        raise Problem("the disk is full", f"{there} has {has}", "free some, or: make demo DEMO_DIR=/a/larger/disk/demo")
+
+
+def port(setting: str, number: int) -> None:
+    """Check that nobody has the port that ``setting`` names."""
+    if number and not is_free(number):
+        mend = f"stop who has it (ss -ltnp 'sport = :{number}'), or: make demo {setting}={number + 10000}"
+        raise Problem(f"port {number} is in use", f"{setting} is {number} and another program listens there", mend)
+
+
+def readable(setting: str, path: Path | None) -> None:
+    """Check that the file that ``setting`` names can be read."""
+    if path is None:
+        return
+    if not path.is_file():
+        raise Problem(f"{path} is no file", f"{setting} names it", f"ls -l {path.parent}")
+    if not os.access(str(path), os.R_OK):
+        raise Problem(f"{path} cannot be read", f"{setting} names it", f"chmod a+r {path}")
+
+
+def problems(checks: Iterable[Callable[[], None]]) -> list[Problem]:
+    """Make all the checks and return the problems they found."""
+    found = []
+    for check in checks:
+        try:
+            check()
+        except Problem as problem:
+            found.append(problem)
+    return found
+
+
+def _install(package: str) -> str:
+    if shutil.which("apt-get"):
+        return f"sudo apt-get install -y {package}"
+    if shutil.which("brew"):
+        return "brew install " + {"openjdk-17-jre-headless": "openjdk@17"}.get(package, "maven")
+    return f"install {package} with the system's package manager"

@@ -1,0 +1,72 @@
+"""``make demo BI=1`` as a user runs it: the dashboard of a play that is over, its way into files, and Ctrl-C."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from ops.dev.dashboard_bundle import bundle
+from ops.dev.dashboard_export import export
+from ops.local import passwords
+from tests.dashboard import ASSETS, CHARTS, Superset
+from tests.integration.test_local_demo import Demo, demo  # noqa: F401  # a fixture
+
+pytestmark = [pytest.mark.bi, pytest.mark.timeout(240)]
+
+PLACES = re.compile(r"dashboard: +(http://[0-9.:]+)/\S*\nuser: +admin\npassword: +(.+)\n")
+
+
+class Shown(NamedTuple):
+    """A run that shows its dashboard: the process, Superset's address, and the admin's password."""
+
+    process: subprocess.Popen[str]
+    base: str
+    password: str
+
+
+@pytest.fixture
+def shown(demo: Demo) -> Iterator[Shown]:  # noqa: F811
+    with demo.start(BI="1", SUPERSET_PORT="0") as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if found := PLACES.search(said):
+                break
+        else:
+            pytest.fail(said)
+        base, file = found.groups()
+        yield Shown(process, base, passwords.load(Path(file)).superset_admin)
+        if process.poll() is None:
+            process.kill()
+
+
+def test_the_dashboard_of_a_finished_play(shown: Shown, demo: Demo) -> None:  # noqa: F811
+    superset = Superset(shown.base)
+    try:
+        assert superset.log_in("not-the-password") == httpx.codes.UNAUTHORIZED
+        assert superset.log_in(shown.password) == httpx.codes.OK
+        rows = superset.rows()
+        assert rows.keys() == CHARTS
+        assert [name for name, its in rows.items() if not its] == []
+        assert rows["Equal"] == [{"equal_minutes": 84}]
+        assert len(rows["Crypto 5m Prices"]) == 18
+    finally:
+        superset.close()
+    # What was imported comes out again, byte for byte.
+    with httpx.Client(base_url=shown.base, timeout=60, trust_env=False) as client:
+        body = {"username": "admin", "password": shown.password, "provider": "db"}
+        token = client.post("/api/v1/security/login", json=body).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        exported = bundle(export(client))
+    assert exported == {str(path.relative_to(ASSETS)): path.read_text() for path in sorted(ASSETS.rglob("*.yaml"))}
+
+    shown.process.send_signal(signal.SIGINT)
+    said, _ = shown.process.communicate(timeout=30)
+    assert shown.process.returncode == 0, said
+    assert demo.left_behind() == []

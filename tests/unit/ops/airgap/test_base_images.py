@@ -1,0 +1,61 @@
+"""Debian's image comes from where the machine's own apt has Debian."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.unit.ops.airgap.scripts import AIRGAP
+
+SOURCES = """
+mirror+file:/etc/apt/mirrors/debian.list bookworm bookworm
+http://mirror.example.com/debian/ stable bookworm
+http://mirror.example.com/debian/ bookworm-updates bookworm-updates
+http://mirror.example.com/security/ bookworm-security bookworm-security
+http://later.example.com/debian/ bookworm bookworm
+"""
+PROGRAMS = {
+    "apt-get": "cat sources",
+    "docker": "test $1 = info",  # an engine without any image
+    "debootstrap": "echo $*; exit 1",
+    "sudo": 'exec "$@"',
+}
+
+
+def base_images(folder: Path, sources: str, **settings: str) -> str:
+    """Run ops/airgap/base-images where apt has ``sources`` and debootstrap fails, and return what it says."""
+    (folder / "sources").write_text(sources.lstrip())
+    (folder / "bin").mkdir()  # which the scripts search first
+    for name, script in PROGRAMS.items():
+        (folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "bin" / name).chmod(0o755)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRGAP_")}
+    done = subprocess.run(
+        [AIRGAP / "base-images"],
+        cwd=folder,
+        env={**env, "AIRGAP_CACHE": str(folder), **settings},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    return done.stderr
+
+
+def test_the_mirror_is_that_of_this_machines_apt(tmp_path: Path) -> None:
+    said = base_images(tmp_path, SOURCES)
+    assert f"bookworm {tmp_path}/work/rootfs http://mirror.example.com/debian/; read on" in said
+
+
+def test_a_sites_own_mirrors_go_first(tmp_path: Path) -> None:
+    said = base_images(tmp_path, SOURCES, AIRGAP_DEBIAN_MIRROR="http://a", AIRGAP_SECURITY_MIRROR="http://b")
+    assert f"bookworm {tmp_path}/work/rootfs http://a; read on" in said
+
+
+@pytest.mark.parametrize(
+    "sources", ["", "http://x/ trixie trixie\n", "http://x/ bookworm bookworm\n"], ids=["none", "other", "no security"]
+)
+def test_a_machine_without_this_debian_is_told_what_to_name(tmp_path: Path, sources: str) -> None:
+    said = base_images(tmp_path, sources)
+    assert "no mirror of Debian bookworm: this machine's apt has no such release; try: sudo apt-get update" in said

@@ -1,0 +1,75 @@
+"""What belongs to each variant, and how Compose changes from one to another."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from ops.common import variant
+from ops.common.errors import Problem
+from ops.common.settings import OpsSettings
+from ops.compose import project as compose
+from ops.compose import up as compose_up
+from ops.compose.project import Container, Project
+from ops.kubernetes import helmfile
+from ops.platform import images
+
+
+def test_python_is_the_default_and_needs_no_spark_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VARIANT", raising=False)
+    chosen = OpsSettings().VARIANT
+    assert chosen == "python"
+    assert set(images.NAMES) - set(variant.images(chosen, images.NAMES)) == {"spark"}
+    assert variant.images("both", images.NAMES) == variant.images("spark", images.NAMES) == list(images.NAMES)
+
+
+def test_what_makes_way_is_what_the_variant_lacks() -> None:
+    assert {chosen: variant.replaced_by(chosen) for chosen in variant.PROFILES} == {
+        "python": ("spark-candles",),
+        "spark": ("consumer",),
+        "both": (),
+    }
+
+
+def test_several_profiles_reach_docker_compose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose, "path_of", lambda program: program)
+    command = Project("crypto-analytics", {}).command("up", profile=variant.PROFILES["both"])
+    assert command[-5:] == ["--profile", "stream", "--profile", "spark", "up"]
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Return the calls of docker compose for a project that runs the consumer."""
+    calls: list[tuple[str, ...]] = []
+    running = Container("crypto-analytics-consumer-1", "consumer", "running", "healthy", 0, 1, 0.0, {})
+    monkeypatch.setattr(compose, "containers", lambda name: [running])
+    monkeypatch.setattr(Project, "call", lambda self, *arguments: calls.append(arguments) or True)
+    return calls
+
+
+@pytest.mark.parametrize(("chosen", "removed"), [("spark", [("rm", "--stop", "--force", "consumer")]), ("both", [])])
+def test_compose_removes_what_makes_way(
+    called: list[tuple[str, ...]], chosen: variant.Variant, removed: list[tuple[str, ...]]
+) -> None:
+    compose_up.make_way(Project("crypto-analytics", {}), chosen)
+    assert called == removed
+
+
+def test_the_port_of_sparks_ui_counts_only_with_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_up, "_docker", lambda: None)
+    monkeypatch.setattr(compose, "containers", lambda name: [])
+    monkeypatch.setattr(compose_up, "is_free", lambda number: number != 4040)
+    monkeypatch.setattr(compose_up, "MEMORY_FREE", 0)
+    monkeypatch.setattr(compose, "volumes", lambda name: [])
+    settings, project = OpsSettings(SPARK_UI_PORT=None), Project("crypto-analytics", {})
+    assert compose_up.check(settings, project, "stream") == []
+    (problem,) = compose_up.check(settings, project, "stream,spark")
+    assert "SPARK_UI_PORT=14040" in str(problem)
+
+
+@pytest.mark.parametrize(("said", "refused"), [("variant: spark\n", True), ("releases: {}\n", False), ("", False)])
+def test_values_of_the_user_leave_the_variant_to_the_variable(tmp_path: Path, said: str, refused: bool) -> None:
+    values = tmp_path / "mine.yaml"
+    values.write_text(said)
+    with pytest.raises(Problem, match="make up VARIANT=spark") if refused else nullcontext():
+        helmfile.refuse_variant(values)

@@ -1,0 +1,232 @@
+"""How docker compose is called, and what is read from docker about the project's containers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from crypto_analytics.batch.steps import STEPS
+from ops.common.errors import Problem
+from ops.common.settings import OpsSettings
+from ops.compose import batch as compose_batch
+from ops.compose import env_file
+from ops.compose import project as compose
+from ops.compose import status as compose_status
+from ops.compose import up as compose_up
+from ops.compose.project import ComposeSettings, Container
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the checkout's own .env and .platform out of the tests."""
+    monkeypatch.setattr(compose, "STATE", tmp_path)
+    monkeypatch.setattr(compose, "TAGS", tmp_path / "images.env")
+    monkeypatch.setattr(env_file, "FILE", tmp_path / ".env")
+    for name in (*compose.VARIABLES, *ComposeSettings.model_fields, *env_file.NAMES):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def container(service: str, **changed: Any) -> Container:
+    one = {
+        "name": f"crypto-analytics-{service}-1",
+        "service": service,
+        "state": "running",
+        "health": "healthy",
+        "exit_code": 0,
+        "tries": 1,
+        "seconds": 0.0,
+        "ports": {},
+    }
+    return Container(**(one | changed))
+
+
+def test_only_what_is_set_is_handed_on() -> None:
+    given = {"KAFKA_PORT": "19092", "SYMBOLS": "", "PATH": "/bin", "READER_PASSWORD": "from the shell"}
+    project = compose.asked(ComposeSettings(), given)
+
+    assert project == compose.Project("crypto-analytics", {"KAFKA_PORT": "19092"})
+
+
+def test_passwords_of_the_shell_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("READER_PASSWORD", "from the shell")
+    monkeypatch.setenv("KAFKA_PORT", "1")
+
+    environment = compose.Project("crypto-analytics", {"KAFKA_PORT": "19092"}).environment()
+
+    assert "READER_PASSWORD" not in environment
+    assert environment["KAFKA_PORT"] == "19092"
+
+
+def test_the_feed_of_the_exchange_names_its_hosts() -> None:
+    settings = ComposeSettings(FEED="binance")
+
+    assert compose.asked(settings, {}).variables == {
+        "BINANCE_WS_URL": "wss://stream.binance.com:9443",
+        "BINANCE_REST_URL": "https://api.binance.com",
+    }
+    hosts = {"BINANCE_WS_URL": "wss://example.com", "BINANCE_REST_URL": "https://api.example.com"}
+    assert compose.asked(settings, hosts).variables == hosts
+
+
+@pytest.mark.parametrize("feed", ["simulator", "binance"])
+@pytest.mark.parametrize(
+    ("name", "host", "missing"),
+    [
+        ("BINANCE_WS_URL", "wss://example.com", "BINANCE_REST_URL"),
+        ("BINANCE_REST_URL", "https://api.example.com", "BINANCE_WS_URL"),
+    ],
+)
+def test_half_of_an_exchange_is_refused(feed: Any, name: str, host: str, missing: str) -> None:
+    with pytest.raises(Problem, match=f"{missing} is not: .*; make compose-up {name}={host} {missing}="):
+        compose.asked(ComposeSettings(FEED=feed), {name: host})
+
+
+@pytest.mark.parametrize("registry", ["registry.example.com/team", "registry.example.com/team/"])
+def test_a_registry_may_end_in_a_slash_or_not(registry: str) -> None:
+    project = compose.asked(ComposeSettings(), {"IMAGE_REGISTRY": registry})
+    assert project.variables == {"IMAGE_REGISTRY": "registry.example.com/team/"}
+
+
+def test_later_commands_mean_the_project_as_it_was_brought_up() -> None:
+    compose.Project("crypto-analytics", {"KAFKA_PORT": "19092", "SYMBOLS": "A,B"}).remember()
+
+    assert compose.running(ComposeSettings()).variables == {"KAFKA_PORT": "19092", "SYMBOLS": "A,B"}
+    assert compose.running(ComposeSettings(COMPOSE_PROJECT_NAME="other")).variables == {}
+
+
+def test_the_command_names_the_files_that_are_there_and_no_secret(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose, "path_of", lambda program: program)
+    project = compose.Project("crypto-analytics", {})
+    assert "--env-file" not in project.command("up")
+
+    env_file.ensure(env_file.FILE)
+    (state / "images.env").write_text("CONSUMER_TAG=0.1.0-abc\n")
+    command = project.command("up", "--detach", profile="core")
+
+    assert command[-4:] == ["--profile", "core", "up", "--detach"]
+    assert [word for word in command if word.endswith(".env")] == [str(state / ".env"), str(state / "images.env")]
+    assert not set(env_file.load(env_file.FILE).values()) & set(command)
+
+
+def test_containers_are_read_from_docker() -> None:
+    inspected = [
+        {
+            "Name": "/crypto-analytics-migrate-1",
+            "Config": {"Labels": {"com.docker.compose.service": "migrate"}},
+            "State": {
+                "Status": "exited",
+                "ExitCode": 1,
+                "StartedAt": "2026-11-23T10:00:00.123456789Z",
+                "FinishedAt": "2026-11-23T10:00:04.987654321Z",
+            },
+            "RestartCount": 2,
+            "NetworkSettings": {"Ports": {}},
+        },
+        {
+            "Name": "/crypto-analytics-kafka-1",
+            "Config": {"Labels": {"com.docker.compose.service": "kafka"}},
+            "State": {
+                "Status": "running",
+                "ExitCode": 0,
+                "Health": {"Status": "healthy"},
+                "StartedAt": "2026-11-23T10:00:00.1Z",
+                "FinishedAt": "0001-01-01T00:00:00Z",
+            },
+            "RestartCount": 0,
+            "NetworkSettings": {"Ports": {"9092/tcp": None, "9094/tcp": [{"HostPort": "19092"}]}},
+        },
+        {
+            "Name": "/crypto-analytics-sweep-run-1",
+            "Config": {"Labels": {"com.docker.compose.service": "sweep", "com.docker.compose.oneoff": "True"}},
+            "State": {},
+        },
+    ]
+
+    kafka, migrate = compose.parse(inspected)
+
+    assert kafka == container("kafka", ports={9094: 19092})
+    assert migrate == container("migrate", state="exited", health="", exit_code=1, tries=3, seconds=4.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "failed"),
+    [
+        ({}, False),
+        ({"health": "starting"}, False),
+        ({"state": "exited", "health": "", "exit_code": 0}, False),
+        ({"state": "exited", "health": "", "exit_code": 1}, True),
+        ({"state": "restarting", "health": ""}, True),
+        ({"health": "unhealthy"}, True),
+    ],
+)
+def test_who_needs_looking_after(changed: dict[str, Any], failed: bool) -> None:
+    assert container("consumer", **changed).failed is failed
+
+
+def test_the_way_in_is_what_is_published() -> None:
+    env_file.ensure(env_file.FILE)
+    passwords = env_file.load(env_file.FILE)
+
+    way = compose.way_of([container("kafka", ports={9094: 19092}), container("postgres", ports={5432: 15432})])
+
+    assert way is not None
+    assert way.ports == {"KAFKA_PORT": 19092, "POSTGRES_PORT": 15432}
+    assert way.components == {"kafka", "postgres"}
+    assert way.passwords["POSTGRES_PASSWORD"] == passwords["READER_PASSWORD"]
+    assert not any(password in repr(way) for password in passwords.values())
+
+
+def test_without_containers_there_is_no_way_in_and_no_password_is_needed() -> None:
+    assert compose.way_of([]) is None
+    with pytest.raises(Problem, match="make env"):
+        compose.way_of([container("kafka", ports={9094: 19092})])
+
+
+def test_a_failure_shows_the_last_lines_and_names_the_next_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose, "last_lines", lambda name, count: [f"{name} says why"])
+    out = Console(record=True, width=120)
+    found = [container("kafka"), container("migrate", state="exited", health="", exit_code=1)]
+
+    problem = compose_up.failure(found, "make compose-up", out)
+
+    assert "crypto-analytics-migrate-1 says why" in out.export_text()
+    assert "migrate ended with exit code 1" in str(problem)
+    assert str(problem).endswith("docker logs crypto-analytics-migrate-1; mend that, then: make compose-up")
+
+
+@pytest.mark.parametrize(("profile", "spark"), [("stream", False), ("stream,spark", True)])
+def test_changed_images_are_built_though_old_ones_are_there(
+    monkeypatch: pytest.MonkeyPatch, profile: str, spark: bool
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(compose_up, "check", lambda *_: [])
+    monkeypatch.setattr(compose_up, "missing_images", lambda *_: [])
+    monkeypatch.setattr(compose_up.images, "build", built.extend)
+    compose_up.prepare(OpsSettings(), compose.Project("x", {}), profile, Console(record=True))
+    assert "consumer" in built
+    assert ("spark" in built) is spark
+    built.clear()
+    registry = compose.Project("x", {"IMAGE_REGISTRY": "registry.example.com/"})
+    compose_up.prepare(OpsSettings(), registry, profile, Console(record=True))
+    assert built == []
+
+
+def test_the_steps_of_a_batch_are_listed_in_order() -> None:
+    out = Console(record=True, width=120)
+    services = [step.name.replace("_", "-") for step in STEPS]
+    done = [container(service, state="exited", health="", seconds=2.0, tries=2) for service in reversed(services)]
+
+    out.print(compose_batch.table([container("kafka"), *done]))
+
+    text = out.export_text()
+    assert [text.index(service) for service in services] == sorted(text.index(service) for service in services)
+    assert str(2 * len(STEPS)) in text
+
+
+def test_memory_is_read_from_docker() -> None:
+    rows = [{"Name": "a", "MemUsage": "53.5MiB / 384MiB"}, {"Name": "b", "MemUsage": "1.5GiB / 2GiB"}]
+    used = compose_status.parse("\n".join(map(json.dumps, rows)))
+    assert used == {"a": int(53.5 * 1024**2), "b": int(1.5 * 1024**3)}

@@ -1,0 +1,46 @@
+""".env.example tells every setting, and nothing else."""
+
+import re
+
+from crypto_analytics.runtime.settings import PostgresSettings
+from ops.dev import env_example
+from tests.servers import ROOT
+
+
+def listed() -> set[str]:
+    return set(re.findall(r"^(?:# here: )?([A-Z][A-Z0-9_]*)=", env_example.PATH.read_text(), re.MULTILINE))
+
+
+def test_it_lists_every_setting_and_no_other() -> None:
+    classes = [cls for _, module in env_example.modules() for cls in env_example.classes(module)]
+    known = {name for cls in classes for name in cls.model_fields if name.isupper()}
+    assert listed() == known
+    assert len(known) > 60
+
+
+def test_it_is_what_the_settings_give() -> None:
+    assert env_example.PATH.read_text() == env_example.render(), "type: make env-example"
+
+
+def test_every_setting_has_a_meaning() -> None:
+    for _, module in env_example.modules():
+        for cls in env_example.classes(module):
+            assert [name for name, info in env_example.own_fields(cls).items() if not info.description] == []
+
+
+def test_settings_that_others_read_are_listed() -> None:
+    """dbt and Great Expectations read the same names without the classes."""
+    dbt = "".join(path.read_text() for path in (ROOT / "dbt").glob("*.yml"))
+    gate = (ROOT / "ge" / "settings.py").read_text()
+    names = set(re.findall(r"env_var\('([A-Z_]+)'", dbt)) | set(
+        re.findall(r"(?:get|_required|_whole)\((?:env, )?\"([A-Z_]+)\"", gate)
+    )
+    assert len(names) > 5
+    assert names <= listed()
+
+
+def test_required_ones_have_no_value() -> None:
+    text = env_example.render()
+    for name, info in env_example.own_fields(PostgresSettings).items():
+        if info.is_required():
+            assert re.search(rf"\(required\)\n{name}=\n", text)

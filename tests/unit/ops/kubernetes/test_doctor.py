@@ -1,0 +1,125 @@
+"""What a machine lacks is told before anything starts, with the command that mends it; a warning does not block."""
+
+from dataclasses import replace
+
+import pytest
+
+from ops.kubernetes import doctor
+from ops.kubernetes.doctor import GIB, Level, Line
+from ops.kubernetes.machine import Facts
+
+GOOD = Facts(
+    memory_total=16 * GIB,
+    memory_free=10 * GIB,
+    disk_free=80 * GIB,
+    disk_path="/var/lib/docker",
+    inotify={"max_user_watches": 524288, "max_user_instances": 512},
+    versions={
+        "docker": "Docker version 28.2.2, build e6534b4",
+        "docker engine": "20.10.24+dfsg1",
+        "buildx": "github.com/docker/buildx v0.25.0 faf2b8f",
+        "compose": "2.39.1",
+        "kind": "kind v0.33.0 go1.26.8 linux/amd64",
+        "helm": "v3.18.4+gd80839c",
+        "helmfile": "helmfile version 1.1.3",
+        "kubectl": "Client Version: v1.36.3\nKustomize Version: v5.8.1",
+    },
+    ports={"KAFKA_PORT": 9092, "POSTGRES_PORT": 5432},
+)
+
+
+def failed(facts: Facts, environment: str = "lite", *, is_kind: bool = True) -> list[Line]:
+    lines = doctor.examine(facts, environment, is_kind=is_kind)  # type: ignore[arg-type]
+    assert all(line.fix for line in lines if line.level is not Level.OK), "each tells what to do"
+    assert doctor.blocks(lines) == any(line.level is Level.FAIL for line in lines)
+    return [line for line in lines if line.level is Level.FAIL]
+
+
+def test_a_good_machine_passes() -> None:
+    assert failed(GOOD) == []
+    assert {line.level for line in doctor.examine(GOOD, "default")} == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "fix"),
+    [
+        ({"memory_total": 3 * GIB}, "memory", "make demo needs no Kubernetes"),
+        ({"memory_free": 1 * GIB}, "memory", "must be free"),
+        ({"disk_free": 5 * GIB}, "disk", "docker builder prune"),
+        (
+            {"inotify": {"max_user_watches": 8192, "max_user_instances": 512}},
+            "inotify max_user_watches",
+            "sudo sysctl -w fs.inotify.max_user_watches=524288",
+        ),
+        (
+            {"inotify": {"max_user_watches": 524288, "max_user_instances": 128}},
+            "inotify max_user_instances",
+            "sudo sysctl -w fs.inotify.max_user_instances=512",
+        ),
+        ({"taken": frozenset({5432})}, "port 5432", "make up POSTGRES_PORT=15432"),
+        ({"versions": {**GOOD.versions, "kind": "kind v0.20.0 go1.20"}}, "kind", "0.31 or newer"),
+        ({"versions": {**GOOD.versions, "helmfile": None}}, "helmfile", "install it"),
+        ({"versions": {**GOOD.versions, "docker engine": None}}, "docker engine", "systemctl start docker"),
+        ({"versions": {**GOOD.versions, "docker": None, "docker engine": None}}, "docker", "install it"),
+    ],
+)
+def test_what_blocks_says_what_to_do(change: dict[str, object], name: str, fix: str) -> None:
+    found = {line.name: line for line in failed(replace(GOOD, **change))}  # type: ignore[arg-type]
+    assert name in found
+    assert fix in found[name].fix
+
+
+def test_who_holds_a_port_is_named() -> None:
+    (line,) = failed(replace(GOOD, taken=frozenset({9092}), holders={9092: "java (process 4711)"}))
+    assert line.found == "taken by java (process 4711)"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"has_diff": False},
+        {"disk_free": 15 * GIB},
+        {"disk_free": None},
+        {"versions": {**GOOD.versions, "compose": None}},
+    ],
+)
+def test_a_warning_does_not_block(change: dict[str, object]) -> None:
+    facts = replace(GOOD, **change)  # type: ignore[arg-type]
+    assert failed(facts) == []
+    assert Level.WARN in {line.level for line in doctor.examine(facts, "lite")}
+
+
+def test_a_cluster_that_runs_has_its_memory_already() -> None:
+    assert failed(replace(GOOD, memory_free=1 * GIB, cluster_runs=True)) == []
+
+
+def test_the_operators_need_more_memory_than_lite() -> None:
+    small = replace(GOOD, memory_total=6 * GIB, memory_free=5.5 * GIB)
+    assert failed(small, "lite") == []
+    (line,) = failed(small, "default")
+    assert "make up ENV=lite" in line.fix
+
+
+def test_a_cluster_of_others_needs_no_docker_no_ports_and_no_memory() -> None:
+    bare = Facts(0, 0, None, "", versions={name: GOOD.versions[name] for name in doctor.FOR_A_FOREIGN_CLUSTER})
+    assert failed(bare, is_kind=False) == []
+    assert [line.name for line in failed(replace(bare, versions={}), is_kind=False)] == ["helm", "helmfile", "kubectl"]
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("kind v0.33.0 go1.26.8 linux/amd64", (0, 33, 0)),
+        ("v3.22", (3, 22)),
+        ("20.10.24+dfsg1", (20, 10, 24)),
+        ("helmfile version 0.0.0-dev", None),
+        ("github.com/docker/buildx v0.0.0+unknown ", None),
+        ("dev", None),
+    ],
+)
+def test_versions_are_read_from_what_tools_say(said: str, version: tuple[int, ...] | None) -> None:
+    assert doctor.version_of(said) == version
+
+
+def test_a_build_without_a_version_is_taken() -> None:
+    assert failed(replace(GOOD, versions={**GOOD.versions, "helmfile": "helmfile version 0.0.0-dev"})) == []

@@ -1,0 +1,255 @@
+"""Ports move when the cluster is made, and what the cluster has wins afterwards; a half-made cluster is told apart."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.common.errors import Problem
+from ops.common.settings import OpsSettings
+from ops.kubernetes import kind
+from ops.platform import exposed_ports
+
+CONFIG = {
+    "nodes": [
+        {
+            "role": "control-plane",
+            "extraPortMappings": [
+                {"containerPort": 30092, "hostPort": 9092, "listenAddress": "127.0.0.1"},
+                {"containerPort": 30432, "hostPort": 5432, "listenAddress": "127.0.0.1"},
+            ],
+        }
+    ]
+}
+
+
+def inspected(state: str, bindings: dict[str, list[dict[str, str]]]) -> list[dict[str, object]]:
+    return [{"State": {"Status": state}, "HostConfig": {"PortBindings": bindings}}]
+
+
+def test_a_port_moves_and_the_others_stay() -> None:
+    moved = kind.with_ports(CONFIG, {30092: 19092})
+    mappings = moved["nodes"][0]["extraPortMappings"]
+    assert [mapping["hostPort"] for mapping in mappings] == [19092, 5432]
+    assert CONFIG["nodes"][0]["extraPortMappings"][0]["hostPort"] == 9092  # type: ignore[index]
+
+
+def test_a_port_without_a_mapping_is_told() -> None:
+    with pytest.raises(Problem, match="nothing leads to NodePort 30899; add it under extraPortMappings"):
+        kind.with_ports(CONFIG, {30899: 8899})
+
+
+def test_the_projects_configuration_maps_every_port_on_loopback_to_its_default() -> None:
+    node = kind.load_config()["nodes"][0]
+    mapped = {mapping["containerPort"]: mapping["hostPort"] for mapping in node["extraPortMappings"]}
+    assert mapped == {port.node_port: port.default for port in exposed_ports.EXPOSED}
+    assert {mapping["listenAddress"] for mapping in node["extraPortMappings"]} == {"127.0.0.1"}
+    assert len(kind.load_config()["nodes"]) == 1, "several nodes do not survive a reboot"
+    assert not node["image"].endswith(":latest")
+
+
+def test_the_node_container_tells_its_state_and_ports() -> None:
+    bindings = {"30092/tcp": [{"HostIp": "127.0.0.1", "HostPort": "19092"}], "6443/tcp": [{"HostPort": ""}]}
+    node = kind.parse_node(inspected("running", bindings))
+    assert (node.state, node.bound) == ("running", {30092: 19092})
+
+
+@pytest.mark.parametrize(
+    ("found", "action"),
+    [
+        (None, kind.Action.CREATE),
+        (kind.Node("running", {}), kind.Action.KEEP),
+        (kind.Node("exited", {}), kind.Action.START),
+        (kind.Node("created", {}), kind.Action.START),
+    ],
+)
+def test_what_is_done_first(found: kind.Node | None, action: kind.Action) -> None:
+    assert kind.next_action(found) is action
+
+
+def test_ports_are_the_clusters_then_the_users_then_the_defaults() -> None:
+    settings = OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=15432)
+    numbers = exposed_ports.effective(settings, {30092: 9092})
+    assert (numbers["KAFKA_PORT"], numbers["POSTGRES_PORT"], numbers["MINIO_PORT"]) == (9092, 15432, 9000)
+
+
+def test_a_port_asked_for_after_the_cluster_was_made_is_noticed() -> None:
+    bound = {30092: 9092, 30432: 5432}
+    assert exposed_ports.moved_too_late(OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=5432), bound) == {
+        "KAFKA_PORT": (19092, 9092)
+    }
+    assert exposed_ports.moved_too_late(OpsSettings(), bound) == {}
+
+
+class Machine:
+    """Stands for docker, kind and kubectl, and writes down what they were told."""
+
+    def __init__(
+        self,
+        node: kind.Node | None,
+        *,
+        whole: bool,
+        answers: bool,
+        complete: bool,
+        has_kubeconfig: bool = True,
+        cp_says: str = "",
+    ) -> None:
+        self.node, self.whole, self.answers, self.complete = node, whole, answers, complete
+        self.has_kubeconfig, self.cp_says = has_kubeconfig, cp_says
+        self.told: list[str] = []
+
+    def put_in_place(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+        monkeypatch.setattr(kind, "STATE", state)
+        monkeypatch.setattr(kind, "load_config", lambda: CONFIG)
+        monkeypatch.setattr(kind, "node", lambda: self.node)
+        monkeypatch.setattr(kind, "run", self.run)
+        monkeypatch.setattr(kind, "succeeds", self.succeeds)
+        monkeypatch.setattr(kind, "_ANSWER_SECONDS", 0.0)
+        monkeypatch.setattr(kind, "_FINISH_SECONDS", 0.0)
+        monkeypatch.setattr(kind, "_PAUSE", 0.0)
+
+    def run(self, *command: object, mend: str, timeout: float | None = None) -> str:
+        line = " ".join(map(str, command))
+        if line.startswith("docker cp"):
+            file = line.split()[2].partition(":")[2]
+            if self.cp_says:
+                raise Problem("docker cp failed", self.cp_says, mend)
+            if not (self.whole if file == kind._WHOLE else self.has_kubeconfig):
+                cause = f"Error response from daemon: Could not find the file {file} in container {kind.NODE}"
+                raise Problem("docker cp failed", cause, mend)
+            return ""
+        if "storageclass" in line:
+            return "storageclass.storage.k8s.io/standard\n" if self.complete else ""
+        if "persistentvolume" in line:
+            return ""
+        self.told.append(line)
+        if "kind create" in line:
+            self.answers = self.complete = True
+        self.whole = self.whole or "touch" in line
+        return ""
+
+    def succeeds(self, *command: str, timeout: float | None = None) -> bool:
+        return self.answers
+
+    def ensure(self) -> kind.Action:
+        return kind.ensure({30092: 19092}, self.told.append)
+
+    @property
+    def was_deleted(self) -> bool:
+        return any("delete" in line for line in self.told)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / ".platform"
+
+
+def test_a_cluster_is_made_with_the_ports(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(None, whole=False, answers=False, complete=False)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.CREATE
+    assert any(line.startswith("kind create cluster") for line in machine.told)
+    assert machine.whole
+    assert "hostPort: 19092" in (state / "kind-config.yaml").read_text()
+
+
+@pytest.mark.parametrize(("there", "pulls"), [(True, ""), (False, "pull kindest/node:v1")])
+def test_the_nodes_image_is_pulled_before_where_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool, pulls: str
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
+    docker.chmod(0o755)
+    monkeypatch.setattr(kind, "path_of", lambda _: str(docker))
+    monkeypatch.setattr(kind, "succeeds", lambda *_, **__: there)
+    told: list[str] = []
+    kind._have_image("kindest/node:v1", told.append)
+    called = tmp_path / "called"
+    assert (called.read_text().strip() if called.exists() else "") == pulls
+    assert bool(told) is bool(pulls)
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    if not there:
+        with pytest.raises(Problem, match="make airgap"):
+            kind._have_image("kindest/node:v1", told.append)
+
+
+def test_a_whole_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(kind.Node("running", {}), whole=True, answers=True, complete=True)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.KEEP
+    assert machine.told == []
+
+
+def test_a_stopped_cluster_is_started(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(kind.Node("exited", {}), whole=True, answers=True, complete=True)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.START
+    assert f"docker start {kind.NODE}" in machine.told
+
+
+@pytest.mark.parametrize(
+    ("node_state", "answers", "has_kubeconfig"), [("running", True, True), ("exited", False, False)]
+)
+def test_a_cluster_whose_making_was_interrupted_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, answers: bool, has_kubeconfig: bool
+) -> None:
+    machine = Machine(
+        kind.Node(node_state, {}), whole=False, answers=answers, complete=False, has_kubeconfig=has_kubeconfig
+    )
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.CREATE
+    deleted = next(number for number, line in enumerate(machine.told) if line.startswith("kind delete"))
+    created = next(number for number, line in enumerate(machine.told) if line.startswith("kind create"))
+    assert deleted < created
+
+
+def test_a_cluster_made_by_hand_is_taken_over(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    machine = Machine(kind.Node("running", {}), whole=False, answers=True, complete=True)
+    machine.put_in_place(monkeypatch, state)
+    assert machine.ensure() is kind.Action.KEEP
+    assert machine.whole
+    assert not machine.was_deleted
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("node_state", ["running", "exited"])
+def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_thrown_away(
+    monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, whole: bool
+) -> None:
+    machine = Machine(kind.Node(node_state, {}), whole=whole, answers=False, complete=False)
+    machine.put_in_place(monkeypatch, state)
+    with pytest.raises(Problem, match="if its data may go: make down YES=1"):
+        machine.ensure()
+    assert not machine.was_deleted
+
+
+@pytest.mark.parametrize("node_state", ["running", "exited"])
+@pytest.mark.parametrize(
+    "says",
+    [
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock",
+        "dial unix /var/run/docker.sock: connect: no such file or directory",
+        "it took longer than 30 s",
+    ],
+)
+def test_where_the_mark_cannot_be_read_nothing_is_thrown_away(
+    monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, says: str
+) -> None:
+    machine = Machine(kind.Node(node_state, {}), whole=True, answers=False, complete=False, cp_says=says)
+    machine.put_in_place(monkeypatch, state)
+    with pytest.raises(Problem, match="make down YES=1"):
+        machine.ensure()
+    assert machine.told == []
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        f"Error response from daemon: Could not find the file {kind._WHOLE} in container {kind.NODE}",
+        f"Error: No such container:path: {kind.NODE}:{kind._WHOLE}",
+        f"lstat /var/lib/docker/overlay2/merged{kind._WHOLE}: no such file or directory",
+    ],
+)
+def test_dockers_words_for_a_missing_file(monkeypatch: pytest.MonkeyPatch, state: Path, says: str) -> None:
+    machine = Machine(kind.Node("exited", {}), whole=False, answers=False, complete=False, cp_says=says)
+    machine.put_in_place(monkeypatch, state)
+    assert not kind.is_whole()

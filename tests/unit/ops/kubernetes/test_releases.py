@@ -1,0 +1,279 @@
+"""A release that a killed helm left half done is rolled back or removed, and others are left alone."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.common.errors import Problem
+from ops.common.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
+from ops.kubernetes import helm, helmfile, up, upgrade_check
+from ops.kubernetes.cluster import Forbidden, Object
+from ops.kubernetes.helm import Recovery, Revision
+from ops.kubernetes.upgrade_check import Running
+
+
+def secret(name: str, number: int, status: str, owner: str = "helm") -> dict[str, object]:
+    labels = {"owner": owner, "name": name, "version": str(number), "status": status}
+    return {"metadata": {"name": f"sh.helm.release.v1.{name}.v{number}", "labels": labels}}
+
+
+def test_revisions_come_from_helms_secrets() -> None:
+    found = helm.revisions(
+        [secret("kafka", 1, "superseded"), secret("kafka", 2, "deployed"), secret("x", 1, "y", owner="somebody")]
+    )
+    assert found == [Revision("kafka", 1, "superseded"), Revision("kafka", 2, "deployed")]
+    assert helm.newest(found) == {"kafka": Revision("kafka", 2, "deployed")}
+
+
+def test_the_tenth_revision_is_newer_than_the_ninth() -> None:
+    assert helm.newest([Revision("kafka", 10, "deployed"), Revision("kafka", 9, "superseded")])["kafka"].number == 10
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([("deployed", 1)], []),
+        ([("superseded", 1), ("deployed", 2)], []),
+        ([("failed", 1)], []),  # helm itself upgrades a failed one
+        ([("pending-install", 1)], [Recovery("kafka", "pending-install", None)]),
+        ([("deployed", 1), ("pending-upgrade", 2)], [Recovery("kafka", "pending-upgrade", 1)]),
+        ([("superseded", 1), ("superseded", 2), ("pending-rollback", 3)], [Recovery("kafka", "pending-rollback", 2)]),
+        ([("failed", 1), ("pending-upgrade", 2)], [Recovery("kafka", "pending-upgrade", 1)]),
+        ([("failed", 1), ("failed", 2), ("pending-upgrade", 3)], [Recovery("kafka", "pending-upgrade", 2)]),
+        ([("deployed", 1), ("failed", 2), ("pending-upgrade", 3)], [Recovery("kafka", "pending-upgrade", 1)]),
+        ([("uninstalling", 1)], [Recovery("kafka", "uninstalling", None)]),
+    ],
+)
+def test_what_frees_a_release(history: list[tuple[str, int]], expected: list[Recovery]) -> None:
+    assert helm.recoveries([Revision("kafka", number, status) for status, number in history]) == expected
+
+
+def test_releases_of_somebody_else_are_left_alone() -> None:
+    assert helm.recoveries([Revision("somebodys", 1, "pending-install")]) == []
+
+
+def test_our_releases_are_helmfiles() -> None:
+    named = re.findall(r"^ +- name: (\S+)$", helmfile.FILE.read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(helm.RELEASES)
+
+
+class Stored:
+    """Stands for a cluster with one release that was left half done."""
+
+    context = "theirs"
+
+    def helm_secrets(self) -> list[dict[str, object]]:
+        return [secret("kafka", 1, "deployed"), secret("kafka", 2, "pending-upgrade")]
+
+
+def test_only_in_our_own_cluster_is_a_release_mended_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(helm, "run", lambda *command, **_: told.extend(command))
+    with pytest.raises(Problem, match=r"helm rollback kafka 1 --no-hooks --kube-context theirs .*then make up .*again"):
+        up.recover(OpsSettings(KUBE_CONTEXT="theirs"), Stored(), told.append)  # type: ignore[arg-type]
+    assert told == []
+    up.recover(OpsSettings(KUBE_CONTEXT=KIND_CONTEXT), Stored(), lambda _: None)  # type: ignore[arg-type]
+    assert told[:4] == ["helm", "rollback", "kafka", "1"]
+
+
+def test_the_story_says_what_is_done() -> None:
+    assert Recovery("kafka", "pending-upgrade", 3).story.endswith("left pending-upgrade: going back to revision 3")
+    assert Recovery("kafka", "pending-install", None).story.endswith("left pending-install: removing it")
+
+
+@pytest.mark.parametrize(
+    ("recovery", "words"),
+    [
+        (Recovery("kafka", "pending-upgrade", 3), ["rollback", "kafka", "3"]),
+        (Recovery("kafka", "pending-install", None), ["uninstall", "kafka"]),
+    ],
+)
+def test_helm_is_told_the_context(monkeypatch: pytest.MonkeyPatch, recovery: Recovery, words: list[str]) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(helm, "run", lambda *command, **_: told.extend(command))
+    helm.recover(recovery, "kind-x")
+    assert told[: 1 + len(words)] == ["helm", *words]
+    assert told[told.index("--kube-context") + 1] == "kind-x"
+
+
+def program(folder: Path, script: str) -> list[str]:
+    file = folder / "helmfile"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return [str(file)]
+
+
+def test_helmfile_is_watched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helmfile, "_LOOK_SECONDS", 0.01)
+    looks: list[int] = []
+    go = tmp_path / "go"
+
+    def watch() -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            go.touch()
+
+    line = program(tmp_path, f'while ! [ -f {go} ]; do sleep 0.01; done; echo "port $KAFKA_PORT"')
+    helmfile.run(line, {"KAFKA_PORT": "19092"}, tmp_path / "log", limit=30, watch=watch)
+    assert len(looks) >= 3
+    assert (tmp_path / "log").read_text() == "port 19092\n"
+
+
+def test_helmfiles_error_is_told_and_the_log_named(tmp_path: Path) -> None:
+    line = program(tmp_path, "echo noise; echo 'Error: UPGRADE FAILED: timed out' >&2; exit 1")
+    with pytest.raises(Problem, match=r"UPGRADE FAILED: timed out; less .*log; then make up again"):
+        helmfile.run(line, {}, tmp_path / "log", limit=30)
+
+
+def test_helmfile_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helmfile, "_LOOK_SECONDS", 0.01)
+    line = program(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    with pytest.raises(Problem, match="not ready in time"):
+        helmfile.run(line, {}, tmp_path / "log", limit=0.3)
+    pid = (tmp_path / "pid").read_text().strip()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_failed_release_is_always_synced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lines: list[list[str]] = []
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    monkeypatch.setattr(helm, "has_diff", lambda: True)
+    monkeypatch.setattr(helmfile, "run", lambda line, *_, **__: lines.append(line))
+    monkeypatch.setattr(up.state, "logs", lambda: tmp_path)
+    up._releases(OpsSettings(ENV="lite"), Stored(), {}, up.console())  # type: ignore[arg-type]
+    assert lines[0][-1] == "sync"
+
+
+@pytest.mark.parametrize(("context", "closed"), [(KIND_CONTEXT, False), ("theirs", True)])
+def test_a_cluster_of_others_gets_no_open_ports(monkeypatch: pytest.MonkeyPatch, context: str, closed: bool) -> None:
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    line = " ".join(helmfile.command("lite", context, "sync"))
+    assert ("--state-values-set expose.enabled=false sync" in line) is closed
+
+
+def test_own_values_reach_helmfile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    mine = tmp_path / "mine.yaml"
+    with pytest.raises(Problem, match="make up VALUES="):
+        helmfile.command("lite", "theirs", "sync", own=str(mine))
+    mine.touch()
+    line = helmfile.command("lite", "theirs", "sync", own=str(mine))
+    assert line[line.index("--state-values-file") + 1] == str(mine)
+    assert "--state-values-file" not in helmfile.command("lite", "theirs", "sync")
+
+
+def test_values_are_those_that_helmfile_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = """for file; do :; done; folder=$(dirname "$file"); printf 'mode: kraft' > $folder/kafka.yaml
+printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
+    (helmfile_program,) = program(tmp_path, script)
+    monkeypatch.setattr(helmfile, "path_of", lambda _: helmfile_program)
+    monkeypatch.setattr(helmfile.commands, "path_of", lambda name: name)
+    found = helmfile.values("lite", KIND_CONTEXT, {"FEED": "wss://x"}, "producer", "kafka")
+    assert upgrade_check.of_values(found) == Running("wss://x", "kraft")
+
+
+@pytest.mark.parametrize(
+    ("registry", "policy", "refused"),
+    [("", "IfNotPresent", True), ("", "Never", False), ("registry.example.com", "IfNotPresent", False)],
+)
+def test_a_cluster_of_others_needs_a_registry(
+    monkeypatch: pytest.MonkeyPatch, registry: str, policy: str, refused: bool
+) -> None:
+    monkeypatch.setenv("KUBE_CONTEXT", "theirs")
+    monkeypatch.setenv("ENV", "lite")
+    would = {"producer": {"image": {"registry": registry, "pullPolicy": policy}}}
+    monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
+    if not refused:
+        up.refuse_images_of_nobody(OpsSettings(), {})
+        return
+    given = "IMAGE_REGISTRY=registry.example.com/me"
+    hint = f"make images PUSH=1 {given}, then make up ENV=lite KUBE_CONTEXT=theirs {given}$"
+    with pytest.raises(Problem, match=hint):
+        up.refuse_images_of_nobody(OpsSettings(), {})
+
+
+class Answers:
+    """Stands for the API of a user without rights on what is not installed: the objects that are there, by path."""
+
+    def __init__(self, *groups: str, forbidden: str = "", **objects: Object) -> None:
+        self.forbidden = forbidden
+        self.groups = {f"/apis/{group}" for group in ("apps/v1", *groups)}
+        self.objects = {name.replace("__", "/"): found for name, found in objects.items()}
+
+    def get(self, path: str) -> Any:
+        if path in self.groups:
+            return {}
+        group, found, name = path.partition(f"/namespaces/{NAMESPACE}/")
+        if found and (group not in self.groups or name == self.forbidden):
+            raise Forbidden(f"{path} may not be read", "403", "")
+        if name in self.objects:
+            return self.objects[name]
+        raise LookupError(path)
+
+
+def producer(feed: str) -> Object:
+    env = [{"name": "SYMBOLS", "value": "A"}, {"name": "BINANCE_WS_URL", "value": feed}]
+    return {"spec": {"template": {"spec": {"containers": [{"name": "producer", "env": env}]}}}}
+
+
+def test_what_runs_is_read_from_the_cluster() -> None:
+    lite = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
+    assert upgrade_check.look(lite, "kraft") == Running("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
+    default = Answers("kafka.strimzi.io/v1", deployments__producer=producer("wss://x"), kafkas__crypto={})
+    assert upgrade_check.look(default, "strimzi") == Running("wss://x", "strimzi")  # type: ignore[arg-type]
+    assert upgrade_check.look(Answers(), "kraft") == Running(None, None)  # type: ignore[arg-type]
+
+
+def test_who_may_not_read_strimzis_kafka_has_none_of_it() -> None:
+    cluster: Any = Answers("kafka.strimzi.io/v1", forbidden="kafkas/crypto")
+    assert upgrade_check.look(cluster, "kraft") == Running(None, None)
+    with pytest.raises(Forbidden):
+        upgrade_check.look(cluster, "strimzi")
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "says"),
+    [
+        (Running("ws://simulator", "kraft"), Running("wss://x", "kraft"), "pass for duplicates of the other's"),
+        (Running("wss://x", "kraft"), Running("wss://x", "strimzi"), "Kafka's mode cannot change"),
+        (Running(None, "strimzi"), Running("wss://x", "kraft"), "Kafka's mode cannot change"),
+    ],
+)
+def test_two_feeds_never_meet_in_one_database(now: Running, then: Running, says: str) -> None:
+    with pytest.raises(Problem, match=f"{says}.*; .*make down$"):
+        upgrade_check.refuse_change(now, then, KIND_CONTEXT)
+    with pytest.raises(Problem, match=f"make down.* KUBE_CONTEXT=theirs, then .* delete namespace {NAMESPACE}$"):
+        upgrade_check.refuse_change(now, then, "theirs")
+    upgrade_check.refuse_change(now, now, KIND_CONTEXT)
+    upgrade_check.refuse_change(Running(None, None), then, KIND_CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("wss://stream.binance.com:9443", "wss://data-stream.binance.vision", True),
+        ("wss://stream.binance.com:443", "wss://stream.binance.com:9443", True),
+        ("wss://stream.binance.com:9443", "wss://stream.binance.us:9443", False),
+        ("wss://stream.binance.com:9443", "wss://fstream.binance.com", False),
+        ("wss://stream.binance.com:9443", "wss://stream.testnet.binance.vision", False),
+        ("wss://stream.binance.com:9443", "wss://stream.binance.com.example.com", False),
+        ("wss://x", "wss://x:1", False),
+    ],
+)
+def test_an_exchange_may_be_followed_under_its_other_name(one: str, other: str, same: bool) -> None:
+    now, then = Running(one, "kraft"), Running(other, "kraft")
+    if same:
+        upgrade_check.refuse_change(now, then, KIND_CONTEXT)
+        return
+    with pytest.raises(Problem, match="the feed cannot change"):
+        upgrade_check.refuse_change(now, then, KIND_CONTEXT)
+
+
+def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
+    would = {"producer": {"settings": {"BINANCE_WS_URL": "wss://x"}}, "kafka": {"mode": "kraft"}}
+    monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
+    with pytest.raises(Problem, match="the feed cannot change"):
+        up.refuse_change(OpsSettings(ENV="lite"), cluster, {})  # type: ignore[arg-type]

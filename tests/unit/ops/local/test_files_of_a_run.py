@@ -1,0 +1,243 @@
+"""What a run keeps on disk: passwords, its setup, the jars, the lock, the records of its children."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from dataclasses import astuple, fields, replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.common import child_environment, file_lock
+from ops.common.errors import Problem
+from ops.common.file_lock import Lock
+from ops.common.processes import Record, Records
+from ops.local import passwords
+from ops.local.raw_objects import repeated
+from ops.local.run_folders import Layout
+from ops.local.service_settings import Addresses, Feed, Setup, postgres
+from ops.setup import jars
+from tests.absurd_environment import NOWHERE
+
+
+def test_passwords_are_random_and_kept_for_their_owner_only(tmp_path: Path) -> None:
+    first = passwords.load(tmp_path / "a" / "secrets.env")
+    assert passwords.load(tmp_path / "a" / "secrets.env") == first
+    assert stat.S_IMODE((tmp_path / "a" / "secrets.env").stat().st_mode) == 0o600
+    assert first.writer not in repr(first)
+    assert passwords.load(tmp_path / "b" / "secrets.env") != first
+    assert len(set(astuple(first))) == len(fields(first))
+
+
+def test_a_role_that_is_newer_than_the_file_gets_its_password(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.env"
+    first = passwords.load(file)
+    file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if "GATE" not in line))
+    second = passwords.load(file)
+    assert replace(second, gate=first.gate) == first
+    assert second.gate != first.gate
+    assert passwords.load(file) == second
+
+
+@pytest.mark.parametrize("text", ["WRITER_PASSWORD=x\n", "SUPERUSER_PASSWORD=x\nWRITER_PASSWORD=\n"])
+def test_a_damaged_password_file_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "secrets.env").write_text(text)
+    with pytest.raises(Problem, match="a password is missing"):
+        passwords.load(tmp_path / "secrets.env")
+
+
+def test_each_kind_of_run_has_a_state_of_its_own(tmp_path: Path) -> None:
+    states = {Layout(tmp_path, mode).state for mode in ("play", "forever", "live")}
+    assert len(states) == 3
+    assert Layout(tmp_path, "play").report == tmp_path / "report"
+    assert {Layout(tmp_path, mode).secrets for mode in ("play", "live")} == {tmp_path / "secrets.env"}
+
+
+def test_a_setup_is_kept_without_secrets(tmp_path: Path) -> None:
+    setup = Setup(Feed("ws://x", "http://x", ("BTCUSDT", "ETHUSDT")), Addresses(1, 2), {"SIM_PORT": "3"})
+    setup.save(tmp_path / "run" / "setup.json")
+    assert Setup.load(tmp_path / "run" / "setup.json") == setup
+    assert "PASSWORD" not in (tmp_path / "run" / "setup.json").read_text()
+
+
+def test_a_role_gets_its_own_password(tmp_path: Path) -> None:
+    roles = replace(passwords.load(tmp_path / "secrets.env"), transformer="t")
+    assert postgres(Addresses(1, 2), roles, "transformer")["POSTGRES_PASSWORD"] == "t"
+    assert postgres(Addresses(1, 2), roles, "superuser")["POSTGRES_USER"] == "postgres"
+
+
+def a_maven(folder: Path, script: str) -> None:
+    program = folder / "mvn"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CRYPTO_ANALYTICS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "bin"
+
+
+def test_a_broken_download_never_counts(cache: Path, tmp_path: Path) -> None:
+    a_maven(cache, 'for last; do :; done; echo half > "${last#*=}/kafka.jar"; exit 1')
+    with pytest.raises(Problem, match="mvn exited with 1"):
+        jars.ensure_jars(tmp_path / "maven.log")
+    assert not jars.jars_dir().exists()
+    assert list(jars.jars_dir().parent.iterdir()) == []
+
+
+def test_the_jars_are_fetched_once(cache: Path, tmp_path: Path) -> None:
+    a_maven(cache, 'for last; do :; done; echo whole > "${last#*=}/kafka.jar"')
+    assert (jars.ensure_jars(tmp_path / "maven.log") / "kafka.jar").read_text() == "whole\n"
+    a_maven(cache, "exit 1")
+    assert jars.ensure_jars(tmp_path / "maven.log") == jars.jars_dir()
+
+
+def test_one_run_a_folder(tmp_path: Path) -> None:
+    first = Lock(tmp_path)
+    assert first.holder() is None
+    first.take()
+    assert Lock(tmp_path).holder() == os.getpid()
+    with pytest.raises(Problem, match=rf"is in use: a run with process id {os.getpid()} has it; make stop"):
+        Lock(tmp_path).take()
+    first.release()
+    assert (tmp_path / "run" / "lock").read_text() == ""
+    Lock(tmp_path).take()
+
+
+def locked(folder: Path, text: str) -> "subprocess.Popen[str]":
+    """Return a process that has the lock of ``folder``, in whose file stands ``text``, until its input is closed."""
+    (folder / "run").mkdir()
+    (folder / "run" / "lock").write_text(text)
+    code = "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); input()"
+    command = [sys.executable, "-c", code, str(folder / "run" / "lock")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def record_of(pid: int, *, older: float = 0.0) -> str:
+    return json.dumps({"name": "run", "pid": pid, "created": psutil.Process(pid).create_time() - older})
+
+
+def test_the_lock_of_a_run_never_names_a_process_that_got_the_id_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run's record is in the file, its id is another's now, and the next run has not written its own yet."""
+    monkeypatch.setattr(file_lock, "_WRITES_WITHIN_SECONDS", 0.3)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+        with locked(tmp_path, record_of(innocent.pid, older=100)) as holder:
+            with pytest.raises(Problem, match="holder of the lock is unknown"):
+                Lock(tmp_path).signal(signal.SIGTERM)
+            (tmp_path / "run" / "lock").write_text(record_of(holder.pid))
+            assert Lock(tmp_path).holder() == holder.pid
+            assert Lock(tmp_path).signal(signal.SIGTERM) == holder.pid
+            assert holder.wait(10) == -signal.SIGTERM
+        assert innocent.poll() is None
+        innocent.communicate(b"\n")
+    assert Lock(tmp_path).signal(signal.SIGTERM) is None
+
+
+def test_a_run_of_the_version_before_wrote_its_process_id_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_lock, "_WRITES_WITHIN_SECONDS", 0.3)
+    with locked(tmp_path, "") as holder:
+        file = tmp_path / "run" / "lock"
+        file.write_text(str(holder.pid))
+        assert Lock(tmp_path).holder() == holder.pid
+        os.utime(file, (0, 0))  # written before that process was there
+        with pytest.raises(Problem, match="holder of the lock is unknown"):
+            Lock(tmp_path).holder()
+        holder.communicate("\n")
+
+
+def test_who_asks_waits_for_a_holder_that_has_not_written_its_id_yet(tmp_path: Path) -> None:
+    with locked(tmp_path, "") as holder:
+        writer = threading.Timer(0.2, (tmp_path / "run" / "lock").write_text, [record_of(holder.pid)])
+        writer.start()
+        assert Lock(tmp_path).holder() == holder.pid
+        writer.join()
+        holder.communicate("\n")
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Leave HOME as the only place for caches."""
+    monkeypatch.delenv("CRYPTO_ANALYTICS_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_the_cache_is_in_the_first_folder_that_can_be_made(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert jars.cache_home() == homes / "home" / ".cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(homes / "xdg"))
+    assert jars.cache_home() == homes / "xdg"
+    monkeypatch.setenv("XDG_CACHE_HOME", NOWHERE)
+    assert jars.cache_home() == homes / "home" / ".cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert jars.cache_home() == homes / "home" / ".cache"
+
+
+def test_a_home_that_is_none_is_that_of_the_list_of_users(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", NOWHERE)
+    monkeypatch.setattr(child_environment, "listed_home", lambda: homes / "home")
+    assert jars.cache_home() == homes / "home" / ".cache"
+
+
+def test_a_cache_that_cannot_be_made_is_one_line_with_the_setting(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (homes / "home" / ".cache").touch()
+    with pytest.raises(Problem) as caught:
+        jars.ensure_jars(homes / "maven.log")
+    assert str(caught.value) == (
+        f"no cache can be made: {homes}/home/.cache: File exists; make demo CRYPTO_ANALYTICS_CACHE=/a/folder/of/yours"
+    )
+    monkeypatch.setenv("CRYPTO_ANALYTICS_CACHE", NOWHERE)
+    with pytest.raises(Problem, match=r"no cache can be made: /dev/null/absurd: Not a directory; "):
+        jars.ensure_jars(homes / "maven.log")
+
+
+def test_jars_in_a_cache_that_is_only_read_are_used(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", NOWHERE)
+    there = homes / "home" / ".cache" / jars.jars_dir().relative_to(NOWHERE)
+    there.mkdir(parents=True)
+    assert jars.ensure_jars(homes / "maven.log") == there
+
+
+def test_mavens_own_cache_moves_where_it_cannot_be_written(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_maven(cache, 'echo "$@" > kafka.jar')
+    monkeypatch.setattr(child_environment, "listed_home", lambda: Path(NOWHERE))
+    told = (jars.ensure_jars(tmp_path / "maven.log") / "kafka.jar").read_text()
+    assert f"-Dmaven.repo.local={tmp_path}/cache/crypto-analytics/maven " in told
+
+
+def test_a_record_of_another_process_with_the_same_id_is_not_trusted(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
+        records = Records(tmp_path)
+        true = records.add("mine", innocent.pid)
+        assert true.leader() == psutil.Process(innocent.pid)
+        assert Record("mine", innocent.pid, true.created - 100).leader() is None
+        records.remove("mine")
+        assert records.stop_leftovers() == []
+        assert innocent.poll() is None
+        innocent.communicate(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "count"),
+    [([], 0), ([(1, 5), (6, 9)], 0), ([(6, 9), (1, 6)], 1), ([(1, 9), (2, 3), (5, 12)], 7), ([(4, 4), (4, 4)], 1)],
+)
+def test_ids_archived_twice_are_counted(pairs: list[tuple[int, int]], count: int) -> None:
+    assert repeated(pairs) == count

@@ -1,0 +1,46 @@
+"""A hint can be followed as it stands: it names what was asked for, or what is remembered."""
+
+from typing import Any
+
+import pytest
+
+from ops.common.errors import Problem
+from ops.kubernetes import doctor, helmfile, kind
+from ops.platform import make_command
+from tests.unit.ops.kubernetes.test_doctor import GOOD
+
+LITE = {"context": "kind-crypto-analytics", "environment": "lite", "variant": "both"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "last", "command"),
+    [
+        ({}, {}, "make up"),
+        ({"ENV": "lite"}, {}, "make up ENV=lite"),
+        ({"ENV": "lite", "VARIANT": "python"}, {}, "make up ENV=lite"),
+        ({"ENV": "lite", "VARIANT": "spark", "FEED": "binance"}, {}, "make up ENV=lite VARIANT=spark FEED=binance"),
+        ({}, LITE, "make up ENV=lite VARIANT=both"),
+        ({"ENV": "default", "VARIANT": "python"}, LITE, "make up ENV=default"),
+        ({"ENV": "lite", "VALUES": "mine.yaml"}, LITE, "make up ENV=lite VARIANT=both VALUES=mine.yaml"),
+        ({}, LITE | {"values": "/x/mine.yaml"}, "make up ENV=lite VARIANT=both VALUES=/x/mine.yaml"),
+        ({"KUBE_CONTEXT": "theirs"}, LITE, "make up KUBE_CONTEXT=theirs"),
+        (
+            {"KUBE_CONTEXT": "theirs", "IMAGE_REGISTRY": "r.example.com"},
+            {"context": "theirs", "environment": "production"},
+            "make up ENV=production KUBE_CONTEXT=theirs IMAGE_REGISTRY=r.example.com",
+        ),
+    ],
+)
+def test_make_up_is_what_was_asked_or_is_remembered(asked: dict[str, str], last: dict[str, Any], command: str) -> None:
+    assert make_command.make_up(environment=asked, last=last) == command
+    assert make_command.make_up("KAFKA_PORT=1", environment=asked, last=last) == f"{command} KAFKA_PORT=1"
+
+
+def test_the_hints_use_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("ENV", "lite")
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    with pytest.raises(Problem, match="then make up ENV=lite again"):
+        helmfile.run(["false"], {}, tmp_path / "log", limit=9)
+    assert doctor.examine(GOOD, "lite", is_kind=False)
+    monkeypatch.setattr(kind, "run", lambda *_, mend, **__: mend)
+    assert kind._names("x") == "make up ENV=lite"
