@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help doctor images up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch compose-down \
-  dashboard-export airgap demo batch settings stop setup clean lock env-example \
+  dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs \
   test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
 
 PYTHON ?= python3
@@ -152,6 +152,9 @@ lock: ## Write requirements/*.txt anew from their sources; UPGRADE=1 takes the n
 
 env-example: ## Write .env.example anew from the settings
 	@$(BOOTSTRAP) services -- -m ops.dev.env_example
+
+chart-docs: ## Write the charts' READMEs and docs/reference/chart-values.md anew from the comments in their values
+	@$(BOOTSTRAP) dev -- -m ops.dev.chart_docs
 
 ##@ Help
 help: ## Show this

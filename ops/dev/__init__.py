@@ -1,1 +1,1 @@
-"""What developers run to write files of the checkout anew: lock files, .env.example, the dashboard."""
+"""Tools that write generated files of the checkout anew: lock files, .env.example, the dashboard, the charts' docs."""

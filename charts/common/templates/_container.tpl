@@ -1,10 +1,10 @@
-{{/* Values: image {registry, repository, tag, pullPolicy}; without a tag, the chart's appVersion. */}}
+{{/* Reference of the image. Values: image {registry, repository, tag}; an empty tag means the chart's appVersion. */}}
 {{- define "common.image" -}}
 {{- with .Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{/* Value: user (number), also the group. fsGroup lets the pod write to its volume. */}}
+{{/* Security context of a pod. Values: user, the number of user and group; fsGroup makes volumes writable for it. */}}
 {{- define "common.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: {{ int64 .Values.user }}
@@ -15,6 +15,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
+{{/* Security context of a container, as the Pod Security Standard `restricted` requires it, with a read-only root. */}}
 {{- define "common.containerSecurityContext" -}}
 allowPrivilegeEscalation: false
 privileged: false
@@ -24,8 +25,8 @@ capabilities:
 {{- end -}}
 
 {{/*
-Environment of a container: `env` and `envFrom`. Values: settings (map of plain settings, null leaves one out), secretName (its
-keys are the secret settings). Context: env. Rendered at the level of the container's fields.
+Fields `env` and `envFrom` of a container. Values: settings (map of settings that are not secret; null removes one),
+secretName (the Secret whose keys are the secret settings). Context: env.
 */}}
 {{- define "common.environment" -}}
 {{- $settings := dict -}}
@@ -49,14 +50,14 @@ envFrom:
 {{- end }}
 {{- end -}}
 
-{{/* A number as it was written: YAML makes floats of them, and 1000000 must not become 1e+06. */}}
+{{/* A setting as text. Helm reads integers as floats, and 1000000 must not be rendered as 1e+06. */}}
 {{- define "common.plain" -}}
 {{- if and (kindIs "float64" .) (eq . (floor .)) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
 {{- end -}}
 
 {{/*
-The main container. Values: image, user, settings, secretName, command, args, ports (map of name to number), resources,
-probes {startup, readiness, liveness} (each as in a Pod), lifecycle, extraVolumeMounts. /tmp is always writable.
+The main container of a pod, with a writable /tmp. Values: image, user, settings, secretName, command, args, ports (map of name to number), resources,
+probes {startup, readiness, liveness} (each as in a container), lifecycle, extraVolumeMounts.
 */}}
 {{- define "common.container" -}}
 - name: {{ include "common.name" . }}

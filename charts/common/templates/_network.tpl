@@ -1,5 +1,5 @@
 {{/*
-Service inside the cluster, and behind expose.enabled a second one, `<name>-external`, with a fixed port on the node.
+Service inside the cluster and, if expose.enabled is true, a second Service `<name>-external` with node ports.
 Values: service {ports (map of name to number; the container's port has the same name), headless},
 expose {enabled, nodePort, port (name)} or, for several, expose {enabled, nodePorts (map of port name to number)}.
 */}}
@@ -46,7 +46,7 @@ spec:
 {{- end }}
 {{- end -}}
 
-{{/* Map of port name to node port of what is exposed, as YAML. */}}
+{{/* Map of port name to node port of the exposed ports, as YAML. */}}
 {{- define "common.nodePorts" -}}
 {{- with .Values.expose -}}
 {{- if .enabled -}}
@@ -56,14 +56,14 @@ spec:
 {{- end -}}
 
 {{/*
-What the pods may talk to; the namespace's own policy denies the rest and allows DNS. Names are those of pods
-(app.kubernetes.io/name) in the same namespace, ports are those of the pods. Values: networkPolicy
+NetworkPolicy of the pods. The namespace's own policy denies all other traffic and allows DNS. Names are pods' names
+(app.kubernetes.io/name) in the same namespace, ports are the pods' ports. Values: networkPolicy
   enabled
   ingress: [{from: [names], ports: [numbers]}]
   egress: [{to: [names], ports}] or [{cidrs: [addresses outside of the cluster], ports}]
   egressInternet: [ports], to public addresses only
-  monitoringNamespace: from where metrics are read, with podMonitor.enabled
-Exposed ports are open to all: their callers are outside of the cluster. Where the chart has a test, its pod may come in.
+  monitoringNamespace: namespace of Prometheus, which may connect if podMonitor.enabled is true
+Exposed ports are open to every address, because their clients are outside of the cluster.
 */}}
 {{- define "common.networkPolicy" -}}
 {{- $policy := .Values.networkPolicy -}}
@@ -87,6 +87,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{/* Ingress rules of the NetworkPolicy, as YAML. */}}
 {{- define "common.ingressRules" -}}
 {{- $rules := list -}}
 {{- range .Values.networkPolicy.ingress -}}
@@ -106,6 +107,7 @@ spec:
 {{- if $rules }}{{ toYaml $rules }}{{ end -}}
 {{- end -}}
 
+{{/* Egress rules of the NetworkPolicy, as YAML. */}}
 {{- define "common.egressRules" -}}
 {{- $rules := list -}}
 {{- range .Values.networkPolicy.egress -}}
@@ -121,6 +123,7 @@ spec:
 {{- if $rules }}{{ toYaml $rules }}{{ end -}}
 {{- end -}}
 
+{{/* Peers of a NetworkPolicy for a list of pods' names. */}}
 {{- define "common.peers" -}}
 {{- range . }}
 - podSelector:
@@ -129,6 +132,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{/* Ports of a NetworkPolicy for a list of numbers. */}}
 {{- define "common.policyPorts" -}}
 {{- range . }}
 - port: {{ . }}

@@ -1,10 +1,11 @@
 {{/*
-Pod template of a Deployment, StatefulSet or Job: metadata and spec. Values beside those of common.container:
+Pod template of a Deployment, StatefulSet or Job (metadata and spec). Values beside those of common.container:
 imagePullSecrets, extraVolumes, tmpSize, terminationGracePeriodSeconds, podAnnotations, nodeSelector, tolerations,
 affinity, topologySpread (list of {topologyKey, maxSkew, whenUnsatisfiable}; the pods' own selector is added).
 A Job's restartPolicy is a context key.
 
-Service links are off: a Service called postgres would set POSTGRES_PORT=tcp://... in every pod, which is a setting's name.
+Service links are disabled: a Service named postgres would set POSTGRES_PORT=tcp://... in every pod, and POSTGRES_PORT is a
+setting of the services.
 */}}
 {{- define "common.podTemplate" -}}
 metadata:
@@ -17,6 +18,7 @@ spec:
   {{- include "common.podSpec" . | nindent 2 }}
 {{- end -}}
 
+{{/* Spec of a pod. Values: those of common.podTemplate. */}}
 {{- define "common.podSpec" -}}
 serviceAccountName: {{ .Chart.Name }}
 automountServiceAccountToken: false
@@ -56,7 +58,7 @@ volumes:
 {{- include "common.scheduling" . }}
 {{- end -}}
 
-{{/* Values: nodeSelector, tolerations, affinity, topologySpread. */}}
+{{/* Scheduling fields of a pod. Values: nodeSelector, tolerations, affinity, topologySpread. */}}
 {{- define "common.scheduling" -}}
 {{- with .Values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -81,8 +83,8 @@ topologySpreadConstraints:
 {{- end -}}
 
 {{/*
-Annotations that roll the pods when what they read changes: the context's `config`, and the Secret called secretName.
-The Secret is looked up in the cluster, so `helm template` leaves its annotation out.
+Annotations of pods, with checksums of the context's `config` and of the Secret secretName, so that a change of either
+restarts the pods. The Secret is looked up in the cluster, so `helm template` omits its annotation.
 */}}
 {{- define "common.podAnnotations" -}}
 {{- $annotations := dict -}}

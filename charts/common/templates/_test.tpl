@@ -1,7 +1,6 @@
 {{/*
-`helm test`: a pod `<name>-test` that runs the Python of the context's `script` in an image of ours, with its own policy.
-The tested pods name `<name>-test` among their networkPolicy.ingress. Values: those of common.container for the image, user,
-imagePullSecrets, and
+Pod `<name>-test` of `helm test`, which runs the context's `script` as Python, with its own NetworkPolicy. The tested pods
+must list `<name>-test` in networkPolicy.ingress. Values: image, user and imagePullSecrets as in common.container, and
   test {image {registry, repository, tag} (default: the chart's own), user, settings, secretName, egress: [{to, ports}]}
 */}}
 {{- define "common.test" -}}
@@ -31,12 +30,13 @@ spec:
 {{- end }}
 {{- end -}}
 
+{{/* Resource requests and limits of the test pod. */}}
 {{- define "common.testResources" -}}
 requests: {cpu: 50m, memory: 64Mi}
 limits: {cpu: 500m, memory: 256Mi}
 {{- end -}}
 
-{{/* Script that asks the URL of the context's `url` and fails, with what to look at, where the answer is not 200. */}}
+{{/* Test script that requests the context's `url`. It fails unless the status is 200, and prints the next command. */}}
 {{- define "common.test.http" -}}
 import sys, urllib.error, urllib.request
 

@@ -1,4 +1,4 @@
-{{/* Account of the chart's pods, without rights and without a token. One a chart, called like the chart. */}}
+{{/* Service account of the chart's pods, named like the chart, without permissions and without a mounted token. */}}
 {{- define "common.serviceAccount" -}}
 apiVersion: v1
 kind: ServiceAccount
@@ -9,7 +9,7 @@ metadata:
 automountServiceAccountToken: false
 {{- end -}}
 
-{{/* Values: replicas, strategy (as in a Deployment), progressDeadlineSeconds, and those of the pod. */}}
+{{/* Deployment. Values: replicas, strategy (as in a Deployment), progressDeadlineSeconds, and those of the pod. */}}
 {{- define "common.deployment" -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -29,8 +29,8 @@ spec:
 {{- end -}}
 
 {{/*
-Values: replicas, persistence {size, storageClass, mountPath}, and those of the pod. The volume is called `data` and stays
-when the release goes. Pods are managed in parallel, or a pod that never got ready would keep its correction waiting.
+StatefulSet. Values: replicas, persistence {size, storageClass, mountPath}, and those of the pod. The volume is named `data`
+and is kept after an uninstall. Pods are managed in parallel: in order, a pod that never gets ready would block its own fix.
 */}}
 {{- define "common.statefulset" -}}
 apiVersion: apps/v1
@@ -62,8 +62,8 @@ spec:
 {{- end -}}
 
 {{/*
-A Job that can run again: its name carries a hash of its spec, so a changed one is a new Job and an unchanged one stays as it
-is. One that failed is looked up in the cluster and gets a successor with a name of its own.
+Job that can run again. Its name contains a hash of its spec: a changed spec creates a new Job, an unchanged one keeps the
+Job. A failed Job is looked up in the cluster and replaced by one with another name.
 Values: backoffLimit, activeDeadlineSeconds, and those of the pod.
 */}}
 {{- define "common.job" -}}
@@ -84,6 +84,7 @@ metadata:
 spec: {{- $spec | nindent 2 }}
 {{- end -}}
 
+{{/* Spec of a Job. Values: those of common.job. */}}
 {{- define "common.jobSpec" -}}
 backoffLimit: {{ .Values.backoffLimit }}
 activeDeadlineSeconds: {{ .Values.activeDeadlineSeconds }}
@@ -91,7 +92,7 @@ template: {{- include "common.podTemplate" . | nindent 2 }}
 {{- end -}}
 
 {{/*
-Only with more than one replica, or where asked for: with one, it can only block a drain.
+PodDisruptionBudget, for more than one replica or if it is enabled. For a single replica it can only block a drain.
 Values: replicas, podDisruptionBudget {enabled, maxUnavailable}.
 */}}
 {{- define "common.podDisruptionBudget" -}}
@@ -107,7 +108,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* For Prometheus' operator. Values: podMonitor {enabled, interval, path, port, labels}. */}}
+{{/* PodMonitor for the Prometheus operator. Values: podMonitor {enabled, interval, path, port, labels}. */}}
 {{- define "common.podMonitor" -}}
 {{- if .Values.podMonitor.enabled -}}
 apiVersion: monitoring.coreos.com/v1
