@@ -228,7 +228,7 @@ def test_one_symbol_that_the_exchange_does_not_know_does_not_stop_the_others(
         metrics = producer.metrics()
         assert metrics["symbols_live"] == 3
         assert metrics['symbols_not_trading{status="UNKNOWN",symbol="NOSUCHUSDT"}'] == 1
-        assert producer.log().count("symbol_unknown") == 1
+        assert producer.log().count("symbol_not_found") == 1
 
 
 def test_an_aggregated_stream_is_followed_and_repaired_too(

@@ -291,7 +291,7 @@ def test_the_services_work_with_what_they_are_allowed(
         running.until(lambda: trades.hold_all_of(exchange), "trades are missing")
         assert "gave_up" not in running.log()
     with producing(servers, "guarded-again", guarded.of("producer"), exchange) as again:
-        again.until(lambda: '"event": "resuming"' in again.log() and again.is_ready(), "it does not start again")
+        again.until(lambda: '"event": "sent_ids_read"' in again.log() and again.is_ready(), "it does not start again")
     assert sent(guarded.of("producer"), TRADES) is None  # a value that is no trade
 
     env = {**guarded.of("consumer").env(), **postgres.env("writer"), "OBJECT_STORE": "directory",

@@ -1,11 +1,11 @@
-"""Which trade ids the exchange never issued, as its own pages show. Pure.
+"""Find the trade ids that the exchange never issued, from the pages of its REST API. Pure.
 
-A page is in ascending order and leaves nothing out, so two ids that follow each other on ONE page have no trade
-between them. Nothing else is evidence: not where a page begins (a host may have dropped what is older), not where it
-ends (newer trades may not be there yet), and not two aggregates whose ids do not follow each other (void aggregates, or
-a page's limit, may lie between).
+A page is in ascending order and leaves no trade out, so two ids that follow each other on ONE page have no trade
+between them. Nothing else is evidence: not the start of a page (a host may have dropped older trades), not its end
+(newer trades may not be there yet), and not two aggregates whose aggregate ids do not follow each other (void
+aggregates, or the page's limit, may lie between them).
 
-REST lags behind the stream at times, so one page is not enough: ids are verified absent when a second page shows the
+REST sometimes lags behind the stream, so one page is not enough: ids are verified absent when a second page shows the
 same at least ``CONFIRM_SECONDS`` after the first.
 """
 
@@ -21,7 +21,13 @@ CONFIRM_SECONDS = 10.0
 
 
 class AbsenceEvidence(NamedTuple):
-    """A page showed that ``ids`` are absent; ``method`` is the endpoint, ``answer`` what the page said."""
+    """One page that shows ``ids`` to be absent.
+
+    Attributes:
+        ids: the absent ids.
+        method: the REST endpoint.
+        answer: the request and the neighbours of ``ids`` on the page, for the table ``verified_absent_ids``.
+    """
 
     ids: IdRange
     method: str
@@ -29,28 +35,39 @@ class AbsenceEvidence(NamedTuple):
 
 
 def absent_between_trades(method: str, from_id: int | None, ids: Sequence[int]) -> list[AbsenceEvidence]:
-    """Return what a page of individual trades with ``ids`` shows; ``from_id`` is None where none was asked for."""
+    """Return the ids that a page of individual trades shows to be absent.
+
+    Args:
+        method: the REST endpoint.
+        from_id: the request's ``fromId``; None if it had none.
+        ids: the trade ids of the page, as received.
+    """
     if any(left >= right for left, right in pairwise(ids)):
-        return []  # not in ascending order: no page of which anything is known
-    asked = f"{method} fromId={from_id}" if from_id is not None else method
-    shown = []
+        return []  # not in ascending order: such a page proves nothing
+    request = f"{method} fromId={from_id}" if from_id is not None else method
+    evidence = []
     for left, right in pairwise(ids):
         if right > left + 1:
-            text = f"{asked}: {right} follows {left} on one page"
-            shown.append(AbsenceEvidence(IdRange(left + 1, right - 1), method, text))
-    return shown
+            text = f"{request}: {right} follows {left} on one page"
+            evidence.append(AbsenceEvidence(IdRange(left + 1, right - 1), method, text))
+    return evidence
 
 
 def absent_between_aggregates(from_id: int | None, rows: Sequence[AggTrade]) -> list[AbsenceEvidence]:
-    """Return what a page of aggregates, void ones taken out, shows: only neighbours by aggregate id say anything."""
+    """Return the ids that a page of aggregates shows to be absent: those between neighbours by aggregate id.
+
+    Args:
+        from_id: the request's ``fromId``; None if it had none.
+        rows: the aggregates of the page, without void ones.
+    """
     if any(left.a >= right.a or left.l >= right.f for left, right in pairwise(rows)):
         return []
-    asked = f"aggTrades fromId={from_id}" if from_id is not None else "aggTrades"
+    request = f"aggTrades fromId={from_id}" if from_id is not None else "aggTrades"
     return [
         AbsenceEvidence(
             IdRange(left.l + 1, right.f - 1),
             "aggTrades",
-            f"{asked}: aggregate {right.a} begins with {right.f}, {left.a} before it ends with {left.l}, on one page",
+            f"{request}: aggregate {right.a} begins with {right.f}, {left.a} before it ends with {left.l}, on one page",
         )
         for left, right in pairwise(rows)
         if right.a == left.a + 1 and right.f > left.l + 1
@@ -58,18 +75,19 @@ def absent_between_aggregates(from_id: int | None, rows: Sequence[AggTrade]) -> 
 
 
 class AbsenceTracker:
-    """When the ids of one symbol were first shown to be absent."""
+    """Remembers when the ids of one symbol were first shown to be absent, and verifies them at the second time."""
 
     def __init__(self, confirm_seconds: float = CONFIRM_SECONDS) -> None:
+        """Require ``confirm_seconds`` between the two pages."""
         self._confirm_seconds = confirm_seconds
         self._first_shown: list[tuple[IdRange, float]] = []
 
-    def show(self, ids: IdRange, now: float) -> list[IdRange]:
-        """Note that a page shows ``ids`` to be absent at ``now`` (seconds); return those thereby verified absent."""
+    def add(self, ids: IdRange, now: float) -> list[IdRange]:
+        """Note that a page shows ``ids`` to be absent at ``now`` (seconds); return the ids that this verifies."""
         verified = []
         new = IdRanges([ids])
-        for seen, since in self._first_shown:
-            part = IdRange(max(seen.first, ids.first), min(seen.last, ids.last))
+        for shown, since in self._first_shown:
+            part = IdRange(max(shown.first, ids.first), min(shown.last, ids.last))
             if part.first <= part.last:
                 new.remove(*part)
                 if now - since >= self._confirm_seconds:
@@ -77,8 +95,8 @@ class AbsenceTracker:
         self._first_shown += [(part, now) for part in new]
         return verified
 
-    def keep(self, missing: IdRanges) -> None:
-        """Forget what was shown of ids that are not ``missing`` any more: they came, or they are accounted for."""
+    def retain(self, missing: IdRanges) -> None:
+        """Forget all ids that are not ``missing`` any more: they were sent, or are verified absent."""
         self._first_shown = [
             (left, since)
             for part, since in self._first_shown

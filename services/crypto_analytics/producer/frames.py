@@ -1,25 +1,34 @@
-"""What a frame of the combined stream is: a trade, something that is no trade by design, or bad. Pure.
+"""Classify the frames of the combined stream: a trade, another event of the exchange, or a bad value. Pure.
 
 Formats: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams. The frame is decoded once into
-its envelope; the trade object inside is judged by :func:`crypto_analytics.binance.wire.decode_one` and kept as the very
-bytes received.
+its envelope; :func:`crypto_analytics.binance.wire.decode_one` validates the trade object inside, whose bytes are kept
+as received.
 """
 
 import msgspec
 
-from crypto_analytics.binance.wire import FUTURES, SPOT_ONLY, BadTrade, Rules, decode_one
+from crypto_analytics.binance.wire import (
+    FUTURES,
+    MAX_AGGREGATED,
+    MAX_TRADE_ID,
+    SPOT_ONLY,
+    BadTrade,
+    Rules,
+    decode_one,
+)
+from crypto_analytics.core.id_ranges import IdRange
 from crypto_analytics.core.trades import Trade
 
-# A trade object has some 150 bytes. One of this size would still fit into a Kafka record, but it is no trade.
+# A trade object has about 150 bytes. A larger frame than this would still fit into a Kafka record, but is no trade.
 MAX_FRAME_BYTES = 16_384
 
-# The event is called so, and the stream that carries it `!serverShutdown`; either name counts, in either place.
+# The event's name; the stream that carries it is `!serverShutdown`. Either name is accepted as event and as stream.
 SERVER_SHUTDOWN = "serverShutdown"
 _SHUTDOWN_NAMES = frozenset({SERVER_SHUTDOWN, f"!{SERVER_SHUTDOWN}"})
 _SHUTDOWN_STREAMS = frozenset(f'"{name}"'.encode() for name in _SHUTDOWN_NAMES)
 REPLY = "reply"
 
-# Other market-data events of the exchange: no trades, and none of them was asked for.
+# Other market-data events of the exchange. The producer subscribes to none of them.
 _OTHER_EVENTS = frozenset(
     {
         "24hrMiniTicker",
@@ -50,7 +59,7 @@ _FUTURES_EVENTS = frozenset(
 
 
 class Ignored(msgspec.Struct, frozen=True):
-    """A frame that is no trade by design; ``kind`` is the event's name, or "reply" to a request."""
+    """A valid frame without a trade; ``kind`` is the event's name, or "reply" for the reply to a request."""
 
     kind: str
 
@@ -73,15 +82,23 @@ class _Reply(msgspec.Struct, gc=False):
     error: msgspec.Raw = msgspec.Raw(b"")
 
 
+class _Ids(msgspec.Struct, gc=False):
+    s: str = ""
+    t: int | None = None
+    f: int | None = None
+    l: int | None = None  # noqa: E741  # the exchange's name
+
+
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
+_decode_ids = msgspec.json.Decoder(_Ids).decode
 
 
 def classify(frame: bytes, rules: Rules) -> FrameContent:
-    """Return what ``frame`` is: (symbol, trade with its bytes as received), :class:`Ignored`, or why it is bad."""
+    """Return (symbol, trade with its bytes as received), :class:`Ignored`, or the reason why ``frame`` is bad."""
     if len(frame) > MAX_FRAME_BYTES:
-        return BadTrade("too_large", f"a frame of {len(frame)} bytes; trades have some 150")
+        return BadTrade("too_large", f"a frame of {len(frame)} bytes; trades have about 150")
     envelope = _Envelope()
     try:
         envelope = _decode_envelope(frame)
@@ -99,7 +116,7 @@ def classify(frame: bytes, rules: Rules) -> FrameContent:
 
 
 def _without_trade(envelope: _Envelope, bad: BadTrade) -> FrameContent:
-    """Return what a frame is that holds no good trade: another event of the exchange, or ``bad``."""
+    """Classify a frame without a valid trade: another event of the exchange, or ``bad``."""
     kind = _event_of(bytes(envelope.data))
     if kind in _SHUTDOWN_NAMES or (not kind and bytes(envelope.stream) in _SHUTDOWN_STREAMS):
         return Ignored(SERVER_SHUTDOWN)
@@ -109,9 +126,9 @@ def _without_trade(envelope: _Envelope, bad: BadTrade) -> FrameContent:
 
 
 def _without_data(frame: bytes, envelope: _Envelope) -> FrameContent:
-    """Return what a frame without ``data`` is: an answer to a request (``{"result":null,"id":1}``), or bad.
+    """Classify a frame without ``data``: a reply to a request (``{"result":null,"id":1}``), or bad.
 
-    The notice of a shutdown is the connection's own and counts without an envelope, too.
+    The notice of a shutdown belongs to the connection, not to a stream, so it is accepted without an envelope too.
     """
     if _event_of(frame) in _SHUTDOWN_NAMES or bytes(envelope.stream) in _SHUTDOWN_STREAMS:
         return Ignored(SERVER_SHUTDOWN)
@@ -125,8 +142,23 @@ def _without_data(frame: bytes, envelope: _Envelope) -> FrameContent:
 
 
 def _event_of(value: bytes) -> str:
-    """Return the name of the event in ``value``, "" where it has none."""
+    """Return the name of the event in ``value``; an empty string if it has none."""
     try:
         return _decode_event(value).e
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
+
+
+def readable_ids(value: bytes) -> tuple[str, IdRange] | None:
+    """Return the symbol and the trade ids of a bad trade object or of the frame around it; None if unreadable."""
+    try:
+        trade = bytes(_decode_envelope(value).data) or value
+        named = _decode_ids(trade)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    first, last = (named.f, named.l) if named.t is None else (named.t, named.t)
+    if not named.s or first is None or last is None or not 0 <= first <= last <= MAX_TRADE_ID:
+        return None
+    if last - first >= MAX_AGGREGATED:
+        return None
+    return named.s, IdRange(first, last)

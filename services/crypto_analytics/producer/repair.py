@@ -1,7 +1,8 @@
-"""Closes the gaps of all symbols from REST, beside the stream: the live trades of no symbol wait for a repair.
+"""Close the gaps of all symbols from REST, beside the stream: live trades never wait for a repair.
 
-A repair goes on page by page, in the order of :mod:`.shares`. It ends with each id of its gap sent, refused (the trade
-is no good), verified absent (the exchange never issued it), or put off until a later try with the reason on record.
+Repairs go on page by page, in the order of :mod:`.fair_queue`. At the end of a repair, each id of its gap is sent,
+refused (its trade failed validation), verified absent (the exchange never issued it), or deferred to a retry with the
+reason recorded.
 """
 
 import asyncio
@@ -20,38 +21,48 @@ from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.absent_ids import AbsenceEvidence, AbsenceTracker
 from crypto_analytics.producer.fair_queue import FairQueue, QueuedRepair
-from crypto_analytics.producer.gap_reasons import GapReasons, VerifiedAbsence, readable_ids, refused_text, retry_seconds
+from crypto_analytics.producer.frames import readable_ids
+from crypto_analytics.producer.gap_reasons import GapReasons, VerifiedAbsence, refused_text, retry_seconds
 from crypto_analytics.producer.rest_trades import RestTrades, TradePage
+from crypto_analytics.producer.retry_schedule import RetrySchedule
 from crypto_analytics.producer.sink import Sink
-from crypto_analytics.producer.trade_ids import RetrySchedule, TradeIds, intersection
+from crypto_analytics.producer.trade_ids import TradeIds, intersection
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.clock import wall_clock
 
-_CONCURRENT = 4
+_CONCURRENT_REQUESTS = 4
 
 log = structlog.get_logger("producer.repair")
 
 
 @dataclass
-class _Repair:
-    """The repair of one gap, as far as it got."""
+class _RepairState:
+    """The state of the repair of one gap.
+
+    Attributes:
+        gap: the missing ids when the repair began.
+        cause: why ids are still missing, if they are neither refused nor absent.
+        absent: the ids that a page of this repair showed to be absent.
+        refused: the ids whose individual trades failed validation, by reason.
+        refused_aggregates: the ids whose aggregated trades failed validation, by reason.
+    """
 
     gap: IdRange
     cause: str = "the exchange has no such trades, or shows none yet"
-    shown: IdRanges = field(default_factory=IdRanges)  # a page of this repair showed them to be absent
-    refused: dict[str, IdRanges] = field(default_factory=lambda: defaultdict(IdRanges))  # by reason
+    absent: IdRanges = field(default_factory=IdRanges)
+    refused: dict[str, IdRanges] = field(default_factory=lambda: defaultdict(IdRanges))
     refused_aggregates: dict[str, IdRanges] = field(default_factory=lambda: defaultdict(IdRanges))
 
     def settled(self) -> IdRanges:
-        """Return the ids for which asking in another way adds nothing."""
-        ids = IdRanges(self.shown)
+        """Return the ids for which another fetch method would return nothing new."""
+        ids = IdRanges(self.absent)
         for refused in self.refused.values():
             ids.update(refused)
         return ids
 
 
 class Repairer:
-    """Looks at the gaps every so often, fills those that did not close by themselves, puts off what it cannot fill."""
+    """Repairs the gaps that do not close by themselves, and retries those that it cannot close."""
 
     def __init__(
         self,
@@ -60,7 +71,7 @@ class Repairer:
         sink: Sink,
         rules: Callable[[], Rules],
         *,
-        records: GapReasons | None = None,
+        reasons: GapReasons | None = None,
         now: Callable[[], float] = time.monotonic,
         random: Random | None = None,
     ) -> None:
@@ -68,56 +79,56 @@ class Repairer:
         self._rest_trades = rest_trades
         self._sink = sink
         self._rules = rules
-        self._records = records or GapReasons()
+        self._reasons = reasons or GapReasons()
         self._now = now
         self._retries: dict[str, RetrySchedule] = defaultdict(lambda: RetrySchedule(random=random))
         self._absence_trackers: dict[str, AbsenceTracker] = defaultdict(AbsenceTracker)
-        self._seen: dict[str, IdRanges] = {}
+        self._seen: dict[str, IdRanges] = {}  # the gaps at the last call of queue_due
         self._open_since: dict[str, float] = {}
         self._running: dict[str, IdRanges] = defaultdict(IdRanges)
         self._queue: FairQueue[AsyncGenerator[None]] = FairQueue()
         self._queued = asyncio.Event()
 
     async def run(self, delay: float) -> None:
-        """Repair until cancelled; a gap is left alone for ``delay`` seconds: late trades may close it.
+        """Repair until cancelled; a repair begins ``delay`` seconds after its gap was seen: late trades may close it.
 
         Raises:
             ExceptionGroup: the sink failed.
         """
         async with asyncio.TaskGroup() as group:
-            for _ in range(_CONCURRENT):
+            for _ in range(_CONCURRENT_REQUESTS):
                 group.create_task(self._work())
             while True:
-                self.look()
+                self.queue_due()
                 await asyncio.sleep(delay)
 
     async def _work(self) -> None:
         while True:
-            if await self.step():
-                await asyncio.sleep(0)  # an exchange that answers at once must not keep the stream waiting
+            if await self.fetch_next_page():
+                await asyncio.sleep(0)  # give the stream a turn even if the exchange answers at once
             else:
                 self._queued.clear()
                 await self._queued.wait()
 
-    def look(self) -> None:
-        """Queue a repair of each gap that was there at the last look too, and whose time has come."""
+    def queue_due(self) -> None:
+        """Queue a repair of each gap that existed at the last call too and is not deferred to a later time."""
         seen: dict[str, IdRanges] = {}
         for symbol, ids in self._ids.items():
             self._publish_age(symbol, ids)
-            self._absence_trackers[symbol].keep(ids.gaps)
+            self._absence_trackers[symbol].retain(ids.gaps)
             if not ids.gaps:
                 continue
             seen[symbol] = IdRanges(ids.gaps)
             for gap in self._due(symbol, intersection(ids.gaps, self._seen.get(symbol, IdRanges()))):
                 self._running[symbol].add(*gap)
-                self._queue.add(QueuedRepair(symbol, gap.first, self._fill(symbol, gap)))
+                self._queue.add(QueuedRepair(symbol, gap.first, self._repair(symbol, gap)))
                 self._queued.set()
         self._seen = seen
 
     def _due(self, symbol: str, lasting: IdRanges) -> IdRanges:
         now = self._now()
         due = self._retries[symbol].due(lasting, now)
-        for others in (self._running[symbol], self._records.refused(symbol, now)):
+        for others in (self._running[symbol], self._reasons.refused(symbol, now)):
             for ids in others:
                 due.remove(*ids)
         return due
@@ -129,50 +140,50 @@ class Repairer:
         elif self._open_since.pop(symbol, None) is not None:
             metrics.GAP_OPEN_SECONDS.labels(symbol).set(0)
 
-    async def step(self) -> bool:
-        """Take one page of the repair whose turn it is; return False where no repair waits."""
-        share = self._queue.take()
-        if share is None:
+    async def fetch_next_page(self) -> bool:
+        """Fetch one page of the repair whose turn it is; return False if the queue is empty."""
+        queued = self._queue.take()
+        if queued is None:
             return False
         with suppress(StopAsyncIteration):
-            await anext(share.work)
-            self._queue.add(share)
+            await anext(queued.work)
+            self._queue.add(queued)
             self._queued.set()
         return True
 
-    async def _fill(self, symbol: str, gap: IdRange) -> AsyncGenerator[None]:
-        """Fill ``gap`` as far as the exchange allows, yielding after each page, and put off the rest."""
-        repair = _Repair(gap)
+    async def _repair(self, symbol: str, gap: IdRange) -> AsyncGenerator[None]:
+        """Repair ``gap`` as far as possible, yielding after each page, and account for the rest."""
+        repair = _RepairState(gap)
         if not self._retries[symbol].was_tried(gap):
             metrics.GAPS_FOUND.inc()
             log.info("gap_found", symbol=symbol, first=gap.first, last=gap.last, ids=_size(gap))
         try:
             async for _ in self._pages(symbol, repair):
                 yield
-            for reason, refused in repair.refused_aggregates.items():  # no individual trades came in their place
+            for reason, refused in repair.refused_aggregates.items():  # individual trades did not replace them
                 repair.refused[reason].update(refused)
         except ExchangeError as error:
             repair.cause = str(error)
         self._running[symbol].remove(*gap)
         self._conclude(symbol, repair)
 
-    async def _pages(self, symbol: str, repair: _Repair) -> AsyncGenerator[None]:
-        """Try one method after the other on what is still open, yielding between two pages.
+    async def _pages(self, symbol: str, repair: _RepairState) -> AsyncGenerator[None]:
+        """Try one fetch method after the other on the ids still missing, yielding between two pages.
 
         Raises:
-            ExchangeError: the exchange does not answer, which no other method mends.
+            ExchangeError: the exchange does not answer, so that no other method can work either.
         """
-        asked = False
+        requested = False
         for method in self._rest_trades.methods(repair.gap):
             individual, served = method != self._rest_trades.aggregated, True
             for part in self._open(symbol, repair):
                 if not served:
-                    break  # this host does not answer this way of asking; the next one may work
+                    break  # this host does not serve the endpoint; the next method may work
                 async with aclosing(method(symbol, part)) as pages:
                     while self._open(symbol, repair).overlaps(*part):
-                        if asked:
+                        if requested:
                             yield
-                        asked = True
+                        requested = True
                         try:
                             page = await anext(pages, None)
                         except Rejected as error:
@@ -183,8 +194,8 @@ class Repairer:
                         await self._send(symbol, page, repair, individual=individual)
                         self._note_absent(symbol, page.absent, repair)
 
-    async def _send(self, symbol: str, page: TradePage, repair: _Repair, *, individual: bool) -> None:
-        """Send a page as it comes, so that what was fetched counts even where the next page fails."""
+    async def _send(self, symbol: str, page: TradePage, repair: _RepairState, *, individual: bool) -> None:
+        """Send the trades of a page at once, so that they count even if the next page fails."""
         received_at = wall_clock()
         for value in page.values:
             try:
@@ -197,61 +208,61 @@ class Repairer:
             metrics.TRADES_REPAIRED.inc(trade.last_id - trade.first_id + 1)
 
     async def _reject(
-        self, value: bytes, why: BadTrade, received_at: int, repair: _Repair, *, individual: bool
+        self, value: bytes, why: BadTrade, received_at: int, repair: _RepairState, *, individual: bool
     ) -> None:
-        """Dead-letter ``value`` unless its ids were before; the trades of a refused aggregate may be good ones."""
+        """Dead-letter ``value`` unless its ids were before; trades of a refused aggregate may still be valid."""
         named = readable_ids(value)
-        if named is None or self._records.mark_dead_lettered(*named):
+        if named is None or self._reasons.mark_dead_lettered(*named):
             await self._sink.reject(value, why, received_at, "rest")
         if named is not None:
             refused = repair.refused if individual else repair.refused_aggregates
             refused[why.reason].add(*named[1])
 
-    def _note_absent(self, symbol: str, absent: list[AbsenceEvidence], repair: _Repair) -> None:
-        """Take over what a page shows of any gap of ``symbol``; ids shown so for the second time are verified."""
+    def _note_absent(self, symbol: str, absent: list[AbsenceEvidence], repair: _RepairState) -> None:
+        """Track the ids of any gap of ``symbol`` that a page shows to be absent, and verify them at the second time."""
         if not absent:
             return
-        gaps, absence_trackers, now = self._ids[symbol].gaps, self._absence_trackers[symbol], self._now()
-        for shown in absent:
-            for part in intersection(IdRanges([shown.ids]), gaps):
-                repair.shown.add(*part)
-                for verified in absence_trackers.show(part, now):
-                    self._verify(symbol, verified, shown)
+        gaps, tracker, now = self._ids[symbol].gaps, self._absence_trackers[symbol], self._now()
+        for evidence in absent:
+            for part in intersection(IdRanges([evidence.ids]), gaps):
+                repair.absent.add(*part)
+                for verified in tracker.add(part, now):
+                    self._verify(symbol, verified, evidence)
 
-    def _verify(self, symbol: str, ids: IdRange, shown: AbsenceEvidence) -> None:
-        answer = f"{shown.answer}, at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        self._records.verify_absent(VerifiedAbsence(symbol, ids, shown.method, answer))
+    def _verify(self, symbol: str, ids: IdRange, evidence: AbsenceEvidence) -> None:
+        answer = f"{evidence.answer}, at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self._reasons.verify_absent(VerifiedAbsence(symbol, ids, evidence.method, answer))
         self._ids[symbol].gaps.remove(*ids)
         metrics.IDS_VERIFIED_ABSENT.inc(_size(ids))
         log.info("ids_verified_absent", symbol=symbol, first=ids.first, last=ids.last, ids=_size(ids), answer=answer)
 
-    def _open(self, symbol: str, repair: _Repair) -> IdRanges:
-        """Return the ids of the repair's gap that are still open and not settled."""
+    def _open(self, symbol: str, repair: _RepairState) -> IdRanges:
+        """Return the ids of the repair's gap that are still missing and not settled."""
         left = intersection(IdRanges([repair.gap]), self._ids[symbol].gaps)
         for ids in repair.settled():
             left.remove(*ids)
         return left
 
-    def _conclude(self, symbol: str, repair: _Repair) -> None:
-        """Account for every id of the repair's gap that is still open."""
+    def _conclude(self, symbol: str, repair: _RepairState) -> None:
+        """Account for every id of the repair's gap that is still missing."""
         left = intersection(IdRanges([repair.gap]), self._ids[symbol].gaps)
-        if not left and not intersection(IdRanges([repair.gap]), self._records.absent(symbol)):
+        if not left and not intersection(IdRanges([repair.gap]), self._reasons.absent(symbol)):
             metrics.GAPS_REPAIRED.inc()
             log.info("gap_repaired", symbol=symbol, first=repair.gap.first, last=repair.gap.last)
         for reason, refused in repair.refused.items():
             for part in intersection(left, refused):
-                self._hold(symbol, part, reason)
+                self._refuse(symbol, part, reason)
                 left.remove(*part)
-        for part in intersection(left, repair.shown):
-            self._put_off(symbol, part, "the exchange shows the ids around it and not these: asked once more")
+        for part in intersection(left, repair.absent):
+            self._defer(symbol, part, "the exchange shows the ids around these, and not these: requested once more")
             left.remove(*part)
         for part in left:
-            self._put_off(symbol, part, repair.cause)
+            self._defer(symbol, part, repair.cause)
 
-    def _hold(self, symbol: str, part: IdRange, reason: str) -> None:
+    def _refuse(self, symbol: str, part: IdRange, reason: str) -> None:
         wait = retry_seconds(reason)
-        self._records.refuse(symbol, part, self._now() + wait)
-        self._records.explain(symbol, part, refused_text(reason))
+        self._reasons.refuse(symbol, part, self._now() + wait)
+        self._reasons.explain(symbol, part, refused_text(reason))
         metrics.IDS_REFUSED.inc(_size(part))
         log.warning(
             "gap_refused",
@@ -261,12 +272,12 @@ class Repairer:
             ids=_size(part),
             cause=reason,
             retry_seconds=wait,
-            next="look at the dead-letter topic; the gap stays open",
+            next="read the dead-letter topic; the gap stays open",
         )
 
-    def _put_off(self, symbol: str, part: IdRange, cause: str) -> None:
+    def _defer(self, symbol: str, part: IdRange, cause: str) -> None:
         wait = self._retries[symbol].defer(part, self._now())
-        self._records.explain(symbol, part, cause)
+        self._reasons.explain(symbol, part, cause)
         log.warning(
             "gap_not_repaired",
             symbol=symbol,
@@ -275,9 +286,9 @@ class Repairer:
             ids=_size(part),
             cause=cause,
             retry_seconds=round(wait, 1),
-            next="nothing, if the exchange is back by then; else see the cause",
+            next="nothing; if the retry fails too, see the cause",
         )
 
 
-def _size(gap: IdRange) -> int:
-    return gap.last - gap.first + 1
+def _size(ids: IdRange) -> int:
+    return ids.last - ids.first + 1

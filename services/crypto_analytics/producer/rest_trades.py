@@ -1,7 +1,8 @@
-"""Trades that the exchange still has, by their ids: as individual trades, or aggregated where there are many.
+"""Fetch missing trades by their ids from the exchange's REST API, as individual or as aggregated trades.
 
-Each method yields pages of trade objects re-laid as the stream sends them, strings and time unit as received. They may
-yield fewer ids than asked for; what is still missing then is for the caller to try in another way.
+Each fetch method yields pages of trade objects in the stream's format, with strings and time unit as received. It may
+yield fewer ids than requested; the caller then tries the next method for the ids that are still missing. Endpoints:
+https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -15,7 +16,7 @@ from crypto_analytics.producer.absent_ids import AbsenceEvidence, absent_between
 
 
 class TradePage(NamedTuple):
-    """Trade objects of one answer, and the ids that the answer shows to be absent, inside the gap or not."""
+    """The trade objects of one answer, and the ids that it shows to be absent, inside the requested gap or not."""
 
     values: list[bytes]
     absent: list[AbsenceEvidence]
@@ -25,18 +26,18 @@ FetchMethod = Callable[[str, IdRange], AsyncGenerator[TradePage]]
 
 
 class TradesApi(Protocol):
-    """What is used of :class:`crypto_analytics.binance.rest.BinanceRest`."""
+    """The methods of :class:`crypto_analytics.binance.rest.BinanceRest` that are used here."""
 
     async def historical_trades(self, symbol: str, from_id: int, limit: int = PAGE) -> list[HistoricalTrade]:
-        """Return trades by id."""
+        """Return up to ``limit`` trades from the id ``from_id`` on."""
         ...
 
     async def recent_trades(self, symbol: str, limit: int = PAGE) -> list[HistoricalTrade]:
-        """Return the newest trades."""
+        """Return the newest ``limit`` trades."""
         ...
 
     async def agg_trades(self, symbol: str, *, from_id: int | None = None, limit: int = PAGE) -> list[AggTrade]:
-        """Return aggregated trades by aggregate id."""
+        """Return up to ``limit`` aggregates from the aggregate id ``from_id`` on; the newest ones for None."""
         ...
 
 
@@ -65,7 +66,7 @@ class _AggTradeObject(msgspec.Struct, tag_field="e", tag="aggTrade"):
 
 
 def trade_object(symbol: str, trade: HistoricalTrade) -> bytes:
-    """Return ``trade`` as the stream would have sent it; its event time is its trade time."""
+    """Return ``trade`` in the stream's format; its event time is its trade time."""
     return msgspec.json.encode(
         _TradeObject(
             E=trade.time,
@@ -81,7 +82,7 @@ def trade_object(symbol: str, trade: HistoricalTrade) -> bytes:
 
 
 def agg_trade_object(symbol: str, trade: AggTrade) -> bytes:
-    """Return the aggregated ``trade`` as the stream would have sent it; its event time is its trade time."""
+    """Return the aggregated ``trade`` in the stream's format; its event time is its trade time."""
     return msgspec.json.encode(
         _AggTradeObject(
             E=trade.T, s=symbol, a=trade.a, p=trade.p, q=trade.q, f=trade.f, l=trade.l, T=trade.T, m=trade.m, M=trade.M
@@ -90,25 +91,32 @@ def agg_trade_object(symbol: str, trade: AggTrade) -> bytes:
 
 
 class RestTrades:
-    """The methods of getting missing trades, and which of them to try first."""
+    """Fetches missing trades with three methods, each for the ids that the one before did not return."""
 
     def __init__(self, rest: TradesApi, *, aggregated_above: int, aggregated_stream: bool = False) -> None:
-        """Gaps of more than ``aggregated_above`` ids, or all with an aggregated stream, come aggregated first."""
+        """Fetch aggregated trades first for gaps of more than ``aggregated_above`` ids.
+
+        With an ``aggregated_stream``, aggregated trades come first for all gaps.
+        """
         self._rest = rest
         self._above = aggregated_above
         self._aggregated_stream = aggregated_stream
 
     def methods(self, gap: IdRange) -> list[FetchMethod]:
-        """Return the ways to fill ``gap``, each for what the ones before it left open."""
+        """Return the fetch methods for ``gap`` in the order in which to try them."""
         if self._aggregated_stream or gap.last - gap.first >= self._above:
             return [self.aggregated, self.individual, self.recent]
         return [self.individual, self.recent, self.aggregated]
 
     async def individual(self, symbol: str, gap: IdRange) -> AsyncGenerator[TradePage]:
-        """Yield the trades of ``gap``, found by id.
+        """Yield the individual trades of ``gap`` by id (``historicalTrades``).
 
-        Pages reach from the id before the gap to the one after it and overlap by one id, so that each run of ids that
-        the exchange lacks has both its neighbours on one page.
+        Pages reach from the id before the gap to the one after it and overlap by one id, so that each run of absent
+        ids has both its neighbours on one page.
+
+        Raises:
+            ExchangeError: the exchange does not answer.
+            Rejected: this host does not serve the endpoint.
         """
         cursor, sent = max(gap.first - 1, 0), gap.first - 1
         while True:
@@ -125,7 +133,12 @@ class RestTrades:
             cursor = sent = newest
 
     async def recent(self, symbol: str, gap: IdRange) -> AsyncGenerator[TradePage]:
-        """Yield those trades of ``gap`` that are among the newest 1000: for hosts that do not serve older ones."""
+        """Yield the trades of ``gap`` that are among the newest 1000, for hosts that do not serve older ones.
+
+        Raises:
+            ExchangeError: the exchange does not answer.
+            Rejected: this host does not serve the endpoint.
+        """
         rows = await self._rest.recent_trades(symbol)
         yield TradePage(
             [trade_object(symbol, row) for row in rows if gap.first <= row.id <= gap.last],
@@ -133,9 +146,13 @@ class RestTrades:
         )
 
     async def aggregated(self, symbol: str, gap: IdRange) -> AsyncGenerator[TradePage]:
-        """Yield the aggregated trades that lie wholly inside ``gap``; at its edges some ids may stay open.
+        """Yield the aggregated trades that lie wholly inside ``gap``; some ids at its edges may stay missing.
 
-        Pages overlap by one aggregate and begin before the gap, as those of individual trades do.
+        Pages overlap by one aggregate and begin before the gap, like those of individual trades.
+
+        Raises:
+            ExchangeError: the exchange does not answer.
+            Rejected: this host does not serve the endpoint.
         """
         found = await self._find_aggregate(symbol, gap.first)
         if found is None:
@@ -156,11 +173,12 @@ class RestTrades:
             cursor = sent = rows[-1].a
 
     async def _find_aggregate(self, symbol: str, trade_id: int) -> int | None:
-        """Return the id of the first aggregate that ends at ``trade_id`` or later, at most a page too small.
+        """Return the id of the first aggregate that ends at ``trade_id`` or later, or an id up to a page lower.
 
-        Aggregate ids and trade ids grow together, so the id is found by bisection: no time is needed. Each aggregate
-        has at least one trade, so it lies at most as many aggregates before the newest as its trade does before the
-        newest trade; only void aggregates can break that bound, and then the search starts from the first aggregate.
+        Aggregate ids and trade ids grow together, so bisection finds the id without knowing the trade's time. Each
+        aggregate has at least one trade, so it is at most as many aggregates before the newest one as its trade is
+        before the newest trade. Only void aggregates can break that bound; then the search starts from the first
+        aggregate.
         """
         newest = await self._rest.agg_trades(symbol, limit=1)
         if not newest or newest[-1].l < trade_id:

@@ -1,4 +1,4 @@
-"""Runs the producer's parts side by side until it is told to stop, or one of them fails for good."""
+"""Run the producer's tasks side by side until a stop, or until one of them fails for good."""
 
 import asyncio
 import time
@@ -9,29 +9,32 @@ from crypto_analytics.producer.stream_listener import StreamListener
 from crypto_analytics.runtime.health import Health
 
 _TICK_SECONDS = 0.25
-_STOP_SECONDS = 0.1
-_STOP_WITHIN = 8.0  # SIGTERM to exit within ten seconds, the end of the interpreter included
+_STOP_POLL_SECONDS = 0.1
+_STOP_WITHIN_SECONDS = 8.0  # leaves two of the ten seconds from SIGTERM to exit for the end of the interpreter
 
 
 def seconds_left(stopped_at: float, now: Callable[[], float] = time.monotonic) -> float:
-    """Return how many seconds of a stop seen at ``stopped_at`` (monotonic) are left for what is still to be done."""
-    return max(0.0, stopped_at + _STOP_WITHIN - now())
+    """Return how many seconds are left for flushing after a stop at ``stopped_at`` (monotonic)."""
+    return max(0.0, stopped_at + _STOP_WITHIN_SECONDS - now())
 
 
 async def run(
-    listener: StreamListener, parts: Sequence[Coroutine[None, None, None]], *, health: Health, stop: Event
+    listener: StreamListener, tasks: Sequence[Coroutine[None, None, None]], *, health: Health, stop: Event
 ) -> float:
-    """Run ``listener`` and the other ``parts`` until ``stop`` is set, then cancel them; return when (monotonic).
+    """Run ``listener`` and the other ``tasks`` until ``stop`` is set, then cancel them.
+
+    Returns:
+        The time (monotonic) at which the stop was seen.
 
     Raises:
-        ExceptionGroup: of what failed for good.
+        ExceptionGroup: the errors of the tasks that failed.
     """
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(part) for part in (listener.run(), _tick(listener, health), *parts)]
+        running = [group.create_task(task) for task in (listener.run(), _tick(listener, health), *tasks)]
         while not stop.is_set():
-            await asyncio.sleep(_STOP_SECONDS)
+            await asyncio.sleep(_STOP_POLL_SECONDS)
         stopped_at = time.monotonic()
-        for task in tasks:
+        for task in running:
             task.cancel()
     return stopped_at
 

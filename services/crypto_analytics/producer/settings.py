@@ -10,42 +10,44 @@ from crypto_analytics.runtime.settings import CommonSettings, KafkaSettings, Mar
 
 
 class ProducerSettings(CommonSettings, MarketSettings, RestSettings, KafkaSettings, PostgresSettings):
-    """How the stream is followed and how gaps are repaired. PostgreSQL is optional here: a second look for gaps."""
+    """How the stream is followed and how gaps are repaired. PostgreSQL is optional: it lists gaps in merged trades."""
 
     POSTGRES_USER: str = Field(
-        "", description="role producer, to find and explain gaps in what is merged; empty: do not look"
+        "", description="role producer, to find and explain gaps in the merged trades; empty: no gap check"
     )
     POSTGRES_PASSWORD: SecretStr = Field(SecretStr(""), description="its password")
-    STREAM_TYPE: Literal["trade", "aggTrade"] = Field("trade", description="aggTrade only for replays of such archives")
+    STREAM_TYPE: Literal["trade", "aggTrade"] = Field(
+        "trade", description="aggTrade only for replays of aggregated archives"
+    )
     STALL_SECONDS: PositiveFloat = Field(
-        30.0, description="a connection silent for this long is checked, then replaced"
+        30.0, description="seconds without a frame after which a connection is checked, then replaced"
     )
     HANDOVER_HOURS: PositiveFloat = Field(
-        23.5, le=24, description="a new connection takes over after this; the exchange closes each after 24"
+        23.5, le=24, description="hours until a new connection takes over; the exchange closes each after 24"
     )
     STREAMS_PER_CONNECTION: PositiveInt = Field(
-        400, le=MAX_STREAMS, description="symbols a connection; more than 400 make a URL that proxies may refuse"
+        400, le=MAX_STREAMS, description="symbols per connection; more than 400 make a URL that proxies may refuse"
     )
     REPAIR_DELAY_SECONDS: PositiveFloat = Field(
-        0.5, description="a gap this old is repaired; younger ones may close by themselves"
+        0.5, description="age in seconds at which a gap is repaired; younger ones may close by themselves"
     )
     REPAIR_AGG_ABOVE: PositiveInt = Field(
-        100_000, description="gaps of more trades than this are repaired with aggregated trades"
+        100_000, description="gaps of more trades than this are repaired with aggregated trades first"
     )
     GAP_CHECK_SECONDS: NonNegativeFloat = Field(
-        60.0, description="look for gaps in what is merged this often; 0: never"
+        60.0, description="seconds between two checks for gaps in the merged trades; 0: never"
     )
     CATCH_UP_SECONDS: NonNegativeFloat = Field(
         60.0,
-        description="ask the exchange this often how far each symbol is, to find a stream that stopped alone; 0: never",
+        description="seconds between two requests for each symbol's newest trade, which find a silent stream; 0: never",
     )
     TAIL_SCAN_RECORDS: PositiveInt = Field(
-        200_000, description="at the start, read back this many records a partition to find each symbol's last trade"
+        200_000, description="records per partition read back at the start to find the ids that earlier runs sent"
     )
 
     @property
     def policy(self) -> StreamPolicy:
-        """When a connection is doubted and replaced."""
+        """When a connection is checked and replaced."""
         return StreamPolicy(
             stall=self.STALL_SECONDS,
             hand_over=self.HANDOVER_HOURS * 3600,
@@ -53,6 +55,6 @@ class ProducerSettings(CommonSettings, MarketSettings, RestSettings, KafkaSettin
         )
 
     @property
-    def looks_for_gaps(self) -> bool:
-        """Whether PostgreSQL is configured and the look is wanted."""
+    def checks_gaps(self) -> bool:
+        """Whether PostgreSQL is configured and the gap check is enabled."""
         return bool(self.POSTGRES_USER) and self.GAP_CHECK_SECONDS > 0

@@ -1,8 +1,7 @@
-"""Where trades go: Kafka, or memory. A sink that is full makes its caller wait; it never drops."""
+"""Send trades and dead letters to Kafka. A full sink makes its caller wait; it never drops a record."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Literal, Protocol
@@ -22,48 +21,32 @@ Header = tuple[str, str | bytes | None]
 
 _PUMP_SECONDS = 0.02
 _SAMPLE_EVERY = 64
-_TRIES_TO_TELL = 250  # five seconds without room
+_TRIES_BEFORE_WARNING = 250  # five seconds without room in the queue
 
 log = structlog.get_logger("producer.sink")
 
 
 class Sink(Protocol):
-    """Takes trades and dead letters; both calls wait while there is no room."""
+    """Takes trades and dead letters; both methods wait while its queue is full."""
 
     async def send(self, symbol: str, trade: Trade, received_at: int, source: Source) -> None:
-        """Take ``trade``, received at ``received_at`` (us)."""
+        """Send ``trade``, received at ``received_at`` (microseconds since the epoch)."""
         ...
 
     async def reject(self, value: bytes, why: BadTrade, received_at: int, source: Source) -> None:
-        """Take a value that cannot be used, with its reason."""
+        """Send a value that failed validation to the dead letters, with the reason."""
         ...
-
-
-@dataclass
-class MemorySink:
-    """Keeps what it is given: (symbol, trade, source) and (value, reason, source)."""
-
-    trades: list[tuple[str, Trade, Source]] = field(default_factory=list)
-    rejected: list[tuple[bytes, str, Source]] = field(default_factory=list)
-
-    async def send(self, symbol: str, trade: Trade, received_at: int, source: Source) -> None:
-        """Keep ``trade``."""
-        self.trades.append((symbol, trade, source))
-
-    async def reject(self, value: bytes, why: BadTrade, received_at: int, source: Source) -> None:
-        """Keep ``value``."""
-        self.rejected.append((value, why.reason, source))
 
 
 class KafkaSink:
     """Writes to the trades topic and the dead-letter topic.
 
-    Kafka's acknowledgements are looked at in :meth:`pump`, which must run beside the senders. Whatever Kafka
-    refuses for good ends the pump with a ``KafkaException``: the records are then found missing at the next start.
+    :meth:`pump` handles Kafka's acknowledgements and must run beside the senders. If Kafka refuses a record for good,
+    the pump ends with a ``KafkaException``, and the next start finds the missing ids.
     """
 
     def __init__(self, kafka: Producer, topic: str, dead_letter_topic: str, *, sample_latency: bool = True) -> None:
-        """``sample_latency`` is False where trade times have nothing to do with now, as in a replay."""
+        """Write to ``topic``; ``sample_latency`` is False if trade times are not near the present, as in a replay."""
         self._kafka = kafka
         self._topic = topic
         self._dead_letter_topic = dead_letter_topic
@@ -74,7 +57,7 @@ class KafkaSink:
         self._sources: dict[Source, Header] = {"ws": ("source", "ws"), "rest": ("source", "rest")}
 
     async def send(self, symbol: str, trade: Trade, received_at: int, source: Source) -> None:
-        """Queue ``trade`` under its symbol, as received."""
+        """Queue the bytes of ``trade`` as received; the record's key is its symbol."""
         self._sent += 1
         if self._sample and self._sent % _SAMPLE_EVERY == 0 and source == "ws":
             acknowledge: Callable[[KafkaError | None, Message], None] = partial(self._acknowledged_sample, trade.time)
@@ -84,7 +67,7 @@ class KafkaSink:
         try:
             self._kafka.produce(self._topic, trade.raw, symbol, headers=headers, on_delivery=acknowledge)
         except BufferError:
-            await self._when_room(
+            await self._retry_when_full(
                 lambda: self._kafka.produce(self._topic, trade.raw, symbol, headers=headers, on_delivery=acknowledge)
             )
         self._produced[source] += 1
@@ -92,7 +75,7 @@ class KafkaSink:
     async def reject(self, value: bytes, why: BadTrade, received_at: int, source: Source) -> None:
         """Queue ``value`` for the dead-letter topic."""
         headers = [("received_at", str(received_at)), ("source", source)]
-        await self._when_room(
+        await self._retry_when_full(
             lambda: dead_letter(
                 self._kafka,
                 self._dead_letter_topic,
@@ -104,29 +87,29 @@ class KafkaSink:
             )
         )
 
-    async def _when_room(self, produce: Callable[[], None]) -> None:
+    async def _retry_when_full(self, produce: Callable[[], None]) -> None:
         for tries in count(1):
             try:
                 produce()
             except BufferError:
-                self._serve()
-                if tries == _TRIES_TO_TELL:
-                    log.warning("kafka_queue_full", next="check Kafka; the stream is held back until it takes records")
+                self._handle_acknowledgements()
+                if tries == _TRIES_BEFORE_WARNING:
+                    log.warning("kafka_queue_filled", next="check Kafka; the stream waits until Kafka takes records")
                 await asyncio.sleep(_PUMP_SECONDS)
             else:
                 return
 
     async def pump(self) -> None:
-        """Look at Kafka's acknowledgements until cancelled.
+        """Handle Kafka's acknowledgements until cancelled.
 
         Raises:
             KafkaException: Kafka refuses a record, or this producer, for good.
         """
         while True:
-            self._serve()
+            self._handle_acknowledgements()
             await asyncio.sleep(_PUMP_SECONDS)
 
-    def _serve(self) -> None:
+    def _handle_acknowledgements(self) -> None:
         self._kafka.poll(0)
         for source, sent in self._produced.items():
             metrics.TRADES_PRODUCED.labels(source).inc(sent)
@@ -135,9 +118,13 @@ class KafkaSink:
             raise KafkaException(self._failure)
 
     def flush(self, seconds: float) -> int:
-        """Wait up to ``seconds`` for the outstanding acknowledgements; return how many are still missing."""
+        """Wait up to ``seconds`` for the outstanding acknowledgements; return how many are still missing.
+
+        Raises:
+            KafkaException: Kafka refused a record for good.
+        """
         left: int = self._kafka.flush(seconds)
-        self._serve()
+        self._handle_acknowledgements()
         return left
 
     def _acknowledged(self, error: KafkaError | None, message: Message) -> None:

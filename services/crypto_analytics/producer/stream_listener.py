@@ -1,4 +1,4 @@
-"""Takes the stream's frames, and knows per symbol what was sent, what is missing, and what is live."""
+"""Send the stream's trades, and track for each symbol which ids were sent, which are missing, and if it is live."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -9,8 +9,8 @@ from crypto_analytics.binance.errors import ExchangeError
 from crypto_analytics.binance.websocket import Cause, Listener
 from crypto_analytics.binance.wire import BadTrade, Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.frames import SERVER_SHUTDOWN, Ignored, classify
-from crypto_analytics.producer.gap_reasons import GapReasons, readable_ids
+from crypto_analytics.producer.frames import SERVER_SHUTDOWN, Ignored, classify, readable_ids
+from crypto_analytics.producer.gap_reasons import GapReasons
 from crypto_analytics.producer.sink import Sink
 from crypto_analytics.producer.symbol_statuses import SymbolSource, SymbolStatuses
 from crypto_analytics.producer.trade_ids import TradeIds
@@ -21,7 +21,11 @@ log = structlog.get_logger("producer.stream_listener")
 
 
 class StreamListener(Listener):
-    """Takes the stream's frames and keeps account, per symbol, of what was sent, is missing, and is live."""
+    """Sends the trades of the stream's frames and tracks the ids of each symbol.
+
+    Attributes:
+        ids: the sent and missing ids by symbol.
+    """
 
     def __init__(
         self,
@@ -30,66 +34,67 @@ class StreamListener(Listener):
         exchange: SymbolSource,
         rules: Callable[[], Rules],
         *,
-        records: GapReasons | None = None,
+        reasons: GapReasons | None = None,
         catch_up_seconds: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``catch_up_seconds`` lie between two looks at how far the exchange is; 0: only when a connection opens.
+        """Request each symbol's newest trade every ``catch_up_seconds``; for 0 only when a connection opens.
 
-        With the same looks, symbols that the exchange did not know or did not trade are asked for again.
+        The same round requests the symbols that the exchange did not know or did not trade again.
         """
         self.ids = {symbol: TradeIds() for symbol in symbols}
         self._sink = sink
         self._statuses = SymbolStatuses(exchange)
         self._new_rules = rules
-        self._records = records or GapReasons()
+        self._reasons = reasons or GapReasons()
         self._catch_up_seconds = catch_up_seconds
         self._sleep = sleep
         self._rules = rules()
         self._connected: set[str] = set()
         self._caught_up: set[str] = set()
-        self._breaks: dict[str, int] = dict.fromkeys(symbols, 0)  # connections opened or lost
+        self._breaks: dict[str, int] = dict.fromkeys(symbols, 0)  # number of connections opened or lost
         self._to_catch_up: asyncio.Queue[Sequence[str]] = asyncio.Queue()
         self._frames = 0
-        self._quiet: set[str] = set()  # without a trade in the last day when the exchange was last asked
-        self._unlisted: set[str] = set()  # unknown to the exchange when it was last asked
+        self._quiet: set[str] = set()  # without a trade in the last 24 hours at the last catch-up
+        self._unlisted: set[str] = set()  # unknown to the exchange at the last catch-up
         self._peers: dict[str, frozenset[str]] = {}  # the symbols of the same connection
-        self._unsubscribed: set[str] = set()  # listed after their connection was opened: nothing may come over it
-        self._to_replace: set[str] = set()  # symbols of connections that are to be replaced
+        self._unsubscribed: set[str] = set()  # listed after their connection was opened, which may not carry them
+        self._to_replace: set[str] = set()  # the symbols of connections that are to be replaced
 
     @property
     def rules(self) -> Rules:
-        """What a good trade must satisfy now."""
+        """The rules that a valid trade satisfies now; the latest allowed trade time moves with the clock."""
         return self._rules
 
     def resume(self, sent: dict[str, IdRanges]) -> None:
-        """Start after what earlier runs sent."""
+        """Continue after the ids that earlier runs sent."""
         for symbol, ids in sent.items():
             self.ids[symbol].resume(ids)
 
     async def on_frame(self, frame: bytes, received_at: int) -> bool:
-        """Send the trade in ``frame``, or the frame itself to the dead letters; True asks for another connection.
+        """Send the trade in ``frame``, or the whole frame to the dead letters if it is bad.
 
-        That is where the server announces that it shuts down, or where a symbol of the connection was listed after it
-        was opened.
+        Returns:
+            True if the connection is to be replaced: the server announced its shutdown, or a symbol of the connection
+            was listed after it was opened.
         """
         self._frames += 1
-        outcome = classify(frame, self._rules)
-        if isinstance(outcome, tuple):
-            symbol, trade = outcome
+        content = classify(frame, self._rules)
+        if isinstance(content, tuple):
+            symbol, trade = content
             await self._sink.send(symbol, trade, received_at, "ws")
             self.ids[symbol].observe(trade.first_id, trade.last_id)
             return bool(self._to_replace) and self._is_to_be_replaced(symbol)
-        if isinstance(outcome, BadTrade):
+        if isinstance(content, BadTrade):
             named = readable_ids(frame)
-            if named is None or named[0] not in self.ids or self._records.mark_dead_lettered(*named):
-                await self._sink.reject(frame, outcome, received_at, "ws")
+            if named is None or named[0] not in self.ids or self._reasons.mark_dead_lettered(*named):
+                await self._sink.reject(frame, content, received_at, "ws")
             return False
-        return self._ignore(outcome)
+        return self._ignore(content)
 
-    def _ignore(self, outcome: Ignored) -> bool:
-        metrics.FRAMES_IGNORED.labels(outcome.kind).inc()
-        return outcome.kind == SERVER_SHUTDOWN
+    def _ignore(self, event: Ignored) -> bool:
+        metrics.FRAMES_IGNORED.labels(event.kind).inc()
+        return event.kind == SERVER_SHUTDOWN
 
     def _is_to_be_replaced(self, symbol: str) -> bool:
         """Whether the connection of ``symbol`` is to be replaced; True once for each connection."""
@@ -99,12 +104,12 @@ class StreamListener(Listener):
         return True
 
     def _replace_connections_of(self, symbols: set[str]) -> None:
-        """Have the connections of ``symbols`` replaced: nothing says that a stream begins with its listing."""
+        """Mark the connections of ``symbols``: the exchange does not promise that an open one carries new listings."""
         for symbol in symbols & self._peers.keys():
             self._to_replace |= self._peers[symbol]
 
     def on_connected(self, symbols: Sequence[str], cause: Cause) -> None:
-        """Begin to find out what ``symbols`` missed; a hand-over overlaps, so they stay live meanwhile."""
+        """Queue a catch-up of ``symbols``; they stay live during a hand-over, whose connections overlap."""
         self._connected.update(symbols)
         self._peers.update(dict.fromkeys(symbols, frozenset(symbols)))
         self._unsubscribed.difference_update(symbols)
@@ -115,7 +120,7 @@ class StreamListener(Listener):
         self._to_catch_up.put_nowait(symbols)
 
     def on_disconnected(self, symbols: Sequence[str], cause: Cause) -> None:
-        """Count ``symbols`` as not live."""
+        """Mark ``symbols`` as not live."""
         self._connected.difference_update(symbols)
         self._caught_up.difference_update(symbols)
         self._count_break(symbols)
@@ -125,7 +130,7 @@ class StreamListener(Listener):
             self._breaks[symbol] += 1
 
     async def run(self) -> None:
-        """Catch up after every (re)connect, and every so often, until cancelled; connections do not wait for others."""
+        """Catch up after each (re)connect and at intervals until cancelled, each connection by itself."""
         async with asyncio.TaskGroup() as group:
             if self._catch_up_seconds:
                 group.create_task(self._catch_up_regularly())
@@ -133,36 +138,36 @@ class StreamListener(Listener):
             while True:
                 symbols = tuple(await self._to_catch_up.get())
                 if (earlier := running.pop(symbols, None)) is not None:
-                    earlier.cancel()  # its answer would be older than the newest connection
+                    earlier.cancel()  # its answer would be older than the new connection
                 running[symbols] = group.create_task(self._catch_up_opened(symbols))
 
     async def _catch_up_opened(self, symbols: Sequence[str]) -> None:
         """Catch up with ``symbols``, whose connection was opened."""
-        if not self._catch_up_seconds and self._statuses.unknown:  # nothing else asks again for these
-            await self._look_at_listing(symbols)
+        if not self._catch_up_seconds and self._statuses.unknown:  # no interval requests these again
+            await self._check_statuses(symbols)
         await self.catch_up(symbols)
 
     async def _catch_up_regularly(self) -> None:
-        """Find out what a single stream does not bring although the others of its connection go on."""
+        """Catch up at intervals, for streams that stop alone while the others of their connection go on."""
         while True:
             await self._sleep(self._catch_up_seconds)
             if connected := [symbol for symbol in self.ids if symbol in self._connected]:
-                await self._look_at_listing(connected)
+                await self._check_statuses(connected)
                 await self.catch_up(connected)
 
-    async def _look_at_listing(self, symbols: Sequence[str]) -> None:
-        """Find symbols that were listed, or are traded again, since the last look."""
+    async def _check_statuses(self, symbols: Sequence[str]) -> None:
+        """Find the symbols that were listed, or whose trading resumed, since the last check."""
         try:
             listed = await self._statuses.find_listed()
             self._unsubscribed |= listed & self._peers.keys()
             self._replace_connections_of(listed)
             self._replace_connections_of(await self._statuses.find_resumed(symbols))
         except ExchangeError as error:
-            log.warning("listing_check_failed", cause=str(error), next="nothing: repeated with the next catch-up")
+            log.warning("status_check_failed", cause=str(error), next="nothing: the next catch-up repeats it")
 
     async def catch_up(self, symbols: Sequence[str]) -> None:
-        """Ask how far the exchange is, so that trades missed at the end of a quiet symbol are known to be missing."""
-        asked_at = {symbol: self._breaks[symbol] for symbol in symbols}
+        """Request each symbol's newest trade id, so that missed trades of a quiet symbol become gaps too."""
+        breaks_before = {symbol: self._breaks[symbol] for symbol in symbols}
         for delay in backoff(1.0, 30.0):
             try:
                 found = await self._statuses.ids_of_last_day(symbols)
@@ -175,17 +180,18 @@ class StreamListener(Listener):
                         self._expect(symbol, found[symbol])
                     else:
                         self._unlisted.add(symbol)
-                self._caught_up.update(symbol for symbol in self._unbroken(asked_at) if symbol in found)
+                self._caught_up.update(symbol for symbol in self._unbroken(breaks_before) if symbol in found)
                 self._caught_up -= self._statuses.unknown
                 return
-            if not self._unbroken(asked_at):
-                return  # the next connection, or the one opened meanwhile, has its own
+            if not self._unbroken(breaks_before):
+                return  # the next connection has its own catch-up
 
     def _expect(self, symbol: str, day: IdRange | None) -> None:
-        """Take over the ids of ``symbol`` in the last 24 hours (None: no trade).
+        """Expect the trades ``day`` of ``symbol`` in the last 24 hours (None: it had no trade).
 
-        A symbol that had no trade when it was last asked for is missed from the first one since. So is one that was
-        unknown then, if its trades begin with id 0; otherwise it is an old one that the exchange denied for a while.
+        If the symbol had no trade at the last catch-up, all trades since the first one are expected. The same holds for
+        a symbol that was unknown then, if its trades begin with id 0. With a higher id it is an old symbol that the
+        exchange rejected for a while.
         """
         if day is None:
             self._quiet.add(symbol)
@@ -196,32 +202,32 @@ class StreamListener(Listener):
         self._unlisted.discard(symbol)
         self.ids[symbol].expect(day.last)
 
-    def _unbroken(self, asked_at: Mapping[str, int]) -> list[str]:
-        """Return the symbols without a break since: for others an answer may be older than their newest break."""
-        return [symbol for symbol, breaks in asked_at.items() if breaks == self._breaks[symbol]]
+    def _unbroken(self, breaks_before: Mapping[str, int]) -> list[str]:
+        """Return the symbols without a break since: for the others, the answer may be older than the break."""
+        return [symbol for symbol, breaks in breaks_before.items() if breaks == self._breaks[symbol]]
 
     async def is_behind(self, symbols: Sequence[str]) -> bool:
-        """Whether the exchange has trades that did not come; if it does not say, doubt the connection."""
+        """Whether the exchange has trades that the stream did not bring, or does not answer."""
         if self._unsubscribed.intersection(symbols):
             return True
         try:
             found = await self._statuses.ids_of_last_day(symbols)
         except ExchangeError as error:
-            log.warning("stall_check_failed", cause=str(error), next="the stream is opened anew")
+            log.warning("stall_check_failed", cause=str(error), next="nothing: the stream is opened again")
             return True
         return any(day is not None and self.ids[symbol].is_behind(day.last) for symbol, day in found.items())
 
     def live(self) -> set[str]:
-        """Return the symbols that stream: connected, caught up, and known when their connection was opened."""
+        """Return the live symbols: connected, caught up, and listed when their connection was opened."""
         return (self._connected & self._caught_up) - self._unsubscribed
 
     def is_ready(self) -> bool:
-        """Whether every symbol that the exchange knows streams. Gaps do not count: their repair goes on beside it."""
+        """Whether every symbol that the exchange knows is live; open gaps do not matter."""
         live = self.live()
         return bool(live) and live >= self.ids.keys() - self._statuses.unknown
 
     def tick(self) -> None:
-        """Renew what depends on time and publish the counts; called several times a second."""
+        """Renew the rules, which depend on the time, and publish the metrics; called several times a second."""
         self._rules = self._new_rules()
         metrics.FRAMES_RECEIVED.inc(self._frames)
         self._frames = 0

@@ -1,8 +1,8 @@
-"""Which of the followed symbols the exchange knows, and which of those it trades.
+"""Find out which of the followed symbols the exchange lists, and which of those it trades.
 
-The exchange rejects a request for several symbols as a whole if it does not know one of them (code -1121) or cannot
-read one's name (-1100): https://developers.binance.com/docs/binance-spot-api-docs/errors. So the unknown ones are
-isolated by bisection, are left out of every later request, and are asked for again by themselves.
+The exchange rejects a request for several symbols as a whole if one of them is unknown (code -1121) or has an illegal
+name (-1100): https://developers.binance.com/docs/binance-spot-api-docs/errors. So bisection isolates the unknown
+symbols; later requests leave them out, and a separate request asks for them again.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +19,7 @@ TRADING = "TRADING"
 UNKNOWN = "UNKNOWN"
 
 _SYMBOL_REJECTED = frozenset({-1121, -1100})
-_SYMBOLS_A_REQUEST = 100  # more names make a URL that hosts may refuse
+_SYMBOLS_PER_REQUEST = 100  # more names make a URL that hosts may refuse
 
 Answer = TypeVar("Answer")
 
@@ -27,33 +27,34 @@ log = structlog.get_logger("producer.symbol_statuses")
 
 
 class SymbolSource(Protocol):
-    """What is used of :class:`crypto_analytics.binance.rest.BinanceRest` here."""
+    """The methods of :class:`crypto_analytics.binance.rest.BinanceRest` that are used here."""
 
     async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
-        """Return the trade ids of the last 24 hours."""
+        """Return each symbol's first and last trade id of the last 24 hours; None if it had no trade."""
         ...
 
     async def exchange_info(self, symbols: Sequence[str]) -> dict[str, SymbolInfo]:
-        """Return the symbols' statuses."""
+        """Return each symbol's status."""
         ...
 
 
 class SymbolStatuses:
-    """Asks the exchange about symbols without letting one that it does not know spoil the answer for the others."""
+    """Requests for several symbols of which an unknown one does not fail the others, and their last statuses."""
 
     def __init__(self, exchange: SymbolSource) -> None:
         self._exchange = exchange
-        self._statuses: dict[str, str] = {}  # of the symbols that are not traded, as last reported
+        self._statuses: dict[str, str] = {}  # of the symbols that are not traded
 
     @property
     def unknown(self) -> set[str]:
-        """The symbols that the exchange did not know when it was last asked about them."""
+        """The symbols that were unknown to the exchange at the last request."""
         return {symbol for symbol, status in self._statuses.items() if status == UNKNOWN}
 
     async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
-        """Return the trade ids of the last 24 hours (None: none) of those of ``symbols`` that the exchange knows.
+        """Return the first and last trade id of the last 24 hours of each of ``symbols`` that the exchange knows.
 
-        Symbols found unknown by an earlier call are not asked for; see :meth:`find_listed`.
+        None stands for a symbol without a trade. Symbols found unknown by an earlier call are left out; see
+        :meth:`find_listed`.
 
         Raises:
             ExchangeError: the exchange does not answer.
@@ -66,7 +67,7 @@ class SymbolStatuses:
         return found
 
     async def find_listed(self) -> set[str]:
-        """Ask again about the unknown symbols and return those that the exchange has listed meanwhile.
+        """Request the unknown symbols again and return those that the exchange has listed meanwhile.
 
         Raises:
             ExchangeError: the exchange does not answer.
@@ -77,15 +78,15 @@ class SymbolStatuses:
         return listed
 
     async def find_resumed(self, symbols: Sequence[str]) -> set[str]:
-        """Read the status of those of ``symbols`` that are known; return those that are traded again.
+        """Read the status of each known one of ``symbols``; return those whose trading has resumed.
 
         Raises:
             ExchangeError: the exchange does not answer.
         """
         known = [symbol for symbol in symbols if self._statuses.get(symbol) != UNKNOWN]
         resumed = set()
-        for start in range(0, len(known), _SYMBOLS_A_REQUEST):
-            part = known[start : start + _SYMBOLS_A_REQUEST]
+        for start in range(0, len(known), _SYMBOLS_PER_REQUEST):
+            part = known[start : start + _SYMBOLS_PER_REQUEST]
             for symbol, info in (await _isolated(self._exchange.exchange_info, part)).items():
                 if symbol in self._statuses and info.status == TRADING:
                     resumed.add(symbol)
@@ -93,7 +94,7 @@ class SymbolStatuses:
         return resumed
 
     def _report(self, symbol: str, status: str) -> None:
-        """Publish the status of ``symbol``, and log it where it changed."""
+        """Publish the status of ``symbol`` as a metric, and log it if it has changed."""
         before = self._statuses.pop(symbol, TRADING)
         if before != TRADING:
             metrics.SYMBOLS_NOT_TRADING.remove(symbol, before)
@@ -104,26 +105,26 @@ class SymbolStatuses:
             return
         if status == UNKNOWN:
             log.error(
-                "symbol_unknown",
+                "symbol_not_found",
                 symbol=symbol,
-                cause="the exchange lists no such symbol; the others are followed, and it is asked for again",
-                next="correct SYMBOLS, or take the symbol out; nothing, if it is about to be listed",
+                cause="the exchange lists no such symbol; the others are followed, and this one is requested again",
+                next="correct SYMBOLS, or remove the symbol; nothing if it is about to be listed",
             )
         elif status == TRADING:
-            log.info("symbol_traded", symbol=symbol, before=before)
+            log.info("symbol_resumed", symbol=symbol, before=before)
         else:
             log.warning(
                 "symbol_not_traded",
                 symbol=symbol,
                 status=status,
-                next="nothing if the pause is temporary; otherwise take the symbol out of SYMBOLS",
+                next="nothing if the pause is temporary; otherwise remove the symbol from SYMBOLS",
             )
 
 
 async def _isolated(
     request: Callable[[Sequence[str]], Awaitable[dict[str, Answer]]], symbols: Sequence[str]
 ) -> dict[str, Answer]:
-    """Ask about ``symbols``, in halves where the exchange rejects a name: at most 2n - 1 requests for n symbols."""
+    """Request ``symbols``, in halves if the exchange rejects a name: at most 2n - 1 requests for n symbols."""
     if not symbols:
         return {}
     try:

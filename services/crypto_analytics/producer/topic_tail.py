@@ -1,13 +1,14 @@
-"""Up to which trade each symbol was sent by earlier runs: read back from the end of the trades topic.
+"""Read from the end of the trades topic which trade ids earlier runs of the producer sent.
 
-The stream's own records (source ``ws``) are written in the order of the stream, and a gap in it is repaired after it
-was noticed. So from a symbol's oldest stream record in view on, every id that the topic holds is in view, and what is
-missing between them is a gap that outlived the earlier run. Repaired records alone say less: they may lie anywhere.
-Repairs go on beside the stream for a while, so the view also reaches back ``LEAST_SECONDS`` from the end of each
-partition. Gaps before it are not seen here; those the database lists are found by ``gaps``.
+The stream's own records (header ``source`` is ``ws``) are written in the stream's order, and a gap is repaired after it
+was noticed. So from the oldest stream record of a symbol in the scanned range on, the range holds every id that the
+topic holds, and the ids missing between them are gaps that outlived the earlier run. Repaired records alone prove less,
+because their ids may lie anywhere. Since repairs run beside the stream for a while, the scanned range also reaches back
+``LEAST_SECONDS`` from the end of each partition. The gap check finds older gaps (see ``gap_check``).
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -16,16 +17,20 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
 from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.producer.settings import ProducerSettings
+from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.kafka import consume
+from crypto_analytics.runtime.retry import backoff
 
 LEAST_SECONDS = 120.0
 
 _FIRST_WINDOW = 10_000
 _IDLE_SECONDS = 30.0
-_CALL_SECONDS = 5.0  # a blocked call delays a stop by this much
+_CALL_SECONDS = 5.0  # the longest delay of a stop by a blocked call
 _POLL_SECONDS = 0.5
 _POLL_RECORDS = 5_000
 _ANY_TIME = 2**62
+_START_ATTEMPTS = 12  # about a minute for Kafka and its topics to start
 
 log = structlog.get_logger("producer.topic_tail")
 
@@ -35,33 +40,36 @@ class TopicMissing(Exception):
 
 
 class TailUnreadable(Exception):
-    """The broker answers, but the records it says are there do not come."""
+    """The broker answers, but does not deliver the records below the end offset that it reported."""
 
 
 @dataclass
 class TailIndex:
-    """What the records seen so far say of each of ``symbols``. Pure; records may be added in any order."""
+    """The ids of ``symbols`` in the records read so far. Pure; records may be added in any order."""
 
     symbols: frozenset[str]
     _held: dict[str, IdRanges] = field(default_factory=dict)
     _oldest_streamed: dict[str, int] = field(default_factory=dict)
 
     def add(self, value: bytes, *, streamed: bool) -> None:
-        """Note a record's value; ``streamed`` tells a record of the stream from a repaired one."""
+        """Add a record's value; ``streamed`` is False for a repaired record."""
         try:
             symbol, trade = decode_one(value, Rules(self.symbols, _ANY_TIME))
         except BadTrade:
-            return  # of a symbol no longer configured, or not written by this platform: no part of any sequence
+            return  # a symbol no longer configured, or a value of another program
         self._held.setdefault(symbol, IdRanges()).add(trade.first_id, trade.last_id)
         if streamed:
             self._oldest_streamed[symbol] = min(trade.first_id, self._oldest_streamed.get(symbol, trade.first_id))
 
     def is_complete(self) -> bool:
-        """Whether a record of the stream was seen for every symbol, so that reading further back adds nothing."""
+        """Whether every symbol has a record of the stream, so that reading further back adds nothing."""
         return len(self._oldest_streamed) == len(self.symbols)
 
     def result(self) -> dict[str, IdRanges]:
-        """Return the ids sent per symbol from its oldest stream record on; of the newest run alone without one."""
+        """Return the sent ids of each symbol from its oldest stream record on.
+
+        Without a stream record, only the newest unbroken run of ids is returned.
+        """
         sent: dict[str, IdRanges] = {}
         for symbol, held in self._held.items():
             runs = list(held)
@@ -71,9 +79,9 @@ class TailIndex:
 
 
 def windows(low: int, high: int, most: int) -> Iterator[tuple[int, int]]:
-    """Yield offset ranges [start, stop) from the end ``high`` of a partition back to its beginning ``low``.
+    """Yield offset ranges [start, stop) from the end offset ``high`` of a partition back to its first offset ``low``.
 
-    Each is as long as all before it together, and all together are at most ``most`` offsets.
+    The size doubles with each range; all together they have at most ``most`` offsets.
     """
     end, size = high, _FIRST_WINDOW
     low = max(low, high - most)
@@ -81,6 +89,41 @@ def windows(low: int, high: int, most: int) -> Iterator[tuple[int, int]]:
         start = max(low, high - size)
         yield start, end
         end, size = start, size * 2
+
+
+async def wait_for_sent_ids(settings: ProducerSettings, beat: Callable[[], None], stop: Event) -> dict[str, IdRanges]:
+    """Return the sent ids of each symbol, once Kafka answers and the topic exists; retries for about a minute.
+
+    ``beat`` is called with each attempt. The result is empty if ``stop`` is set meanwhile.
+
+    Raises:
+        KafkaException: the broker stays unreachable, or refuses the login or the access.
+        TopicMissing: the topic is not created in time.
+        TailUnreadable: the broker does not deliver the records.
+    """
+    topic = settings.KAFKA_TOPIC_TRADES
+    consumer = kafka.consumer(settings, f"{topic}-tail", **{"enable.partition.eof": True})
+    delays = backoff(1.0, 5.0)
+    try:
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            beat()
+            try:
+                sent = await asyncio.to_thread(
+                    read_sent_ids, consumer, topic, settings.SYMBOLS, settings.TAIL_SCAN_RECORDS, stop
+                )
+            except (KafkaException, TopicMissing) as error:
+                refused = isinstance(error, KafkaException) and error.args[0].code() in kafka.REFUSED
+                if refused or attempt == _START_ATTEMPTS:
+                    raise
+                log.warning("topic_read_failed", cause=str(error), attempt=attempt, next="check KAFKA_*; it is retried")
+            else:
+                log.info("sent_ids_read", newest={symbol: ids.last for symbol, ids in sent.items()})
+                return sent
+            if await asyncio.to_thread(stop.wait, next(delays)):
+                return {}
+    finally:
+        consumer.close()
+    raise AssertionError("the last attempt returns or raises")
 
 
 def read_sent_ids(
@@ -92,39 +135,39 @@ def read_sent_ids(
     *,
     least_seconds: float = LEAST_SECONDS,
 ) -> dict[str, IdRanges]:
-    """Return the ids sent per symbol, read back from the end of each partition; stops early if asked to.
+    """Return the sent ids of each symbol, read backwards from the end of each partition.
 
-    At most ``most`` records a partition are read, and no more than are needed: a record of the stream for each symbol,
-    and those of the last ``least_seconds`` before the partition's end.
+    Reads at most ``most`` records per partition, and stops once each symbol has a record of the stream and the last
+    ``least_seconds`` before the partition's end are read, or once ``stop`` is set.
 
     Raises:
         TopicMissing: the topic does not exist.
-        TailUnreadable: the records do not come.
-        KafkaException: the broker cannot be reached or refuses.
+        TailUnreadable: the broker does not deliver the records.
+        KafkaException: the broker is unreachable, or refuses the login or the access.
     """
     index = TailIndex(frozenset(symbols))
-    views: list[_View] = []
+    scans: list[_PartitionScan] = []
     for partition in _partitions(consumer, topic):
         if stop.is_set():
             break
         low, high = consumer.get_watermark_offsets(partition, timeout=_CALL_SECONDS)
-        views.append(_View(partition, windows(low, high, most)))
-    while views and not stop.is_set():
+        scans.append(_PartitionScan(partition, windows(low, high, most)))
+    while scans and not stop.is_set():
         remaining = []
-        for view in views:
-            if index.is_complete() and view.seconds() >= least_seconds:
+        for scan in scans:
+            if index.is_complete() and scan.seconds() >= least_seconds:
                 continue
-            window = next(view.windows, None)
+            window = next(scan.windows, None)
             if window is not None:
-                _read(consumer, view, window, index, stop)
-                remaining.append(view)
-        views = remaining
+                _read(consumer, scan, window, index, stop)
+                remaining.append(scan)
+        scans = remaining
     return index.result()
 
 
 @dataclass
-class _View:
-    """How far back a partition was read: the times of the oldest and the newest record in view, in milliseconds."""
+class _PartitionScan:
+    """The scanned range of a partition: the times of its oldest and newest record, in milliseconds."""
 
     partition: TopicPartition
     windows: Iterator[tuple[int, int]]
@@ -132,12 +175,12 @@ class _View:
     newest: int | None = None
 
     def note(self, time: int) -> None:
-        """Note that a record of this ``time`` is in view."""
+        """Extend the range by a record of this ``time``."""
         self.oldest = time if self.oldest is None else min(self.oldest, time)
         self.newest = time if self.newest is None else max(self.newest, time)
 
     def seconds(self) -> float:
-        """Return the seconds between the oldest and the newest record in view."""
+        """Return the seconds between the oldest and the newest record."""
         return 0.0 if self.oldest is None or self.newest is None else (self.newest - self.oldest) / 1000
 
 
@@ -145,7 +188,7 @@ def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     try:
         about = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
     except KafkaException:
-        consumer.poll(0)  # where the login is refused, this call says so; that one only found nobody
+        consumer.poll(0)  # raises the refused login; list_topics only times out
         raise
     if about.error is not None and about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise TopicMissing(f"topic {topic} does not exist; create it, or set KAFKA_TOPIC_TRADES to one that does")
@@ -154,8 +197,8 @@ def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in about.partitions]
 
 
-def _read(consumer: Consumer, view: _View, window: tuple[int, int], index: TailIndex, stop: Event) -> None:
-    partition, (start, end) = view.partition, window
+def _read(consumer: Consumer, scan: _PartitionScan, window: tuple[int, int], index: TailIndex, stop: Event) -> None:
+    partition, (start, end) = scan.partition, window
     consumer.assign([TopicPartition(partition.topic, partition.partition, start)])
     position, idle = start, 0.0
     while position < end and not stop.is_set():
@@ -163,7 +206,9 @@ def _read(consumer: Consumer, view: _View, window: tuple[int, int], index: TailI
         idle = 0.0 if messages else idle + _POLL_SECONDS
         if idle > _IDLE_SECONDS:
             where = f"{partition.topic}[{partition.partition}]"
-            raise TailUnreadable(f"{where} ends at {end}, but nothing comes after {position}; check the broker's log")
+            raise TailUnreadable(
+                f"{where} ends at {end}, but delivers nothing after {position}; check the broker's log"
+            )
         for message in messages:
             error = message.error()
             if error is not None:
@@ -174,7 +219,7 @@ def _read(consumer: Consumer, view: _View, window: tuple[int, int], index: TailI
             offset = message.offset()
             if offset is not None and offset < end:
                 index.add(message.value() or b"", streamed=_is_streamed(message))
-                view.note(message.timestamp()[1])
+                scan.note(message.timestamp()[1])
                 position = offset + 1
             else:
                 position = end

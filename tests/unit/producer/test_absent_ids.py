@@ -20,13 +20,14 @@ from crypto_analytics.producer.absent_ids import (
     absent_between_aggregates,
     absent_between_trades,
 )
-from crypto_analytics.producer.gap_check import GapCheck, MergedGap, RefusedGap
+from crypto_analytics.producer.gap_check import GapCheck
 from crypto_analytics.producer.gap_reasons import GapReason, GapReasons, VerifiedAbsence
+from crypto_analytics.producer.gap_store import MergedGap, RefusedGap
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.rest_trades import RestTrades
-from crypto_analytics.producer.sink import MemorySink
 from crypto_analytics.producer.trade_ids import TradeIds
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
+from tests.unit.producer.memory_sink import MemorySink
 
 RULES = Rules(frozenset({"BTCUSDT"}), TIME + 10**12)
 TOP = 60
@@ -145,26 +146,26 @@ def test_aggregates_say_something_only_where_their_own_ids_follow_each_other() -
 
 
 def test_ids_are_verified_by_a_second_answer_ten_seconds_after_the_first() -> None:
-    absence_trackers = AbsenceTracker()
-    assert absence_trackers.show(IdRange(5, 9), 100) == []
-    assert absence_trackers.show(IdRange(5, 9), 100 + CONFIRM_SECONDS - 0.1) == []
-    assert absence_trackers.show(IdRange(4, 7), 100 + CONFIRM_SECONDS) == [(5, 7)]
-    absence_trackers.keep(IdRanges([(4, 4), (9, 20)]))
-    assert absence_trackers.show(IdRange(4, 9), 100 + CONFIRM_SECONDS + 1) == [(9, 9)]
-    assert absence_trackers.show(IdRange(4, 4), 100 + 2 * CONFIRM_SECONDS) == [(4, 4)]
+    tracker = AbsenceTracker()
+    assert tracker.add(IdRange(5, 9), 100) == []
+    assert tracker.add(IdRange(5, 9), 100 + CONFIRM_SECONDS - 0.1) == []
+    assert tracker.add(IdRange(4, 7), 100 + CONFIRM_SECONDS) == [(5, 7)]
+    tracker.retain(IdRanges([(4, 4), (9, 20)]))
+    assert tracker.add(IdRange(4, 9), 100 + CONFIRM_SECONDS + 1) == [(9, 9)]
+    assert tracker.add(IdRange(4, 4), 100 + 2 * CONFIRM_SECONDS) == [(4, 4)]
 
 
 class World:
-    def __init__(self, exchange: MemoryExchange, above: int = 1000, records: GapReasons | None = None) -> None:
+    def __init__(self, exchange: MemoryExchange, above: int = 1000, reasons: GapReasons | None = None) -> None:
         self.exchange, self.sink, self.now = exchange, MemorySink(), 0.0
-        self.records = records or GapReasons()
+        self.reasons = reasons or GapReasons()
         self.ids = {"BTCUSDT": TradeIds()}
         self.repairer = Repairer(
             self.ids,
             RestTrades(exchange, aggregated_above=above),
             self.sink,
             lambda: RULES,
-            records=self.records,
+            reasons=self.reasons,
             now=lambda: self.now,
             random=Random(3),
         )
@@ -174,9 +175,9 @@ class World:
         return self.ids["BTCUSDT"].gaps
 
     async def repair(self) -> None:
-        self.repairer.look()
-        self.repairer.look()
-        while await self.repairer.step():
+        self.repairer.queue_due()
+        self.repairer.queue_due()
+        while await self.repairer.fetch_next_page():
             pass
 
 
@@ -207,7 +208,7 @@ def test_what_was_issued_is_sent_however_rest_lags_and_what_was_not_is_verified_
             await world.repair()
 
     asyncio.run(run())
-    absent = {i for first, last in world.records.absent("BTCUSDT") for i in range(first, last + 1)}
+    absent = {i for first, last in world.reasons.absent("BTCUSDT") for i in range(first, last + 1)}
     assert absent.isdisjoint(issued)
     if not refuses:
         between = set(range(min(issued) + 1, max(issued)))
@@ -234,7 +235,7 @@ def test_verified_ids_leave_the_holes_are_counted_and_are_not_asked_for_again() 
         world.now = 20
         await world.repair()
         assert not world.gaps
-        (absence,) = world.records.absences()
+        (absence,) = world.reasons.unrecorded_absences()
         assert absence[:3] == ("BTCUSDT", (5, 6), "historicalTrades")
         assert absence.answer.startswith("historicalTrades fromId=4: 7 follows 4 on one page, at 2")
         assert metric("trade_ids_verified_absent_total") - before == 2
@@ -254,7 +255,7 @@ def test_ids_before_the_first_trade_that_a_host_still_has_are_not_verified() -> 
         for now in (0, 20):
             world.now = now
             await world.repair()
-        assert list(world.records.absent("BTCUSDT")) == []
+        assert list(world.reasons.absent("BTCUSDT")) == []
         assert list(world.gaps) == [(0, 2)]
 
     asyncio.run(run())
@@ -272,8 +273,10 @@ def test_a_host_that_cannot_know_verifies_nothing_and_the_reason_is_kept() -> No
             world.now = now
             await world.repair()
         assert list(world.gaps) == [(5, 6)]
-        assert world.records.absences() == []
-        assert world.records.reasons() == [GapReason("BTCUSDT", IdRange(5, 6), "agg_trades is not served here")]
+        assert world.reasons.unrecorded_absences() == []
+        assert world.reasons.unrecorded_reasons() == [
+            GapReason("BTCUSDT", IdRange(5, 6), "agg_trades is not served here")
+        ]
 
     asyncio.run(run())
 
@@ -287,7 +290,7 @@ def test_a_hole_at_the_end_is_not_verified() -> None:
             world.now = now
             await world.repair()
         assert list(world.gaps) == [(21, 25)]
-        assert not world.records.absent("BTCUSDT")
+        assert not world.reasons.absent("BTCUSDT")
 
     asyncio.run(run())
 
@@ -319,16 +322,16 @@ class Store:
 
 def test_what_is_verified_is_kept_until_the_database_has_it_and_is_not_reopened_meanwhile() -> None:
     async def run() -> None:
-        store, records = Store(), GapReasons()
+        store, reasons = Store(), GapReasons()
         ids = {"BTCUSDT": TradeIds()}
-        check = GapCheck(store, ids, 60, records=records, now=lambda: 0.0)
+        check = GapCheck(store, ids, 60, reasons=reasons, now=lambda: 0.0)
         absence = VerifiedAbsence("BTCUSDT", IdRange(5, 6), "historicalTrades", "why")
-        records.verify_absent(absence)
-        records.explain("BTCUSDT", IdRange(8, 9), "not served")
+        reasons.verify_absent(absence)
+        reasons.explain("BTCUSDT", IdRange(8, 9), "not served")
         store.away, store.gaps = True, [MergedGap("BTCUSDT", IdRange(5, 9))]
         with pytest.raises(psycopg.OperationalError):
             await check.record()
-        await check.look()
+        await check.check()
         assert list(ids["BTCUSDT"].gaps) == [(7, 9)]
         store.away = False
         await check.record()
@@ -340,11 +343,11 @@ def test_what_is_verified_is_kept_until_the_database_has_it_and_is_not_reopened_
 
 
 def test_without_a_database_nothing_piles_up() -> None:
-    records = GapReasons(for_database=False)
-    records.verify_absent(VerifiedAbsence("BTCUSDT", IdRange(5, 6), "historicalTrades", "why"))
-    records.explain("BTCUSDT", IdRange(8, 9), "not served")
-    assert (records.absences(), records.reasons()) == ([], [])
-    assert list(records.absent("BTCUSDT")) == [(5, 6)]
+    reasons = GapReasons(for_database=False)
+    reasons.verify_absent(VerifiedAbsence("BTCUSDT", IdRange(5, 6), "historicalTrades", "why"))
+    reasons.explain("BTCUSDT", IdRange(8, 9), "not served")
+    assert (reasons.unrecorded_absences(), reasons.unrecorded_reasons()) == ([], [])
+    assert list(reasons.absent("BTCUSDT")) == [(5, 6)]
 
 
 class Zero(MemoryExchange):
@@ -359,13 +362,13 @@ def test_a_refused_trade_is_lettered_once_whoever_asks_again() -> None:
     async def run() -> None:
         exchange = Zero(first=1, last=40)
         world, store = World(exchange), Store()
-        check = GapCheck(store, world.ids, 60, records=world.records, now=lambda: world.now)
+        check = GapCheck(store, world.ids, 60, reasons=world.reasons, now=lambda: world.now)
         world.ids["BTCUSDT"].observe(1, 1)
         world.ids["BTCUSDT"].observe(5, 5)
         store.gaps = [MergedGap("BTCUSDT", IdRange(3, 3), "refused: bad_quantity")]
         for now in range(0, 5 * 3600, 60):
             world.now = now
-            await check.look()
+            await check.check()
             await world.repair()
             await check.record()
         assert list(world.gaps) == [(3, 3)]
@@ -379,9 +382,9 @@ def test_a_refused_trade_is_lettered_once_whoever_asks_again() -> None:
 
         restarted = World(exchange)
         store.refused = [RefusedGap("BTCUSDT", IdRange(3, 3), store.reasons[0].text, age=600.0)]
-        again = GapCheck(store, restarted.ids, 60, records=restarted.records, now=lambda: restarted.now)
+        again = GapCheck(store, restarted.ids, 60, reasons=restarted.reasons, now=lambda: restarted.now)
         await again.resume()
-        await again.look()
+        await again.check()
         assert list(restarted.gaps) == [(3, 3)]
         await restarted.repair()
         assert restarted.sink.rejected == []

@@ -11,9 +11,9 @@ from crypto_analytics.binance.wire import Rules
 from crypto_analytics.producer.fair_queue import FairQueue, QueuedRepair
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.rest_trades import RestTrades
-from crypto_analytics.producer.sink import MemorySink
 from crypto_analytics.producer.trade_ids import TradeIds
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
+from tests.unit.producer.memory_sink import MemorySink
 
 SYMBOLS = [f"S{number}USDT" for number in range(12)]
 HUGE = 40_000
@@ -52,10 +52,10 @@ class World:
         ids.observe(first + count, first + count)
 
     async def pages(self, count: int) -> None:
-        self.repairer.look()
+        self.repairer.queue_due()
         for _ in range(count):
-            await self.repairer.step()
-            self.repairer.look()
+            await self.repairer.fetch_next_page()
+            self.repairer.queue_due()
 
 
 def test_every_small_hole_is_closed_in_time_while_ten_huge_ones_are_repaired() -> None:

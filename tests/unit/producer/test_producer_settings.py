@@ -6,11 +6,11 @@ from crypto_analytics.producer.settings import ProducerSettings
 
 def test_without_a_database_user_the_second_look_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POSTGRES_USER", raising=False)
-    assert ProducerSettings().looks_for_gaps is False
+    assert ProducerSettings().checks_gaps is False
     monkeypatch.setenv("POSTGRES_USER", "producer")
-    assert ProducerSettings().looks_for_gaps is True
+    assert ProducerSettings().checks_gaps is True
     monkeypatch.setenv("GAP_CHECK_SECONDS", "0")
-    assert ProducerSettings().looks_for_gaps is False
+    assert ProducerSettings().checks_gaps is False
 
 
 def test_the_regular_look_at_the_exchange_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:

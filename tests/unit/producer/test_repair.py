@@ -14,9 +14,9 @@ from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.producer.gap_reasons import GapReasons
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.rest_trades import RestTrades, trade_object
-from crypto_analytics.producer.sink import MemorySink
 from crypto_analytics.producer.stream_listener import StreamListener
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
+from tests.unit.producer.memory_sink import MemorySink
 
 RULES = Rules(frozenset({"BTCUSDT", "ETHUSDT"}), TIME + 10**12)
 
@@ -27,8 +27,8 @@ class World:
     def __init__(self, exchange: MemoryExchange, aggregated_above: int = 100_000) -> None:
         self.exchange = exchange
         self.sink = MemorySink()
-        self.records = GapReasons()
-        self.listener = StreamListener(["BTCUSDT", "ETHUSDT"], self.sink, exchange, lambda: RULES, records=self.records)
+        self.reasons = GapReasons()
+        self.listener = StreamListener(["BTCUSDT", "ETHUSDT"], self.sink, exchange, lambda: RULES, reasons=self.reasons)
         self.now = 0.0
         rest_trades = RestTrades(exchange, aggregated_above=aggregated_above)
         self.repairer = Repairer(
@@ -36,7 +36,7 @@ class World:
             rest_trades,
             self.sink,
             lambda: RULES,
-            records=self.records,
+            reasons=self.reasons,
             now=lambda: self.now,
             random=Random(5),
         )
@@ -46,9 +46,9 @@ class World:
             await self.listener.on_frame(b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}", 1)
 
     async def repair(self) -> None:
-        self.repairer.look()  # a gap must last from one look to the next
-        self.repairer.look()
-        while await self.repairer.step():
+        self.repairer.queue_due()  # a gap must last from one look to the next
+        self.repairer.queue_due()
+        while await self.repairer.fetch_next_page():
             pass
 
     def sent(self, symbol: str = "BTCUSDT") -> IdRanges:
@@ -105,10 +105,10 @@ def test_a_hole_that_closes_by_itself_is_not_repaired() -> None:
     async def run() -> None:
         world = World(MemoryExchange(last=10))
         await world.stream(1, 3)
-        world.repairer.look()
+        world.repairer.queue_due()
         await world.stream(2)
-        world.repairer.look()
-        assert await world.repairer.step() is False
+        world.repairer.queue_due()
+        assert await world.repairer.fetch_next_page() is False
         assert world.exchange.asked == []
 
     asyncio.run(run())

@@ -9,19 +9,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 
 from crypto_analytics.binance.wire import Rules
-from crypto_analytics.producer import __main__, service
-from crypto_analytics.producer.gap_check import GapCheck, MergedGap
+from crypto_analytics.producer import service, topic_tail
+from crypto_analytics.producer.gap_check import GapCheck
+from crypto_analytics.producer.gap_store import MergedGap
 from crypto_analytics.producer.settings import ProducerSettings
-from crypto_analytics.producer.sink import MemorySink
 from crypto_analytics.producer.stream_listener import StreamListener
-from crypto_analytics.producer.threads import detached
 from crypto_analytics.producer.topic_tail import TopicMissing, read_sent_ids
 from crypto_analytics.producer.trade_ids import TradeIds
 from crypto_analytics.runtime.health import Health
+from crypto_analytics.runtime.threads import run_in_daemon_thread
 from tests.unit.producer.exchange import MemoryExchange
+from tests.unit.producer.memory_sink import MemorySink
 
 
 def test_a_look_for_gaps_that_hangs_is_not_waited_for() -> None:
@@ -52,9 +52,9 @@ def test_a_detached_call_returns_and_raises_as_any_other() -> None:
     def fail() -> None:
         raise LookupError("why")
 
-    assert asyncio.run(detached(lambda: 7)) == 7
+    assert asyncio.run(run_in_daemon_thread(lambda: 7)) == 7
     with pytest.raises(LookupError, match="why"):
-        asyncio.run(detached(fail))
+        asyncio.run(run_in_daemon_thread(fail))
 
 
 def test_what_the_parts_take_to_end_is_taken_off_the_time_to_flush() -> None:
@@ -106,12 +106,12 @@ def test_a_stop_ends_the_wait_for_kafka(monkeypatch: pytest.MonkeyPatch) -> None
         raise TopicMissing("not yet")
 
     tail = SimpleNamespace(close=lambda: None)
-    monkeypatch.setattr(__main__.kafka, "consumer", lambda *arguments, **changes: tail)
-    monkeypatch.setattr(__main__, "read_sent_ids", missing)
-    monkeypatch.setattr(__main__, "backoff", lambda *steps: repeat(5.0))
+    monkeypatch.setattr(topic_tail.kafka, "consumer", lambda *arguments, **changes: tail)
+    monkeypatch.setattr(topic_tail, "read_sent_ids", missing)
+    monkeypatch.setattr(topic_tail, "backoff", lambda *steps: repeat(5.0))
     stop = Event()
     Timer(0.1, stop.set).start()
     started = time.monotonic()
-    sent = asyncio.run(__main__.last_ids(ProducerSettings(), Health(), stop, structlog.get_logger()))
+    sent = asyncio.run(topic_tail.wait_for_sent_ids(ProducerSettings(), Health().beat, stop))
     assert sent == {}
     assert time.monotonic() - started < 4

@@ -8,15 +8,16 @@ from crypto_analytics.binance.rest import HistoricalTrade
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer import service
-from crypto_analytics.producer.gap_check import GapCheck, MergedGap
+from crypto_analytics.producer.gap_check import GapCheck
 from crypto_analytics.producer.gap_reasons import GapReasons
+from crypto_analytics.producer.gap_store import MergedGap
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.rest_trades import RestTrades, trade_object
-from crypto_analytics.producer.sink import MemorySink
 from crypto_analytics.producer.stream_listener import StreamListener
 from crypto_analytics.producer.trade_ids import TradeIds
 from crypto_analytics.runtime.health import Health
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
+from tests.unit.producer.memory_sink import MemorySink
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 RULES = Rules(frozenset(SYMBOLS), TIME + 10**12)
@@ -64,13 +65,13 @@ def test_a_bad_trade_of_the_stream_with_readable_ids_is_lettered_once_and_its_id
         assert [(reason, source) for _, reason, source in sink.rejected] == [("bad_quantity", "ws")]
         assert list(listener.ids["BTCUSDT"].gaps) == [(6, 6)]
         rest_trades = RestTrades(Zero(first=0, last=7), aggregated_above=100)
-        repairer = Repairer(listener.ids, rest_trades, sink, lambda: RULES, records=listener._records)
-        repairer.look()
-        repairer.look()
-        while await repairer.step():
+        repairer = Repairer(listener.ids, rest_trades, sink, lambda: RULES, reasons=listener._reasons)
+        repairer.queue_due()
+        repairer.queue_due()
+        while await repairer.fetch_next_page():
             pass
         assert len(sink.rejected) == 1, "REST has the same bad trade"
-        assert listener._records.reasons()[0].text.startswith("refused: bad_quantity")
+        assert listener._reasons.unrecorded_reasons()[0].text.startswith("refused: bad_quantity")
 
     asyncio.run(run())
 
@@ -343,23 +344,23 @@ def test_listed_holes_are_reopened_with_growing_pauses_until_they_are_gone() -> 
 
     async def run() -> None:
         ids, now, view = {symbol: TradeIds() for symbol in SYMBOLS}, [0.0], View()
-        records = GapReasons()
-        check = GapCheck(view, ids, 60, records=records, now=lambda: now[0])
+        reasons = GapReasons()
+        check = GapCheck(view, ids, 60, reasons=reasons, now=lambda: now[0])
         ids["BTCUSDT"].resume(IdRanges([(1, 100)]))
-        await check.look()
+        await check.check()
         assert list(ids["BTCUSDT"].gaps) == [(5, 6)]
         ids["BTCUSDT"].observe(5, 6)
         now[0] = 1
-        await check.look()
+        await check.check()
         assert not ids["BTCUSDT"].gaps, "its repair is on its way to the database"
         now[0] = 121
-        await check.look()
+        await check.check()
         assert list(ids["BTCUSDT"].gaps) == [(5, 6)], "the repair did not get there"
-        assert [reason.text for reason in records.reasons()] == ["requested, and not merged yet"]
+        assert [reason.text for reason in reasons.unrecorded_reasons()] == ["requested, and not merged yet"]
         view.gaps = []
-        await check.look()
+        await check.check()
         view.gaps = [MergedGap("BTCUSDT", IdRange(5, 6))]
-        await check.look()
+        await check.check()
         assert list(ids["BTCUSDT"].gaps) == [(5, 6)]
 
     asyncio.run(run())

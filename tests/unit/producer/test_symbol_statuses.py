@@ -14,10 +14,10 @@ from crypto_analytics.binance.rest import SymbolInfo
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.core.id_ranges import IdRange
 from crypto_analytics.producer.rest_trades import trade_object
-from crypto_analytics.producer.sink import MemorySink
 from crypto_analytics.producer.stream_listener import StreamListener
 from crypto_analytics.producer.symbol_statuses import SymbolStatuses
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
+from tests.unit.producer.memory_sink import MemorySink
 
 SYMBOLS = ["BTCUSDT", "NEWUSDT", "ETHUSDT"]
 RULES = Rules(frozenset(SYMBOLS), TIME + 10**12)
@@ -66,7 +66,7 @@ def test_a_symbol_that_the_exchange_does_not_know_is_named_once_and_the_others_a
             await listener.catch_up(SYMBOLS)
             assert await listener.is_behind(SYMBOLS) is False
         named = [(entry["event"], entry["symbol"]) for entry in logs]
-        assert named == [("symbol_unknown", "NEWUSDT")]
+        assert named == [("symbol_not_found", "NEWUSDT")]
         assert listener.live() == {"BTCUSDT", "ETHUSDT"}
         assert listener.is_ready()
         assert status("NEWUSDT", "UNKNOWN") == 1
@@ -119,7 +119,7 @@ def test_one_listed_while_it_runs_is_caught_up_from_id_0_and_its_connection_is_r
         await listener.catch_up(SYMBOLS)
         assert await listener.on_frame(frame(8, "BTCUSDT"), 1) is False
         exchange.symbols["NEWUSDT"] = IdRange(0, 4)
-        await listener._look_at_listing(SYMBOLS)
+        await listener._check_statuses(SYMBOLS)
         await listener.catch_up(SYMBOLS)
         assert list(listener.ids["NEWUSDT"].gaps) == [(0, 4)]
         assert "NEWUSDT" not in listener.live(), "nothing comes over a connection opened before it was listed"
@@ -146,7 +146,7 @@ def test_one_whose_first_frame_comes_before_the_answer_is_missed_from_id_0(known
         listener.on_disconnected(SYMBOLS, "closed")
         listener.on_connected(SYMBOLS, "closed")
         await listener.on_frame(frame(5, "NEWUSDT"), 1)
-        await listener._look_at_listing(SYMBOLS)
+        await listener._check_statuses(SYMBOLS)
         await listener.catch_up(SYMBOLS)
         assert list(listener.ids["NEWUSDT"].gaps) == [(0, 4)]
 
@@ -188,7 +188,7 @@ def test_one_that_the_exchange_denied_for_a_while_is_not_fetched_from_its_beginn
         listener.on_connected(SYMBOLS, "start")
         await listener.catch_up(SYMBOLS)
         exchange.symbols["NEWUSDT"] = IdRange(4_000_000, 9_000_000)
-        await listener._look_at_listing(SYMBOLS)
+        await listener._check_statuses(SYMBOLS)
         await listener.catch_up(SYMBOLS)
         assert not listener.ids["NEWUSDT"].gaps
 
@@ -219,14 +219,14 @@ def test_one_that_is_not_traded_is_told_once_and_does_not_hold_back_readiness(na
         listener.on_connected(SYMBOLS, "start")
         await listener.catch_up(SYMBOLS)
         with capture_logs() as logs:
-            await listener._look_at_listing(SYMBOLS)
-            await listener._look_at_listing(SYMBOLS)
+            await listener._check_statuses(SYMBOLS)
+            await listener._check_statuses(SYMBOLS)
             assert status("NEWUSDT", name) == 1
             assert listener.is_ready()
             assert await listener.on_frame(frame(8, "BTCUSDT"), 1) is False
             exchange.statuses.clear()
-            await listener._look_at_listing(SYMBOLS)
-        assert [entry["event"] for entry in logs] == ["symbol_not_traded", "symbol_traded"]
+            await listener._check_statuses(SYMBOLS)
+        assert [entry["event"] for entry in logs] == ["symbol_not_traded", "symbol_resumed"]
         assert status("NEWUSDT", name) is None
         assert await listener.on_frame(frame(9, "BTCUSDT"), 1) is True, "its stream may not have begun by itself"
         assert listener.is_ready()
@@ -241,7 +241,7 @@ def test_a_status_that_cannot_be_read_changes_nothing() -> None:
         listener.on_connected(SYMBOLS, "start")
         await listener.catch_up(SYMBOLS)
         exchange.failing = Unavailable("away")
-        await listener._look_at_listing(SYMBOLS)
+        await listener._check_statuses(SYMBOLS)
         assert listener.is_ready()
 
     asyncio.run(run())

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.trade_ids import RetrySchedule, TradeIds, intersection
+from crypto_analytics.producer.retry_schedule import RetrySchedule
+from crypto_analytics.producer.trade_ids import TradeIds, intersection
 
 ID_SETS = st.sets(st.integers(0, 40))
 

@@ -1,4 +1,4 @@
-"""A blocking call beside the event loop that a stop does not wait for."""
+"""Blocking calls beside the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-async def detached(call: Callable[[], Result]) -> Result:
+async def run_in_daemon_thread(call: Callable[[], Result]) -> Result:
     """Return what ``call`` returns, or raise what it raises; it runs in a daemon thread of its own.
 
-    ``asyncio.to_thread`` would keep ``asyncio.run``, and the process, from ending until the call returns. This one is
-    left to itself when its caller is cancelled, so it must be one that may be cut off anywhere, such as a query.
+    ``asyncio.to_thread`` would keep ``asyncio.run``, and so the process, from ending until the call returns. This
+    thread is abandoned when its caller is cancelled, so ``call`` must be safe to interrupt anywhere, such as a query.
     """
     future: Future[Result] = Future()
 
@@ -22,10 +22,10 @@ async def detached(call: Callable[[], Result]) -> Result:
             return
         try:
             result = call()
-        except BaseException as error:  # noqa: BLE001  # raised again where the result is waited for
+        except BaseException as error:  # noqa: BLE001  # raised again in the caller that awaits the result
             future.set_exception(error)
         else:
             future.set_result(result)
 
-    Thread(target=work, name="detached", daemon=True).start()
+    Thread(target=work, name="blocking-call", daemon=True).start()
     return await asyncio.wrap_future(future)
