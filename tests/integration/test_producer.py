@@ -176,8 +176,8 @@ def test_what_the_exchange_never_issued_is_verified_absent_and_recorded_while_th
             trades.look()
             return trades.ids["BTCUSDT"]
 
-        producer.until(lambda: len(trades_of_the_play().holes()) == 1, "there is no gap")
-        (missing,) = trades_of_the_play().holes()
+        producer.until(lambda: len(trades_of_the_play().gaps()) == 1, "there is no gap")
+        (missing,) = trades_of_the_play().gaps()
         with postgres.connect() as connection:
 
             def recorded() -> list[tuple[Any, ...]]:
@@ -258,7 +258,7 @@ def test_sigterm_ends_it_in_order(servers: Servers, kafka: Broker, simulator: Si
     assert last["event"] == "stopped"
     trades = watch(kafka)
     trades.look()
-    assert [len(ids.holes()) for ids in trades.ids.values()] == [0, 0, 0]
+    assert [len(ids.gaps()) for ids in trades.ids.values()] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

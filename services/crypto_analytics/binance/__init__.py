@@ -1,1 +1,1 @@
-"""The exchange: its wire formats, its rules, and clients for its WebSocket streams and its REST interface."""
+"""Binance: wire formats, rate limits, errors, and clients of the WebSocket streams and the REST interface."""

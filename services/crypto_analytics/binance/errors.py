@@ -1,13 +1,13 @@
-"""What can go wrong with the exchange, and the one place that decides what is worth another try.
+"""Errors of the exchange, and which of them are retryable.
 
 ::
 
     ExchangeError
     ├── Blocked        451: this host does not serve the caller's country; another host does
-    ├── Rejected       other 4xx: the request itself is wrong, or this host does not serve it
-    ├── RateLimited    429, 418: too many requests; wait ``retry_after`` seconds, then try again
-    ├── Unavailable    network failure, 5xx, or an answer that makes no sense; may pass by itself
-    └── Misconfigured  this machine's proxy or certificate variables cannot be used
+    ├── Rejected       other 4xx: the request is invalid, or this host does not serve it
+    ├── RateLimited    429, 418: too many requests; retry after ``retry_after`` seconds
+    ├── Unavailable    network failure, 5xx, or an invalid response; retryable
+    └── Misconfigured  the proxy or certificate variables of the environment are invalid
 
 Rules: https://developers.binance.com/docs/binance-spot-api-docs/rest-api (HTTP Return Codes, IP Limits).
 """
@@ -19,34 +19,34 @@ from typing import Literal
 
 import msgspec
 
-# Without Retry-After: the request weight is counted by the minute, and the shortest ban lasts two.
+# Without Retry-After: the exchange counts request weight per minute, and its shortest ban lasts two minutes.
 _LIMITED_SECONDS = 60.0
 _BANNED_SECONDS = 120.0
 _BANNED = 418
 
-# With Retry-After: 0 is a pause all the same, and a request within a ban makes the next ban longer. The longest ban
+# Limits of Retry-After: 0 still means a pause, a request during a ban makes the next ban longer, and the longest ban
 # lasts three days.
 SHORTEST_PAUSE = 1.0
 SHORTEST_BAN = 5.0
 LONGEST_PAUSE = 3 * 86_400.0
 
 _LARGEST_HEADER_NUMBER = 10**9
-_LONGEST_TEXT = 300  # of what the other side wrote, in an error
+_MAX_SHOWN = 300  # characters of a URL or of the exchange's message in an error text
 _LOGIN = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?//)[^/]*@")
 
 _OTHER_HOSTS = "BINANCE_REST_URL=https://data-api.binance.vision and BINANCE_WS_URL=wss://data-stream.binance.vision"
 
 
 class ExchangeError(Exception):
-    """The exchange did not give what was asked for; the text says why and what to do next."""
+    """A request to the exchange failed; the text says why and what to do next."""
 
 
 class Blocked(ExchangeError):
-    """HTTP 451: the host refuses the caller's country."""
+    """HTTP 451: the host does not serve the caller's country."""
 
 
 class Rejected(ExchangeError):
-    """HTTP 4xx: ``code`` is the exchange's own error code (0: none), ``status`` the HTTP one."""
+    """HTTP 4xx or 3xx: ``status`` is the HTTP status, ``code`` the exchange's error code (0: none)."""
 
     def __init__(self, text: str, status: int, code: int = 0) -> None:
         super().__init__(text)
@@ -55,7 +55,7 @@ class Rejected(ExchangeError):
 
 
 class RateLimited(ExchangeError):
-    """HTTP 429, or 418 when the address is ``banned``: ask again after ``retry_after`` seconds, not earlier."""
+    """HTTP 429, or 418 if the address is ``banned``: do not retry before ``retry_after`` seconds have passed."""
 
     def __init__(self, text: str, retry_after: float, *, banned: bool) -> None:
         super().__init__(text)
@@ -64,11 +64,11 @@ class RateLimited(ExchangeError):
 
 
 class Unavailable(ExchangeError):
-    """The exchange cannot be reached, fails, or answers nonsense."""
+    """The exchange is unreachable, fails, or sends an invalid response."""
 
 
 class Misconfigured(ExchangeError):
-    """A variable of the environment (a proxy, a certificate authority) cannot be used; the text names it."""
+    """An environment variable (a proxy, a certificate authority) is invalid; the text names it."""
 
 
 class _Payload(msgspec.Struct):
@@ -77,7 +77,7 @@ class _Payload(msgspec.Struct):
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
+    """Whether the same request may succeed later. Pure."""
     return isinstance(error, RateLimited | Unavailable)
 
 
@@ -88,49 +88,49 @@ def error_of(
     url: str,
     setting: Literal["BINANCE_REST_URL", "BINANCE_WS_URL"] = "BINANCE_REST_URL",
 ) -> ExchangeError:
-    """Return the error that an HTTP answer other than 200 stands for; ``setting`` is the one that named ``url``.
+    """Return the error for an HTTP response with another status than 200.
 
-    ``url`` is the address that was asked; :func:`address_of` makes it fit to be shown.
+    ``url`` is the request's URL, shown without credentials and query; ``setting`` is the setting that it comes from.
     """
     payload = _payload(body)
-    message = "".join(c if c.isprintable() else " " for c in payload.msg[:_LONGEST_TEXT])
-    said = f" ({payload.code}: {message})" if message else ""
-    story = f"HTTP {status} from {address_of(url)}{said}"
+    message = "".join(c if c.isprintable() else " " for c in payload.msg[:_MAX_SHOWN])
+    reported = f" ({payload.code}: {message})" if message else ""
+    response = f"HTTP {status} from {redacted(url)}{reported}"
     match status:
         case HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
-            return Blocked(f"{story}: this host does not serve your location; set {_OTHER_HOSTS}")
+            return Blocked(f"{response}: this host does not serve your location; set {_OTHER_HOSTS}")
         case HTTPStatus.TOO_MANY_REQUESTS:
             wait = _retry_after(headers, _LIMITED_SECONDS, SHORTEST_PAUSE)
-            return RateLimited(f"{story}: request limit reached, waiting {wait:g} s", wait, banned=False)
+            return RateLimited(f"{response}: request limit reached, waiting {wait:g} s", wait, banned=False)
         case _ if status == _BANNED:
             wait = _retry_after(headers, _BANNED_SECONDS, SHORTEST_BAN)
-            text = f"{story}: this address is BANNED for {wait:g} s; lower BINANCE_WEIGHT_LIMIT, or stop what shares it"
-            return RateLimited(text, wait, banned=True)
+            fix = "lower BINANCE_WEIGHT_LIMIT, or stop other clients that share the address"
+            return RateLimited(f"{response}: this address is BANNED for {wait:g} s; {fix}", wait, banned=True)
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Unavailable(f"{story}: the exchange fails; try again later")
+            return Unavailable(f"{response}: the exchange fails; try again later")
         case _:
-            return Rejected(f"{story}: {_refusal(status, headers, setting)}", status, payload.code)
+            return Rejected(f"{response}: {_refusal(status, headers, setting)}", status, payload.code)
 
 
 def _refusal(status: int, headers: Mapping[str, str], setting: str) -> str:
-    """Return why a request is refused for good, and what to do."""
+    """Return why retrying the request is useless, and what to do."""
     if status == HTTPStatus.FORBIDDEN:
         return f"refused by the host's firewall, or not served by it; try {_OTHER_HOSTS}"
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        target = address_of(_header(headers, "Location")) or "an address that it does not name"
+        target = redacted(_header(headers, "Location")) or "an address that it does not name"
         return f"it redirects to {target}, which is not followed; check {setting} and the network"
     return f"the request is refused; check SYMBOLS and {setting}"
 
 
-def address_of(url: str) -> str:
-    """Return ``url`` as an error or a log names it: without a login, a query or a fragment, and of bounded length."""
-    return _LOGIN.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0])[:_LONGEST_TEXT]
+def redacted(url: str) -> str:
+    """Return ``url`` for errors and logs: without credentials, query and fragment, at most 300 characters long."""
+    return _LOGIN.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0])[:_MAX_SHOWN]
 
 
 def header_number(text: str) -> int | None:
-    """Return the whole number that a header holds; None where it holds none, or one that no exchange would send."""
+    """Return the non-negative integer in a header, capped at 10^9; None if ``text`` is not one."""
     text = text.strip(" \t")
-    if not (text.isascii() and text.isdigit()):  # str.isdigit alone takes digits that int() refuses, such as "²"
+    if not (text.isascii() and text.isdigit()):  # str.isdigit alone accepts digits that int() does not, such as "²"
         return None
     text = text.lstrip("0") or "0"
     number = int(text) if len(text) <= len(str(_LARGEST_HEADER_NUMBER)) else _LARGEST_HEADER_NUMBER
@@ -142,7 +142,7 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 
 def _payload(body: bytes) -> _Payload:
-    """Return the exchange's code and message; a body that is none of its JSON has neither."""
+    """Return the exchange's code and message; 0 and "" if ``body`` is not the exchange's JSON."""
     try:
         return msgspec.json.decode(body, type=_Payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -150,10 +150,10 @@ def _payload(body: bytes) -> _Payload:
 
 
 def _retry_after(headers: Mapping[str, str], default: float, shortest: float) -> float:
-    """Return the header's seconds, within what can be meant.
+    """Return the seconds of the Retry-After header, limited to the range from ``shortest`` to ``LONGEST_PAUSE``.
 
-    The exchange sends a whole number. Anything else counts as absent, a date too: how long it is until then depends on
-    a clock that may be wrong.
+    The exchange sends a whole number. Everything else is ignored, also a date: the time until then depends on a clock
+    that may be wrong.
     """
     seconds = header_number(_header(headers, "Retry-After"))
     return default if seconds is None else min(max(float(seconds), shortest), LONGEST_PAUSE)

@@ -1,8 +1,8 @@
-"""Which proxy a connection goes through, by the variables that curl, Python and most programs know. Pure.
+"""Choose the proxy of a connection from the environment variables that curl and Python use. Pure.
 
 ``https_proxy``, ``http_proxy``, ``wss_proxy``, ``ws_proxy`` and ``all_proxy`` name proxies, ``no_proxy`` the hosts that
-are reached without one; the lower-case spelling wins over the upper-case one. This machine, private addresses and the
-cluster's own names never go through a proxy, whatever the variables say: a proxy does not know them.
+are reached without one; lower-case names take precedence over upper-case ones. Loopback and private addresses and
+cluster-internal names are never reached through a proxy, whatever the variables are: a proxy cannot resolve them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from crypto_analytics.binance.errors import Misconfigured
 
-# Variables by the scheme of the address, the first one that is set counts. A WebSocket needs a tunnel, as https does.
+# Variables by URL scheme, in order of precedence. A WebSocket needs a tunnel through the proxy, as https does.
 _VARIABLES = {
     "https": ("https_proxy", "all_proxy"),
     "http": ("http_proxy", "all_proxy"),
@@ -24,7 +24,7 @@ _LOCAL_DOMAINS = ("localhost", "local", "svc", "internal")
 
 
 class Proxy(NamedTuple):
-    """A proxy: ``url`` may hold a login; ``name``, its scheme, host and port, is for errors; ``variable`` gave it."""
+    """A proxy: ``url`` may contain credentials; ``name`` (scheme, host, port) does not; ``variable`` is its source."""
 
     url: str
     name: str
@@ -35,10 +35,10 @@ class Proxy(NamedTuple):
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that ``environment`` names for ``url``, None where ``url`` is reached directly.
+    """Return the proxy for ``url`` according to ``environment``, None for a direct connection.
 
     Raises:
-        Misconfigured: the proxy's address makes no sense, or is that of a SOCKS proxy.
+        Misconfigured: the proxy's URL is invalid, or it is a SOCKS proxy.
     """
     address = urlsplit(url)
     host = (address.hostname or "").rstrip(".")
@@ -53,7 +53,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def is_local(host: str) -> bool:
-    """Whether ``host`` is this machine, a private address, or a name that only this machine or its cluster knows."""
+    """Whether ``host`` is a loopback or private address, or a name that only this machine or its cluster resolves."""
     host = host.lower().rstrip(".")
     if (ip := _ip(host)) is not None:
         return ip.is_loopback or ip.is_private or ip.is_link_local or ip.is_unspecified
@@ -62,21 +62,21 @@ def is_local(host: str) -> bool:
 
 
 def _value(environment: Mapping[str, str], variable: str) -> tuple[str, str]:
-    """Return the spelling of ``variable`` that is set, and its value; "" where it is not set, or empty."""
+    """Return the name of ``variable`` as it is set (lower or upper case) and its value, "" if it is not set."""
     name = variable if variable in environment else variable.upper()
     return name, environment.get(name, "").strip()
 
 
 def _is_excepted(host: str, port: int, no_proxy: str) -> bool:
-    """Whether ``no_proxy`` names ``host``: itself, a domain above it, a network that holds it, or all (``*``)."""
+    """Whether ``no_proxy`` contains ``host``, a parent domain, a network that contains it, or ``*``."""
     return any(
-        entry == "*" or (wanted in ("", str(port)) and _is_within(host.lower(), entry))
-        for entry, wanted in _entries(no_proxy)
+        entry == "*" or (entry_port in ("", str(port)) and _is_within(host.lower(), entry))
+        for entry, entry_port in _entries(no_proxy)
     )
 
 
 def _entries(no_proxy: str) -> Iterator[tuple[str, str]]:
-    """Yield the host and the port ("": any) of each entry."""
+    """Yield the host and the port of each entry; the port is "" if the entry is for all ports."""
     for entry in no_proxy.lower().replace(",", " ").split():
         host, colon, port = entry.rpartition(":")
         has_port = colon and port.isdigit() and (":" not in host or host.endswith("]"))
@@ -102,24 +102,24 @@ def _ip(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _parse(variable: str, value: str) -> Proxy:
-    """Return the proxy at ``value``; without a scheme it is an HTTP proxy, as for curl."""
+    """Return the proxy with the URL ``value``; without a scheme it is an HTTP proxy, as for curl."""
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host or not value.isascii() or any(character.isspace() for character in value):
-        raise Misconfigured(f"{variable} is no address of a proxy: {_MEND}")
+        raise Misconfigured(f"{variable} is not the URL of a proxy: {_FIX}")
     if parts.scheme.startswith("socks"):
-        raise Misconfigured(f"{variable} names a SOCKS proxy, and only HTTP proxies can be used: {_MEND}")
+        raise Misconfigured(f"{variable} names a SOCKS proxy, but only HTTP proxies are supported: {_FIX}")
     if parts.scheme not in ("http", "https"):
-        raise Misconfigured(f"{variable} names a proxy of an unknown kind ({parts.scheme[:20]}): {_MEND}")
-    place = f"{f'[{host}]' if ':' in host else host}:{port or _PORTS[parts.scheme]}"
-    return Proxy(f"{parts.scheme}://{_login(parts)}{place}", f"{parts.scheme}://{place}", variable)
+        raise Misconfigured(f"{variable} names a proxy of an unknown kind ({parts.scheme[:20]}): {_FIX}")
+    address = f"{f'[{host}]' if ':' in host else host}:{port or _PORTS[parts.scheme]}"
+    return Proxy(f"{parts.scheme}://{_credentials(parts)}{address}", f"{parts.scheme}://{address}", variable)
 
 
-def _login(parts: SplitResult) -> str:
+def _credentials(parts: SplitResult) -> str:
     return f"{parts.username}:{parts.password or ''}@" if parts.username else ""
 
 
-_MEND = "set it as http://host:port, unset it, or add the exchange's host to no_proxy"
+_FIX = "set it as http://host:port, unset it, or add the exchange's host to no_proxy"

@@ -1,8 +1,8 @@
-"""The exchange's REST interface, as far as the platform needs it: klines, trades by id, and how far the exchange is.
+"""Asynchronous client of the exchange's REST interface: klines, trades by id, tickers and exchange information.
 
 Endpoints, weights, limits: https://developers.binance.com/docs/binance-spot-api-docs/rest-api (Market Data endpoints).
 All of them have security type NONE: no API key. The market-data-only host (data-api.binance.vision) serves all of them
-but historicalTrades.
+except historicalTrades.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from crypto_analytics.binance.errors import (
     ExchangeError,
     RateLimited,
     Unavailable,
-    address_of,
     error_of,
     header_number,
     is_retryable,
+    redacted,
 )
 from crypto_analytics.binance.proxies import proxy_for
 from crypto_analytics.binance.weights import WeightBudget
@@ -57,12 +57,12 @@ class AggTrade(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_void(self) -> bool:
-        """Whether the exchange uses the aggregate's id for nothing (p=0, q=0, f=-1, l=-1)."""
+        """Whether the aggregate has no trades; the exchange returns p=0, q=0, f=-1, l=-1 for such ids."""
         return self.f < 0
 
 
 class HistoricalTrade(msgspec.Struct, frozen=True, gc=False):
-    """One trade as historicalTrades and trades give it; ``time`` as received (milliseconds or microseconds)."""
+    """One trade of historicalTrades or trades; ``time`` is as received, in milliseconds or microseconds."""
 
     id: int
     price: str
@@ -73,14 +73,14 @@ class HistoricalTrade(msgspec.Struct, frozen=True, gc=False):
 
 
 class SymbolInfo(msgspec.Struct, frozen=True):
-    """What the platform uses of a symbol's exchange information; ``status`` is TRADING, HALT or BREAK."""
+    """The used part of a symbol's exchange information; ``status`` is TRADING, HALT or BREAK."""
 
     symbol: str
     status: str = "TRADING"
 
 
 class _Ticker(msgspec.Struct, frozen=True):
-    """``lastId`` is -1 where the symbol did not trade in the last 24 hours; 0 is the first trade of a listing."""
+    """``lastId`` is -1 if the symbol did not trade in the last 24 hours; 0 is the first trade of a listing."""
 
     symbol: str
     lastId: int  # noqa: N815
@@ -88,7 +88,7 @@ class _Ticker(msgspec.Struct, frozen=True):
 
     @property
     def ids(self) -> IdRange | None:
-        """The ids of the last 24 hours, None without trades."""
+        """The trade ids of the last 24 hours, None without trades."""
         if self.lastId < 0:
             return None
         return IdRange(self.firstId if 0 <= self.firstId <= self.lastId else self.lastId, self.lastId)
@@ -98,15 +98,15 @@ class _ExchangeInfo(msgspec.Struct, frozen=True):
     symbols: list[SymbolInfo]
 
 
-Answer = TypeVar("Answer")
-Query = Mapping[str, str | int | None]  # None: left out
+Response = TypeVar("Response")
+Query = Mapping[str, str | int | None]  # None: omitted
 
 
 class BinanceRest:
-    """An asynchronous client that keeps to the request weight, waits when told to and retries what may pass.
+    """An asynchronous client that stays within the request weight, obeys Retry-After and retries retryable errors.
 
     Every method raises :class:`~crypto_analytics.binance.errors.ExchangeError`: ``Blocked`` and ``Rejected`` at once,
-    ``Unavailable`` after a bounded number of attempts. A rate limit or a ban is waited out, however long it lasts.
+    ``Unavailable`` after a bounded number of attempts. After a rate limit or a ban it waits, however long that takes.
     """
 
     def __init__(
@@ -122,12 +122,12 @@ class BinanceRest:
         transport: httpx.AsyncBaseTransport | None = None,
         random: Random | None = None,
     ) -> None:
-        """``clock`` gives seconds since the epoch, ``monotonic`` seconds on a clock that nobody can set.
+        """``clock`` returns seconds since the epoch, ``monotonic`` monotonic seconds.
 
-        ``timeout`` is in seconds (the exchange itself gives up at 10).
+        ``timeout`` is in seconds; the exchange's own timeout is 10.
 
         Raises:
-            Misconfigured: a variable of the environment names a proxy or certificates that cannot be used.
+            Misconfigured: an environment variable names an invalid proxy or unusable certificates.
         """
         self._proxy = proxy_for(base_url, os.environ) if transport is None else None
         self._client = httpx.AsyncClient(
@@ -136,7 +136,7 @@ class BinanceRest:
             transport=transport,
             verify=tls.rest_context(base_url),
             proxy=self._proxy.url if self._proxy else None,
-            trust_env=False,  # neither proxies, which are decided above, nor logins from .netrc
+            trust_env=False,  # proxies are chosen above, and credentials in .netrc are not used
         )
         self._budget = WeightBudget(weight_limit, wall=clock, monotonic=monotonic, sleep=sleep)
         self._attempts = attempts
@@ -171,9 +171,9 @@ class BinanceRest:
         end_time: int | None = None,
         limit: int = PAGE,
     ) -> list[AggTrade]:
-        """Return up to ``limit`` aggregated trades, oldest first, less void ones: the newest if nothing else is said.
+        """Return up to ``limit`` aggregated trades, oldest first, without void ones; by default the newest ones.
 
-        ``from_id`` is an aggregate id; the times are the exchange's, in milliseconds or microseconds.
+        ``from_id`` is an aggregate id; the times are in milliseconds or microseconds.
         """
         query: Query = {
             "symbol": symbol,
@@ -198,18 +198,18 @@ class BinanceRest:
     async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
         """Return the first and last trade id of the last 24 hours for each of ``symbols``, None without trades.
 
-        Up to 100 symbols are asked for by name, and the exchange rejects the request (code -1121) if it does not know
-        one of them; of more symbols, those that it does not know are left out.
+        The exchange rejects a request for up to 100 symbols (code -1121) if it does not know one of them; of more
+        symbols, unknown ones are omitted from the result.
         """
         wanted = set(symbols)
-        few = len(symbols) <= _TICKER_SYMBOLS
-        weight = 80 if not few else 2 if len(symbols) <= 20 else 40
-        query: Query = {"symbols": _names(symbols) if few else None, "type": "MINI"}
+        named = len(symbols) <= _TICKER_SYMBOLS
+        weight = 80 if not named else 2 if len(symbols) <= 20 else 40
+        query: Query = {"symbols": _names(symbols) if named else None, "type": "MINI"}
         rows = await self._get("ticker/24hr", query, weight=weight, kind=list[_Ticker])
         return {row.symbol: row.ids for row in rows if row.symbol in wanted}
 
     async def exchange_info(self, symbols: Sequence[str]) -> dict[str, SymbolInfo]:
-        """Return what the exchange says about ``symbols``; it rejects the request if it does not know one of them."""
+        """Return the exchange information of ``symbols``; it rejects the request if one of them is unknown."""
         info = await self._get("exchangeInfo", {"symbols": _names(symbols)}, weight=20, kind=_ExchangeInfo)
         return {row.symbol: row for row in info.symbols}
 
@@ -219,9 +219,9 @@ class BinanceRest:
         query: Query,
         *,
         weight: int,
-        kind: type[Answer],
+        kind: type[Response],
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> Response:
         delays = backoff(random=self._random)
         failures = 0
         while True:
@@ -237,29 +237,32 @@ class BinanceRest:
                 if not is_retryable(error) or failures >= self._attempts:
                     raise
                 delay = next(delays)
-                log.warning("rest_retry", cause=str(error), attempt=failures, wait_seconds=round(delay, 3))
+                log.warning("rest_request_retried", cause=str(error), attempt=failures, wait_seconds=round(delay, 3))
                 await self._sleep(delay)
 
-    async def _try(self, endpoint: str, query: Query, kind: type[Answer], headers: Mapping[str, str] | None) -> Answer:
+    async def _try(
+        self, endpoint: str, query: Query, kind: type[Response], headers: Mapping[str, str] | None
+    ) -> Response:
         params = {name: value for name, value in query.items() if value is not None}
         request = self._client.build_request("GET", f"/api/v3/{endpoint}", params=params, headers=headers)
-        where = address_of(str(request.url))
+        url = redacted(str(request.url))
         try:
             response = await self._client.send(request)
         except httpx.RequestError as error:
-            way = f" through the proxy {self._proxy}" if self._proxy else ""
+            route = f" through the proxy {self._proxy}" if self._proxy else ""
             cause = f"{type(error).__name__} {error}".strip()
-            mend = "check the network and BINANCE_REST_URL"
-            raise Unavailable(f"no answer from {where}{way} ({cause}); {mend}") from error
+            raise Unavailable(
+                f"no response from {url}{route} ({cause}); check the network and BINANCE_REST_URL"
+            ) from error
         used = header_number(response.headers.get(_USED_WEIGHT, ""))
         if used is not None:
             self._budget.report(used)
         if response.status_code != httpx.codes.OK:
-            raise error_of(response.status_code, response.headers, response.content, where)
+            raise error_of(response.status_code, response.headers, response.content, url)
         try:
             return msgspec.json.decode(response.content, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise Unavailable(f"{where} gave no valid answer ({error}); check BINANCE_REST_URL") from error
+            raise Unavailable(f"invalid response from {url} ({error}); check BINANCE_REST_URL") from error
 
 
 def _names(symbols: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Settings of those who ask the exchange's REST interface."""
+"""Settings of the services that use the exchange's REST interface."""
 
 from pydantic import Field, PositiveFloat
 from pydantic_settings import BaseSettings
@@ -7,13 +7,13 @@ from crypto_analytics.binance.weights import LARGEST_WEIGHT
 
 
 class RestSettings(BaseSettings):
-    """How much, and how patiently, the REST interface is used."""
+    """Request weight and timeout of the REST client."""
 
     BINANCE_WEIGHT_LIMIT: int = Field(
         6000,
         ge=LARGEST_WEIGHT,
-        description="request weight a minute this service may use; the exchange allows 6000 an address",
+        description="request weight per minute that this service may use; the exchange allows 6000 per IP address",
     )
     BINANCE_TIMEOUT_SECONDS: PositiveFloat = Field(
-        15.0, description="REST requests fail without an answer in this time"
+        15.0, description="a REST request without a response in this time fails"
     )

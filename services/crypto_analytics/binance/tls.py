@@ -1,4 +1,4 @@
-"""TLS towards the exchange: which certificate authorities are trusted. What is not encrypted needs none of it."""
+"""TLS contexts for connections to the exchange, which define the trusted certificate authorities."""
 
 import ssl
 from collections.abc import Callable
@@ -12,26 +12,26 @@ def rest_context(url: str) -> ssl.SSLContext:
     """Return the TLS context of the REST client for ``url``: certifi's authorities, or those of SSL_CERT_FILE or _DIR.
 
     Raises:
-        Misconfigured: a variable names a file that cannot be used.
+        Misconfigured: SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE is invalid.
     """
     if url.startswith("http://"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reads no variable, and trusts nobody
-    return _loaded(httpx.create_ssl_context)
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # httpx wants a context; this one reads no variable
+    return _create(httpx.create_ssl_context)
 
 
 def stream_context(url: str) -> ssl.SSLContext | None:
-    """Return the TLS context of the WebSocket client for ``url``: OpenSSL's authorities; None without TLS.
+    """Return the TLS context of the WebSocket client for ``url``: OpenSSL's authorities; None for an unencrypted URL.
 
     Raises:
-        Misconfigured: a variable names a file that cannot be used.
+        Misconfigured: SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE is invalid.
     """
-    return None if url.startswith("ws://") else _loaded(ssl.create_default_context)
+    return None if url.startswith("ws://") else _create(ssl.create_default_context)
 
 
-def _loaded(create: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+def _create(create: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     try:
         return create()
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # includes ssl.SSLError
         raise Misconfigured(
             f"TLS cannot be set up ({error}): unset SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE, or correct them"
         ) from error

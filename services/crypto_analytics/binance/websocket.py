@@ -1,8 +1,8 @@
-"""The exchange's combined WebSocket stream: connections that are opened, watched, handed over and reopened.
+"""Client of the exchange's combined WebSocket streams: connects, watches, hands over and reconnects.
 
 Rules: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (General WSS information, WebSocket
-Limits, Server Shutdown). Nothing is replayed after a break: what was missed is the listener's to find by trade ids,
-and the overlap of a hand-over is its to remove by the same ids. Frames are passed on as received; parsing is elsewhere.
+Limits, Server Shutdown). The exchange does not replay missed trades. The listener finds gaps by trade ids, and by the
+same ids it removes the duplicates of a hand-over. Frames are passed on as received, without parsing.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.frames import CloseCode
 
 from crypto_analytics.binance import tls
-from crypto_analytics.binance.errors import RateLimited, address_of, error_of, is_retryable
+from crypto_analytics.binance.errors import RateLimited, error_of, is_retryable, redacted
 from crypto_analytics.binance.proxies import proxy_for
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.clock import wall_clock
@@ -39,32 +39,37 @@ log = structlog.get_logger("binance.websocket")
 
 
 class Listener(Protocol):
-    """Who takes the frames. Errors it raises end the stream."""
+    """The receiver of frames and connection events. An error that it raises ends the stream."""
 
     async def on_frame(self, frame: bytes, received_at: int) -> bool:
-        """Take a frame, received at ``received_at`` (us); the next is read after that: waiting here holds it back.
+        """Handle a frame received at ``received_at`` (microseconds since the epoch).
 
-        Return True to have the connection replaced at once: the server announced its shutdown, or a symbol of the
-        connection was listed after it was opened.
+        The next frame is read after this returns: waiting here applies backpressure. Return True to have the connection
+        replaced at once: the server announced its shutdown, or a symbol was listed after the connection was opened.
         """
         ...
 
     def on_connected(self, symbols: Sequence[str], cause: Cause) -> None:
-        """Note that a connection for ``symbols`` is open; ``cause`` says why it was opened."""
+        """Handle a new connection for ``symbols``; ``cause`` is the reason for opening it."""
         ...
 
     def on_disconnected(self, symbols: Sequence[str], cause: Cause) -> None:
-        """Note that nothing comes for ``symbols`` until the next ``on_connected``."""
+        """Handle the loss of the connection: no frame comes for ``symbols`` until the next ``on_connected``."""
         ...
 
     async def is_behind(self, symbols: Sequence[str]) -> bool:
-        """Whether the exchange has newer trades than those received: tells a stalled stream from a quiet market."""
+        """Whether the exchange has newer trades than those received: a stalled stream, not a quiet market."""
         ...
 
 
 @dataclass(frozen=True)
 class StreamPolicy:
-    """When a connection is doubted, replaced and given up; all in seconds but ``max_frame_bytes``."""
+    """Time limits of a connection in seconds, and its size limits.
+
+    ``stall``: silence before the connection is probed. ``hand_over``: age at which it is replaced, before the exchange
+    closes it after 24 hours. ``overlap``: longest wait for the first frame of its replacement. ``pong``: longest wait
+    for the answer to a ping. ``open``: longest wait for the opening handshake.
+    """
 
     stall: float = 30.0
     hand_over: float = 23.5 * 3600
@@ -76,10 +81,10 @@ class StreamPolicy:
 
 
 class ConnectionAttempts:
-    """The exchange's limit of 300 connection attempts in 5 minutes and address, as a sliding window.
+    """The exchange's limit of 300 connection attempts per 5 minutes and IP address, as a sliding window.
 
-    It is shared by all connections of a process, and so is the pause that a refusal asks for: the exchange counts by
-    address. ``now`` is a clock that nobody can set.
+    All connections of a process share it, and the pause after a 429 or 418: the exchange counts per address. ``now``
+    returns monotonic seconds.
     """
 
     def __init__(
@@ -92,14 +97,14 @@ class ConnectionAttempts:
         self._limit = limit
         self._now = now
         self._sleep = sleep
-        self._made: deque[float] = deque()
+        self._attempt_times: deque[float] = deque()
         self._paused_until = -math.inf
 
     async def acquire(self, wait: Callable[[float], Awaitable[None]] | None = None) -> None:
-        """Wait until another attempt is allowed and count it; ``wait`` is used for waiting, if it is given."""
+        """Wait until another attempt is allowed and count it; ``wait``, if given, is used instead of ``sleep``."""
         while (seconds := self._seconds_until_allowed()) > 0:
             await (wait or self._sleep)(seconds)
-        self._made.append(self._now())
+        self._attempt_times.append(self._now())
 
     def pause(self, seconds: float) -> None:
         """Allow no attempt for ``seconds``."""
@@ -107,22 +112,22 @@ class ConnectionAttempts:
 
     def _seconds_until_allowed(self) -> float:
         now = self._now()
-        while self._made and self._made[0] + ATTEMPTS_WINDOW <= now:
-            self._made.popleft()
-        full = self._made[0] + ATTEMPTS_WINDOW - now if len(self._made) >= self._limit else 0.0
+        while self._attempt_times and self._attempt_times[0] + ATTEMPTS_WINDOW <= now:
+            self._attempt_times.popleft()
+        full = self._attempt_times[0] + ATTEMPTS_WINDOW - now if len(self._attempt_times) >= self._limit else 0.0
         return max(self._paused_until - now, full, 0.0)
 
 
 class _Opening(connect):
-    """The opening of a connection to one address: a redirect is an answer, as for the REST client."""
+    """A connection attempt that treats a redirect as an error, as the REST client does."""
 
     def process_redirect(self, exc: Exception) -> Exception:
-        """Return ``exc``: nothing is followed."""
+        """Return ``exc``: redirects are not followed."""
         return exc
 
 
 class _Connection:
-    """One open socket: a task reads it, another doubts it when it falls silent."""
+    """One open socket with two tasks: a reader, and a watchdog that probes the connection when it is silent."""
 
     def __init__(
         self, socket: ClientConnection, symbols: Sequence[str], listener: Listener, policy: StreamPolicy
@@ -133,13 +138,13 @@ class _Connection:
         self._policy = policy
         self._cause: Cause | None = None
         self._idle_since: float | None = None
-        self.due = asyncio.Event()  # ended, or announced its end
-        self.flowing = asyncio.Event()  # the first frame has come
+        self.due = asyncio.Event()  # closed, or to be replaced
+        self.flowing = asyncio.Event()  # the first frame has arrived
         self.reader = asyncio.create_task(self._read())
         self.reader.add_done_callback(lambda _: self.due.set())
 
     async def _read(self) -> Cause:
-        """Pass frames on until the connection ends; return why it did."""
+        """Pass frames to the listener until the connection is closed; return the cause."""
         socket, on_frame, now = self._socket, self._listener.on_frame, time.monotonic
         watchdog = asyncio.create_task(self._watch())
         try:
@@ -162,30 +167,31 @@ class _Connection:
                 await watchdog
 
     async def _watch(self) -> None:
-        """Close a connection that is dead (no pong) or stalled (the exchange has trades that do not arrive)."""
+        """Close the connection if it is dead (no pong) or stalled (the exchange has trades that do not arrive)."""
         while True:
             await asyncio.sleep(self._policy.stall / 4)
             silent_since = self._idle_since
             if silent_since is None or time.monotonic() - silent_since < self._policy.stall:
                 continue
-            doubt = await self._doubt()
+            failure = await self._probe()
             if self._idle_since != silent_since:
-                continue  # a frame has come meanwhile
-            if doubt is None:
-                self._idle_since = time.monotonic()  # a quiet market: ask again after the same time
+                continue  # a frame arrived meanwhile
+            if failure is None:
+                self._idle_since = time.monotonic()  # a quiet market: probe again after another ``stall`` seconds
                 continue
-            self._cause = doubt
+            self._cause = failure
             await self._socket.close()
             return
 
-    async def _doubt(self) -> Cause | None:
+    async def _probe(self) -> Cause | None:
+        """Return why the connection is broken, None if it works."""
         try:
             async with asyncio.timeout(self._policy.pong):
                 await (await self._socket.ping())
         except (TimeoutError, ConnectionClosed):
             return "no_pong"
         try:
-            async with asyncio.timeout(self._policy.stall):  # the answer may be held back by a limit, or a ban
+            async with asyncio.timeout(self._policy.stall):  # a rate limit or a ban may delay the response
                 behind = await self._listener.is_behind(self._symbols)
         except TimeoutError:
             return "stalled"
@@ -193,17 +199,17 @@ class _Connection:
 
     @property
     def replace_because(self) -> Cause:
-        """Why the connection, which still runs, is to be replaced."""
+        """Why the connection, which is still open, is to be replaced."""
         return self._cause or "hand_over"
 
     async def close(self) -> None:
-        """Close the socket and end the reader; errors of the reader are raised."""
+        """Close the socket and wait for the reader; raises what the reader raised."""
         await self._socket.close()
         await self.reader
 
 
 class TradeStream:
-    """All symbols' streams, over as many connections as they need."""
+    """The trade streams of all symbols, over as many connections as the stream limit requires."""
 
     def __init__(
         self,
@@ -219,10 +225,10 @@ class TradeStream:
         """``url`` is the host of the combined stream, without ``/stream``.
 
         Raises:
-            Misconfigured: a variable of the environment names a proxy or certificates that cannot be used.
+            Misconfigured: an environment variable names an invalid proxy or unusable certificates.
         """
         self._url = f"{url.rstrip('/')}/stream"
-        self._shown_url = address_of(self._url)  # the query names hundreds of symbols
+        self._shown_url = redacted(self._url)  # for logs; the full query names hundreds of symbols
         self._proxy = proxy_for(url, os.environ)
         self._tls = tls.stream_context(url)
         self._symbols = symbols
@@ -233,43 +239,43 @@ class TradeStream:
         self._random = random or Random()
 
     async def run(self) -> None:
-        """Follow the stream until cancelled.
+        """Receive until cancelled.
 
         Raises:
-            ExceptionGroup: of ``Blocked`` or ``Rejected`` where the exchange refuses the connection for good, or of
+            ExceptionGroup: contains ``Blocked`` or ``Rejected`` if the exchange rejects the connection permanently, or
                 what the listener raised.
         """
         size = self._policy.streams_per_connection
         async with asyncio.TaskGroup() as group:
             for start in range(0, len(self._symbols), size):
-                group.create_task(self._follow(self._symbols[start : start + size]))
+                group.create_task(self._keep_connected(self._symbols[start : start + size]))
 
-    async def _follow(self, symbols: Sequence[str]) -> None:
-        """Keep one connection for ``symbols``; for the time of a hand-over, two."""
+    async def _keep_connected(self, symbols: Sequence[str]) -> None:
+        """Keep one connection for ``symbols`` open; during a hand-over, two."""
         delays = self._delays()
         cause: Cause = "start"
         old: _Connection | None = None
         new: _Connection | None = None
 
-        def look_at_old() -> None:
-            """Tell the listener if the old connection ended before the new one is open: trades may be missing."""
+        def check_old() -> None:
+            """Notify the listener if the old connection closed before the new one opened: trades may be missing."""
             nonlocal cause, old
             if old is not None and old.reader.done():
-                cause, old = self._ended(old, symbols), None
+                cause, old = self._on_closed(old, symbols), None
 
         async def pause(seconds: float) -> None:
-            """Wait before another attempt; if the old connection ends meanwhile, the listener hears of it at once."""
+            """Wait before the next attempt; notify the listener at once if the old connection closes meanwhile."""
             until = time.monotonic() + seconds
             if old is not None:
                 await asyncio.wait({old.reader}, timeout=seconds)
-                look_at_old()
+                check_old()
             await asyncio.sleep(until - time.monotonic())
 
         try:
             while True:
                 new = await self._connect(symbols, delays, pause)
-                look_at_old()
-                self._announce(symbols, cause)
+                check_old()
+                self._on_opened(symbols, cause)
                 if old is not None:
                     await _wait(new.flowing, self._policy.overlap)
                     await old.close()
@@ -278,25 +284,25 @@ class TradeStream:
                 if new.flowing.is_set():
                     delays = self._delays()
                 if new.reader.done():
-                    cause = self._ended(new, symbols)
+                    cause = self._on_closed(new, symbols)
                 else:
                     cause, old = new.replace_because, new
                 new = None
                 await pause(next(delays))
         finally:
-            left = [connection.reader for connection in (old, new) if connection is not None]
-            for reader in left:
+            remaining = [connection.reader for connection in (old, new) if connection is not None]
+            for reader in remaining:
                 reader.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.gather(*remaining, return_exceptions=True)
 
-    def _ended(self, connection: _Connection, symbols: Sequence[str]) -> Cause:
-        """Tell the listener that ``connection`` has ended and return why; raises what the listener raised."""
+    def _on_closed(self, connection: _Connection, symbols: Sequence[str]) -> Cause:
+        """Notify the listener that ``connection`` is closed and return the cause; raises what the reader raised."""
         cause = connection.reader.result()
-        log.warning("stream_ended", cause=cause, symbols=len(symbols))
+        log.warning("stream_disconnected", cause=cause, symbols=len(symbols))
         self._listener.on_disconnected(symbols, cause)
         return cause
 
-    def _announce(self, symbols: Sequence[str], cause: Cause) -> None:
+    def _on_opened(self, symbols: Sequence[str], cause: Cause) -> None:
         if cause != "start":
             metrics.RECONNECTS.labels(cause).inc()
         log.info("stream_connected", cause=cause, symbols=len(symbols), url=self._shown_url)
@@ -305,7 +311,7 @@ class TradeStream:
     async def _connect(
         self, symbols: Sequence[str], delays: Iterator[float], pause: Callable[[float], Awaitable[None]]
     ) -> _Connection:
-        """Return an open connection; tries for as long as the failure may pass, with a ``pause`` in between."""
+        """Return an open connection; retryable failures are retried without limit, with a ``pause`` in between."""
         streams = "/".join(f"{symbol.lower()}@{self._type}" for symbol in symbols)
         address = f"{self._url}?streams={streams}&timeUnit=MICROSECOND"
         while True:
@@ -317,28 +323,28 @@ class TradeStream:
                     proxy=self._proxy.url if self._proxy else None,
                     open_timeout=self._policy.open,
                     close_timeout=1,
-                    ping_interval=None,  # silence is what the watchdog looks at, and then it pings
+                    ping_interval=None,  # the watchdog sends pings when the connection is silent
                     max_size=self._policy.max_frame_bytes,
                     max_queue=256,
                     compression=None,
                 )
             except InvalidStatus as refusal:
-                answer = refusal.response
-                headers = dict(answer.headers.raw_items())  # of a header that is sent twice, the last
+                response = refusal.response
+                headers = dict(response.headers.raw_items())  # the last one of a header that is sent twice
                 error = error_of(
-                    answer.status_code, headers, bytes(answer.body or b""), self._shown_url, "BINANCE_WS_URL"
+                    response.status_code, headers, bytes(response.body or b""), self._shown_url, "BINANCE_WS_URL"
                 )
                 if not is_retryable(error):
                     raise error from refusal
                 wait = error.retry_after if isinstance(error, RateLimited) else next(delays)
                 if isinstance(error, RateLimited):
-                    self._attempts.pause(wait)  # of all connections
-                log.warning("stream_refused", cause=str(error), wait_seconds=round(wait, 3))
+                    self._attempts.pause(wait)  # for all connections of this process
+                log.warning("stream_rejected", cause=str(error), wait_seconds=round(wait, 3))
             except (OSError, TimeoutError, EOFError, InvalidHandshake) as failure:
                 wait = next(delays)
                 cause = f"{type(failure).__name__}: {failure}"
                 log.warning(
-                    "stream_unreachable",
+                    "stream_connect_failed",
                     cause=cause,
                     url=self._shown_url,
                     proxy=str(self._proxy) if self._proxy else None,
@@ -354,6 +360,6 @@ class TradeStream:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for ``event``, but no longer than ``seconds``."""
+    """Wait for ``event``, at most ``seconds``."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)

@@ -1,11 +1,11 @@
-"""The request-weight budget of the REST interface: 6000 a minute and address, counted by the exchange.
+"""Limit the request weight of the REST interface to the exchange's 6000 per minute and IP address.
 
 Rules: https://developers.binance.com/docs/binance-spot-api-docs/rest-api (IP Limits). The exchange counts per minute
-and tells its count in the header X-MBX-USED-WEIGHT-1M; between two answers we count ourselves. Whoever would
-exceed the budget waits for the next minute: a 429 is a warning, and ignoring it ends in a ban.
+and reports its count in the header X-MBX-USED-WEIGHT-1M; between two responses the client counts. A request that would
+exceed the budget waits for the next minute, because repeated 429 responses lead to a ban of the address.
 
-Two clocks: the exchange's minute begins with the wall clock's, and everything is measured on a monotonic clock, which
-nobody can set. Where the wall clock is set, what is used stays counted until the minute has ended by either clock.
+The exchange's minutes start with those of the wall clock; durations are measured with a monotonic clock, which is never
+adjusted. If the wall clock is adjusted, the used weight stays counted until the minute has ended by both clocks.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ MINUTE_SECONDS = 60.0
 LARGEST_WEIGHT = 80
 
 
-_CLOCK_WAS_SET_SECONDS = 1.0  # a larger difference between the two clocks in a minute is no drift
+_CLOCK_ADJUSTED_SECONDS = 1.0  # the clocks drift apart by less in a minute; more means that one was adjusted
 
 
 class WeightBudget:
-    """What may still be spent in the current minute, shared by all requests of a process."""
+    """The request weight left in the current minute, shared by all requests of a process."""
 
     def __init__(
         self,
@@ -33,10 +33,10 @@ class WeightBudget:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``limit`` is the weight per minute; ``wall`` gives seconds since the epoch, ``monotonic`` since any moment.
+        """``limit`` is the weight per minute. ``wall`` returns seconds since the epoch.
 
         Raises:
-            ValueError: ``limit`` is below the heaviest request's weight, which could then never be sent.
+            ValueError: ``limit`` is below the weight of the heaviest request, which could then never be sent.
         """
         if limit < LARGEST_WEIGHT:
             raise ValueError(f"a weight limit of {limit} is below {LARGEST_WEIGHT}, the heaviest request")
@@ -45,29 +45,29 @@ class WeightBudget:
         self._monotonic = monotonic
         self._sleep = sleep
         self._used = 0
-        self._minute_ends = -math.inf  # monotonic, as the end of the pause is
+        self._minute_ends = -math.inf  # monotonic seconds, as _paused_until
         self._paused_until = -math.inf
-        self._difference = 0.0  # of the wall clock to the monotonic one, when last looked at
+        self._difference = 0.0  # wall clock minus monotonic clock, at the last request
 
     async def acquire(self, weight: int) -> None:
-        """Wait until ``weight`` fits into the minute and no pause is in force, then count it as used."""
+        """Wait until ``weight`` fits into the current minute and no pause is active, then count it as used."""
         while (seconds := self.seconds_until(weight)) > 0:
             await self._sleep(seconds)
         self._count(self._used + weight)
 
     def seconds_until(self, weight: int) -> float:
-        """Return how long a request of ``weight`` has to wait as things stand now."""
+        """Return the seconds that a request of ``weight`` has to wait, given the current use."""
         now = self._roll()
         full = self._minute_ends - now if self._used + weight > self._limit else 0.0
         return max(self._paused_until - now, full, 0.0)
 
     def report(self, used: int) -> None:
-        """Take over the exchange's own count, which includes what others on this address use."""
+        """Adopt the exchange's count of used weight, which includes other clients on this IP address."""
         self._roll()
         self._count(max(self._used, used))
 
     def pause(self, seconds: float) -> None:
-        """Let nobody send anything for ``seconds``."""
+        """Send no request for ``seconds``."""
         self._paused_until = max(self._paused_until, self._monotonic() + seconds)
 
     def _count(self, used: int) -> None:
@@ -75,14 +75,16 @@ class WeightBudget:
         metrics.REST_WEIGHT.set(used)
 
     def _roll(self) -> float:
-        """Begin a new minute where the last one has ended; return the monotonic time."""
+        """Start a new minute if the last one has ended; return the monotonic time."""
         now, wall = self._monotonic(), self._wall()
         next_minute = now + MINUTE_SECONDS - wall % MINUTE_SECONDS
         if now >= self._minute_ends:
-            skewed = next_minute - now <= _CLOCK_WAS_SET_SECONDS  # the wall clock is a moment behind: no new minute yet
-            self._minute_ends = next_minute + MINUTE_SECONDS * skewed
+            is_same_minute = (
+                next_minute - now <= _CLOCK_ADJUSTED_SECONDS
+            )  # the wall clock is slightly behind: the same minute
+            self._minute_ends = next_minute + MINUTE_SECONDS * is_same_minute
             self._count(0)
-        elif abs(wall - now - self._difference) > _CLOCK_WAS_SET_SECONDS:
+        elif abs(wall - now - self._difference) > _CLOCK_ADJUSTED_SECONDS:
             self._minute_ends = max(self._minute_ends, next_minute)
         self._difference = wall - now
         return now

@@ -1,8 +1,8 @@
-"""The exchange's trade objects and the one place that decides whether such an object is good.
+"""Decode and validate the exchange's trade events.
 
 Formats: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (Trade Streams, Aggregate Trade
-Streams). :func:`decode_batch` is the fast way for many values, through :mod:`.layout`; it falls back to
-:func:`decode_one` for all values that it reads at once where any of them looks wrong, so both always agree.
+Streams). :func:`decode_one` defines which values are valid. :func:`decode_batch` gives the same results for many
+values in less time: it uses :mod:`.layout`, and decodes a chunk with :func:`decode_one` if that parser declines it.
 """
 
 import re
@@ -20,8 +20,8 @@ from crypto_analytics.core.lines import NEWLINE
 from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds, to_microseconds_column
 from crypto_analytics.core.trades import Integers, Trade, TradeColumns
 
-# The exchange numbers the trades of a symbol from 0; its largest ids are below 10^10. Ids above 2^53 would not survive
-# a JSON parser that reads numbers as doubles.
+# The exchange numbers the trades of a symbol from 0; its largest ids are below 10^10. JSON parsers that read numbers as
+# doubles would round ids above 2^53.
 FIRST_TRADE_ID = 0
 MAX_TRADE_ID = 2**53
 MAX_AGGREGATED = 1_000_000
@@ -32,7 +32,7 @@ FIRST_TRADE_TIME = from_datetime(datetime(2017, 7, 1, tzinfo=UTC))
 FUTURES = "futures"
 SPOT_ONLY = "the platform reads the spot market: check BINANCE_WS_URL and BINANCE_REST_URL"
 
-AT_ONCE = 5_000  # values: their columns stay in the processor's cache, and one that is spelled otherwise slows few
+AT_ONCE = 5_000  # values per chunk: the columns stay in the processor's cache, and an unusual value slows few others
 
 
 # Names of futures contracts: BTCUSD_PERP, BTCUSDT_240329.
@@ -42,7 +42,7 @@ _CONTRACT = re.compile(r".+_(PERP|[0-9]{6})")
 class TradeEvent(msgspec.Struct, tag_field="e", tag="trade", gc=False):
     """One trade: ``s`` symbol, ``t`` id, ``p`` price, ``q`` quantity, ``T`` time, ``m`` buyer is the maker.
 
-    ``X`` (MARKET, INSURANCE_FUND, ADL, NA) and ``ps`` (the pair of a contract) are sent by the futures markets alone.
+    Only the futures markets send ``X`` (MARKET, INSURANCE_FUND, ADL, NA) and ``ps`` (the pair of a contract).
     """
 
     s: str
@@ -56,14 +56,14 @@ class TradeEvent(msgspec.Struct, tag_field="e", tag="trade", gc=False):
 
     @property
     def is_futures(self) -> bool:
-        """Whether a futures market sent it."""
+        """Whether the event is from a futures market."""
         return self.X is not msgspec.UNSET or self.ps is not msgspec.UNSET
 
 
 class AggTradeEvent(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
     """Trades of one taker order at one price: ``a`` aggregate id, ``f`` first and ``l`` last trade id covered.
 
-    ``nq`` (the quantity without retail price improvement) and ``ps`` are sent by the futures markets alone.
+    Only the futures markets send ``nq`` (the quantity without retail price improvement) and ``ps``.
     """
 
     s: str
@@ -79,19 +79,19 @@ class AggTradeEvent(msgspec.Struct, tag_field="e", tag="aggTrade", gc=False):
 
     @property
     def is_futures(self) -> bool:
-        """Whether a futures market sent it."""
+        """Whether the event is from a futures market."""
         return self.nq is not msgspec.UNSET or self.ps is not msgspec.UNSET
 
 
 class Rules(NamedTuple):
-    """What a good trade must satisfy: a known symbol, and a time not after ``latest`` (microseconds)."""
+    """Limits of a valid trade: its symbol is one of ``symbols``, its time at most ``latest`` (microseconds)."""
 
     symbols: frozenset[str]
     latest: int
 
 
 class BadTrade(ValueError):
-    """A value that is not a good trade: ``reason`` is a short label for counting, ``detail`` says what is wrong."""
+    """A value is not a valid trade: ``reason`` is a label for metrics, ``detail`` describes the fault."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -101,10 +101,10 @@ class BadTrade(ValueError):
 
 @dataclass(slots=True)
 class DecodedBatch:
-    """What ``count`` values hold: the good trades in order of arrival, and the bad values as (position, why).
+    """The result of decoding ``count`` values: valid trades in order of arrival, and (position, error) of bad values.
 
-    ``symbols`` has one element for each run of good trades with one symbol, and ``starts`` the position in ``trades``
-    where that run begins.
+    ``symbols`` has one element per run of consecutive trades with one symbol, and ``starts`` the position in
+    ``trades`` of the first trade of that run.
     """
 
     count: int
@@ -115,25 +115,25 @@ class DecodedBatch:
 
     @classmethod
     def joined(cls, batches: Sequence[Self]) -> Self:
-        """Return what the values of all ``batches`` hold, one after the other."""
+        """Return the results of all ``batches``, one batch after the other."""
         result = cls(0, TradeColumns.joined([batch.trades for batch in batches]), [], [], [])
         trades_before = 0
         for batch in batches:
-            again = bool(batch.symbols) and batch.symbols[:1] == result.symbols[-1:]  # the last run goes on
-            result.symbols += batch.symbols[again:]
-            result.starts += [trades_before + start for start in batch.starts[again:]]
+            continues = bool(batch.symbols) and batch.symbols[:1] == result.symbols[-1:]
+            result.symbols += batch.symbols[continues:]
+            result.starts += [trades_before + start for start in batch.starts[continues:]]
             result.bad += [(result.count + position, error) for position, error in batch.bad]
             result.count += batch.count
             trades_before += len(batch.trades)
         return result
 
     def by_symbol(self) -> dict[str, TradeColumns]:
-        """Return the good trades by symbol: a partition hands over long runs of one."""
+        """Return the valid trades by symbol. It is fastest with few, long runs, as a Kafka partition delivers them."""
         if not self.symbols:
             return {}
         trades, starts = self.trades, self.starts
         numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys(self.symbols))}
-        if len(numbers) < len(self.symbols):  # some symbol has several runs: make it one
+        if len(numbers) < len(self.symbols):  # a symbol has several runs: sort the rows by symbol
             run_numbers = np.array([numbers[symbol] for symbol in self.symbols])
             row_numbers = np.repeat(run_numbers, np.diff([*starts, len(trades)]))
             trades = trades.take(np.argsort(row_numbers, kind="stable"))
@@ -146,13 +146,13 @@ _decode_any = msgspec.json.Decoder(TradeEvent | AggTradeEvent).decode
 
 
 def decode_one(value: bytes, rules: Rules) -> tuple[str, Trade]:
-    """Return the symbol and the trade that ``value``, a trade or aggTrade object in JSON, holds.
+    """Return the symbol and the trade of ``value``, a trade or aggTrade event in JSON.
 
-    The trade's ``raw`` is the value, written compactly where it spans lines.
+    The trade's ``raw`` is ``value``, without its whitespace if it spans several lines.
 
     Raises:
-        BadTrade: with the reason ``not_json``, ``wrong_shape``, ``futures``, ``unknown_symbol``, ``bad_id``,
-            ``bad_price``, ``bad_quantity`` or ``bad_time``.
+        BadTrade: the value is not a valid trade. The reason is ``not_json``, ``wrong_shape``, ``futures``,
+            ``unknown_symbol``, ``bad_id``, ``bad_price``, ``bad_quantity`` or ``bad_time``.
     """
     try:
         event = _decode_any(value)
@@ -168,7 +168,7 @@ def decode_one(value: bytes, rules: Rules) -> tuple[str, Trade]:
         raise BadTrade("unknown_symbol", f"{event.s[:40]!r} is not among the configured SYMBOLS")
     first, last = (event.t, event.t) if isinstance(event, TradeEvent) else (event.f, event.l)
     if not FIRST_TRADE_ID <= first <= last <= MAX_TRADE_ID or last - first >= MAX_AGGREGATED:
-        raise BadTrade("bad_id", f"ids {first}..{last} are not within 0..2^53, in order and at most a million apart")
+        raise BadTrade("bad_id", f"ids {first}..{last} are not within 0..2^53, ascending and at most a million apart")
     price = _positive("bad_price", event.p)
     quantity = _positive("bad_quantity", event.q)
     time = to_microseconds(event.T)
@@ -188,30 +188,32 @@ def _positive(reason: str, text: str) -> int:
 
 
 def decode_batch(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
-    """Return what ``values`` hold."""
-    pieces = [values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE)]
-    return DecodedBatch.joined([_decode(piece, rules) for piece in pieces])
+    """Return the trades of ``values`` and the errors of those that are not valid trades."""
+    chunks = [values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE)]
+    return DecodedBatch.joined([_decode(chunk, rules) for chunk in chunks])
 
 
 def _decode(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
-    read = layout.read(values)
-    if read is None:
+    parsed = layout.parse(values)
+    if parsed is None:
         return _decode_each(values, rules)
-    times = to_microseconds_column(read.timestamps)
-    if not _is_good(read, times, rules):
+    times = to_microseconds_column(parsed.timestamps)
+    if not _is_valid(parsed, times, rules):
         return _decode_each(values, rules)
-    trades = TradeColumns(read.ids, read.ids, read.prices, read.quantities, times, read.buyer_is_maker, read.lines)
-    return DecodedBatch(len(values), trades, read.symbols, read.starts, [])
+    trades = TradeColumns(
+        parsed.ids, parsed.ids, parsed.prices, parsed.quantities, times, parsed.buyer_is_maker, parsed.raws
+    )
+    return DecodedBatch(len(values), trades, parsed.symbols, parsed.starts, [])
 
 
-def _is_good(read: layout.Read, times: Integers, rules: Rules) -> bool:
-    """Whether all of ``read``, traded at ``times`` (microseconds), would pass :func:`decode_one`."""
+def _is_valid(parsed: layout.ParsedTrades, times: Integers, rules: Rules) -> bool:
+    """Whether :func:`decode_one` would accept all ``parsed`` trades, whose times in microseconds are ``times``."""
     return bool(
-        rules.symbols.issuperset(read.symbols)
-        and read.ids.min() >= FIRST_TRADE_ID
-        and read.ids.max() <= MAX_TRADE_ID
-        and read.prices.min() > 0
-        and read.quantities.min() > 0
+        rules.symbols.issuperset(parsed.symbols)
+        and parsed.ids.min() >= FIRST_TRADE_ID
+        and parsed.ids.max() <= MAX_TRADE_ID
+        and parsed.prices.min() > 0
+        and parsed.quantities.min() > 0
         and times.min() >= FIRST_TRADE_TIME
         and times.max() <= rules.latest
     )
@@ -224,7 +226,7 @@ def _decode_each(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
         try:
             good.append(decode_one(value, rules))
         except BadTrade as error:
-            # Without its traceback, whose frames hold the whole read, and this list too: only gc would find that cycle.
+            # A copy without the traceback, whose frames refer to ``values`` and to this list: a reference cycle.
             bad.append((position, BadTrade(error.reason, error.detail)))
     starts = [number for number, (symbol, _) in enumerate(good) if not number or symbol != good[number - 1][0]]
     trades = TradeColumns.of(trade for _, trade in good)
@@ -232,5 +234,5 @@ def _decode_each(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
 
 
 def latest_allowed(now: int, tolerance_seconds: int) -> int:
-    """Return the latest trade time (microseconds) that is no clock error, seen at ``now`` (microseconds)."""
+    """Return the latest valid trade time in microseconds at the time ``now`` (microseconds)."""
     return now + tolerance_seconds * SECOND

@@ -1,1 +1,1 @@
-"""The pure core: exact numbers, minutes, trades, candles and id ranges. No I/O, no clock, no settings."""
+"""The pure core: exact decimals, minutes, trades, candles and id ranges. No I/O, no clock, no settings."""

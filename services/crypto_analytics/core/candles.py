@@ -1,9 +1,9 @@
-"""Candles are a commutative monoid, and everything exact about this platform rests on that.
+"""Partial candles, which form a commutative monoid under :func:`merge`.
 
-A *partial candle* is what a set of trades of one symbol in one minute adds up to. :func:`merge` takes the open of the
-smaller id, the close of the larger id, the extremes and the sums; with unique trade ids it is associative and
-commutative and has :data:`EMPTY` as identity. So batches, partitions, late trades, replays and repairs may come
-in any order and any grouping and give the same candle.
+A *partial candle* aggregates a set of trades of one symbol in one minute. :func:`merge` takes the open of the smaller
+id, the close of the larger id, the extremes and the sums; with unique trade ids it is associative and commutative and
+has :data:`EMPTY` as its identity. Therefore batches, partitions, late trades, replays and repairs give the same candle
+in any order and any grouping.
 """
 
 from collections.abc import Iterable
@@ -12,15 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from crypto_analytics.core.minutes import MINUTE
-from crypto_analytics.core.totals import total, total_of_products
+from crypto_analytics.core.totals import exact_sum, exact_sum_of_products
 from crypto_analytics.core.trades import Trade, TradeColumns
 
 
 class PartialCandle(NamedTuple):
-    """What some trades of one symbol in one minute add up to.
+    """The aggregate of some trades of one symbol in one minute.
 
     Prices and base volumes are scaled by 10^8, quote volumes by 10^16. ``open_id`` and ``close_id`` are the smallest
-    and the largest trade id held. ``taker_buy_*`` count the trades whose taker bought (the exchange's ``m`` is false).
+    and the largest trade id included. ``taker_buy_*`` sum the trades whose taker bought (``m`` is false).
     """
 
     open: int
@@ -36,12 +36,12 @@ class PartialCandle(NamedTuple):
     taker_buy_quote_volume: int
 
 
-# The candle of no trades. Only ``trade_count`` says so: its ids of 0 stand for none here, and 0 is a trade's id too.
+# The candle of no trades, recognised by its ``trade_count`` alone: an id of 0 is also the id of a real trade.
 EMPTY = PartialCandle(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def merge(left: PartialCandle, right: PartialCandle) -> PartialCandle:
-    """Return what the trades of both add up to. The two must not share a trade id."""
+    """Return the candle of the trades of both. The two must not share a trade id."""
     if not left.trade_count:
         return right
     if not right.trade_count:
@@ -82,15 +82,15 @@ def candle_of(trade: Trade) -> PartialCandle:
 
 
 def aggregate(trades: TradeColumns) -> dict[int, PartialCandle]:
-    """Return the partial candle of every minute (its open time in microseconds) that ``trades`` touch.
+    """Return the partial candle of each minute that has trades, by the minute's open time (microseconds).
 
-    The same as merging :func:`candle_of` each trade, in a hundredth of the time.
+    The result equals merging :func:`candle_of` of every trade, in a hundredth of the time.
     """
-    return {open_time: _add_up(part) for open_time, part in trades.by_period(MINUTE)}
+    return {open_time: _candle_of_columns(part) for open_time, part in trades.by_period(MINUTE)}
 
 
-def _add_up(trades: TradeColumns) -> PartialCandle:
-    """Return the candle of ``trades``, which share a minute and are at least one."""
+def _candle_of_columns(trades: TradeColumns) -> PartialCandle:
+    """Return the candle of one or more ``trades`` of the same minute."""
     opening, closing = trades.first_ids.argmin(), trades.last_ids.argmax()
     taker_bought = np.where(trades.buyer_is_maker, 0, trades.quantities)
     return PartialCandle(
@@ -100,17 +100,17 @@ def _add_up(trades: TradeColumns) -> PartialCandle:
         close_id=int(trades.last_ids[closing]),
         high=int(trades.prices.max()),
         low=int(trades.prices.min()),
-        volume=total(trades.quantities),
-        quote_volume=total_of_products(trades.prices, trades.quantities),
-        trade_count=trades.covered(),
-        taker_buy_volume=total(taker_bought),
-        taker_buy_quote_volume=total_of_products(trades.prices, taker_bought),
+        volume=exact_sum(trades.quantities),
+        quote_volume=exact_sum_of_products(trades.prices, trades.quantities),
+        trade_count=trades.id_count(),
+        taker_buy_volume=exact_sum(taker_bought),
+        taker_buy_quote_volume=exact_sum_of_products(trades.prices, taker_bought),
     )
 
 
 def merge_all(candles: Iterable[PartialCandle]) -> PartialCandle:
-    """Return what all ``candles`` add up to, :data:`EMPTY` for none."""
-    total = EMPTY
+    """Return all ``candles`` merged, :data:`EMPTY` for none."""
+    merged = EMPTY
     for candle in candles:
-        total = merge(total, candle)
-    return total
+        merged = merge(merged, candle)
+    return merged

@@ -1,7 +1,7 @@
-"""Exact decimals as integers scaled by 10^8, the precision of the exchange's own fixed-point numbers.
+"""Convert decimal strings to integers scaled by 10^8, the precision of the exchange's fixed-point numbers, and back.
 
-Prices and quantities travel as decimal strings and never pass through a float. A product of the two is
-scaled by 10^16 and does not fit 64 bits: see :mod:`.totals`.
+Prices and quantities are decimal strings on the wire and never pass through a float. A product of the two is scaled by
+10^16 and does not fit 64 bits: see :mod:`.totals`.
 """
 
 import re
@@ -10,12 +10,12 @@ SCALE = 8
 UNIT = 10**SCALE
 PRODUCT_SCALE = 2 * SCALE
 
-# The exchange computes in signed 64-bit integers of 10^-8: its largest LOT_SIZE.maxQty is 92233720368.54775807.
+# The exchange computes with signed 64-bit integers of 10^-8: its largest LOT_SIZE.maxQty is 92233720368.54775807.
 MAX_SCALED = 2**63 - 1
 
-WHOLE_DIGITS = 11  # at most, before the point
+MAX_WHOLE_DIGITS = 11  # before the decimal point
 
-_DECIMAL = re.compile(rf"([0-9]{{1,{WHOLE_DIGITS}}})(?:\.([0-9]{{1,{SCALE}}}))?")
+_DECIMAL = re.compile(rf"([0-9]{{1,{MAX_WHOLE_DIGITS}}})(?:\.([0-9]{{1,{SCALE}}}))?")
 
 
 def parse_scaled(text: str) -> int:

@@ -1,9 +1,10 @@
-"""Each trade counts once: what of a batch is new, given the ids already merged.
+"""Deduplicate a batch of trades against the trade ids already merged, so that each trade counts once.
 
-- A trade whose id is held, and an aggregated trade whose ids are all held, is a duplicate and is dropped.
-- An aggregated trade of which some ids are held is split where the held trades are known from the same batch:
-  all its trades share price, side and time, so what is left is the same aggregate less their quantities.
-- Where they are not known, or what is left is not one run of ids, it is rejected: guessing would break a candle.
+- A trade whose id is merged, or an aggregated trade whose ids are all merged, is a duplicate and is dropped.
+- An aggregated trade with some merged ids is split if the merged trades are individual trades of the same batch: all
+  trades of an aggregate share price, side and time, so the remainder is the aggregate less their quantities.
+- It is rejected if those trades are not in the batch, or if the remaining ids are not contiguous: an estimate would
+  make the candle wrong.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ PARTIAL_OVERLAP = "partial_overlap"
 
 @dataclass(slots=True)
 class Deduplicated:
-    """``fresh`` trades to merge, how many trades were dropped as ``duplicates``, and ``rejected`` values."""
+    """The ``fresh`` trades to merge, the number of ``duplicates`` dropped, and the ``rejected`` trades."""
 
     fresh: TradeColumns
     fresh_ids: IdRanges
@@ -27,26 +28,26 @@ class Deduplicated:
     rejected: list[Trade] = field(default_factory=list)
 
 
-def drop_known(trades: TradeColumns, known: IdRanges) -> Deduplicated:
-    """Return what of ``trades`` (one symbol) is not in ``known``. The inputs stay as they are.
+def deduplicate(trades: TradeColumns, merged: IdRanges) -> Deduplicated:
+    """Return the trades of one symbol whose ids are not in ``merged``. The inputs are not modified.
 
-    The individual trades of the batch are taken first, then the aggregated ones, each in order of arrival.
+    The individual trades of the batch take precedence over the aggregated ones, each in order of arrival.
     """
     ids = IdRanges.of_columns(trades.first_ids, trades.last_ids)
-    if ids.count() == trades.covered() and ids.isdisjoint(known):
-        return Deduplicated(trades, ids)  # the usual batch: all new, nothing twice
-    return _one_by_one(trades, known)
+    if ids.count() == trades.id_count() and ids.isdisjoint(merged):
+        return Deduplicated(trades, ids)  # the common case: no id is merged or repeated
+    return _deduplicate_each(trades, merged)
 
 
-def _one_by_one(trades: TradeColumns, known: IdRanges) -> Deduplicated:
-    held = IdRanges(known)
+def _deduplicate_each(trades: TradeColumns, merged: IdRanges) -> Deduplicated:
+    seen = IdRanges(merged)
     result = Deduplicated(TradeColumns(), IdRanges())
     fresh: list[Trade] = []
     individuals: dict[int, Trade] = {}
     rows = trades.rows()
 
-    def take(trade: Trade) -> None:
-        held.add(trade.first_id, trade.last_id)
+    def accept(trade: Trade) -> None:
+        seen.add(trade.first_id, trade.last_id)
         result.fresh_ids.add(trade.first_id, trade.last_id)
         fresh.append(trade)
 
@@ -54,45 +55,45 @@ def _one_by_one(trades: TradeColumns, known: IdRanges) -> Deduplicated:
         if trade.first_id != trade.last_id:
             continue
         individuals.setdefault(trade.first_id, trade)
-        if trade.first_id in held:
+        if trade.first_id in seen:
             result.duplicates += 1
         else:
-            take(trade)
+            accept(trade)
     for trade in rows:
         if trade.first_id == trade.last_id:
             continue
-        if held.covers(trade.first_id, trade.last_id):
+        if seen.covers(trade.first_id, trade.last_id):
             result.duplicates += 1
-        elif not held.overlaps(trade.first_id, trade.last_id):
-            take(trade)
-        elif (rest := _split(trade, held, individuals)) is not None:
-            take(rest)
+        elif not seen.overlaps(trade.first_id, trade.last_id):
+            accept(trade)
+        elif (rest := _split(trade, seen, individuals)) is not None:
+            accept(rest)
         else:
             result.rejected.append(trade)
     result.fresh = TradeColumns.of(fresh)
     return result
 
 
-def _split(aggregated: Trade, held: IdRanges, individuals: dict[int, Trade]) -> Trade | None:
-    """Return what is left of ``aggregated`` without the ids held, or None where that cannot be known exactly."""
-    missing = held.missing(aggregated.first_id, aggregated.last_id)
+def _split(aggregated: Trade, seen: IdRanges, individuals: dict[int, Trade]) -> Trade | None:
+    """Return ``aggregated`` less the trades already seen, or None if the remainder cannot be computed exactly."""
+    missing = seen.missing(aggregated.first_id, aggregated.last_id)
     if len(missing) != 1:
         return None
     first, last = missing[0]
     quantity = aggregated.quantity
     for trade_id in (*range(aggregated.first_id, first), *range(last + 1, aggregated.last_id + 1)):
-        known = individuals.get(trade_id)
-        if known is None or known.price != aggregated.price or known.buyer_is_maker != aggregated.buyer_is_maker:
+        trade = individuals.get(trade_id)
+        if trade is None or trade.price != aggregated.price or trade.buyer_is_maker != aggregated.buyer_is_maker:
             return None
-        quantity -= known.quantity
+        quantity -= trade.quantity
     if quantity <= 0:
         return None
     return aggregated._replace(
-        first_id=first, last_id=last, quantity=quantity, raw=_relabel(aggregated.raw, first, last, quantity)
+        first_id=first, last_id=last, quantity=quantity, raw=_rewrite(aggregated.raw, first, last, quantity)
     )
 
 
-def _relabel(raw: bytes, first: int, last: int, quantity: int) -> bytes:
-    """Return the aggregated trade's value with other ids and quantity, so that the archive holds what was merged."""
+def _rewrite(raw: bytes, first: int, last: int, quantity: int) -> bytes:
+    """Return the aggregated trade's JSON with new ids and quantity, so that the archive contains what was merged."""
     value = msgspec.json.decode(raw)
     return msgspec.json.encode({**value, "f": first, "l": last, "q": format_scaled(quantity)})

@@ -1,4 +1,4 @@
-"""A set of trade ids as disjoint, non-adjacent closed ranges: which trades have been merged, and which are missing."""
+"""A set of trade ids as disjoint, non-adjacent closed ranges; used for merged ids and for missing ones."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike
 
 
 class IdRange(NamedTuple):
-    """The ids ``first``..``last``, both included."""
+    """The trade ids from ``first`` to ``last``, both included."""
 
     first: int
     last: int
 
 
 class IdRanges:
-    """A mutable set of ids that keeps itself in the fewest closed ranges, in ascending order."""
+    """A mutable set of trade ids, stored as the fewest possible closed ranges in ascending order."""
 
     __slots__ = ("_firsts", "_lasts")
 
@@ -30,7 +30,7 @@ class IdRanges:
     def of_columns(cls, firsts: ArrayLike, lasts: ArrayLike) -> Self:
         """Return the set of all ids ``firsts[i]``..``lasts[i]``."""
         starts, stops = np.asarray(firsts, np.int64), np.asarray(lasts, np.int64)
-        breaks = np.flatnonzero(starts[1:] != stops[:-1] + 1)  # between them, each range continues the one before it
+        breaks = np.flatnonzero(starts[1:] != stops[:-1] + 1)  # elsewhere a range continues the previous one
         starts = np.concatenate((starts[:1], starts[breaks + 1]))
         stops = np.concatenate((stops[breaks], stops[-1:]))
         return cls(zip(starts.tolist(), stops.tolist(), strict=True))
@@ -42,10 +42,10 @@ class IdRanges:
             ValueError: ``first`` is greater than ``last``.
         """
         if first > last:
-            raise ValueError(f"an id range cannot end before it starts: {first}..{last}")
+            raise ValueError(f"the id range {first}..{last} ends before it starts")
         firsts, lasts = self._firsts, self._lasts
-        start = bisect_left(lasts, first - 1)  # the first range that touches or follows
-        stop = bisect_right(firsts, last + 1)  # one past the last range that touches
+        start = bisect_left(lasts, first - 1)  # the first range that ends at first - 1 or later
+        stop = bisect_right(firsts, last + 1)  # one past the last range that starts at last + 1 or earlier
         if start < stop:
             first, last = min(first, firsts[start]), max(last, lasts[stop - 1])
         firsts[start:stop] = [first]
@@ -57,13 +57,13 @@ class IdRanges:
             self.add(first, last)
 
     def remove(self, first: int, last: int) -> None:
-        """Remove the ids ``first``..``last``, as far as they are in the set.
+        """Remove the ids ``first``..``last``; ids that are not in the set are ignored.
 
         Raises:
             ValueError: ``first`` is greater than ``last``.
         """
         if first > last:
-            raise ValueError(f"an id range cannot end before it starts: {first}..{last}")
+            raise ValueError(f"the id range {first}..{last} ends before it starts")
         firsts, lasts = self._firsts, self._lasts
         start, stop = bisect_left(lasts, first), bisect_right(firsts, last)  # the ranges that overlap
         if start >= stop:
@@ -85,19 +85,19 @@ class IdRanges:
 
     def missing(self, first: int, last: int) -> list[IdRange]:
         """Return the ids of ``first``..``last`` that are not in the set, as ranges."""
-        holes: list[IdRange] = []
+        gaps: list[IdRange] = []
         cursor = first
         for position in range(bisect_left(self._lasts, first), len(self._firsts)):
             if self._firsts[position] > last:
                 break
             if cursor < self._firsts[position]:
-                holes.append(IdRange(cursor, self._firsts[position] - 1))
+                gaps.append(IdRange(cursor, self._firsts[position] - 1))
             cursor = self._lasts[position] + 1
         if cursor <= last:
-            holes.append(IdRange(cursor, last))
-        return holes
+            gaps.append(IdRange(cursor, last))
+        return gaps
 
-    def holes(self) -> list[IdRange]:
+    def gaps(self) -> list[IdRange]:
         """Return the ids between the smallest and the largest one that are not in the set."""
         return [IdRange(last + 1, first - 1) for last, first in zip(self._lasts[:-1], self._firsts[1:], strict=True)]
 
@@ -118,7 +118,7 @@ class IdRanges:
         return map(IdRange, self._firsts, self._lasts)
 
     def __len__(self) -> int:
-        """Return how many ranges (not ids) the set needs."""
+        """Return the number of ranges, not of ids."""
         return len(self._firsts)
 
     def __contains__(self, trade_id: int) -> bool:

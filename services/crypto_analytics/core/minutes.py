@@ -1,4 +1,7 @@
-"""Times are integers: microseconds since 1970-01-01 UTC. A minute is half open: [open_time, open_time + 60 s)."""
+"""Convert between timestamps (integer microseconds since 1970-01-01 UTC), datetimes and minutes.
+
+A minute is half open: [open_time, open_time + 60 s).
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,31 +12,31 @@ MINUTE = 60_000_000
 SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Archives since 2025 and streams with timeUnit=MICROSECOND carry microseconds, all others milliseconds.
-# 10^13 ms is the year 2286 and 10^13 us is April 1970: no trade of the exchange is near either.
+# Archives since 2025 and streams with timeUnit=MICROSECOND have microseconds, all others milliseconds.
+# 10^13 ms is in the year 2286 and 10^13 us in April 1970: no trade of the exchange is near either.
 _LARGEST_MILLISECOND = 10**13
 
 
 def to_microseconds(timestamp: int) -> int:
-    """Return the exchange's ``timestamp`` (milliseconds or microseconds, told apart by size) in microseconds."""
+    """Return the exchange's ``timestamp`` (milliseconds or microseconds, distinguished by size) in microseconds."""
     return timestamp if timestamp > _LARGEST_MILLISECOND else timestamp * 1000
 
 
 def to_microseconds_column(timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return every timestamp as :func:`to_microseconds` does."""
+    """Return all ``timestamps`` in microseconds, as :func:`to_microseconds` does for one."""
     return np.where(timestamps > _LARGEST_MILLISECOND, timestamps, timestamps * 1000)
 
 
 def minute_of(microseconds: int) -> int:
-    """Return the open time (microseconds) of the minute that holds ``microseconds``."""
+    """Return the open time (microseconds) of the minute that contains the time ``microseconds``."""
     return microseconds - microseconds % MINUTE
 
 
 def to_datetime(microseconds: int) -> datetime:
-    """Return ``microseconds`` as an aware UTC datetime, exactly."""
+    """Return the time ``microseconds`` as an aware datetime in UTC, without rounding."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def from_datetime(moment: datetime) -> int:
-    """Return an aware ``moment`` in microseconds since the epoch, exactly."""
+    """Return the aware datetime ``moment`` in microseconds since the epoch, without rounding."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

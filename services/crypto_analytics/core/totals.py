@@ -1,7 +1,7 @@
-"""Exact sums of columns, of any size, with as much of the work in 64 bits as fits there.
+"""Exact sums of integer columns.
 
-numpy's integers wrap around silently. Here nothing is added up in 64 bits that could leave them: what could is added up
-in Python's integers, which have no limit, and so are a few values, for speed.
+numpy's 64-bit integers wrap around silently. Sums that could overflow 64 bits use Python integers, and so do sums of
+few values, for which they are faster.
 """
 
 from operator import mul
@@ -9,24 +9,24 @@ from operator import mul
 from crypto_analytics.core.trades import Integers
 
 _BITS = 63
-_NARROWEST = 8  # bits of a limb, below which Python's integers are as fast
-_FEW = 100  # values, below which they are faster
+_NARROWEST_LIMB = 8  # bits; below that, Python integers are as fast
+_FEW_VALUES = 100  # below that, Python integers are faster
 
 
-def total(values: Integers) -> int:
-    """Return the sum of ``values``, none of them negative."""
-    if len(values) < _FEW or _bound(values) >> _BITS:
+def exact_sum(values: Integers) -> int:
+    """Return the sum of ``values``, none of which is negative."""
+    if len(values) < _FEW_VALUES or _upper_bound(values) >> _BITS:
         return sum(values.tolist())
     return int(values.sum())
 
 
-def total_of_products(left: Integers, right: Integers) -> int:
-    """Return the sum of ``left[i] * right[i]``; none of these is negative.
+def exact_sum_of_products(left: Integers, right: Integers) -> int:
+    """Return the sum of ``left[i] * right[i]``; no element is negative.
 
-    A price times a quantity does not fit 64 bits. So ``left`` is cut into limbs, narrow enough that the products of one
-    limb fit even added up.
+    A price times a quantity does not fit 64 bits. ``left`` is therefore split into limbs that are narrow enough for
+    the sum of all products of one limb to fit.
     """
-    if len(left) < _FEW or (width := _BITS - _bound(right).bit_length()) < _NARROWEST:
+    if len(left) < _FEW_VALUES or (width := _BITS - _upper_bound(right).bit_length()) < _NARROWEST_LIMB:
         return sum(map(mul, left.tolist(), right.tolist()))
     result, shift = 0, 0
     while left.any():
@@ -36,6 +36,6 @@ def total_of_products(left: Integers, right: Integers) -> int:
     return result
 
 
-def _bound(values: Integers) -> int:
-    """Return a number that no sum of some of ``values`` exceeds."""
+def _upper_bound(values: Integers) -> int:
+    """Return an upper bound of the sum of any subset of ``values``."""
     return int(values.max(initial=0)) * len(values)

@@ -1,7 +1,7 @@
-"""Trades as columns: the form in which a batch is checked, deduplicated and added up.
+"""Trades as columns, the form in which a batch is validated, deduplicated and aggregated.
 
-Columns of 64-bit integers, because one pass of numpy over an array costs a hundredth of a Python loop over objects.
-Everything that a good trade holds fits 64 bits; what trades add up to need not, see :mod:`.totals`.
+The columns are arrays of 64-bit integers: one numpy pass over an array takes a hundredth of the time of a Python loop
+over objects. Each field of a valid trade fits 64 bits; sums of them may not, see :mod:`.totals`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto_analytics.core.lines import Lines
+from crypto_analytics.core.lines import BytesColumn
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -20,8 +20,8 @@ Booleans = NDArray[np.bool_]
 class Trade(NamedTuple):
     """One trade, or one aggregated trade that covers the ids ``first_id``..``last_id``.
 
-    price and quantity are scaled by 10^8, time is in microseconds, raw is the value as received, on one line.
-    ``buyer_is_maker`` is the exchange's ``m``: true where the taker sold.
+    ``price`` and ``quantity`` are scaled by 10^8, ``time`` is in microseconds since the epoch, ``raw`` is the JSON as
+    received, without newlines. ``buyer_is_maker`` is the exchange's ``m``: true where the taker sold.
     """
 
     first_id: int
@@ -41,8 +41,8 @@ def _no_integers() -> Integers:
 class TradeColumns:
     """Trades in order of arrival, usually of one symbol; all columns have the same length. Units as in :class:`Trade`.
 
-    ``last_ids`` is the same array as ``first_ids`` where all trades are individual ones. The arrays are shared
-    between the columns made of each other, and never written to.
+    ``last_ids`` is the same array object as ``first_ids`` if no trade is aggregated. Instances made from one another
+    share their arrays, which are never written to.
     """
 
     first_ids: Integers = field(default_factory=_no_integers)
@@ -51,7 +51,7 @@ class TradeColumns:
     quantities: Integers = field(default_factory=_no_integers)
     times: Integers = field(default_factory=_no_integers)
     buyer_is_maker: Booleans = field(default_factory=lambda: np.empty(0, np.bool_))
-    raws: Lines = field(default_factory=lambda: Lines.of([]))
+    raws: BytesColumn = field(default_factory=lambda: BytesColumn.of([]))
 
     def __len__(self) -> int:
         return len(self.first_ids)
@@ -66,34 +66,34 @@ class TradeColumns:
         first_ids, last_ids, prices, quantities, times = (np.array(column, np.int64) for column in numbers)
         if np.array_equal(first_ids, last_ids):
             last_ids = first_ids
-        return cls(first_ids, last_ids, prices, quantities, times, np.array(sides, np.bool_), Lines.of(raws))
+        return cls(first_ids, last_ids, prices, quantities, times, np.array(sides, np.bool_), BytesColumn.of(raws))
 
     @classmethod
-    def joined(cls, pieces: Sequence[Self]) -> Self:
-        """Return the trades of all ``pieces``, one after the other."""
-        if len(pieces) == 1:
-            return pieces[0]
-        if not pieces:
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the trades of all ``parts``, one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
             return cls()
-        first_ids = np.concatenate([piece.first_ids for piece in pieces])
-        individual = all(piece.last_ids is piece.first_ids for piece in pieces if piece)
+        first_ids = np.concatenate([part.first_ids for part in parts])
+        individual = all(part.last_ids is part.first_ids for part in parts if part)
         return cls(
             first_ids,
-            first_ids if individual else np.concatenate([piece.last_ids for piece in pieces]),
-            np.concatenate([piece.prices for piece in pieces]),
-            np.concatenate([piece.quantities for piece in pieces]),
-            np.concatenate([piece.times for piece in pieces]),
-            np.concatenate([piece.buyer_is_maker for piece in pieces]),
-            Lines.joined([piece.raws for piece in pieces]),
+            first_ids if individual else np.concatenate([part.last_ids for part in parts]),
+            np.concatenate([part.prices for part in parts]),
+            np.concatenate([part.quantities for part in parts]),
+            np.concatenate([part.times for part in parts]),
+            np.concatenate([part.buyer_is_maker for part in parts]),
+            BytesColumn.joined([part.raws for part in parts]),
         )
 
     def rows(self) -> list[Trade]:
-        """Return the trades one by one."""
+        """Return the trades as a list of :class:`Trade`."""
         arrays = (self.first_ids, self.last_ids, self.prices, self.quantities, self.times, self.buyer_is_maker)
-        return list(map(Trade, *(array.tolist() for array in arrays), self.raws.values()))
+        return list(map(Trade, *(array.tolist() for array in arrays), self.raws.to_list()))
 
-    def covered(self) -> int:
-        """Return how many trade ids the trades cover, each aggregated trade as many as it says."""
+    def id_count(self) -> int:
+        """Return the number of trade ids that the trades cover; an aggregated trade covers one or more."""
         return int((self.last_ids - self.first_ids).sum()) + len(self)
 
     def slice(self, start: int, stop: int) -> Self:
@@ -123,9 +123,10 @@ class TradeColumns:
         )
 
     def by_period(self, length: int) -> Iterator[tuple[int, Self]]:
-        """Yield the start of every period of ``length`` microseconds that has trades, and its trades.
+        """Yield each period of ``length`` microseconds that has trades: its start (microseconds) and its trades.
 
-        Periods come in order of time; so do the trades where they are of several periods.
+        Periods are in ascending order. If there are several, the trades of each are sorted by time; the trades of a
+        single period stay in order of arrival.
         """
         if not len(self):
             return

@@ -23,7 +23,7 @@ class TradeIds:
         """Continue after the ids ``sent`` by an earlier run; the ids missing between them are gaps."""
         if sent.last is not None:
             self.next = sent.last + 1
-            self.gaps = IdRanges(sent.holes())
+            self.gaps = IdRanges(sent.gaps())
 
     def begin(self, first: int) -> None:
         """Expect the trades from ``first`` on, for a symbol of which the exchange had reported no trade before."""

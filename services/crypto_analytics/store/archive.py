@@ -18,7 +18,7 @@ from isal import igzip
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
-from crypto_analytics.core.lines import Lines
+from crypto_analytics.core.lines import BytesColumn
 from crypto_analytics.core.minutes import to_datetime
 from crypto_analytics.core.trades import TradeColumns
 from crypto_analytics.store.objects import ObjectStore
@@ -100,7 +100,7 @@ def _serves(upload: _Upload, part: TradeColumns, now: float) -> bool:
         or (
             np.array_equal(upload.trades.first_ids, part.first_ids)
             and np.array_equal(upload.trades.last_ids, part.last_ids)
-            and upload.trades.raws.text() == part.raws.text()
+            and upload.trades.raws.to_lines() == part.raws.to_lines()
         )
     )
 
@@ -165,9 +165,9 @@ def folder(symbol: str, hour: int) -> str:
     return f"{PREFIX}symbol={symbol}/date={start:%Y-%m-%d}/hour={start:%H}/"
 
 
-def encode(values: Lines) -> bytes:
+def encode(values: BytesColumn) -> bytes:
     """Return ``values`` as gzipped lines."""
-    return igzip.compress(values.text(), _COMPRESSION_LEVEL)
+    return igzip.compress(values.to_lines(), _COMPRESSION_LEVEL)
 
 
 def values_in(data: bytes) -> Iterator[list[bytes]]:

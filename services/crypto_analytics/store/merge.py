@@ -19,7 +19,7 @@ import psycopg
 
 from crypto_analytics.core.candles import PartialCandle, aggregate
 from crypto_analytics.core.decimals import PRODUCT_SCALE, format_scaled
-from crypto_analytics.core.dedup import Deduplicated, drop_known
+from crypto_analytics.core.dedup import Deduplicated, deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.store.archive import HOUR, RawArchive, RawObject, Uploads
@@ -248,7 +248,7 @@ def _merge_share(
 
 def _new(batch: Mapping[str, TradeColumns], held: _Held) -> tuple[dict[str, Deduplicated], dict[str, TradeColumns]]:
     """Return what of each symbol's trades is new, and the new trades of the symbols that have any."""
-    results = {symbol: drop_known(trades, held.ids[symbol]) for symbol, trades in batch.items()}
+    results = {symbol: deduplicate(trades, held.ids[symbol]) for symbol, trades in batch.items()}
     return results, {symbol: result.fresh for symbol, result in results.items() if result.fresh}
 
 

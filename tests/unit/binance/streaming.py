@@ -1,4 +1,4 @@
-"""What the tests of the WebSocket client share: a server that plays a script, a listener that keeps what it hears."""
+"""Shared by the tests of the WebSocket client: a server that plays a script, and a listener that records calls."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ Script = Callable[[ServerConnection, int], Awaitable[None]]
 
 @dataclass
 class Recorder:
-    """A listener that keeps what it hears."""
+    """A listener that records its calls."""
 
     behind: bool = False
     frames: list[bytes] = field(default_factory=list)

@@ -10,10 +10,10 @@ from crypto_analytics.binance.errors import (
     RateLimited,
     Rejected,
     Unavailable,
-    address_of,
     error_of,
     header_number,
     is_retryable,
+    redacted,
 )
 
 URL = "https://api.example/api/v3/klines"
@@ -34,7 +34,7 @@ URL = "https://api.example/api/v3/klines"
         (301, Rejected, False),
     ],
 )
-def test_each_status_has_its_verdict(status: int, kind: type[ExchangeError], retryable: bool) -> None:
+def test_the_error_of_each_status(status: int, kind: type[ExchangeError], retryable: bool) -> None:
     error = error_of(status, {}, b"", URL)
     assert type(error) is kind
     assert is_retryable(error) is retryable
@@ -86,19 +86,19 @@ def test_retry_after_is_obeyed_and_has_a_default(status: int, default: int, bann
         (418, "Thu, 01 Jan 1970 00:00:00 GMT", 120),
     ],
 )
-def test_a_pause_is_never_nothing_and_never_endless(status: int, text: str, wait: float, name: str) -> None:
+def test_a_pause_is_never_zero_and_never_endless(status: int, text: str, wait: float, name: str) -> None:
     error = error_of(status, {name: text}, b"", URL)
     assert isinstance(error, RateLimited)
     assert error.retry_after == wait
 
 
-def test_an_error_holds_no_character_that_a_database_or_a_terminal_cannot_take() -> None:
+def test_an_error_contains_only_printable_characters() -> None:
     text = str(error_of(400, {}, b'{"code": 1, "msg": "a\\u0000b\\u001b[2Jc"}', URL))
     assert "(1: a b [2Jc)" in text
 
 
 @given(st.text(max_size=30) | st.text("0123456789 \t", max_size=30))
-def test_a_header_is_a_whole_number_or_passed_over(text: str) -> None:
+def test_a_header_that_is_not_an_integer_is_ignored(text: str) -> None:
     number = header_number(text)
     digits = text.strip(" \t")
     if re.fullmatch("[0-9]+", digits):
@@ -108,7 +108,7 @@ def test_a_header_is_a_whole_number_or_passed_over(text: str) -> None:
 
 
 @given(st.integers(0, 10**9))
-def test_a_whole_number_of_a_header_is_read(number: int) -> None:
+def test_an_integer_header_is_parsed(number: int) -> None:
     assert header_number(f"0{number}") == number
 
 
@@ -129,8 +129,8 @@ def test_a_whole_number_of_a_header_is_read(number: int) -> None:
         ("", ""),
     ],
 )
-def test_an_address_is_shown_without_login_and_query(url: str, shown: str) -> None:
-    assert address_of(url) == shown
+def test_a_url_is_shown_without_credentials_and_query(url: str, shown: str) -> None:
+    assert redacted(url) == shown
 
 
 def test_a_redirect_is_not_followed_and_says_where_to() -> None:
@@ -146,7 +146,7 @@ def test_a_long_message_of_the_exchange_is_cut() -> None:
     assert len(str(error_of(400, {}, body, URL))) < 600
 
 
-def test_the_exchange_s_own_words_are_passed_on() -> None:
+def test_the_message_of_the_exchange_is_part_of_the_error() -> None:
     error = error_of(400, {}, b'{"code":-1121,"msg":"Invalid symbol."}', URL)
     assert isinstance(error, Rejected)
     assert error.code == -1121
@@ -154,7 +154,7 @@ def test_the_exchange_s_own_words_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff\xfe", b"[1]", b'{"code":"x"}', b"[" * 5000])
-def test_a_body_that_is_none_of_the_exchange_s_is_no_trouble(body: bytes) -> None:
+def test_a_body_that_is_not_the_exchanges_json_is_ignored(body: bytes) -> None:
     assert isinstance(error_of(500, {}, body, URL), Unavailable)
 
 

@@ -1,4 +1,4 @@
-"""The fast reader against the judge: it may refuse anything, but what it reads must be exactly what the judge reads."""
+"""The vectorised parser against decode_one: it may decline any value, but what it parses must be exactly the same."""
 
 from random import Random
 
@@ -55,8 +55,8 @@ def agrees(values: list[bytes]) -> None:
 
 
 @given(st.lists(trades, min_size=1, max_size=30))
-def test_what_the_exchange_sends_is_read_the_fast_way_and_exactly(values: list[bytes]) -> None:
-    assert layout.read(values) is not None
+def test_trades_as_the_exchange_sends_them_are_parsed_exactly(values: list[bytes]) -> None:
+    assert layout.parse(values) is not None
     agrees(values)
 
 
@@ -65,7 +65,7 @@ CHANGES = [*(bytes([byte]) for byte in b'09.,"\\\n\x0c\x0e- \x00(*A\xff'), b""]
 
 @settings(max_examples=500)
 @given(st.lists(trades, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
-def test_one_changed_byte_is_never_overlooked(values: list[bytes], random: Random, data: st.DataObject) -> None:
+def test_a_changed_byte_is_never_overlooked(values: list[bytes], random: Random, data: st.DataObject) -> None:
     number = random.randrange(len(values))
     value = bytearray(values[number])
     position = random.randrange(len(value))
@@ -86,7 +86,7 @@ def test_no_byte_can_be_changed_or_added_unnoticed(position: int) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(GOOD)))
-def test_two_halves_are_never_taken_for_a_trade(cut: int) -> None:
+def test_two_halves_are_never_parsed_as_a_trade(cut: int) -> None:
     for glue in (b"", b"\x0c", b"\n", b","):
         agrees([GOOD[:cut] + glue, GOOD[cut:], GOOD + glue + GOOD])
 
@@ -128,7 +128,7 @@ def test_two_halves_are_never_taken_for_a_trade(cut: int) -> None:
         b"",
     ],
 )
-def test_the_edges_are_judged_as_ever(value: bytes) -> None:
+def test_edge_cases_agree_with_decode_one(value: bytes) -> None:
     assert value != GOOD
     agrees([value])
     agrees([GOOD, value, GOOD.replace(b":7,", b":8,")])
@@ -143,9 +143,9 @@ def test_the_edges_are_judged_as_ever(value: bytes) -> None:
         GOOD.replace(b"27123.45000000", b"92233720368.54775808"),
     ],
 )
-def test_what_the_layout_cannot_tell_is_left_to_the_judge(value: bytes) -> None:
-    assert layout.read([GOOD]) is not None
-    assert layout.read([value]) is None
+def test_values_that_the_parser_declines_are_decoded_one_by_one(value: bytes) -> None:
+    assert layout.parse([GOOD]) is not None
+    assert layout.parse([value]) is None
 
 
 @pytest.mark.parametrize("symbol", ["A.B-USDT", "币安人生狗狗币USDT", "A" * 50, "1", "_1"])
@@ -155,7 +155,7 @@ def test_every_symbol_that_the_exchange_can_list_is_decoded(symbol: str) -> None
     assert list(batch.by_symbol()) == ["BTCUSDT", symbol]
 
 
-def test_symbols_that_only_begin_differently_are_told_apart() -> None:
+def test_symbols_that_differ_only_at_the_start_are_distinguished() -> None:
     known = spelled(7, symbol="1000SATSUSDT")
     agrees([known, known.replace(b'"1000', b'"2000'), known])
 

@@ -1,4 +1,4 @@
-"""Which connections go through a proxy: the decision by a table, and both clients against a proxy that keeps count."""
+"""Which connections go through a proxy: a table of cases, and both clients against a proxy that records requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -60,7 +60,7 @@ DECISIONS: list[tuple[str, Mapping[str, str], str | None]] = [
 
 
 @pytest.mark.parametrize(("url", "environment", "proxy"), DECISIONS)
-def test_the_proxy_of_an_address(url: str, environment: Mapping[str, str], proxy: str | None) -> None:
+def test_the_proxy_of_a_url(url: str, environment: Mapping[str, str], proxy: str | None) -> None:
     decided = proxy_for(url, environment)
     assert (decided.url if decided else None) == proxy
     assert "secret" not in str(decided)
@@ -79,7 +79,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("host", LOCAL)
-def test_what_is_local_never_goes_through_a_proxy(host: str) -> None:
+def test_local_hosts_are_never_reached_through_a_proxy(host: str) -> None:
     names = ["http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "no_proxy"]
     for value in ("http://p:1", *ODD):
         environment = dict.fromkeys([*names, *(name.upper() for name in names)], value)
@@ -90,7 +90,7 @@ def test_what_is_local_never_goes_through_a_proxy(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["api.binance.com", "8.8.8.8", "local.example", "svc.example", "2600::1", "a.localdomain"]
 )
-def test_what_is_elsewhere_is_not_local(host: str) -> None:
+def test_other_hosts_are_not_local(host: str) -> None:
     assert not is_local(host)
 
 
@@ -100,15 +100,15 @@ def test_what_is_elsewhere_is_not_local(host: str) -> None:
         ("socks5://127.0.0.1:1080", "SOCKS"),
         ("socks4a://127.0.0.1:1080", "SOCKS"),
         ("ftp://proxy.example", "unknown kind"),
-        (":::", "no address"),
-        ("http://", "no address"),
-        ("http://a:b", "no address"),
-        ("http://user:secret@a:b", "no address"),
-        ("http://a b:3", "no address"),
-        ("http://prôxy:3128", "no address"),
+        (":::", "not the URL of a proxy"),
+        ("http://", "not the URL of a proxy"),
+        ("http://a:b", "not the URL of a proxy"),
+        ("http://user:secret@a:b", "not the URL of a proxy"),
+        ("http://a b:3", "not the URL of a proxy"),
+        ("http://prôxy:3128", "not the URL of a proxy"),
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_refused_by_the_name_of_its_variable(value: str, text: str) -> None:
+def test_an_invalid_proxy_is_rejected_with_the_name_of_its_variable(value: str, text: str) -> None:
     with pytest.raises(Misconfigured, match=text) as caught:
         proxy_for(REST, {"HTTPS_PROXY": value})
     assert str(caught.value).startswith("HTTPS_PROXY ")
@@ -117,7 +117,7 @@ def test_a_proxy_that_cannot_be_used_is_refused_by_the_name_of_its_variable(valu
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_no_value_whatever_breaks_the_decision(proxy: str, exceptions: str) -> None:
+def test_any_value_gives_a_proxy_or_an_error(proxy: str, exceptions: str) -> None:
     try:
         decided = proxy_for(STREAM, {"https_proxy": proxy, "no_proxy": exceptions})
     except Misconfigured:
@@ -127,7 +127,7 @@ def test_no_value_whatever_breaks_the_decision(proxy: str, exceptions: str) -> N
 
 @dataclass
 class CountingProxy:
-    """A proxy that keeps the first line of each request, and connects to ``target``, a port here, or refuses."""
+    """A proxy that records the first line of each request, and connects to the local port ``target`` or refuses."""
 
     target: int | None = None
     requests: list[str] = field(default_factory=list)
@@ -176,7 +176,7 @@ async def follow_until_connected(url: str) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def test_the_exchange_is_asked_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rest_requests_go_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with CountingProxy().running() as proxy:
             name_everywhere(monkeypatch, f"http://user:secret@127.0.0.1:{proxy.port}")
@@ -199,7 +199,7 @@ def test_the_exchange_is_asked_through_the_proxy(monkeypatch: pytest.MonkeyPatch
     asyncio.run(run())
 
 
-def test_frames_come_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_arrive_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with serve(Server(say_hello_and_stay).handle, "127.0.0.1", 0) as exchange:
             target = exchange.sockets[0].getsockname()[1]
@@ -218,7 +218,7 @@ async def answer_no_klines(reader: asyncio.StreamReader, writer: asyncio.StreamW
 
 
 async def use_this_machine() -> None:
-    """Follow a stream and ask for klines, both at an exchange on this machine."""
+    """Receive a stream and request klines, both from an exchange on this machine."""
     async with serve(Server(say_hello_and_stay).handle, "127.0.0.1", 0) as exchange:
         await follow_until_connected(f"ws://127.0.0.1:{exchange.sockets[0].getsockname()[1]}")
     async with (
@@ -228,7 +228,7 @@ async def use_this_machine() -> None:
         assert await rest.klines("BTCUSDT", 0) == []
 
 
-def test_this_machine_is_asked_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_machine_is_reached_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with CountingProxy().running() as proxy:
             name_everywhere(monkeypatch, f"http://127.0.0.1:{proxy.port}")
@@ -239,7 +239,7 @@ def test_this_machine_is_asked_without_the_proxy(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("value", ["absurd", ":::", "socks5://127.0.0.1:1", "http://["])
-def test_no_variable_breaks_what_runs_on_this_machine(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_proxy_variables_do_not_affect_this_machine(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     name_everywhere(monkeypatch, value)
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE", "NETRC", "no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "/absurd/" + value.replace("/", "_"))
@@ -259,7 +259,7 @@ def test_certificates_that_cannot_be_read_are_named_by_their_variable(
 
 
 @pytest.mark.parametrize("value", [":::", "socks5://127.0.0.1:1080"])
-def test_both_clients_refuse_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_both_clients_reject_an_invalid_proxy(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     name_everywhere(monkeypatch, value)
     with pytest.raises(Misconfigured, match="https_proxy"):
         BinanceRest(REST)

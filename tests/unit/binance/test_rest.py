@@ -14,7 +14,7 @@ KLINE = [1499040000000, "0.01634790", "0.80000000", "0.01575800", "0.01577100", 
 
 
 class Exchange:
-    """Answers with what it is given, one after the other; the last one stays."""
+    """Sends the given responses in order; the last one is repeated."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.answers = list(answers)
@@ -74,9 +74,9 @@ def test_klines_keep_their_decimals_and_get_microseconds() -> None:
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e5", "", "1.123456789", "0x10", "1,5", "٣"])
-def test_a_kline_with_a_number_that_is_no_plain_decimal_is_refused(value: str) -> None:
+def test_a_kline_with_a_number_that_is_not_a_plain_decimal_is_rejected(value: str) -> None:
     row = [KLINE[0], value, *KLINE[2:]]
-    with pytest.raises(Unavailable, match="no valid answer"):
+    with pytest.raises(Unavailable, match="invalid response"):
         Exchange(httpx.Response(200, json=[row])).ask(klines, attempts=1)
 
 
@@ -107,7 +107,7 @@ def test_trades_by_id_and_the_newest_ones(method: str, path: str) -> None:
     assert exchange.requests[0].url.path == f"/api/v3/{path}"
 
 
-def test_ids_of_the_last_day_begin_with_0_and_are_none_without_trades() -> None:
+def test_ids_of_the_last_day_start_at_0_and_are_none_without_trades() -> None:
     rows = [
         {"symbol": "A", "firstId": 3, "lastId": 5},
         {"symbol": "B", "firstId": -1, "lastId": -1, "count": 0},
@@ -119,7 +119,7 @@ def test_ids_of_the_last_day_begin_with_0_and_are_none_without_trades() -> None:
     assert exchange.requests[0].url.params["symbols"] == '["A","B","D"]'
 
 
-def test_for_many_symbols_all_tickers_are_cheaper_than_a_long_url() -> None:
+def test_all_tickers_are_requested_for_many_symbols() -> None:
     symbols = [f"S{number}" for number in range(101)]
     exchange = Exchange(httpx.Response(200, json=[{"symbol": "S7", "lastId": 1}, {"symbol": "X", "lastId": 2}]))
     assert exchange.ask(lambda rest: rest.ids_of_last_day(symbols)) == {"S7": (1, 1)}
@@ -131,20 +131,20 @@ def test_exchange_info() -> None:
     assert exchange.ask(lambda rest: rest.exchange_info(["A"]))["A"].status == "HALT"
 
 
-def test_a_rate_limit_is_waited_out_as_told() -> None:
+def test_a_rate_limit_is_obeyed() -> None:
     exchange = Exchange(httpx.Response(429, headers={"Retry-After": "11"}), httpx.Response(200, json=[KLINE]))
     assert len(exchange.ask(klines, attempts=1)) == 1
     assert exchange.slept == [11]
 
 
-def test_a_ban_is_waited_out_too_however_often_it_is_said() -> None:
+def test_repeated_bans_are_obeyed() -> None:
     ban = httpx.Response(418, headers={"Retry-After": "3600"})
     exchange = Exchange(ban, ban, ban, httpx.Response(200, json=[]))
     assert exchange.ask(klines, attempts=1) == []
     assert sum(exchange.slept) == 3 * 3600
 
 
-def test_a_rate_limit_holds_back_every_request_of_the_client() -> None:
+def test_a_rate_limit_delays_every_request_of_the_client() -> None:
     exchange = Exchange(httpx.Response(429, headers={"Retry-After": "30"}), httpx.Response(200, json=[]))
 
     async def two(rest: BinanceRest) -> None:
@@ -155,7 +155,7 @@ def test_a_rate_limit_holds_back_every_request_of_the_client() -> None:
     exchange.ask(two)
 
 
-def test_a_retry_after_of_zero_is_a_pause_all_the_same() -> None:
+def test_a_retry_after_of_zero_still_pauses() -> None:
     limited = httpx.Response(429, headers={"Retry-After": "0"})
     exchange = Exchange(limited, limited, httpx.Response(200, json=[KLINE]))
     assert len(exchange.ask(klines, attempts=1)) == 1
@@ -163,7 +163,7 @@ def test_a_retry_after_of_zero_is_a_pause_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("change", [-7200, -30, 30, 7200])
-def test_a_pause_outlives_a_clock_that_is_set(change: int) -> None:
+def test_a_pause_survives_an_adjusted_clock(change: int) -> None:
     exchange = Exchange(httpx.Response(429, headers={"Retry-After": "600"}), httpx.Response(200, json=[KLINE]))
     sleep = exchange.sleep
 
@@ -177,7 +177,7 @@ def test_a_pause_outlives_a_clock_that_is_set(change: int) -> None:
 
 
 @pytest.mark.parametrize("used", ["²", "٣", "many", "-1", "1.5", "9" * 5000, "1, 2"])
-def test_a_used_weight_that_is_no_number_is_passed_over(used: str) -> None:
+def test_a_used_weight_that_is_not_a_number_is_ignored(used: str) -> None:
     headers = [(b"X-MBX-USED-WEIGHT-1M", used.encode())]
     exchange = Exchange(httpx.Response(200, json=[KLINE], headers=headers))
     assert len(exchange.ask(klines)) == 1
@@ -186,10 +186,10 @@ def test_a_used_weight_that_is_no_number_is_passed_over(used: str) -> None:
 @pytest.mark.parametrize(
     ("failure", "text"),
     [
-        (httpx.ConnectError("refused"), "no answer from https://exchange.example/mirror/api/v3/klines (ConnectError"),
+        (httpx.ConnectError("refused"), "no response from https://exchange.example/mirror/api/v3/klines (ConnectError"),
         (httpx.Response(503), "HTTP 503 from https://exchange.example/mirror/api/v3/klines:"),
         (httpx.Response(400), "HTTP 400 from https://exchange.example/mirror/api/v3/klines:"),
-        (httpx.Response(200, text="?"), "https://exchange.example/mirror/api/v3/klines gave no valid answer"),
+        (httpx.Response(200, text="?"), "invalid response from https://exchange.example/mirror/api/v3/klines"),
         (
             httpx.Response(302, headers={"Location": "https://portal.example/login"}),
             "HTTP 302 from https://exchange.example/mirror/api/v3/klines: it redirects to https://portal.example/login,",
@@ -197,7 +197,7 @@ def test_a_used_weight_that_is_no_number_is_passed_over(used: str) -> None:
     ],
 )
 @pytest.mark.parametrize("login", ["", "user:secret@"])
-def test_an_error_names_the_address_that_was_asked(failure: httpx.Response | Exception, text: str, login: str) -> None:
+def test_an_error_names_the_url(failure: httpx.Response | Exception, text: str, login: str) -> None:
     exchange = Exchange(failure)
     with pytest.raises(ExchangeError) as caught:
         exchange.ask(klines, f"https://{login}exchange.example/mirror/", attempts=1)
@@ -207,7 +207,7 @@ def test_an_error_names_the_address_that_was_asked(failure: httpx.Response | Exc
 
 
 @pytest.mark.parametrize("symbol", ["币安人生USDT", "A_B-C.D", "1"])
-def test_every_symbol_that_can_be_listed_is_asked_for_as_it_is(symbol: str) -> None:
+def test_every_valid_symbol_is_requested_unchanged(symbol: str) -> None:
     exchange = Exchange(httpx.Response(200, json=[KLINE]))
     exchange.ask(lambda rest: rest.klines(symbol, 0))
     url = exchange.requests[0].url
@@ -223,7 +223,7 @@ def test_a_blocked_location_fails_at_once_with_the_setting() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-def test_a_wrong_request_fails_at_once(status: int) -> None:
+def test_a_rejected_request_fails_at_once(status: int) -> None:
     exchange = Exchange(httpx.Response(status, json={"code": -1121, "msg": "Invalid symbol."}))
     with pytest.raises(Rejected) as caught:
         exchange.ask(klines)
@@ -241,7 +241,7 @@ def test_a_wrong_request_fails_at_once(status: int) -> None:
         httpx.Response(200, json={"not": "a list"}),
     ],
 )
-def test_what_may_pass_is_retried_a_bounded_number_of_times(failure: httpx.Response | Exception) -> None:
+def test_retryable_errors_are_retried_a_bounded_number_of_times(failure: httpx.Response | Exception) -> None:
     exchange = Exchange(failure)
     with pytest.raises(Unavailable, match=r"BINANCE_REST_URL|try again later"):
         exchange.ask(klines, attempts=4)
@@ -250,7 +250,7 @@ def test_what_may_pass_is_retried_a_bounded_number_of_times(failure: httpx.Respo
     assert all(0 < wait <= 1 for wait in exchange.slept)
 
 
-def test_after_a_failure_that_passed_the_answer_comes() -> None:
+def test_a_retry_succeeds_after_a_transient_failure() -> None:
     exchange = Exchange(httpx.ConnectError("refused"), httpx.Response(500), httpx.Response(200, json=[KLINE]))
     assert len(exchange.ask(klines)) == 1
 

@@ -18,7 +18,7 @@ async def say_hello_and_stay(connection: ServerConnection, number: int) -> None:
     await connection.wait_closed()
 
 
-def test_frames_come_as_bytes_with_their_time_from_the_combined_stream() -> None:
+def test_frames_of_the_combined_stream_are_bytes_with_a_receive_time() -> None:
     async def script(connection: ServerConnection, number: int) -> None:
         await connection.send('{"text": "ä"}')
         await connection.send(b"\x00binary")
@@ -64,7 +64,7 @@ def test_a_broken_connection_is_opened_again() -> None:
     asyncio.run(run())
 
 
-def test_a_silent_connection_whose_exchange_has_more_trades_is_replaced() -> None:
+def test_a_silent_connection_is_replaced_if_the_exchange_has_newer_trades() -> None:
     async def run() -> None:
         listener = Recorder(behind=True)
         async with following(Server(say_hello_and_stay), listener):
@@ -73,7 +73,7 @@ def test_a_silent_connection_whose_exchange_has_more_trades_is_replaced() -> Non
     asyncio.run(run())
 
 
-def test_a_silent_connection_is_replaced_where_the_exchange_does_not_say_in_time() -> None:
+def test_a_silent_connection_is_replaced_if_the_exchange_does_not_respond_in_time() -> None:
     class Banned(Recorder):
         async def is_behind(self, symbols: Sequence[str]) -> bool:
             await asyncio.Event().wait()
@@ -121,7 +121,7 @@ def test_a_dead_connection_gives_no_pong_and_is_replaced() -> None:
     asyncio.run(run())
 
 
-def test_who_is_busy_with_a_frame_is_not_taken_for_stalled() -> None:
+def test_a_busy_listener_is_not_taken_for_a_stalled_stream() -> None:
     async def run() -> None:
         release, asked = asyncio.Event(), []
 
@@ -148,7 +148,7 @@ def test_who_is_busy_with_a_frame_is_not_taken_for_stalled() -> None:
 
 
 @pytest.mark.parametrize("cause", ["hand_over", "server_shutdown"])
-def test_a_hand_over_opens_the_next_connection_before_the_old_one_ends(cause: Cause) -> None:
+def test_a_hand_over_opens_the_next_connection_before_the_old_one_closes(cause: Cause) -> None:
     async def script(connection: ServerConnection, number: int) -> None:
         if number == 1 and cause == "server_shutdown":
             await connection.send(SHUTDOWN)
@@ -169,7 +169,7 @@ def test_a_hand_over_opens_the_next_connection_before_the_old_one_ends(cause: Ca
     asyncio.run(run())
 
 
-def test_an_old_connection_that_ends_before_the_new_one_is_open_leaves_a_hole() -> None:
+def test_an_old_connection_that_closes_before_the_new_one_opens_leaves_a_gap() -> None:
     async def run() -> None:
         listener = Recorder()
 
@@ -189,7 +189,7 @@ def test_an_old_connection_that_ends_before_the_new_one_is_open_leaves_a_hole() 
     asyncio.run(run())
 
 
-def test_an_old_connection_that_ends_while_new_ones_are_refused_is_told_at_once() -> None:
+def test_an_old_connection_that_closes_while_new_ones_are_rejected_is_reported_at_once() -> None:
     async def run() -> None:
         listener, refused = Recorder(), asyncio.Event()
 
@@ -215,7 +215,7 @@ def test_an_old_connection_that_ends_while_new_ones_are_refused_is_told_at_once(
     asyncio.run(run())
 
 
-def test_an_old_connection_that_ended_is_told_once() -> None:
+def test_a_closed_old_connection_is_reported_once() -> None:
     async def run() -> None:
         listener = Recorder()
 
@@ -238,7 +238,7 @@ def test_an_old_connection_that_ended_is_told_once() -> None:
     asyncio.run(run())
 
 
-def test_a_frame_of_a_megabyte_comes_through_and_a_larger_one_than_allowed_costs_the_connection() -> None:
+def test_a_frame_of_a_megabyte_arrives_and_one_above_the_limit_closes_the_connection() -> None:
     async def script(connection: ServerConnection, number: int) -> None:
         if number == 1:
             await connection.send("x" * 1_000_000)
@@ -259,7 +259,7 @@ def test_a_frame_of_a_megabyte_comes_through_and_a_larger_one_than_allowed_costs
 
 
 @pytest.mark.parametrize(("status", "kind"), [(451, Blocked), (403, Rejected), (404, Rejected)])
-def test_a_refusal_for_good_ends_the_stream_and_names_the_setting(status: int, kind: type[Exception]) -> None:
+def test_a_permanent_rejection_ends_the_stream_and_names_the_setting(status: int, kind: type[Exception]) -> None:
     async def run() -> None:
         server = Server(say_hello_and_stay, [(status, {})])
         async with following(server, Recorder()) as task:
@@ -272,7 +272,7 @@ def test_a_refusal_for_good_ends_the_stream_and_names_the_setting(status: int, k
     asyncio.run(run())
 
 
-def test_a_refusal_that_may_pass_is_tried_again() -> None:
+def test_a_transient_rejection_is_retried() -> None:
     async def run() -> None:
         listener = Recorder()
         server = Server(say_hello_and_stay, [(503, {}), (429, {"Retry-After": "0"})])
@@ -283,7 +283,7 @@ def test_a_refusal_that_may_pass_is_tried_again() -> None:
     asyncio.run(run())
 
 
-def test_a_retry_after_of_zero_is_a_pause_all_the_same() -> None:
+def test_a_retry_after_of_zero_still_pauses() -> None:
     async def run() -> None:
         listener = Recorder()
         server = Server(say_hello_and_stay, [(429, {"Retry-After": "0"})])
@@ -294,7 +294,7 @@ def test_a_retry_after_of_zero_is_a_pause_all_the_same() -> None:
     asyncio.run(run())
 
 
-def test_a_refusal_that_asks_for_a_pause_holds_back_all_connections() -> None:
+def test_a_retry_after_pauses_all_connections() -> None:
     async def run() -> None:
         listener, refused, opened = Recorder(), asyncio.Event(), count(1)
 
@@ -327,7 +327,7 @@ def test_a_refusal_that_asks_for_a_pause_holds_back_all_connections() -> None:
     asyncio.run(run())
 
 
-def test_a_pause_of_all_attempts_ends_when_it_was_told_to_and_the_longest_wins() -> None:
+def test_the_longest_pause_of_all_attempts_applies_and_ends_on_time() -> None:
     now, slept = [100.0], []
 
     async def sleep(seconds: float) -> None:
@@ -363,7 +363,7 @@ def test_a_redirect_ends_the_stream_and_names_both_addresses(location: str) -> N
 
 
 @pytest.mark.parametrize("status", [451, 403, 404])
-def test_a_refusal_names_the_address_asked_without_its_query_and_login(status: int) -> None:
+def test_a_rejection_names_the_url_without_query_and_credentials(status: int) -> None:
     async def run() -> None:
         server = Server(say_hello_and_stay, [(status, {})])
         async with serve(server.handle, "127.0.0.1", 0, process_request=server.refuse) as listening:
@@ -378,7 +378,7 @@ def test_a_refusal_names_the_address_asked_without_its_query_and_login(status: i
     asyncio.run(run())
 
 
-def test_a_header_that_is_sent_twice_breaks_nothing() -> None:
+def test_a_header_that_is_sent_twice_is_accepted() -> None:
     class Twice(Server):
         def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
             answer = super().refuse(connection, request)
@@ -413,7 +413,7 @@ def test_every_symbol_that_can_be_listed_has_its_stream() -> None:
     asyncio.run(run())
 
 
-def test_a_server_that_is_away_is_waited_for() -> None:
+def test_an_unreachable_server_is_retried() -> None:
     async def run() -> None:
         listener = Recorder()
         async with serve(Server(say_hello_and_stay).handle, "127.0.0.1", 0) as gone:
@@ -429,7 +429,7 @@ def test_a_server_that_is_away_is_waited_for() -> None:
     asyncio.run(run())
 
 
-def test_what_the_listener_raises_ends_the_stream() -> None:
+def test_an_error_of_the_listener_ends_the_stream() -> None:
     async def run() -> None:
         listener = Recorder(error=RuntimeError("sink broken"))
         async with following(Server(say_hello_and_stay), listener) as task:

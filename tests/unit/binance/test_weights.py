@@ -8,7 +8,7 @@ from crypto_analytics.binance.weights import WeightBudget
 
 
 class FakeTime:
-    """Two clocks: time passes on both, and ``set_wall`` moves one of them alone."""
+    """A monotonic and a wall clock; ``set_wall`` adjusts only the second."""
 
     def __init__(self, wall: float) -> None:
         self.wall = wall
@@ -33,7 +33,7 @@ def budget_of(time: FakeTime, limit: int) -> WeightBudget:
     return WeightBudget(limit, wall=lambda: time.wall, monotonic=lambda: time.monotonic, sleep=time.sleep)
 
 
-def test_the_budget_is_spent_without_waiting_and_then_the_next_minute_is_awaited(time: FakeTime) -> None:
+def test_a_request_beyond_the_budget_waits_for_the_next_minute(time: FakeTime) -> None:
     budget = budget_of(time, 100)
 
     async def spend() -> None:
@@ -46,14 +46,14 @@ def test_the_budget_is_spent_without_waiting_and_then_the_next_minute_is_awaited
     assert time.slept == [45]
 
 
-def test_what_others_use_on_this_address_counts(time: FakeTime) -> None:
+def test_weight_used_by_other_clients_of_the_address_counts(time: FakeTime) -> None:
     budget = budget_of(time, 6000)
     budget.report(5990)
     assert budget.seconds_until(10) == 0
     assert budget.seconds_until(11) == 45
 
 
-def test_a_late_answer_does_not_lower_the_count(time: FakeTime) -> None:
+def test_a_late_response_does_not_lower_the_count(time: FakeTime) -> None:
     budget = budget_of(time, 6000)
     budget.report(5990)
     budget.report(100)
@@ -67,7 +67,7 @@ def test_the_count_starts_anew_each_minute(time: FakeTime) -> None:
     assert budget.seconds_until(80) == 0
 
 
-def test_a_pause_holds_back_everybody_and_the_longest_wins(time: FakeTime) -> None:
+def test_a_pause_delays_all_requests_and_the_longest_applies(time: FakeTime) -> None:
     budget = budget_of(time, 6000)
     budget.pause(30)
     budget.pause(10)
@@ -80,7 +80,7 @@ clock_changes = st.sampled_from([-86_400.0, -3600.0, -90.0, -61.0, -60.0, -20.0,
 
 
 @given(clock_changes, st.floats(0, 29))
-def test_a_pause_lasts_as_long_as_it_was_told_whatever_is_done_to_the_clock(change: float, after: float) -> None:
+def test_the_length_of_a_pause_does_not_depend_on_the_wall_clock(change: float, after: float) -> None:
     time = FakeTime(wall=1_700_000_000.0)
     budget = budget_of(time, 6000)
     budget.pause(30)
@@ -89,7 +89,7 @@ def test_a_pause_lasts_as_long_as_it_was_told_whatever_is_done_to_the_clock(chan
     assert budget.seconds_until(1) == pytest.approx(30 - after)
 
 
-def test_a_clock_that_is_set_while_a_pause_is_slept_changes_nothing(time: FakeTime) -> None:
+def test_a_clock_adjusted_during_a_pause_changes_nothing(time: FakeTime) -> None:
     async def sleep(seconds: float) -> None:
         await time.sleep(seconds)
         time.wall -= 3600
@@ -101,7 +101,7 @@ def test_a_clock_that_is_set_while_a_pause_is_slept_changes_nothing(time: FakeTi
 
 
 @given(st.lists(st.tuples(st.floats(0, 70), clock_changes), max_size=20))
-def test_a_clock_that_is_set_neither_frees_weight_early_nor_holds_it_back_for_more_than_a_minute(
+def test_an_adjusted_clock_frees_weight_neither_early_nor_more_than_a_minute_late(
     changes: list[tuple[float, float]],
 ) -> None:
     time = FakeTime(wall=1_700_000_000.0)
@@ -117,7 +117,7 @@ def test_a_clock_that_is_set_neither_frees_weight_early_nor_holds_it_back_for_mo
             assert time.monotonic + wait >= full_until - 1
 
 
-def test_every_minute_of_a_clock_that_runs_steadily_has_its_budget(time: FakeTime) -> None:
+def test_every_minute_of_a_steady_clock_has_its_budget(time: FakeTime) -> None:
     budget = budget_of(time, 100)
 
     async def spend() -> None:
@@ -128,6 +128,6 @@ def test_every_minute_of_a_clock_that_runs_steadily_has_its_budget(time: FakeTim
     assert time.slept == [45, 60, 60, 60]
 
 
-def test_a_limit_that_the_heaviest_request_exceeds_is_refused() -> None:
+def test_a_limit_below_the_heaviest_request_is_rejected() -> None:
     with pytest.raises(ValueError, match="79"):
         WeightBudget(79)

@@ -104,7 +104,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("raw", "reason"), BAD)
-def test_what_is_bad_is_named(raw: bytes, reason: str) -> None:
+def test_a_bad_value_has_a_reason(raw: bytes, reason: str) -> None:
     with pytest.raises(BadTrade) as caught:
         decode_one(raw, RULES)
     assert caught.value.reason == reason
@@ -126,7 +126,7 @@ any_values = st.one_of(good_values, aggregates, st.sampled_from([raw for raw, _ 
 
 
 @given(st.one_of(st.lists(good_values, max_size=20), st.lists(any_values, max_size=20)))
-def test_the_fast_way_agrees_with_one_by_one(values: list[bytes]) -> None:
+def test_decode_batch_agrees_with_decode_one(values: list[bytes]) -> None:
     batch = decode_batch(values, RULES)
     expected: dict[str, list[Trade]] = {}
     bad = []
@@ -142,31 +142,31 @@ def test_the_fast_way_agrees_with_one_by_one(values: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("latest", [2**62, 10**16])
-def test_a_bad_time_is_named_whatever_the_limit(latest: int) -> None:
+def test_a_bad_time_is_reported_whatever_the_limit(latest: int) -> None:
     with pytest.raises(BadTrade, match="bad_time"):
         decode_one(value(T=0), Rules(RULES.symbols, latest))
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_judged_without_a_crash(raw: bytes) -> None:
+def test_any_bytes_are_decoded_or_rejected(raw: bytes) -> None:
     with pytest.raises(BadTrade):
         decode_one(raw, RULES)
 
 
-def test_a_value_that_spans_lines_is_kept_on_one() -> None:
+def test_a_value_that_spans_lines_is_archived_as_one() -> None:
     spread = msgspec.json.format(value(t=7), indent=2)
     assert decode_one(spread + b"\r\n", RULES)[1].raw == msgspec.json.format(value(t=7), indent=-1)
 
 
 @pytest.mark.parametrize("depth", range(900, 1000, 3))
-def test_nesting_too_deep_to_be_written_on_one_line_is_judged(depth: int) -> None:
+def test_nesting_too_deep_for_the_formatter_is_rejected(depth: int) -> None:
     deep = value()[:-1] + b',"x":' + b"[" * depth + b"\n" + b"]" * depth + b"}"
     batch = decode_batch([deep], RULES)
     assert len(batch.trades) + len(batch.bad) == 1
 
 
 @given(st.lists(st.one_of(good_values, any_values), max_size=12))
-def test_what_is_read_in_pieces_is_joined_as_if_read_at_once(values: list[bytes]) -> None:
+def test_joined_batches_equal_one_decoded_at_once(values: list[bytes]) -> None:
     whole, pieces = decode_batch(values, RULES), [decode_batch(values[at : at + 3], RULES) for at in range(0, 12, 3)]
     joined = DecodedBatch.joined(pieces)
     assert joined.count == len(values)
@@ -175,7 +175,7 @@ def test_what_is_read_in_pieces_is_joined_as_if_read_at_once(values: list[bytes]
     assert [(at, str(error)) for at, error in joined.bad] == [(at, str(error)) for at, error in whole.bad]
 
 
-def test_a_bad_value_keeps_nothing_else_alive() -> None:
+def test_an_error_does_not_keep_the_batch_alive() -> None:
     class Values(list[bytes]):
         """A list that can be referred to weakly."""
 

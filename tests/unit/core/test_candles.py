@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.candles import EMPTY, PartialCandle, aggregate, candle_of, merge, merge_all
 from crypto_analytics.core.decimals import UNIT
-from crypto_analytics.core.dedup import drop_known
+from crypto_analytics.core.dedup import deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.minutes import MINUTE, minute_of, to_datetime
 from crypto_analytics.core.trades import Trade, TradeColumns
@@ -88,15 +88,15 @@ values_from_zero = st.permutations(range(8)).flatmap(
 
 
 @given(values_from_zero, st.integers(1, 8), st.booleans())
-def test_a_symbol_s_first_candles_are_those_of_the_oracle(values: tuple[bytes, ...], size: int, compact: bool) -> None:
-    """From the bytes of the stream to candles, in batches, by both ways of decoding, from id 0 on."""
+def test_the_first_candles_of_a_symbol_equal_the_oracle(values: tuple[bytes, ...], size: int, compact: bool) -> None:
+    """Decode the bytes of a stream from id 0 on, in batches and by both decoders, and compare the candles."""
     spaced = [value if compact else value.replace(b":", b": ", 1) for value in values]
     known: IdRanges = IdRanges()
     candles: dict[int, PartialCandle] = defaultdict(lambda: EMPTY)
     for start in range(0, len(spaced), size):
         batch = decode_batch(spaced[start : start + size], Rules(frozenset({"BTCUSDT"}), START + 3 * MINUTE))
         assert batch.bad == []
-        fresh = drop_known(batch.trades, known)
+        fresh = deduplicate(batch.trades, known)
         known.update(fresh.fresh_ids)
         for minute, candle in aggregate(fresh.fresh).items():
             candles[minute] = merge(candles[minute], candle)

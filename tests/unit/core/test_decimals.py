@@ -23,7 +23,7 @@ def test_parsing_agrees_with_decimal(number: Decimal) -> None:
     ("text", "value"),
     [("0.2312", 23120000), ("83.9", 8390000000), ("11675.35000000", 1167535000000), ("7", 700000000)],
 )
-def test_recorded_spellings(text: str, value: int) -> None:
+def test_recorded_values_are_parsed(text: str, value: int) -> None:
     assert parse_scaled(text) == value
 
 
@@ -32,7 +32,7 @@ def test_recorded_spellings(text: str, value: int) -> None:
     ["", ".", "1.", ".5", "-1", "+1", "1e5", "1,5", " 1", "1 ", "1\n", "NaN", "Infinity", "0x1", "1_000", "٣",
      "1.123456789", "123456789012", "92233720368.54775808", "3." + "1" * 30],
 )  # fmt: skip
-def test_what_is_no_exact_decimal_is_refused(text: str) -> None:
+def test_a_text_that_is_not_an_exact_decimal_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"decimal|64-bit"):
         parse_scaled(text)
 

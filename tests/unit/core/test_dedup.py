@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from crypto_analytics.core.candles import EMPTY, aggregate, candle_of, merge_all
 from crypto_analytics.core.decimals import format_scaled
-from crypto_analytics.core.dedup import drop_known
+from crypto_analytics.core.dedup import deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.trades import Trade, TradeColumns
 from tests.unit.core.strategies import START, trades_with_unique_ids
@@ -31,7 +31,7 @@ def test_replays_and_repeats_change_nothing(trades: list[Trade], random, times: 
     while stream:
         size = random.randint(1, len(stream))
         batch, stream = stream[:size], stream[size:]
-        result = drop_known(TradeColumns.of(batch), known)
+        result = deduplicate(TradeColumns.of(batch), known)
         assert not result.rejected
         assert result.fresh_ids.isdisjoint(known)
         assert len(result.fresh) + result.duplicates == len(batch)
@@ -41,24 +41,24 @@ def test_replays_and_repeats_change_nothing(trades: list[Trade], random, times: 
     assert known == IdRanges((trade.first_id, trade.last_id) for trade in trades)
 
 
-def test_the_usual_batch_is_passed_through_as_it_is() -> None:
+def test_a_batch_without_duplicates_is_returned_unchanged() -> None:
     columns = TradeColumns.of([single(1), single(2), single(3)])
-    assert drop_known(columns, ids((10, 12))).fresh is columns
+    assert deduplicate(columns, ids((10, 12))).fresh is columns
 
 
 def test_the_first_of_two_trades_with_one_id_counts() -> None:
-    result = drop_known(TradeColumns.of([single(1, 10), single(1, 99)]), ids())
+    result = deduplicate(TradeColumns.of([single(1, 10), single(1, 99)]), ids())
     assert result.fresh.quantities == [10]
     assert result.duplicates == 1
 
 
-def test_an_aggregate_whose_trades_are_all_known_is_a_duplicate() -> None:
-    result = drop_known(TradeColumns.of([aggregated(4, 6, 300)]), ids((1, 9)))
+def test_an_aggregate_whose_trades_are_all_merged_is_a_duplicate() -> None:
+    result = deduplicate(TradeColumns.of([aggregated(4, 6, 300)]), ids((1, 9)))
     assert (len(result.fresh), result.duplicates, result.rejected) == (0, 1, [])
 
 
-def test_an_aggregate_is_split_where_the_batch_knows_the_trades_held() -> None:
-    result = drop_known(TradeColumns.of([aggregated(4, 7, 1000), single(4, 100), single(5, 250)]), ids((1, 4)))
+def test_an_aggregate_is_split_if_the_merged_trades_are_in_the_batch() -> None:
+    result = deduplicate(TradeColumns.of([aggregated(4, 7, 1000), single(4, 100), single(5, 250)]), ids((1, 4)))
     assert result.duplicates == 1  # trade 4 itself
     assert result.fresh_ids == ids((5, 7))
     rest = result.fresh.rows()[-1]
@@ -66,21 +66,21 @@ def test_an_aggregate_is_split_where_the_batch_knows_the_trades_held() -> None:
     assert json.loads(rest.raw) == {"e": "aggTrade", "a": 7, "q": "0.00000650", "f": 6, "l": 7}
 
 
-def test_an_aggregate_is_rejected_where_the_trades_held_are_unknown() -> None:
+def test_an_aggregate_is_rejected_if_the_merged_trades_are_not_in_the_batch() -> None:
     overlapping = aggregated(4, 7, 1000)
-    result = drop_known(TradeColumns.of([overlapping]), ids((1, 4)))
+    result = deduplicate(TradeColumns.of([overlapping]), ids((1, 4)))
     assert result.rejected == [overlapping]
     assert len(result.fresh) == 0
 
 
-def test_an_aggregate_is_rejected_where_two_runs_are_left() -> None:
+def test_an_aggregate_is_rejected_if_two_ranges_remain() -> None:
     overlapping = aggregated(4, 8, 1000)
-    result = drop_known(TradeColumns.of([single(6, 100), overlapping]), ids())
+    result = deduplicate(TradeColumns.of([single(6, 100), overlapping]), ids())
     assert result.rejected == [overlapping]
     assert result.fresh_ids == ids((6, 6))
 
 
-def test_an_aggregate_is_rejected_where_the_known_trade_contradicts_it() -> None:
+def test_an_aggregate_is_rejected_if_an_individual_trade_contradicts_it() -> None:
     for contradiction in (single(4, 100, price=6), single(4, 100, maker=True), single(4, 1000)):
         overlapping = aggregated(4, 7, 1000)
-        assert drop_known(TradeColumns.of([contradiction, overlapping]), ids()).rejected == [overlapping]
+        assert deduplicate(TradeColumns.of([contradiction, overlapping]), ids()).rejected == [overlapping]

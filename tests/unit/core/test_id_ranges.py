@@ -15,7 +15,7 @@ def ids_of(ranges: list[tuple[int, int]]) -> set[int]:
 
 
 @given(many)
-def test_it_is_the_set_of_its_ids_in_the_fewest_ranges(ranges: list[tuple[int, int]]) -> None:
+def test_ids_are_kept_in_the_fewest_ranges(ranges: list[tuple[int, int]]) -> None:
     ids = IdRanges(ranges)
     expected = ids_of(ranges)
     assert ids_of(list(ids)) == expected
@@ -26,7 +26,7 @@ def test_it_is_the_set_of_its_ids_in_the_fewest_ranges(ranges: list[tuple[int, i
 
 
 @given(many, pairs)
-def test_questions_agree_with_a_plain_set(ranges: list[tuple[int, int]], asked: tuple[int, int]) -> None:
+def test_queries_agree_with_a_plain_set(ranges: list[tuple[int, int]], asked: tuple[int, int]) -> None:
     ids, expected = IdRanges(ranges), ids_of(ranges)
     wanted = set(range(asked[0], asked[1] + 1))
     assert ids.covers(*asked) == (wanted <= expected)
@@ -44,10 +44,10 @@ def test_two_sets(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> 
 
 
 @given(many)
-def test_holes_are_what_lies_between(ranges: list[tuple[int, int]]) -> None:
+def test_gaps_are_the_ids_between_the_ranges(ranges: list[tuple[int, int]]) -> None:
     expected = ids_of(ranges)
     between = set(range(min(expected), max(expected))) - expected if expected else set()
-    assert ids_of(list(IdRanges(ranges).holes())) == between
+    assert ids_of(list(IdRanges(ranges).gaps())) == between
 
 
 @given(st.lists(st.integers(0, 60), max_size=40))

@@ -3,45 +3,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.core.lines import Lines
+from crypto_analytics.core.lines import BytesColumn
 
 values = st.lists(st.binary(max_size=20).map(lambda value: value.replace(b"\n", b"")), max_size=12)
 
 
-def text(values: list[bytes]) -> bytes:
+def lines_of(values: list[bytes]) -> bytes:
     return b"".join(value + b"\n" for value in values)
 
 
 @given(values)
-def test_values_come_back_one_by_one_and_as_a_text(values: list[bytes]) -> None:
-    lines = Lines.of(values)
-    assert (len(lines), lines.values(), lines.text()) == (len(values), values, text(values))
+def test_a_column_returns_its_values_as_a_list_and_as_lines(values: list[bytes]) -> None:
+    column = BytesColumn.of(values)
+    assert (len(column), column.to_list(), column.to_lines()) == (len(values), values, lines_of(values))
 
 
 @given(st.lists(values, max_size=5), st.data())
-def test_lines_are_joined_cut_and_picked_as_a_list_is(pieces: list[list[bytes]], data: st.DataObject) -> None:
-    together = [value for piece in pieces for value in piece]
-    joined = Lines.joined([Lines.of(piece) for piece in pieces])
-    assert (joined.values(), joined.text()) == (together, text(together))
+def test_joined_slice_and_take_agree_with_lists(parts: list[list[bytes]], data: st.DataObject) -> None:
+    together = [value for part in parts for value in part]
+    joined = BytesColumn.joined([BytesColumn.of(part) for part in parts])
+    assert (joined.to_list(), joined.to_lines()) == (together, lines_of(together))
     start, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(together))] * 2)))
-    cut = joined.slice(start, stop)
-    assert (cut.values(), cut.text()) == (together[start:stop], text(together[start:stop]))
+    sliced = joined.slice(start, stop)
+    assert (sliced.to_list(), sliced.to_lines()) == (together[start:stop], lines_of(together[start:stop]))
     positions = data.draw(st.lists(st.integers(0, len(together) - 1), max_size=8)) if together else []
-    picked = joined.take(np.array(positions, np.int64))
+    taken = joined.take(np.array(positions, np.int64))
     expected = [together[position] for position in positions]
-    assert (picked.values(), picked.text()) == (expected, text(expected))
-    again = Lines.joined([picked, cut])
-    assert again.values() == expected + together[start:stop]
+    assert (taken.to_list(), taken.to_lines()) == (expected, lines_of(expected))
+    again = BytesColumn.joined([taken, sliced])
+    assert again.to_list() == expected + together[start:stop]
 
 
-def test_a_value_that_would_be_two_lines_is_refused() -> None:
+def test_a_value_with_a_newline_is_rejected() -> None:
     with pytest.raises(ValueError, match="newline"):
-        Lines.of([b"a", b"b\nc"])
+        BytesColumn.of([b"a", b"b\nc"])
 
 
-def test_lines_of_a_text_that_has_more_than_them() -> None:
-    text = b"margin\none\ntwo\nmargin"
-    lines = Lines([text], np.array([7, 11]), np.array([10, 14]))
-    assert (lines.values(), lines.text()) == ([b"one", b"two"], b"one\ntwo\n")
-    joined = Lines.joined([lines, Lines.of([b"x"]), lines])
-    assert joined.text() == b"one\ntwo\nx\none\ntwo\n"
+def test_a_buffer_may_contain_other_bytes_than_the_values() -> None:
+    buffer = b"margin\none\ntwo\nmargin"
+    column = BytesColumn([buffer], np.array([7, 11]), np.array([10, 14]))
+    assert (column.to_list(), column.to_lines()) == ([b"one", b"two"], b"one\ntwo\n")
+    joined = BytesColumn.joined([column, BytesColumn.of([b"x"]), column])
+    assert joined.to_lines() == b"one\ntwo\nx\none\ntwo\n"

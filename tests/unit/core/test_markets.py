@@ -1,4 +1,4 @@
-"""Which hosts serve futures, and what the settings make of them."""
+"""Which hosts serve futures, and that the settings reject them."""
 
 import pytest
 from pydantic import ValidationError

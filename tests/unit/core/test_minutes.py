@@ -24,7 +24,7 @@ from crypto_analytics.core.minutes import (
         (10**13 + 1, 10**13 + 1),
     ],
 )
-def test_milliseconds_and_microseconds_are_told_apart(timestamp: int, microseconds: int) -> None:
+def test_milliseconds_and_microseconds_are_distinguished(timestamp: int, microseconds: int) -> None:
     assert to_microseconds(timestamp) == microseconds
 
 
@@ -35,7 +35,7 @@ def test_a_column_is_converted_like_its_elements(timestamps: list[int]) -> None:
 
 
 @given(st.integers(0, 2**53))
-def test_a_minute_holds_its_microseconds(microseconds: int) -> None:
+def test_a_minute_contains_its_microseconds(microseconds: int) -> None:
     assert minute_of(microseconds) % MINUTE == 0
     assert minute_of(microseconds) <= microseconds < minute_of(microseconds) + MINUTE
 

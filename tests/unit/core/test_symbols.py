@@ -1,4 +1,4 @@
-"""Which texts can be a symbol of the exchange."""
+"""Which texts are valid symbols of the exchange."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from crypto_analytics.core.symbols import is_symbol
 @pytest.mark.parametrize(
     "text", ["BTCUSDT", "1000SATSUSDT", "币安人生USDT", "BTCUSDT_240329", "BTC-USDT", "Z" * 50, "4"]
 )
-def test_a_listed_kind_of_symbol_is_one(text: str) -> None:
+def test_a_listed_symbol_is_valid(text: str) -> None:
     assert is_symbol(text)
 
 
@@ -31,5 +31,5 @@ def test_a_listed_kind_of_symbol_is_one(text: str) -> None:
         "Z" * 51,
     ],
 )
-def test_no_symbol_is_refused(text: str) -> None:
+def test_another_text_is_not_a_symbol(text: str) -> None:
     assert not is_symbol(text)

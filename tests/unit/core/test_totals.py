@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.core.totals import total, total_of_products
+from crypto_analytics.core.totals import exact_sum, exact_sum_of_products
 
 LARGEST = 2**63 - 1
 numbers = st.one_of(st.integers(0, 10**6), st.integers(0, LARGEST), st.just(LARGEST))
@@ -11,8 +11,8 @@ numbers = st.one_of(st.integers(0, 10**6), st.integers(0, LARGEST), st.just(LARG
 @given(st.lists(st.tuples(numbers, numbers)), st.sampled_from([1, 150]))
 def test_sums_are_exact_at_any_size(pairs: list[tuple[int, int]], times: int) -> None:
     left, right = (np.array([pair[side] for pair in pairs] * times, np.int64) for side in (0, 1))
-    assert total(left) == times * sum(a for a, _ in pairs)
-    assert total_of_products(left, right) == times * sum(a * b for a, b in pairs)
+    assert exact_sum(left) == times * sum(a for a, _ in pairs)
+    assert exact_sum_of_products(left, right) == times * sum(a * b for a, b in pairs)
 
 
 def test_many_products_of_a_usual_size_are_exact() -> None:
@@ -21,4 +21,4 @@ def test_many_products_of_a_usual_size_are_exact() -> None:
         [98_765_400_000 + n for n in range(20_000)],
     )
     exact = sum(a * b for a, b in zip(prices, quantities, strict=True))
-    assert total_of_products(np.array(prices, np.int64), np.array(quantities, np.int64)) == exact
+    assert exact_sum_of_products(np.array(prices, np.int64), np.array(quantities, np.int64)) == exact

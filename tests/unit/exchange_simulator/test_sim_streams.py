@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from crypto_analytics.binance.wire import Rules, decode_one
-from crypto_analytics.core.dedup import drop_known
+from crypto_analytics.core.dedup import deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.trades import TradeColumns
 from tests.unit.exchange_simulator.harness import SECONDS, Exchange, exchange, ids, messages, to_the_end
@@ -80,7 +80,7 @@ async def test_aggregates_follow_the_last_trade_they_cover() -> None:
             assert before["t"] == message["l"]
     # Both streams together hold each trade twice, and the platform counts it once.
     trades = [decode_one(json.dumps(message).encode(), ALL)[1] for message in received]
-    result = drop_known(TradeColumns.of(trades), IdRanges())
+    result = deduplicate(TradeColumns.of(trades), IdRanges())
     assert (len(result.fresh), result.duplicates, result.rejected) == (120, 90, [])
 
 

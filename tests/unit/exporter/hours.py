@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
-from crypto_analytics.core.lines import Lines
+from crypto_analytics.core.lines import BytesColumn
 from crypto_analytics.exporter.raw_hour_reader import READERS, ListedObject, RawHourReader
 from crypto_analytics.exporter.trades import encode_hour
 from crypto_analytics.store.archive import RawArchive, encode
@@ -23,7 +23,7 @@ class Hour:
 
     def add(self, values: Sequence[bytes], first_id: int, last_id: int) -> None:
         """Archive ``values``, whose smallest and largest ids are given, as one object."""
-        key, data = f"{len(self._listed)}.jsonl.gz", encode(Lines.of(values))
+        key, data = f"{len(self._listed)}.jsonl.gz", encode(BytesColumn.of(values))
         self.archive.store.put("raw", key, data)
         self._listed.append((first_id, last_id, ListedObject(key, first_id, len(data))))
         self.count += len(values)

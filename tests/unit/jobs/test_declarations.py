@@ -30,7 +30,7 @@ class Secrets(BaseSettings):
         ("names: !!python/name:os.system []", "is no YAML"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_and_place(tmp_path: Path, content: str, cause: str) -> None:
+def test_an_invalid_file_is_reported_with_its_path_and_the_place(tmp_path: Path, content: str, cause: str) -> None:
     path = tmp_path / "access.yaml"
     path.write_text(content)
     with pytest.raises(declarations.BadDeclaration) as refused:
@@ -39,7 +39,7 @@ def test_what_is_wrong_is_told_with_file_and_place(tmp_path: Path, content: str,
     assert cause in str(refused.value)
 
 
-def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(declarations.BadDeclaration, match=r"none\.yaml cannot be read: No such file"):
         declarations.read(tmp_path / "none.yaml", Thing)
 
@@ -51,7 +51,7 @@ def test_passwords_are_the_settings_named_for_the_users() -> None:
         declarations.passwords(settings, "PASSWORD_", ["other"])
 
 
-def test_patience_ends_with_success_with_another_error_with_time_and_at_a_stop() -> None:
+def test_retries_end_with_success_another_error_the_time_limit_or_a_stop() -> None:
     told: list[str] = []
     answers = iter([ConnectionError("away"), ConnectionError("still"), "here", ValueError("wrong")])
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_analytics.binance.wire import Rules, decode_batch
-from crypto_analytics.core.lines import Lines
+from crypto_analytics.core.lines import BytesColumn
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.jobs.orphan_cleanup.orphans import GRACE
 from crypto_analytics.store.archive import HOUR, REUSE_SECONDS, RawArchive, RawObject, Uploads, encode
@@ -30,7 +30,7 @@ def written(archive: RawArchive, batch: dict[str, TradeColumns], uploads: Upload
 
 
 class FailsNow(MemoryStore):
-    """Refuses the puts whose number is in ``failing``, and counts all of them."""
+    """Counts puts, and fails those whose number is in ``failing``."""
 
     def __init__(self, *failing: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ def test_another_batch_never_touches_the_objects_of_the_first() -> None:
     assert written(archive, batch, Uploads())[0].key != written(archive, batch, Uploads())[0].key
 
 
-def test_an_attempt_goes_on_where_the_one_before_it_failed() -> None:
+def test_an_attempt_resumes_where_the_previous_one_failed() -> None:
     store = FailsNow(4)
     archive = RawArchive(store, "raw", writers=1)
     batch = {f"S{number}": TradeColumns.of([trade(1, START)]) for number in range(6)}
@@ -83,7 +83,7 @@ def test_an_attempt_goes_on_where_the_one_before_it_failed() -> None:
     assert sorted(item.key for item in store.list("raw")) == sorted(item.key for item in objects)
 
 
-def test_an_object_serves_only_the_trades_that_it_holds() -> None:
+def test_an_object_is_reused_only_for_exactly_its_trades() -> None:
     store = FailsNow()
     archive = RawArchive(store, "raw")
     all_three = [trade(1, START), trade(2, START), trade(3, START)]
@@ -101,7 +101,7 @@ def test_an_object_serves_only_the_trades_that_it_holds() -> None:
     assert uploads.keys == set(store.puts)
 
 
-def test_an_object_that_the_orphan_cleanup_could_take_is_not_listed() -> None:
+def test_an_object_that_the_orphan_cleanup_could_delete_is_not_listed() -> None:
     archive = RawArchive(MemoryStore(), "raw")
     batch = {"BTCUSDT": TradeColumns.of([trade(1, START)])}
     uploads = Uploads()
@@ -113,7 +113,7 @@ def test_an_object_that_the_orphan_cleanup_could_take_is_not_listed() -> None:
     assert timedelta(seconds=2 * REUSE_SECONDS) <= GRACE
 
 
-def test_what_cannot_be_deleted_is_counted() -> None:
+def test_objects_that_cannot_be_deleted_are_counted() -> None:
     class AddOnly(MemoryStore):
         def delete(self, bucket: str, key: str) -> None:
             raise PermissionError(key)
@@ -137,8 +137,8 @@ def test_a_value_that_spans_lines_takes_one_line() -> None:
 
 
 @given(st.lists(st.dictionaries(st.text(), st.text()), min_size=1))
-def test_values_come_back_as_received(rows: list[dict[str, str]]) -> None:
+def test_values_are_read_as_received(rows: list[dict[str, str]]) -> None:
     values = [json.dumps(row).encode() for row in rows]
     store = MemoryStore()
-    store.put("raw", "x", encode(Lines.of(values)))
+    store.put("raw", "x", encode(BytesColumn.of(values)))
     assert RawArchive(store, "raw").read("x") == values

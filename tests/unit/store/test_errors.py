@@ -39,5 +39,5 @@ def s3(code: str) -> S3Error:
         (AssertionError(), False),
     ],
 )
-def test_the_verdict(error: BaseException, verdict: bool) -> None:
+def test_which_errors_are_retryable(error: BaseException, verdict: bool) -> None:
     assert is_retryable(error) is verdict

@@ -22,7 +22,7 @@ from crypto_analytics.store.objects import (
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """Yield the address of an S3 service in this process."""
+    """Yield the address of an S3 service that runs in this process."""
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -48,7 +48,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return open_store(ObjectStoreSettings(OBJECT_STORE="s3", S3_ENDPOINT=endpoint, S3_SECURE=False, **settings))
 
 
-def test_what_is_put_can_be_read_listed_replaced_and_deleted(store: ObjectStore) -> None:
+def test_an_object_can_be_put_read_listed_replaced_and_deleted(store: ObjectStore) -> None:
     store.put("raw", "trades/symbol=A/1", b"one")
     store.put("raw", "trades/symbol=A/2", b"two")
     store.put("raw", "trades/symbol=AB/3", b"three")
@@ -77,7 +77,7 @@ def test_what_is_put_can_be_read_listed_replaced_and_deleted(store: ObjectStore)
         ("trades/symbol=A/part.parquet", "application/octet-stream"),
     ],
 )
-def test_a_browser_is_told_what_it_gets(s3: str, key: str, kind: str) -> None:
+def test_an_object_has_a_content_type(s3: str, key: str, kind: str) -> None:
     client = Minio(s3, access_key=uuid4().hex, secret_key=uuid4().hex, secure=False, region="us-east-1")
     if not client.bucket_exists("data-docs"):
         client.make_bucket("data-docs")
@@ -127,7 +127,7 @@ def test_a_failed_put_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list((tmp_path / "raw").iterdir()) == []
 
 
-def test_a_store_that_is_away_is_worth_another_try() -> None:
+def test_an_unreachable_store_is_retryable() -> None:
     settings = ObjectStoreSettings(
         OBJECT_STORE="s3", S3_ENDPOINT="127.0.0.1:1", S3_SECURE=False, S3_ACCESS_KEY="a", S3_SECRET_KEY=SecretStr("b")
     )
