@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help doctor images up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch compose-down \
   dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs \
-  test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint types check bench
+  test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint lint-workflows types check bench
 
 PYTHON ?= python3
 export DEMO_DIR ?= .demo
@@ -130,6 +130,9 @@ e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make 
 lint: ## Check style and formatting; changes nothing
 	@$(BOOTSTRAP) dev -- -m ruff check .
 	@$(BOOTSTRAP) dev -- -m ruff format --check .
+
+lint-workflows: ## Check the workflows in .github with actionlint (needs Go; the first time it compiles it)
+	@go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -color
 
 types: ## Check types (mypy, strict)
 	@$(BOOTSTRAP) dev -- -m mypy
