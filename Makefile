@@ -127,9 +127,10 @@ e2e: ## Test the running cluster end to end, in about 15 minutes (first: make up
 e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make compose-up)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/e2e --platform compose $(E2E)
 
-lint: ## Check style and formatting; changes nothing
+lint: ## Check style, formatting, and which module may import which; changes nothing
 	@$(BOOTSTRAP) dev -- -m ruff check .
 	@$(BOOTSTRAP) dev -- -m ruff format --check .
+	@$(BOOTSTRAP) dev -- -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache --no-logo
 
 lint-workflows: ## Check the workflows in .github with actionlint (needs Go; the first time it compiles it)
 	@go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -color

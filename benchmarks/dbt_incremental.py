@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 
 from crypto_analytics.jobs.migrate import migrations
-from ops.common.ports import LOOPBACK, free_port
+from ops.common.loopback import LOOPBACK, free_port
 from ops.local import postgres
 from ops.local.supervisor import Supervisor
 from ops.setup.environments import python_of

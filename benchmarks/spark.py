@@ -12,7 +12,7 @@ import psutil
 
 from benchmarks import latency, load, memory, throughput
 from benchmarks.stack import ROOT, Stack
-from ops.common.ports import LOOPBACK, free_port
+from ops.common.loopback import LOOPBACK, free_port
 from ops.local import trade_counts
 from ops.local.supervisor import Program
 from ops.setup import jars

@@ -12,7 +12,7 @@ import psycopg
 
 from crypto_analytics.jobs.migrate import migrations
 from crypto_analytics.runtime.settings import KafkaSettings
-from ops.common.ports import LOOPBACK, free_port
+from ops.common.loopback import LOOPBACK, free_port
 from ops.local import kafka, postgres, topics
 from ops.local.supervisor import Supervisor
 from ops.setup import jars

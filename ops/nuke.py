@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from crypto_analytics.runtime.settings import load
 from ops.common.commands import run
 from ops.common.console import console
-from ops.common.settings import KIND_CONTEXT, STATE, OpsSettings
+from ops.common.paths import STATE
+from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.compose import project as compose
 from ops.kubernetes import down, kind
 from ops.platform import images, state

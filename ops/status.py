@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from crypto_analytics.runtime.settings import load
-from ops import urls
+from ops.common import byte_sizes
 from ops.common.console import console, seconds
 from ops.common.settings import OpsSettings
 from ops.compose import project as compose
 from ops.compose import status as compose_status
-from ops.kubernetes import helm, kind, memory
+from ops.kubernetes import consumer_lag, helm, installation, kind, memory
 from ops.kubernetes.cluster import ApiAway, Cluster, Forbidden, Pod, pods
 from ops.local import control
 from ops.local.display import Display
@@ -52,9 +52,9 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
             out.print(f"memory unknown: {problem}", markup=False, soft_wrap=True)
         out.print(release_line(helm.newest(helm.revisions(cluster.helm_secrets())).values()), soft_wrap=True)
         out.print(pod_table(pods(items), usages))
-        way = urls.in_cluster(settings)
+        way = installation.in_cluster(settings)
         if way is not None:
-            lag = freshness.cluster_lag(cluster, items)
+            lag = consumer_lag.cluster_lag(cluster, items)
             behind = "lag unknown: no consumer reports it, or Kafka does not answer" if lag is None else lag.story()
             out.print(f"{_fresh(way)}; {behind}", markup=False, soft_wrap=True)
     except ApiAway as error:
@@ -97,12 +97,12 @@ def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage] | None) -> Ta
             done += 1
             continue
         usage = used.get(pod.name)
-        size = f"{usage.used / memory.MIB:,.0f}" if usage else ""
-        limit = f"{usage.limit / memory.MIB:,.0f}" if usage and usage.limit else ""
+        size = f"{usage.used / byte_sizes.MIB:,.0f}" if usage else ""
+        limit = f"{usage.limit / byte_sizes.MIB:,.0f}" if usage and usage.limit else ""
         ready = f"{pod.ready}/{pod.containers}"
         table.add_row(pod.name, ready, str(pod.restarts), seconds(pod.age), size, limit, pod.why)
     total = sum(usage.used for usage in used.values())
-    memory_in_all = "memory unknown" if usages is None else f"{total / memory.MIB:,.0f} MiB in all"
+    memory_in_all = "memory unknown" if usages is None else f"{total / byte_sizes.MIB:,.0f} MiB in all"
     table.caption = f"{memory_in_all}; {done} jobs done"
     table.caption_justify = "left"
     return table

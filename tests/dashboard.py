@@ -14,7 +14,7 @@ from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from ops.local.superset import ADMIN, DASHBOARD
+from ops.platform.endpoints import DASHBOARD, SUPERSET_ADMIN
 from tests.servers import ROOT
 
 ASSETS = ROOT / "superset" / "assets"
@@ -63,7 +63,7 @@ class Superset:
         """Close the connections."""
         self._client.close()
 
-    def log_in(self, password: str, user: str = ADMIN) -> int:
+    def log_in(self, password: str, user: str = SUPERSET_ADMIN) -> int:
         """Log in; return the status of the answer."""
         body = {"username": user, "password": password, "provider": "db"}
         answer = self._client.post("/api/v1/security/login", json=body)
@@ -100,7 +100,7 @@ class Browser:
         """Ask for the dashboard, and log in where the page asks for it."""
         self._driver.get(f"{self._base}{DASHBOARD}")
         self._wait(lambda: bool(self._driver.find_elements(By.ID, "username")), "the login page")
-        self._driver.find_element(By.ID, "username").send_keys(ADMIN)
+        self._driver.find_element(By.ID, "username").send_keys(SUPERSET_ADMIN)
         self._driver.find_element(By.ID, "password").send_keys(password)
         self._driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
 

@@ -19,7 +19,7 @@ from crypto_analytics.jobs.migrate import migrations
 from crypto_analytics.runtime.settings import KafkaSettings, PostgresSettings
 from crypto_analytics.store.postgres import connect
 from ops.common import child_environment, loopback
-from ops.common.ports import LOOPBACK, free_port
+from ops.common.loopback import LOOPBACK, free_port
 from ops.local import kafka, postgres, topics
 from ops.local.supervisor import Program, Supervisor
 from ops.setup import jars

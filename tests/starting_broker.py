@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ops.common.ports import LOOPBACK
+from ops.common.loopback import LOOPBACK
 
 _METADATA = 3
 _FLEXIBLE = 9  # from this version on lengths are variable and entries carry tags

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ops.common.errors import Problem
-from ops.common.settings import ROOT
+from ops.common.paths import ROOT
 
 _WHERE = {
     "docker": "https://docs.docker.com/engine/install",

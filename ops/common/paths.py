@@ -8,6 +8,7 @@ from pathlib import Path
 from ops.common.errors import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".platform"  # of the platform on Kubernetes and in Compose
 
 # What no program of the run can be told in a path, whatever is done: a search path has no way to write a colon, and
 # the shell that starts an environment's scripts, and the one that initdb uses, read the others.

@@ -1,6 +1,5 @@
 """Settings of the operators' targets: ``make up NAME=value``, or environment variables."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PositiveInt
@@ -11,9 +10,6 @@ from ops.common.variant import Variant
 CLUSTER = "crypto-analytics"
 KIND_CONTEXT = f"kind-{CLUSTER}"
 NAMESPACE = "crypto-analytics"
-
-ROOT = Path(__file__).resolve().parents[2]
-STATE = ROOT / ".platform"
 
 Environment = Literal["default", "lite", "production"]
 

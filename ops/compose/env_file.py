@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ops.common.console import console
 from ops.common.errors import Problem
-from ops.common.settings import ROOT, OpsSettings
+from ops.common.paths import ROOT
+from ops.common.settings import OpsSettings
 
 FILE = ROOT / ".env"
 

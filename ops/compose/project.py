@@ -17,7 +17,7 @@ from rich.console import Console
 from crypto_analytics.runtime.settings import HttpUrl, SettingsGroup, WebSocketUrl, load
 from ops.common.commands import path_of, run, succeeds
 from ops.common.errors import Problem
-from ops.common.settings import ROOT, STATE
+from ops.common.paths import ROOT, STATE
 from ops.compose import env_file
 from ops.platform.endpoints import ENDPOINTS, Way
 

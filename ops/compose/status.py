@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 
+from ops.common.byte_sizes import MIB, quantity
 from ops.common.commands import run
 from ops.compose.project import Container
-from ops.kubernetes.memory import MIB, quantity
 
 
 def memory(found: Iterable[Container]) -> dict[str, int]:

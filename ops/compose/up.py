@@ -6,21 +6,19 @@ import psutil
 from rich.console import Console
 
 from crypto_analytics.runtime.settings import load
-from ops import urls
 from ops.common import variant
+from ops.common.byte_sizes import GIB
 from ops.common.commands import run, succeeds
 from ops.common.console import console
 from ops.common.errors import Problem
-from ops.common.ports import is_free
+from ops.common.loopback import is_free
 from ops.common.settings import OpsSettings
 from ops.compose import env_file
 from ops.compose import project as compose
 from ops.compose.project import ComposeSettings, Container, Project
-from ops.kubernetes import doctor
-from ops.platform import exposed_ports, images
+from ops.platform import exposed_ports, images, tool_versions, url_table
 
-_GIB = 1024**3
-MEMORY_FREE = 2 * _GIB
+MEMORY_FREE = 2 * GIB
 JOBS = ("migrate", "topics", "buckets", "superset-prepare")
 _WAIT_SECONDS = 300
 _TOLD_LOG_LINES = 8
@@ -29,7 +27,7 @@ _TOLD_LOG_LINES = 8
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Bring PROFILE up and print the table of addresses; return 1 where one of them is not well."""
     parser = argparse.ArgumentParser(prog="python -m ops compose-up", description=__doc__)
-    urls.add_no_passwords(parser)
+    url_table.add_no_passwords(parser)
     chosen = parser.parse_args(arguments)
     asked = load(ComposeSettings, "compose-up")
     project = compose.asked(asked)
@@ -45,7 +43,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     way = compose.way()
     if way is None:
         raise Problem("nothing can be reached", "the containers are gone again", "make compose-up")
-    return urls.show(way, out, hide=urls.hidden(out, asked=chosen.no_passwords))
+    return url_table.show(way, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
 
 
 def prepare(settings: OpsSettings, project: Project, profile: str, out: Console) -> None:
@@ -79,7 +77,7 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     found = [*_ports(settings, {port for one in own for port in one.ports.values()}, unused)]
     free = psutil.virtual_memory().available
     if not own and free < MEMORY_FREE:
-        says = f"{free / _GIB:.1f} GiB are free and {MEMORY_FREE / _GIB:.0f} are needed"
+        says = f"{free / GIB:.1f} GiB are free and {MEMORY_FREE / GIB:.0f} are needed"
         found.append(Problem("too little memory", says, "close programs (ps aux --sort=-rss), or: make down"))
     try:
         images.check_readable()  # files of charts/ are mounted
@@ -97,7 +95,7 @@ def _docker() -> Problem | None:
     if not succeeds("docker", "compose", "version"):
         return Problem("docker compose is missing", "the plugin is not installed", "make doctor")
     said = run("docker", "compose", "version", "--short", mend="make doctor")
-    version, needed = doctor.version_of(said), doctor.VERSIONS["compose"]
+    version, needed = tool_versions.version_of(said), tool_versions.VERSIONS["compose"]
     if version is not None and version < needed:
         least = ".".join(map(str, needed))
         return Problem("docker compose is too old", f"{said.strip()}, and {least} or newer is needed", "make doctor")

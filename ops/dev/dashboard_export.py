@@ -10,18 +10,19 @@ from pathlib import Path
 import httpx
 
 from crypto_analytics.runtime.settings import load
-from ops import urls
 from ops.common.console import console
 from ops.common.errors import Problem
-from ops.common.ports import LOOPBACK
-from ops.common.settings import ROOT, OpsSettings
+from ops.common.loopback import LOOPBACK
+from ops.common.paths import ROOT
+from ops.common.settings import OpsSettings
 from ops.compose import project as compose
 from ops.dev import dashboard_bundle
+from ops.kubernetes import installation
 from ops.local import passwords
 from ops.local.run_folders import Layout
 from ops.local.settings import DemoSettings
-from ops.local.superset import ADMIN
 from ops.platform import make_command
+from ops.platform.endpoints import SUPERSET_ADMIN
 
 ASSETS = ROOT / "superset" / "assets"
 SLUG = "crypto"
@@ -50,7 +51,7 @@ def log_in(settings: OpsSettings) -> httpx.Client:
     said = []
     for port, password in _places(settings):
         client = httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=TIMEOUT, trust_env=False)
-        body = {"username": ADMIN, "password": password, "provider": "db"}
+        body = {"username": SUPERSET_ADMIN, "password": password, "provider": "db"}
         try:
             answer = client.post("/api/v1/security/login", json=body).raise_for_status()
         except httpx.HTTPError as error:
@@ -65,7 +66,7 @@ def log_in(settings: OpsSettings) -> httpx.Client:
 
 def _places(settings: OpsSettings) -> Iterator[tuple[int, str]]:
     """Yield port and admin's password of every way of running that there is."""
-    for way in (urls.in_cluster(settings), compose.way()):
+    for way in (installation.in_cluster(settings), compose.way()):
         if way is not None and "superset" in way.components:
             yield way.ports["SUPERSET_PORT"], way.passwords["SUPERSET_ADMIN_PASSWORD"]
     demo = load(DemoSettings, "embedded")

@@ -13,14 +13,14 @@ _IN_IMAGE = ("pyproject.toml", "--constraints", "requirements/services.txt")
 
 # Everything but Spark, which is twenty times as large as all the rest together and has an environment of its own.
 _SERVICES = ["pyproject.toml"]
-for _extra in ("backfill", "exporter", "simulator", "tools", "embedded"):
+for _extra in ("backfill", "exporter", "simulator", "tools", "local"):
     _SERVICES += ["--extra", _extra]
 
 # Lock: what it is made from. The services' own needs stand in pyproject.toml.
 SOURCES = {
     "services": _SERVICES,
     "spark": [*_IN_IMAGE, "--extra", "spark"],
-    "ops": ["pyproject.toml", "--extra", "embedded", "requirements/ops.in"],
+    "ops": ["pyproject.toml", "--extra", "local", "requirements/ops.in"],
     "dev": [*_SERVICES, "requirements/dev.in", "requirements/ops.in"],
     "dbt": ["requirements/dbt.in", "--overrides", "requirements/dbt.override"],
     "ge": ["requirements/ge.in"],

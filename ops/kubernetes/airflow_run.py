@@ -10,10 +10,10 @@ from rich.table import Table
 
 from crypto_analytics.batch.alert import RUNBOOK
 from crypto_analytics.batch.steps import STEPS
-from ops import urls
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
+from ops.kubernetes import installation
 from ops.platform import airflow, make_command
 
 _LOOK_SECONDS = 2.0
@@ -27,7 +27,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         Problem: Airflow cannot be reached, or the run failed.
     """
     argparse.ArgumentParser(prog="python -m ops airflow-run", description=__doc__).parse_args(arguments)
-    way = urls.in_cluster(settings)
+    way = installation.in_cluster(settings)
     if way is None or airflow.COMPONENT not in way.components:
         raise Problem("there is no Airflow", f"{settings.KUBE_CONTEXT} does not run it", make_command.make_up())
     out = console()

@@ -4,7 +4,6 @@ Everything but ``main`` and ``show`` is a pure function of the facts.
 """
 
 import argparse
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -12,31 +11,21 @@ from enum import Enum
 from rich.console import Console
 from rich.table import Table
 
+from ops.common.byte_sizes import GIB
 from ops.common.commands import AIRGAP_HINT, install_hint
 from ops.common.console import console
 from ops.common.settings import Environment, OpsSettings
 from ops.kubernetes import machine
 from ops.kubernetes.machine import Facts
 from ops.platform import make_command
+from ops.platform.tool_versions import VERSIONS, version_of
 
-GIB = 1024**3
 MEMORY_TOTAL = {"lite": 6 * GIB, "default": 8 * GIB, "production": 8 * GIB}
 MEMORY_FREE = {"lite": 4 * GIB, "default": 6.5 * GIB, "production": 6.5 * GIB}
 DISK_FREE = 10 * GIB
 DISK_FREE_COMFORTABLE = 20 * GIB
 INOTIFY = {"max_user_watches": 524288, "max_user_instances": 512}
 
-# The oldest version of each tool that is known to do what is asked of it.
-VERSIONS: dict[str, tuple[int, ...]] = {
-    "docker": (20, 10),
-    "docker engine": (20, 10),
-    "buildx": (0, 12),
-    "compose": (2, 20),
-    "kind": (0, 31),
-    "helm": (3, 14),
-    "helmfile": (1, 0),
-    "kubectl": (1, 34),
-}
 ONLY_FOR_COMPOSE = {"compose"}
 FOR_A_FOREIGN_CLUSTER = {"helm", "helmfile", "kubectl"}
 
@@ -100,13 +89,6 @@ def examine(found: Facts, environment: Environment, *, is_kind: bool = True, aga
 def blocks(lines: list[Line]) -> bool:
     """Whether something has to be mended first."""
     return any(line.level is Level.FAIL for line in lines)
-
-
-def version_of(said: str) -> tuple[int, ...] | None:
-    """Return the first dotted version in what a tool says; None where it was built without one ('0.0.0-dev')."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", said)
-    numbers = tuple(int(part) for part in found.groups() if part is not None) if found else ()
-    return numbers if any(numbers) else None
 
 
 def _memory(found: Facts, environment: Environment) -> Line:

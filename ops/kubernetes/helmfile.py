@@ -13,7 +13,8 @@ import yaml
 from ops.common import commands
 from ops.common.commands import last_lines, path_of
 from ops.common.errors import Problem
-from ops.common.settings import KIND_CONTEXT, ROOT, Environment
+from ops.common.paths import ROOT
+from ops.common.settings import KIND_CONTEXT, Environment
 from ops.platform import make_command
 
 FILE = ROOT / "helmfile.yaml.gotmpl"

@@ -17,7 +17,8 @@ import yaml
 
 from ops.common.commands import AIRGAP_HINT, path_of, run, succeeds
 from ops.common.errors import Problem
-from ops.common.settings import CLUSTER, KIND_CONTEXT, ROOT, STATE
+from ops.common.paths import ROOT, STATE
+from ops.common.settings import CLUSTER, KIND_CONTEXT
 from ops.platform import make_command
 
 CONFIG = ROOT / "kind-config.yaml"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from ops.common.ports import is_free
+from ops.common.loopback import is_free
 from ops.common.settings import OpsSettings
 from ops.kubernetes import helm, kind
 from ops.platform import exposed_ports

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from ops.common.byte_sizes import MIB, quantity
 from ops.common.console import console
 from ops.common.settings import NAMESPACE, OpsSettings
 from ops.kubernetes.cluster import Cluster, Object, component
-
-MIB = 1024**2
-_UNITS = {"Ki": 1024, "Mi": MIB, "Gi": 1024**3, "K": 1000, "k": 1000, "M": 1000**2, "G": 1000**3}
 
 
 @dataclass(frozen=True)
@@ -80,14 +78,6 @@ def table(found: Iterable[Usage]) -> Table:
         shown.columns[column].footer = f"{total / MIB:,.0f}"
     shown.columns[0].footer = "all"
     return shown
-
-
-def quantity(text: str) -> int:
-    """Return the bytes of a Kubernetes quantity ("384Mi")."""
-    for unit, size in _UNITS.items():
-        if text.endswith(unit):
-            return int(float(text.removesuffix(unit)) * size)
-    return int(float(text))
 
 
 def _limit(pod: Object) -> int:

@@ -15,7 +15,7 @@ from typing import IO
 from ops.common.commands import last_lines, path_of
 from ops.common.console import console
 from ops.common.errors import Problem
-from ops.common.ports import LOOPBACK, is_free
+from ops.common.loopback import LOOPBACK, is_free
 from ops.common.settings import NAMESPACE, OpsSettings
 from ops.kubernetes.cluster import ApiAway, Cluster, Object, Pod, component, pods
 from ops.platform import exposed_ports, make_command

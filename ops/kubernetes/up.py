@@ -12,15 +12,14 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from ops import urls
 from ops.common import variant
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import CLUSTER, OpsSettings
-from ops.kubernetes import doctor, helm, helmfile, kind, machine, upgrade_check
+from ops.kubernetes import doctor, helm, helmfile, installation, kind, machine, upgrade_check
 from ops.kubernetes.cluster import Cluster, last_warnings
 from ops.kubernetes.progress import Progress, look
-from ops.platform import exposed_ports, images, make_command, state
+from ops.platform import exposed_ports, images, make_command, state, url_table
 
 _TOLD_EVENTS = 8
 _TOLD_LOG_LINES = 15
@@ -51,7 +50,7 @@ class Phases:
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Bring everything up; return 0 when all is ready and well, 1 where an endpoint is not."""
     parser = argparse.ArgumentParser(prog="python -m ops up", description=__doc__)
-    urls.add_no_passwords(parser)
+    url_table.add_no_passwords(parser)
     chosen = parser.parse_args(arguments)
     out = console()
     phases = Phases(out)
@@ -97,11 +96,11 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         state.remember({**story, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
     out.print(f"{total:7.1f} s  in all")
-    way = urls.in_cluster(settings)
+    way = installation.in_cluster(settings)
     if way is None or not settings.is_kind:
         out.print("reach it from this machine: make forward, then make urls")
         return 0
-    return urls.show(way, out, hide=urls.hidden(out, asked=chosen.no_passwords))
+    return url_table.show(way, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
 
 
 def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:

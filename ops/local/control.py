@@ -14,7 +14,7 @@ from crypto_analytics.runtime.settings import KafkaSettings
 from ops.common import child_environment
 from ops.common.errors import Problem
 from ops.common.file_lock import Lock
-from ops.common.ports import LOOPBACK
+from ops.common.loopback import LOOPBACK
 from ops.local import batch, exchange, passwords, postgres, service_settings, trade_counts
 from ops.local.display import Display
 from ops.local.postgres import SUPERUSER

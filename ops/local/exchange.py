@@ -16,7 +16,7 @@ from crypto_analytics.binance.errors import Misconfigured
 from crypto_analytics.binance.proxies import proxy_for
 from ops.common import loopback
 from ops.common.errors import Problem
-from ops.common.ports import LOOPBACK
+from ops.common.loopback import LOOPBACK
 from ops.local.service_settings import Feed
 from ops.local.settings import DemoSettings
 from ops.local.supervisor import Program

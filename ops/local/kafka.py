@@ -22,8 +22,8 @@ from confluent_kafka.admin import AdminClient
 
 from ops.common import child_environment
 from ops.common.errors import Problem
+from ops.common.loopback import LOOPBACK
 from ops.common.paths import ROOT
-from ops.common.ports import LOOPBACK
 from ops.local.supervisor import Program
 from ops.setup.preflight import java_command
 

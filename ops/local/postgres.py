@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from ops.common import child_environment
 from ops.common.errors import Problem
-from ops.common.ports import LOOPBACK
+from ops.common.loopback import LOOPBACK
 from ops.local.supervisor import Account, Program, kill_processes
 from ops.local.unprivileged_user import as_account, unprivileged
 

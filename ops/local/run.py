@@ -12,7 +12,7 @@ from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import ObjectNotFound, open_store
 from ops.common import paths
 from ops.common.errors import Problem
-from ops.common.ports import free_port
+from ops.common.loopback import free_port
 from ops.local import (
     batch,
     dead_letters,

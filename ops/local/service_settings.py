@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from ops.common.ports import LOOPBACK
+from ops.common.loopback import LOOPBACK
 from ops.local.passwords import Passwords
 from ops.local.postgres import SUPERUSER
 from ops.local.run_folders import Layout

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ops.common import child_environment
+from ops.common.loopback import accepts
 from ops.common.paths import ROOT
-from ops.common.ports import accepts
 from ops.local.supervisor import Program
 
 

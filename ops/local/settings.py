@@ -7,9 +7,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from crypto_analytics.runtime.settings import MarketSettings, Port
+from ops.common.variant import Variant
 
 Mode = Literal["play", "forever", "live"]
-Variant = Literal["python", "spark", "both"]
 
 
 class DemoSettings(MarketSettings):

@@ -7,15 +7,14 @@ from pathlib import Path
 from signal import SIGTERM
 
 from ops.common import child_environment, loopback
+from ops.common.loopback import LOOPBACK
 from ops.common.paths import ROOT
-from ops.common.ports import LOOPBACK
 from ops.local.supervisor import Program
+from ops.platform.endpoints import DASHBOARD, SUPERSET_ADMIN
 from ops.setup.environments import python_of
 
 PREPARE_SECONDS = 300
 TIMEOUT = 2.0
-DASHBOARD = "/superset/dashboard/crypto/"
-ADMIN = "admin"
 # As images/superset/Dockerfile starts it.
 SERVER = ("--workers=1", "--worker-class=gthread", "--threads=8", "--timeout=120", "superset.app:create_app()")
 
@@ -54,7 +53,7 @@ def places(port: int, password: Path | str) -> list[tuple[str, Path | str]]:
     """Return where to look, and as whom; ``password`` may be the file that holds it."""
     return [
         ("dashboard", f"http://{LOOPBACK}:{port}{DASHBOARD}"),
-        ("user", ADMIN),
+        ("user", SUPERSET_ADMIN),
         ("password", password),
     ]
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from crypto_analytics.runtime.kafka import client_config
 from crypto_analytics.runtime.settings import KafkaSettings
 from ops.common import loopback
-from ops.common.ports import LOOPBACK
+from ops.common.loopback import LOOPBACK
 from ops.local.exchange import Progress
 
 TIMEOUT = 5.0

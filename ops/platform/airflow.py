@@ -6,7 +6,7 @@ from typing import Any, Self
 import httpx
 
 from crypto_analytics.batch.alert import PIPELINE
-from ops.common.ports import LOOPBACK
+from ops.common.loopback import LOOPBACK
 from ops.platform.endpoints import AIRFLOW_ADMIN
 
 COMPONENT = "airflow"

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ops.common.ports import LOOPBACK
-from ops.local.superset import ADMIN, DASHBOARD
+from ops.common.loopback import LOOPBACK
 
 READER = "reader"
 AIRFLOW_ADMIN = "admin"
+SUPERSET_ADMIN = "admin"
+DASHBOARD = "/superset/dashboard/crypto/"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ ENDPOINTS = (
         8088,
         f"http://{{host}}:{{port}}{DASHBOARD}",
         "SUPERSET_ADMIN_PASSWORD",
-        ADMIN,
+        SUPERSET_ADMIN,
     ),
     Endpoint(
         "Airflow",

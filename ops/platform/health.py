@@ -14,10 +14,9 @@ from confluent_kafka.admin import AdminClient
 from minio import Minio
 from minio.error import MinioException
 
-from ops.common.ports import LOOPBACK
-from ops.local.superset import ADMIN
+from ops.common.loopback import LOOPBACK
 from ops.platform import airflow
-from ops.platform.endpoints import READER, Way
+from ops.platform.endpoints import READER, SUPERSET_ADMIN, Way
 
 TIMEOUT = 5.0
 _SUPERSET_SECONDS = 15.0  # its first answer makes Python load the rest of it
@@ -159,7 +158,7 @@ def superset(port: int, password: str) -> None:
     Raises:
         Unwell: it is away or refuses the login.
     """
-    login = {"username": ADMIN, "password": password, "provider": "db"}
+    login = {"username": SUPERSET_ADMIN, "password": password, "provider": "db"}
     _ask("POST", f"http://{LOOPBACK}:{port}/api/v1/security/login", login, timeout=_SUPERSET_SECONDS)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.common.errors import Problem
-from ops.common.settings import STATE
+from ops.common.paths import STATE
 
 LAST_UP = "up.json"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ops.common import child_environment
 from ops.common.errors import Problem
-from ops.common.ports import is_free
+from ops.common.loopback import is_free
 
 PYTHON_NEEDED = (3, 11)
 JAVA_NEEDED = 17

@@ -6,8 +6,8 @@ import httpx
 import psycopg
 import pytest
 
-from ops.common.ports import LOOPBACK
-from ops.common.settings import STATE
+from ops.common.loopback import LOOPBACK
+from ops.common.paths import STATE
 from tests.dashboard import CHARTS, Superset, browser
 from tests.e2e.platforms import Platform
 

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.runtime.kafka import client_config
 from ops.common.errors import Problem
-from ops.common.ports import LOOPBACK, free_port
+from ops.common.loopback import LOOPBACK, free_port
 from tests.servers import Broker, Servers, SimulatedExchange, service
 
 TIMEOUT = 60

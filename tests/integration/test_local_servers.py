@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from ops.common.ports import free_port
+from ops.common.loopback import free_port
 from ops.local import postgres as embedded_postgres
 from ops.local.supervisor import Supervisor
 from tests.servers import Broker, Database, Servers

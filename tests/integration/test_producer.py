@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.producer.topic_tail import TopicMissing, read_sent_ids
 from crypto_analytics.runtime import kafka as kafka_clients
-from ops.common.ports import LOOPBACK, free_port
+from ops.common.loopback import LOOPBACK, free_port
 from tests.integration.producing import (
     SYMBOLS,
     TIMEOUT,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from crypto_analytics.runtime import kafka as clients
-from ops.common.ports import LOOPBACK
+from ops.common.loopback import LOOPBACK
 from tests.servers import Broker
 from tests.starting_broker import StartingBroker
 

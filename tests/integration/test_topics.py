@@ -34,7 +34,7 @@ from confluent_kafka.admin import (
 from crypto_analytics.runtime import kafka as clients
 from crypto_analytics.spark_candles.group_offsets import Position
 from crypto_analytics.streaming.settings import MergingSettings
-from ops.common.ports import LOOPBACK, free_port
+from ops.common.loopback import LOOPBACK, free_port
 from ops.local.kafka import ADMIN
 from ops.local.postgres import new_password
 from ops.local.topics import ACCESS_FILE

@@ -9,7 +9,7 @@ import psycopg
 
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore
-from ops.common.ports import free_port
+from ops.common.loopback import free_port
 from ops.local import trade_counts
 from tests.integration.test_kill_nine import merged_ranges, wanted_ids
 from tests.servers import Database, Servers, SimulatedExchange, service, spark

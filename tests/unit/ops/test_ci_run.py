@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.common.settings import ROOT
+from ops.common.paths import ROOT
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ops import nuke, urls
+from ops import nuke
 from ops.common import commands
 from ops.common.errors import Problem
-from ops.common.ports import free_port
+from ops.common.loopback import free_port
 from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.compose import project as compose
 from ops.compose import up as compose_up
-from ops.kubernetes import down, logs, up
-from ops.platform import endpoints, exposed_ports, health, state
+from ops.kubernetes import down, installation, logs, up
+from ops.platform import endpoints, exposed_ports, health, state, url_table
 from ops.platform.endpoints import ENDPOINTS, Way
 from ops.platform.health import Health
 
@@ -40,7 +40,7 @@ def shown(table: object) -> str:
 
 
 def test_the_table_names_every_way_in() -> None:
-    text = shown(urls.table(WAY, {**WELL, "PostgreSQL": Health("the login is refused", 0.1)}))
+    text = shown(url_table.table(WAY, {**WELL, "PostgreSQL": Health("the login is refused", 0.1)}))
     for words in ("127.0.0.1:19092", "postgresql://127.0.0.1:5432/crypto_analytics", "http://127.0.0.1:9001"):
         assert words in text
     for words in ("k-word", "p-word", "s-word", "reader", "ok, 20 ms", "the login is refused"):
@@ -48,9 +48,9 @@ def test_the_table_names_every_way_in() -> None:
 
 
 def test_passwords_can_be_left_out() -> None:
-    text = shown(urls.table(WAY, WELL, hide=True))
+    text = shown(url_table.table(WAY, WELL, hide=True))
     assert "-word" not in text
-    assert urls.HIDDEN in text
+    assert url_table.HIDDEN in text
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ def test_passwords_go_to_a_terminal_alone(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool, asked: bool, hides: bool
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # colours in a log do not make a terminal of it
-    monkeypatch.setattr(urls, "check_all", lambda way: WELL)
+    monkeypatch.setattr(url_table, "check_all", lambda way: WELL)
     file = Somebody() if is_terminal else Nobody()
     out = Console(file=file, width=160)
-    assert urls.hidden(out, asked=asked) is hides
-    urls.show(WAY, out, hide=hides)
+    assert url_table.hidden(out, asked=asked) is hides
+    url_table.show(WAY, out, hide=hides)
     assert ("k-word" not in file.getvalue()) is hides
     assert ("make urls" in file.getvalue()) is hides
 
@@ -72,7 +72,7 @@ def test_passwords_go_to_a_terminal_alone(
 @pytest.mark.parametrize("module", [up, compose_up])
 def test_both_ways_up_leave_passwords_out_of_a_log(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
     shown: list[bool] = []
-    monkeypatch.setattr(urls, "show", lambda way, out, *, hide=False: shown.append(hide) or 0)
+    monkeypatch.setattr(url_table, "show", lambda way, out, *, hide=False: shown.append(hide) or 0)
     monkeypatch.setattr(module, "console", lambda: Console(file=Nobody(), width=160))
     if module is compose_up:
         monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
@@ -96,7 +96,7 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up, "_images", lambda phases, names: None)
     for step in ("refuse_change", "recover", "_releases"):
         monkeypatch.setattr(up, step, lambda *_: None)
-    monkeypatch.setattr(urls, "in_cluster", lambda settings: WAY)
+    monkeypatch.setattr(installation, "in_cluster", lambda settings: WAY)
     monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
 
 

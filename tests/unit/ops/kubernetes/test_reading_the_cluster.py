@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from ops import status
+from ops.common import byte_sizes
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
-from ops.kubernetes import memory, port_forward, progress
+from ops.kubernetes import consumer_lag, memory, port_forward, progress
 from ops.kubernetes.cluster import Event, Forbidden, Pod, last_warnings, newest_events, pods
 from ops.kubernetes.helm import Revision
 from ops.kubernetes.progress import Progress, Sight
@@ -171,15 +172,15 @@ def test_without_a_terminal_a_line_is_printed_when_something_changes() -> None:
 
 
 SUMMARY = {
-    "node": {"memory": {"workingSetBytes": 900 * memory.MIB}},
+    "node": {"memory": {"workingSetBytes": 900 * byte_sizes.MIB}},
     "pods": [
         {
             "podRef": {"name": "consumer-1", "namespace": "crypto-analytics"},
-            "containers": [{"memory": {"workingSetBytes": 100 * memory.MIB}}, {"memory": {}}],
+            "containers": [{"memory": {"workingSetBytes": 100 * byte_sizes.MIB}}, {"memory": {}}],
         },
         {
             "podRef": {"name": "coredns", "namespace": "kube-system"},
-            "containers": [{"memory": {"workingSetBytes": 50 * memory.MIB}}],
+            "containers": [{"memory": {"workingSetBytes": 50 * byte_sizes.MIB}}],
         },
         {"podRef": {"name": "migrate-1", "namespace": "crypto-analytics"}, "containers": []},
     ],
@@ -187,17 +188,17 @@ SUMMARY = {
 
 
 def test_memory_is_the_working_set_of_our_pods() -> None:
-    assert memory.working_sets([SUMMARY]) == {"consumer-1": 100 * memory.MIB}
-    assert memory.node_working_set([SUMMARY]) == 900 * memory.MIB
+    assert memory.working_sets([SUMMARY]) == {"consumer-1": 100 * byte_sizes.MIB}
+    assert memory.node_working_set([SUMMARY]) == 900 * byte_sizes.MIB
     (usage,) = memory.usages([pod(ready=True), pod("gone")], [SUMMARY])
-    assert (usage.pod, usage.used, usage.limit) == ("consumer-1", 100 * memory.MIB, 384 * memory.MIB)
+    assert (usage.pod, usage.used, usage.limit) == ("consumer-1", 100 * byte_sizes.MIB, 384 * byte_sizes.MIB)
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("384Mi", 384 * 1024**2), ("1Gi", 1024**3), ("1.5G", 1_500_000_000), ("128974848", 128974848)]
 )
 def test_quantities(text: str, size: int) -> None:
-    assert memory.quantity(text) == size
+    assert byte_sizes.quantity(text) == size
 
 
 def shown(table: object) -> str:
@@ -229,7 +230,7 @@ class OfANamespace:
 
 def test_without_rights_on_nodes_the_status_lacks_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "Cluster", lambda context: OfANamespace())
-    monkeypatch.setattr(status.urls, "in_cluster", lambda settings: None)
+    monkeypatch.setattr(status.installation, "in_cluster", lambda settings: None)
     out = io.StringIO()
     status._kubernetes(OpsSettings(KUBE_CONTEXT="theirs"), Console(file=out, width=160))
     assert "memory unknown: /api/v1/nodes may not be read" in out.getvalue()
@@ -255,37 +256,37 @@ def told(trades: str, age: str = "0.0", answer_age: str = "0.4") -> str:
 
 
 def test_lag_is_read_from_the_consumers_metrics() -> None:
-    assert freshness.lag(told("42.0", "3.5")) == freshness.Lag(42, 3.5, 0.4)
-    assert freshness.lag(told("NaN", "NaN", "NaN")) is None
-    assert freshness.lag("# TYPE a gauge\na 1\n") is None
+    assert consumer_lag.lag(told("42.0", "3.5")) == consumer_lag.Lag(42, 3.5, 0.4)
+    assert consumer_lag.lag(told("NaN", "NaN", "NaN")) is None
+    assert consumer_lag.lag("# TYPE a gauge\na 1\n") is None
 
 
 @pytest.mark.parametrize(
     ("lag", "line"),
     [
-        (freshness.Lag(0, 0.0, 0.4), "lag 0 trades"),
-        (freshness.Lag(6000, 65.0, 0.4), "lag 6,000 trades, the next one is 1m05s old"),
-        (freshness.Lag(6000, float("nan"), 0.4), "lag 6,000 trades"),
-        (freshness.Lag(0, 0.0, 61.0), "lag 0 trades (as of 1m01s ago: Kafka does not answer)"),
+        (consumer_lag.Lag(0, 0.0, 0.4), "lag 0 trades"),
+        (consumer_lag.Lag(6000, 65.0, 0.4), "lag 6,000 trades, the next one is 1m05s old"),
+        (consumer_lag.Lag(6000, float("nan"), 0.4), "lag 6,000 trades"),
+        (consumer_lag.Lag(0, 0.0, 61.0), "lag 0 trades (as of 1m01s ago: Kafka does not answer)"),
     ],
 )
-def test_lag_in_a_line(lag: freshness.Lag, line: str) -> None:
+def test_lag_in_a_line(lag: consumer_lag.Lag, line: str) -> None:
     assert lag.story() == line
 
 
 @pytest.mark.parametrize(
     ("answers", "lag"),
     [
-        ([told("30.0", "4.0", "0.2"), told("12.0", "7.0", "0.9")], freshness.Lag(42, 7.0, 0.9)),
+        ([told("30.0", "4.0", "0.2"), told("12.0", "7.0", "0.9")], consumer_lag.Lag(42, 7.0, 0.9)),
         ([told("30.0"), told("NaN")], None),
         ([], None),
     ],
     ids=["shared", "one does not know", "none"],
 )
-def test_the_lag_of_consumers_that_share_the_topic_adds_up(answers: list[str], lag: freshness.Lag | None) -> None:
+def test_the_lag_of_consumers_that_share_the_topic_adds_up(answers: list[str], lag: consumer_lag.Lag | None) -> None:
     cluster: Any = SimpleNamespace(text=lambda path: answers[int(path.partition("consumer-")[2][0])])
     consumers = [pod(f"consumer-{number}") for number in range(len(answers))]
-    assert freshness.cluster_lag(cluster, consumers) == lag
+    assert consumer_lag.cluster_lag(cluster, consumers) == lag
 
 
 def test_freshness_in_a_line() -> None:

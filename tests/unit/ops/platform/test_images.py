@@ -10,7 +10,7 @@ import yaml
 
 from crypto_analytics import __version__
 from ops.common.errors import Problem
-from ops.common.settings import ROOT
+from ops.common.paths import ROOT
 from ops.platform import images
 
 ID = "sha256:0f0e367b27f47acb9279ddb6c936f408d8c2c39e597ecfa38f07060ce924a7d1"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.common.errors import Problem
-from ops.common.ports import is_free
+from ops.common.loopback import is_free
 from ops.setup import preflight
 
 

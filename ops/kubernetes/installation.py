@@ -1,0 +1,33 @@
+"""How the platform in the cluster is reached from this machine."""
+
+from ops.common.errors import Problem
+from ops.common.settings import OpsSettings
+from ops.kubernetes import kind
+from ops.kubernetes.cluster import ApiAway, Cluster, component
+from ops.platform import airflow, exposed_ports, make_command
+from ops.platform.endpoints import READER, Way
+
+
+def in_cluster(settings: OpsSettings) -> Way | None:
+    """Return how the platform in the cluster is reached; None where there is no cluster, or nothing in it.
+
+    A cluster of others is reached through ``make forward``, which uses the same ports.
+    """
+    bound = None
+    if settings.is_kind:
+        found = kind.node()
+        if found is None or found.state != "running":
+            return None
+        bound = found.bound
+    try:
+        cluster = Cluster(settings.KUBE_CONTEXT)
+        components = frozenset(component(pod["metadata"]) for pod in cluster.items("pods"))
+        passwords = cluster.secret(READER)
+        if airflow.COMPONENT in components:
+            passwords |= {airflow.LOGIN_KEY: cluster.secret(airflow.COMPONENT).get(airflow.LOGIN_KEY, "")}
+    except LookupError:
+        return None
+    except ApiAway as error:
+        raise Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()) from error
+    where = settings.KUBE_CONTEXT if settings.is_kind else f"{settings.KUBE_CONTEXT}, while make forward runs"
+    return Way(f"Kubernetes ({where})", exposed_ports.effective(settings, bound), passwords, components)
