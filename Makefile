@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help doctor images up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch compose-down \
-  dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs \
+  dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs docs docs-reference \
   test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint lint-workflows types check bench
 
 PYTHON ?= python3
@@ -159,6 +159,12 @@ env-example: ## Write .env.example anew from the settings
 
 chart-docs: ## Write the charts' READMEs and docs/reference/chart-values.md anew from the comments in their values
 	@$(BOOTSTRAP) dev -- -m ops.dev.chart_docs
+
+docs: ## Build the documentation site, with dbt's pages of the models, into .demo/site (needs npm the first time)
+	@$(BOOTSTRAP) --for tools docs dbt -- -m ops.dev.docs_site
+
+docs-reference: chart-docs ## Write docs/reference anew: chart-docs, and the pages of settings, metrics and make targets
+	@$(BOOTSTRAP) dev -- -m ops.dev.reference
 
 ##@ Help
 help: ## Show this

@@ -1,1 +1,1 @@
-"""Tools that write generated files of the checkout anew: lock files, .env.example, the dashboard, the charts' docs."""
+"""Tools that write generated files of the checkout anew, and build the documentation site."""

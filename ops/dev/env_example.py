@@ -47,6 +47,11 @@ def classes(module: object) -> list[type[BaseSettings]]:
     return sorted(found, key=lambda cls: inspect.getsourcelines(cls)[1])
 
 
+def summary(cls: type[BaseSettings]) -> str:
+    """Return the first line of a settings class's docstring."""
+    return (inspect.getdoc(cls) or "").splitlines()[0]
+
+
 def own_fields(cls: type[BaseSettings]) -> dict[str, FieldInfo]:
     """Return the settings that ``cls`` defines itself, not those it inherits."""
     return {name: cls.model_fields[name] for name in inspect.get_annotations(cls) if name.isupper()}
@@ -76,7 +81,7 @@ def render() -> str:
             fields = own_fields(cls)
             if not fields:
                 continue
-            lines += [f"\n# == {title}: {(inspect.getdoc(cls) or '').splitlines()[0]}\n"]
+            lines += [f"\n# == {title}: {summary(cls)}\n"]
             for name, info in fields.items():
                 note = " (required)" if info.is_required() else ""
                 lines.append(f"# {info.description}{note}\n")

@@ -27,6 +27,7 @@ SOURCES = {
     "airflow": ["requirements/airflow.in"],
     "superset": ["requirements/superset.in", "--overrides", "requirements/superset.override"],
     "bench": ["requirements/bench.in"],
+    "docs": ["requirements/docs.in"],
     "bootstrap": ["requirements/bootstrap.in"],
     "images/services": [*_IN_IMAGE],
     "images/backfill": [*_IN_IMAGE, "--extra", "backfill"],

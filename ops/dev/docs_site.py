@@ -1,0 +1,173 @@
+"""Build the documentation site with MkDocs into .demo/site, and dbt's own pages of the models beside it.
+
+Runs in the environment ``docs``; dbt runs in its own. A page of the built site requests nothing from another host: the
+two scripts that the theme would load from a CDN come from the npm registry once, are verified by their hashes, and are
+part of the site.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from ops.common import child_environment
+from ops.common.errors import Problem
+from ops.common.paths import ROOT, demo_dir
+from ops.setup.environments import python_of
+from ops.setup.jars import cache_home
+
+GENERATED = "DOCS_GENERATED_DIR"  # ops/dev/docs_hooks.py reads it
+_LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
+
+
+class Script(NamedTuple):
+    """A script of an npm package that the pages need, as mkdocs.yml names it.
+
+    Attributes:
+        package: the package's name.
+        version: its version.
+        member: the script's path in the package.
+        sha256: hash of the script.
+    """
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+
+    def is_right(self, content: bytes) -> bool:
+        """Whether ``content`` is the script."""
+        return hashlib.sha256(content).hexdigest() == self.sha256
+
+
+SCRIPTS = (
+    # Draws the diagrams.
+    Script(
+        "mermaid",
+        "11.12.2",
+        "package/dist/mermaid.min.js",
+        "d0830a6c05546e9edb8fe20a8f545f3e0dc7c4c3134d584bad9c13a99d7a71e0",
+    ),
+    # Makes search work in files that are opened without a web server.
+    Script(
+        "iframe-worker",
+        "1.0.4",
+        "package/shim/index.js",
+        "e8e412dbcfea9b7e31b5ffa288d7b6035915e714c542f4176a0cdbe262fc9609",
+    ),
+)
+
+
+def main() -> int:
+    """Build the site; return 1 where a part of it could not be made."""
+    started = time.monotonic()
+    site = demo_dir() / "site"
+    try:
+        with tempfile.TemporaryDirectory(prefix="crypto-analytics-docs.") as made:
+            add_scripts(Path(made))
+            add_dbt_pages(Path(made))
+            build(Path(made), site)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print(f"{site / 'index.html'}: built in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def build(generated: Path, site: Path) -> None:
+    """Build the pages of docs/ and the files under ``generated`` into ``site``; a broken link is an error.
+
+    Raises:
+        Problem: MkDocs found an error or gave a warning, or a page would load something from another host.
+    """
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site.absolute())]
+    _run("the site", command, {**os.environ, GENERATED: str(generated), "NO_MKDOCS_2_WARNING": "1"})
+    found = external_requests(site)
+    if found:
+        mend = "add the file to the site (SCRIPTS in ops/dev/docs_site.py), then make docs"
+        raise Problem("pages of the site request files from other hosts", ", ".join(found), mend)
+
+
+def external_requests(site: Path) -> list[str]:
+    """Return the addresses on other hosts that a browser would load to show the pages of ``site``, each once."""
+    pages = [page for page in site.rglob("*.html") if page.parent.name != "dbt"]
+    return sorted({address for page in pages for address in _LOADED.findall(page.read_text(encoding="utf-8"))})
+
+
+def add_dbt_pages(generated: Path) -> None:
+    """Write dbt's documentation of the models as one page, ``dbt/index.html``, without a database.
+
+    It has what the models' files declare: descriptions, columns with the types of their contracts, tests, lineage.
+
+    Raises:
+        Problem: dbt failed.
+    """
+    target = generated.with_name(f"{generated.name}.dbt")
+    folders = ["--project-dir", "dbt", "--profiles-dir", "dbt", "--target-path", str(target), "--log-path", str(target)]
+    # The profile requires a password; nothing connects.
+    environment = {**child_environment.plain(os.environ), "POSTGRES_PASSWORD": "unused"}
+    dbt = str(python_of("dbt").with_name("dbt"))
+    try:
+        _run("dbt's pages", [dbt, "--quiet", "parse", *folders], environment)
+        pages = ["docs", "generate", "--static", "--empty-catalog", "--no-compile"]
+        _run("dbt's pages", [dbt, "--quiet", *pages, *folders], environment)
+        (generated / "dbt").mkdir()
+        shutil.copyfile(target / "static_index.html", generated / "dbt" / "index.html")
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def add_scripts(generated: Path) -> None:
+    """Copy the scripts to where mkdocs.yml names them, after fetching them into the user's cache once.
+
+    Raises:
+        Problem: npm is missing, could not fetch a package, or a script is not the expected one.
+    """
+    folder = generated / "assets" / "javascripts"
+    folder.mkdir(parents=True)
+    for script in SCRIPTS:
+        cached = cache_home() / "crypto-analytics" / f"{script.package}-{script.version}.js"
+        if not (cached.is_file() and script.is_right(cached.read_bytes())):
+            content = _fetched(script)
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = cached.with_suffix(f".{os.getpid()}")
+            unfinished.write_bytes(content)
+            unfinished.rename(cached)
+        shutil.copyfile(cached, folder / f"{script.package}.js")
+
+
+def _fetched(script: Script) -> bytes:
+    name = f"{script.package}@{script.version}"
+    if shutil.which("npm") is None:
+        mend = "install Node.js with npm (Debian: apt-get install npm), then make docs"
+        raise Problem("npm is missing", f"the pages need the script {name} of the npm registry", mend)
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["npm", "pack", "--silent", "--ignore-scripts", f"--pack-destination={folder}", name]
+        _run(f"the script {name}", command, dict(os.environ), output=subprocess.DEVNULL)
+        with tarfile.open(Path(folder) / f"{script.package}-{script.version}.tgz") as package:
+            member = package.extractfile(script.member)
+            content = member.read() if member else b""
+    if not script.is_right(content):
+        found = f"{script.member} has another SHA-256 than ops/dev/docs_site.py expects"
+        raise Problem(f"{name} is not the expected package", found, "check the registry: npm config get registry")
+    return content
+
+
+def _run(what: str, command: list[str], env: dict[str, str], output: int | None = None) -> None:
+    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, check=False)
+    if done.returncode != 0:
+        found = f"{Path(command[0]).name} exited with {done.returncode}, its message is above"
+        raise Problem(f"{what} could not be made", found, "correct what the message names, then make docs")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
