@@ -85,7 +85,7 @@ def test_the_table_holds_exactly_the_closed_klines_and_a_second_run_reads_the_ne
 ) -> None:
     exchange = simulator(**PLAY)
     code, last = run(exchange)
-    assert (code, last["event"]) == (0, "done")
+    assert (code, last["event"]) == (0, "backfill_finished")
     assert (last["klines_fetched"], last["klines_written"], last["minutes_without_kline"]) == (2880, 2880, 0)
     assert last["requests"] == 4
     with postgres.connect("reader") as connection:
@@ -167,7 +167,7 @@ def test_a_symbol_that_the_exchange_refuses_fails_the_run_but_not_the_others(
 ) -> None:
     exchange = simulator(**PLAY)
     code, last = run(exchange, SYMBOLS="NOSUCHPAIR,BTCUSDT")
-    assert (code, last["event"], last["refused"]) == (1, "failed", ["NOSUCHPAIR"])
+    assert (code, last["event"], last["refused"]) == (1, "backfill_failed", ["NOSUCHPAIR"])
     with postgres.connect("reader") as connection:
         assert len(table(connection, "BTCUSDT")) == 1440
 
@@ -178,7 +178,7 @@ def test_an_exchange_that_does_not_answer_fails_the_run_with_what_to_do(
 ) -> None:
     fault = json.dumps([{"type": "rest", "status": status, "count": 100}])
     code, last = run(simulator(**PLAY, SIM_FAULTS=fault))
-    assert (code, last["event"]) == (1, "failed")
+    assert (code, last["event"]) == (1, "backfill_failed")
     assert said in last["error"]
 
 
@@ -199,4 +199,4 @@ def test_a_signal_ends_it_soon_even_while_a_ban_is_waited_out(
     servers.supervisor.wait_until(lambda: "rest_banned" in log.read_text(), TIMEOUT, "the ban is not told")
     servers.supervisor.stop("backfill-banned")
     last = json.loads(log.read_text().strip().splitlines()[-1])
-    assert last["event"] == "interrupted"
+    assert last["event"] == "backfill_interrupted"

@@ -1,1 +1,1 @@
-"""The backfill: the exchange's official closed klines of the last days into ``raw_klines``."""
+"""The backfill: copy the official closed klines of the last days from the exchange into ``raw_klines``."""

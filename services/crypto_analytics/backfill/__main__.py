@@ -1,13 +1,13 @@
-"""Run ``python -m crypto_analytics.backfill``: fetch the last days' closed klines that ``raw_klines`` does not hold.
+"""Run ``python -m crypto_analytics.backfill``: fetch the closed klines of the last days that ``raw_klines`` lacks.
 
-The newest ten minutes that it holds are always read again, one cheap request a symbol: they may have been stored too
-early by a clock that was ahead.
+The newest ten minutes in the table are always fetched again, with one request per symbol: a clock that was ahead may
+have stored them too early.
 
-Before that the symbols of SYMBOLS are marked followed in the table ``symbols``, and all others retired: their data are
-kept, and nothing expects new ones.
+Before that, the symbols of SYMBOLS are marked as followed in the table ``symbols``, and all others as retired: their
+data are kept, and no new data are expected.
 
-Exit codes: 0 done, 1 failed (also where the exchange refuses a symbol), 2 wrong settings, 143 stopped by a signal.
-Running it again resumes.
+Exit codes: 0 done, 1 failed (also if the exchange refuses a symbol), 2 wrong settings, 143 stopped by a signal.
+The next run resumes an interrupted one.
 """
 
 import argparse
@@ -47,16 +47,16 @@ def main() -> int:
     try:
         summary, complete = asyncio.run(run(settings, arguments.days or settings.BACKFILL_DAYS, state, stop))
     except (ExchangeError, MisalignedKline) as error:
-        log.error("failed", error=str(error), next="do what the error says and run it again; it resumes")
+        log.error("backfill_failed", error=str(error), next="do what the error says and run it again; it resumes")
         return 1
     except psycopg.Error as error:
-        log.error("failed", error=str(error), next="check POSTGRES_* and the database and run it again; it resumes")
+        log.error("backfill_failed", error=str(error), next="check POSTGRES_* and run it again; it resumes")
         return 1
     return finish(summary, log, complete=complete)
 
 
 async def run(settings: BackfillSettings, days: int, state: health.Health, stop: Event) -> tuple[BackfillSummary, bool]:
-    """Fetch what is missing until ``stop``; return what was done, and whether that is all."""
+    """Fetch the missing klines until ``stop``; return the totals, and whether the run is complete."""
     rest = BinanceRest(
         str(settings.BINANCE_REST_URL),
         weight_limit=settings.BINANCE_WEIGHT_LIMIT,
@@ -80,27 +80,29 @@ async def run(settings: BackfillSettings, days: int, state: health.Health, stop:
 
 
 def finish(summary: BackfillSummary, log: BoundLogger, *, complete: bool) -> int:
-    """Log what the run did as the last line; return the exit code."""
-    did = {
+    """Log the totals of the run as the last line; return the exit code."""
+    totals = {
         "klines_fetched": summary.fetched,
         "klines_written": summary.written,
         "minutes_without_kline": summary.absent,
         "requests": summary.requests,
     }
     if not complete:
-        log.warning("interrupted", **did, next="run it again; it resumes")
+        log.warning("backfill_interrupted", **totals, next="run it again; it resumes")
         return INTERRUPTED
     if summary.refused:
-        log.error("failed", **did, refused=summary.refused, next="correct SYMBOLS and run it again; it resumes")
+        log.error(
+            "backfill_failed", **totals, refused=summary.refused, next="correct SYMBOLS and run it again; it resumes"
+        )
         return 1
-    log.info("done", **did)
+    log.info("backfill_finished", **totals)
     return 0
 
 
 def _days(text: str) -> int:
     days = int(text)
     if days < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError("it must be at least 1")
     return days
 
 

@@ -1,9 +1,9 @@
-"""Which klines to ask for next. Pure; minutes are counted since the epoch.
+"""Plan the requests for missing klines. Pure; minutes are counted since the epoch.
 
-What is in the table, less its newest ten minutes, and what the exchange was found not to have, is *known*; everything
-else in the window is asked for, oldest first. Answers start at the first kline at or after the minute asked for and go
-on without a bound in time, so a run over a window costs at most one request for each thousand minutes, however its
-holes lie.
+The *known* minutes are those in the table, except its newest ten, and those without a kline at the exchange. All other
+minutes of the window are requested, oldest first. An answer starts at the first kline at or after the requested minute
+and has up to 1000 klines without a bound in time, so a window costs at most one request per thousand minutes, wherever
+its gaps are. Endpoint: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ UNSETTLED_MINUTES = 10
 
 
 class KlineRequest(NamedTuple):
-    """A request: up to ``limit`` klines from the minute ``start`` on."""
+    """A request for up to ``limit`` klines from the minute ``start`` on."""
 
     start: int
     limit: int
@@ -32,10 +32,10 @@ def window(now: int, days: int) -> IdRange:
 
 
 def settled(held: IdRanges) -> IdRanges:
-    """Return the minutes ``held`` less the newest ten: those are read again.
+    """Return the minutes ``held`` without the newest ten, which are requested again.
 
-    A clock that is ahead of the exchange's takes a kline that is still open for closed. It is then among the newest
-    that are held, however long ago that was, and the next run corrects it.
+    If this machine's clock is ahead of the exchange's, a kline that is still open passes for closed. It is then among
+    the newest in the table, however old that is, and the next run corrects it.
     """
     known = IdRanges(held)
     if held.last is not None:
@@ -49,21 +49,21 @@ def missing_count(known: IdRanges, wanted: IdRange) -> int:
 
 
 def next_request(known: IdRanges, wanted: IdRange) -> KlineRequest | None:
-    """Return the next request, which ends at the last minute missing; None where nothing is missing."""
+    """Return the next request, which ends at the last missing minute; None if no minute is missing."""
     runs = known.missing(*wanted)
     if not runs:
         return None
     return KlineRequest(runs[0].first, min(PAGE, runs[-1].last - runs[0].first + 1))
 
 
-def answered_minutes(page: KlineRequest, klines: Sequence[Kline], wanted: IdRange) -> IdRange:
-    """Return the minutes that the answer to ``page`` tells about: those it holds, and those it would hold.
+def answered_minutes(request: KlineRequest, klines: Sequence[Kline], wanted: IdRange) -> IdRange:
+    """Return the minutes that the answer to ``request`` settles: with a kline in it, or without one at the exchange.
 
-    A full answer tells about the minutes up to its last kline. A short one tells that there is nothing more.
+    A full answer settles the minutes up to its last kline, a shorter one all minutes of ``wanted`` from its start on.
     """
-    if len(klines) < page.limit:
-        return IdRange(page.start, wanted.last)
-    return IdRange(page.start, max(page.start, klines[-1].open_time // MINUTE))
+    if len(klines) < request.limit:
+        return IdRange(request.start, wanted.last)
+    return IdRange(request.start, max(request.start, klines[-1].open_time // MINUTE))
 
 
 def closed(klines: Iterable[Kline], wanted: IdRange, now: int) -> list[Kline]:

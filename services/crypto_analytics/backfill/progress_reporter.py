@@ -1,4 +1,4 @@
-"""How a run shows how far it is: bars on a terminal, log lines elsewhere."""
+"""Report the progress of a run: bars on a terminal, log lines elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,30 +13,30 @@ log = structlog.get_logger("backfill.progress_reporter")
 
 
 class ProgressReporter(Protocol):
-    """Shows how far the run is."""
+    """Reports how many minutes of each symbol are done."""
 
     def begin(self, symbol: str, minutes: int) -> None:
-        """Begin ``symbol``, of which ``minutes`` are to be read."""
+        """Report that ``symbol`` begins, with ``minutes`` to request."""
         ...
 
     def advance(self, symbol: str, minutes: int) -> None:
-        """Note that ``minutes`` more of ``symbol`` are known."""
+        """Report that ``minutes`` more of ``symbol`` are done."""
         ...
 
 
 class LogReporter:
-    """A log line where a symbol begins; the summary at the end tells the rest."""
+    """Writes a log line when a symbol begins; the last log line of the run has the totals."""
 
     def begin(self, symbol: str, minutes: int) -> None:
-        """Log how much is to be read."""
-        log.info("fetching", symbol=symbol, minutes=minutes)
+        """Log the number of minutes to request."""
+        log.info("symbol_started", symbol=symbol, minutes=minutes)
 
     def advance(self, symbol: str, minutes: int) -> None:
-        """Stay quiet."""
+        """Log nothing."""
 
 
 class BarReporter:
-    """A bar a symbol."""
+    """Draws a progress bar per symbol."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -53,7 +53,7 @@ class BarReporter:
 
 @contextmanager
 def progress_reporter(*, terminal: bool) -> Iterator[ProgressReporter]:
-    """Yield bars on standard error where that is a ``terminal``, log lines elsewhere."""
+    """Yield a reporter: bars on standard error if that is a ``terminal``, else log lines."""
     if not terminal:
         yield LogReporter()
         return

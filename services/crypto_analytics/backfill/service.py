@@ -1,7 +1,7 @@
-"""Fetches what is missing, page by page; each page is committed, so a run that was cut short is resumed by the next.
+"""Fetch the missing klines, answer by answer; each answer is committed, so the next run resumes an interrupted one.
 
-The newest ten minutes that the table holds are always read again, which costs one cheap request a symbol; rows that
-say the same stay untouched.
+The newest ten minutes in the table are always requested again, which costs one request per symbol; equal rows are not
+updated.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,16 +26,24 @@ log = structlog.get_logger("backfill")
 
 
 class KlineSource(Protocol):
-    """What is used of :class:`crypto_analytics.binance.rest.BinanceRest`."""
+    """The method of :class:`crypto_analytics.binance.rest.BinanceRest` that is used here."""
 
     async def klines(self, symbol: str, start_ms: int, end_ms: int | None = None, limit: int = PAGE) -> list[Kline]:
-        """Return klines from ``start_ms`` on."""
+        """Return up to ``limit`` klines from ``start_ms`` (milliseconds since the epoch) on."""
         ...
 
 
 @dataclass
 class BackfillSummary:
-    """What a run did; ``absent`` are minutes without a kline at the exchange, ``refused`` the symbols it refuses."""
+    """The totals of a run.
+
+    Attributes:
+        fetched: klines received.
+        written: klines inserted or corrected.
+        absent: minutes without a kline at the exchange.
+        requests: requests for klines.
+        refused: symbols that the exchange refuses.
+    """
 
     fetched: int = 0
     written: int = 0
@@ -61,15 +69,15 @@ class Backfill:
         self.summary = BackfillSummary()
 
     async def run(self, symbols: Sequence[str], days: int) -> None:
-        """Fetch the missing klines of the last ``days`` days and the newest again, and keep account in ``summary``.
+        """Fetch the missing klines of the last ``days`` days and the newest ten again, and count them in ``summary``.
 
-        Before that the table ``symbols`` is brought in line: ``symbols`` are followed, and all others are retired.
-        A symbol that the exchange refuses does not keep the others from being fetched. Cancelling is safe: it can
-        only come while an answer is waited for, and whole pages are committed.
+        Before that, reconciles the table ``symbols``: ``symbols`` are followed, and all others are retired. A symbol
+        that the exchange refuses does not stop the others. Cancelling is safe: it takes effect only while waiting for
+        an answer, and each answer is committed as a whole.
 
         Raises:
             ExchangeError: the exchange is unreachable, or blocks this host's location.
-            MisalignedKline: an answer makes no sense.
+            MisalignedKline: a kline does not begin on a minute.
             psycopg.Error: the database fails.
         """
         with self._connect() as connection:
@@ -77,7 +85,7 @@ class Backfill:
             for symbol in changed.followed:
                 log.info("symbol_followed", symbol=symbol)
             for symbol in changed.retired:
-                log.warning("symbol_retired", symbol=symbol, cause="SYMBOLS does not name it", kept="all its data")
+                log.warning("symbol_retired", symbol=symbol, cause="it is not in SYMBOLS", kept="all its data")
             for symbol in symbols:
                 try:
                     await self._fetch(connection, symbol, days)
@@ -90,8 +98,8 @@ class Backfill:
         known = planner.settled(table.minutes_held(connection, symbol, *wanted))
         left = planner.missing_count(known, wanted)
         self._progress.begin(symbol, left)
-        while (page := planner.next_request(known, wanted)) is not None:
-            answer = await self._source.klines(symbol, page.start * MINUTE // 1000, limit=page.limit)
+        while (request := planner.next_request(known, wanted)) is not None:
+            answer = await self._source.klines(symbol, request.start * MINUTE // 1000, limit=request.limit)
             _check(symbol, answer)
             fresh = planner.closed(answer, wanted, self._clock())
             with connection.transaction():
@@ -100,7 +108,7 @@ class Backfill:
             self.summary.requests += 1
             self.summary.fetched += len(fresh)
             self.summary.written += written
-            known.add(*planner.answered_minutes(page, answer, wanted))
+            known.add(*planner.answered_minutes(request, answer, wanted))
             before, left = left, planner.missing_count(known, wanted)
             self._progress.advance(symbol, before - left)
         held = table.minutes_held(connection, symbol, *wanted)

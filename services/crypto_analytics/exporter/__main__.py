@@ -1,6 +1,6 @@
-"""Run ``python -m crypto_analytics.exporter``: write what changed of silver, gold and the raw trades to the lake.
+"""Run ``python -m crypto_analytics.exporter``: write the changed partitions of silver, gold and raw trades to the lake.
 
-Exit codes: 0 done, 1 failed, 2 wrong settings, 143 stopped by a signal. Running it again does the rest.
+Exit codes: 0 done, 1 failed, 2 wrong settings, 143 stopped by a signal. The next run writes the rest.
 """
 
 from threading import Event
@@ -34,15 +34,15 @@ def main() -> int:
     try:
         run(settings, open_store(settings), stop, state, log)
     except psycopg.errors.UndefinedTable as error:
-        log.error("failed", error=str(error), next="build the tables first: run the batch, or dbt")
+        log.error("export_failed", error=str(error), next="build the tables first: run the batch, or dbt")
         return 1
     except Exception:
-        log.exception("failed", next="check POSTGRES_*, OBJECT_STORE* and S3_* and run it again; it does the rest")
+        log.exception("export_failed", next="check POSTGRES_*, OBJECT_STORE* and S3_*, then run it again; it resumes")
         return 1
     if stop.is_set():
-        log.warning("interrupted", next="run it again; it does the rest")
+        log.warning("export_interrupted", next="run it again; it resumes")
         return INTERRUPTED
-    log.info("done")
+    log.info("export_finished")
     return 0
 
 
@@ -54,7 +54,7 @@ def run(settings: ExporterSettings, store: ObjectStore, stop: Event, state: heal
         for bucket, tables in layers:
             for table in tables:
                 done = candles.export(connection, store, bucket, table, stop)
-                log.info("exported", bucket=bucket, table=table.name, **done._asdict())
+                log.info("table_exported", bucket=bucket, table=table.name, **done._asdict())
                 state.beat()
         done = trades.export(
             connection,
@@ -65,7 +65,7 @@ def run(settings: ExporterSettings, store: ObjectStore, stop: Event, state: heal
             days=settings.EXPORT_RAW_DAYS,
             batch_trades=settings.LAKE_BATCH_TRADES,
         )
-        log.info("exported", bucket=settings.BUCKET_BRONZE, table=trades.TABLE, **done._asdict())
+        log.info("table_exported", bucket=settings.BUCKET_BRONZE, table=trades.TABLE, **done._asdict())
 
 
 if __name__ == "__main__":

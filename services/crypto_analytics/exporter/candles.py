@@ -1,4 +1,4 @@
-"""Silver and gold candles: one Parquet object per table, symbol and UTC day."""
+"""Export the silver and gold candles: one Parquet object per table, symbol and UTC day."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,14 +29,16 @@ GOLD = (CandleTable("gold_klines_5m", "klines_5m"), CandleTable("gold_klines_1h"
 def export(
     connection: psycopg.Connection, store: ObjectStore, bucket: str, table: CandleTable, stop: Event
 ) -> ExportCounts:
-    """Write the days of ``table`` that changed since they were written last.
+    """Write the days of ``table`` that have changed since they were last written.
 
     Raises:
-        psycopg.Error: the database is away, or the table is not there.
+        psycopg.Error: the database is unreachable, or the table does not exist.
+        NoExactType: a column has no exact Parquet type.
+        TooManyDigits: a value does not fit the lake's decimals.
     """
     relation = sql.Identifier("analytics", table.relation)
     described = connection.execute(sql.SQL("select * from {} limit 0").format(relation)).description
-    assert described is not None  # a select has columns
+    assert described is not None  # every select has a description
     columns = [column for column in described if column.name != IN_PATH]
     schema = schema_of(columns)
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
@@ -52,7 +54,7 @@ def export(
         if not rows:
             yield None
             return
-        values = list(zip(*rows, strict=True))  # a day has 1,440 minutes at most
+        values = list(zip(*rows, strict=True))  # at most 1,440 rows per day
         yield PartitionContent([encode(schema, values)], Fingerprint(len(rows), max(values[changed_at])))
 
     wanted = _fingerprints(connection, relation)

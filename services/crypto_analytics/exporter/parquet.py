@@ -1,4 +1,4 @@
-"""PostgreSQL's rows as Parquet, exactly: decimals keep their scale, times are microseconds in UTC."""
+"""Encode rows of PostgreSQL as Parquet without loss: decimals keep their scale, times are microseconds in UTC."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,23 +8,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg import Column
 
-# Spark refuses decimals of more digits, and DuckDB takes them for floats. A value that needs more is an error.
+# Spark rejects decimals with more digits, and DuckDB reads them as floats. A value that needs more is an error.
 _MOST_DIGITS = 38
 
 
 class NoExactType(TypeError):
-    """A column has a type that has no exact counterpart here: floats, and numerics without a precision."""
+    """A column's type has no exact Parquet type: a float, or a numeric without a precision."""
 
 
 class TooManyDigits(ValueError):
-    """A value has more digits than all readers of the lake can hold."""
+    """A value has more digits than every reader of the lake supports."""
 
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
     """Return the Arrow schema of a query's result.
 
     Raises:
-        NoExactType: see there.
+        NoExactType: a column's type has no exact Parquet type.
     """
     return pa.schema([pa.field(column.name, _type_of(column)) for column in columns])
 
@@ -33,7 +33,7 @@ def encode(schema: pa.Schema, columns: Sequence[Sequence[Any]]) -> bytes:
     """Return ``columns`` of values as one Parquet file.
 
     Raises:
-        TooManyDigits: see there.
+        TooManyDigits: a value has more digits than its column in the lake.
     """
     arrays = [_array(field, values) for field, values in zip(schema, columns, strict=True)]
     sink = pa.BufferOutputStream()
@@ -42,7 +42,7 @@ def encode(schema: pa.Schema, columns: Sequence[Sequence[Any]]) -> bytes:
 
 
 def encode_in_parts(schema: pa.Schema, tables: Iterable[pa.Table]) -> Iterator[bytes]:
-    """Yield the parts of one Parquet file of all ``tables``, each a row group; one of them is in memory at a time."""
+    """Yield the parts of one Parquet file with a row group for each of ``tables``; one is in memory at a time."""
     sink = _Sink()
     with pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd") as writer:
         for table in tables:
@@ -52,7 +52,7 @@ def encode_in_parts(schema: pa.Schema, tables: Iterable[pa.Table]) -> Iterator[b
 
 
 class _Sink(io.RawIOBase):
-    """A file to write to; what was written can be taken away."""
+    """A writable file whose content can be taken out while it is written."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -70,7 +70,7 @@ class _Sink(io.RawIOBase):
         return len(self._parts[-1])
 
     def take(self) -> bytes:
-        """Return what was written since the last call."""
+        """Return the bytes written since the last call."""
         parts, self._parts = self._parts, []
         return b"".join(parts)
 

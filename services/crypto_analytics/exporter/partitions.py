@@ -1,7 +1,7 @@
-"""Which partitions of a table have to be written anew, and the manifest that remembers what is written. Pure.
+"""Plan which partitions of a table to write, and encode the manifest of those written. Pure.
 
-A partition is one object, so that replacing it is one atomic put. Its *fingerprint* is its number of rows and the
-newest change among them: an insert or an update moves the newest change, and a delete alone moves the number.
+A partition is one object, so that replacing it is one atomic put. Its *fingerprint* is its number of rows and the time
+of the newest change among them: an insert or update changes the time, a delete changes the number.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,58 +11,58 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-IN_PATH = "symbol"  # and so in no file: pandas takes no data set that has a column in both
-MANIFEST = "_manifest.json"  # readers of Parquet data sets pass over names that begin with an underscore
+IN_PATH = "symbol"  # not a column of the files: pandas rejects a data set that has a column in both
+MANIFEST = "_manifest.json"  # readers of Parquet data sets skip names that begin with an underscore
 FILE = "part.parquet"
 
 
 class Fingerprint(NamedTuple):
-    """What tells one state of a partition from another."""
+    """The state of a partition: its number of rows, and the time of the newest change among them."""
 
     rows: int
     newest_change: datetime
 
 
 class _ManifestFile(msgspec.Struct):
-    layout: str = ""
+    layout: str = ""  # the schema; the key is part of the stored format
     partitions: dict[str, Fingerprint] = {}
 
 
 @dataclass
 class Manifest:
-    """The partitions of a table that are written, and the column ``layout`` they were written with."""
+    """The written partitions of a table, and the Parquet ``schema`` that they were written with."""
 
-    layout: str
+    schema: str
     partitions: dict[str, Fingerprint] = field(default_factory=dict)
 
     @classmethod
-    def decode(cls, data: bytes, layout: str) -> Self:
-        """Return the manifest in ``data``; an empty one where it tells of another layout: all is to be written."""
+    def decode(cls, data: bytes, schema: str) -> Self:
+        """Return the manifest in ``data``; an empty one if it has another schema, so that all is written again."""
         written = msgspec.json.decode(data, type=_ManifestFile)
-        return cls(layout, written.partitions if written.layout == layout else {})
+        return cls(schema, written.partitions if written.layout == schema else {})
 
     def encode(self) -> bytes:
         """Return the manifest as JSON."""
-        return msgspec.json.encode(_ManifestFile(self.layout, dict(sorted(self.partitions.items()))))
+        return msgspec.json.encode(_ManifestFile(self.schema, dict(sorted(self.partitions.items()))))
 
 
 class Plan(NamedTuple):
-    """Partitions to write, and partitions to remove, in order."""
+    """The partitions to write and those to remove, each sorted by name."""
 
     write: list[str]
     remove: list[str]
 
 
 def plan(wanted: Mapping[str, Fingerprint], manifest: Manifest, present: Iterable[str]) -> Plan:
-    """Return what makes the partitions ``present`` in the store those that are ``wanted``."""
-    there = set(present)
+    """Return the plan that turns the partitions ``present`` in the store into those that are ``wanted``."""
+    stored = set(present)
     return Plan(
         write=sorted(
             partition
             for partition, fingerprint in wanted.items()
-            if partition not in there or manifest.partitions.get(partition) != fingerprint
+            if partition not in stored or manifest.partitions.get(partition) != fingerprint
         ),
-        remove=sorted(there - set(wanted)),
+        remove=sorted(stored - set(wanted)),
     )
 
 
@@ -72,7 +72,7 @@ def key_of(table: str, partition: str) -> str:
 
 
 def partition_of(table: str, key: str) -> str | None:
-    """Return the partition whose object ``key`` is, None for any other object."""
+    """Return the partition of the object ``key``; None if it is no partition's object."""
     if not (key.startswith(f"{table}/") and key.endswith(f"/{FILE}")):
         return None
     return key[len(table) + 1 : -len(FILE) - 1]

@@ -1,4 +1,4 @@
-"""Read the raw objects of one symbol's hour as chunks of columns; only a few objects are in memory at a time."""
+"""Read the raw objects of one symbol and hour as chunks of columns, with only a few objects in memory at a time."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -14,13 +14,13 @@ from crypto_analytics.exporter.sorting import TradeChunk
 from crypto_analytics.exporter.table_writer import ExportStopped
 from crypto_analytics.store.archive import RawArchive, values_in
 
-READERS = 8  # objects fetched side by side
-_FETCHED_BYTES = 16 * 2**20  # of gzipped objects that wait for being decoded; one larger object is fetched alone
-_EVER = 2**62  # the archive holds what was checked already
+READERS = 8  # objects fetched concurrently
+_FETCHED_BYTES = 16 * 2**20  # of gzipped objects that wait to be decoded; one larger object is fetched alone
+_ANY_TIME = 2**62  # the archive holds values that were validated before
 
 
 class ListedObject(NamedTuple):
-    """A raw object as ``raw_objects`` lists it."""
+    """A row of the table ``raw_objects``."""
 
     key: str
     first_id: int
@@ -28,9 +28,9 @@ class ListedObject(NamedTuple):
 
 
 class RawHourReader:
-    """The archived trades of ``symbol`` in one hour.
+    """Reads the archived trades of ``symbol`` in one hour.
 
-    ``listed(first_id)`` yields the objects that hold ``first_id`` or a higher id, in the order of their first ids.
+    ``listed(first_id)`` yields the objects with ``first_id`` or a higher id, in the order of their first ids.
     """
 
     def __init__(
@@ -42,30 +42,30 @@ class RawHourReader:
         stop: Event,
     ) -> None:
         self._archive = archive
-        self._rules = Rules(frozenset({symbol}), _EVER)
+        self._rules = Rules(frozenset({symbol}), _ANY_TIME)
         self._listed = listed
         self._pool = pool
         self._stop = stop
 
     def chunks(self, first_id: int) -> Generator[TradeChunk, None, None]:
-        """Yield the trades of the objects that hold ``first_id`` or a higher id.
+        """Yield the trades of the objects with ``first_id`` or a higher id.
 
         Many small objects make one chunk, and a large one makes several.
 
         Raises:
-            ValueError: an archived value is no trade of the symbol.
-            ObjectNotFound: a listed object is not there.
-            ExportStopped: the exporter was told to stop.
+            ValueError: an archived value is no valid trade of the symbol.
+            ObjectNotFound: a listed object does not exist.
+            ExportStopped: the stop event was set.
         """
         values: list[bytes] = []
         lowest_id = 0
         for listed, data in self._fetched(self._listed(first_id)):
-            for some in values_in(data):
+            for part in values_in(data):
                 if self._stop.is_set():
                     raise ExportStopped
                 if not values:
                     lowest_id = listed.first_id
-                values += some
+                values += part
                 if len(values) >= AT_ONCE:
                     yield TradeChunk(lowest_id, self._decoded(values))
                     values = []

@@ -1,11 +1,11 @@
-"""Put the trades of many overlapping chunks in the order of their ids, in bounded memory. Pure.
+"""Sort the trades of many overlapping chunks by id, in bounded memory. Pure.
 
-Trades are the columns of a matrix of 64-bit integers, whose rows are named by ``FIRST_ID`` to ``IS_MAKER``.
+Trades are the columns of a matrix of 64-bit integers; ``FIRST_ID`` to ``IS_MAKER`` are the indexes of its rows.
 
-Memory is bounded by reading again, not by temporary files: a step's only place for those is a small /tmp, which is
-itself memory in some runtimes. A pass over the chunks keeps the trades of the lowest ids; where too many must wait for
-a chunk of lower ids that may still come, the higher half of them is dropped, and the next pass begins there. The live
-stream archives its trades nearly in order, so one pass is the rule.
+Memory is bounded by reading the chunks again, not by temporary files: a step can write only to a small /tmp, which is
+memory in some runtimes. Each pass over the chunks buffers the trades with the lowest ids. If the buffer is full while
+chunks with lower ids may still follow, its higher half is dropped, and the next pass begins at that id. The live stream
+archives its trades nearly in order, so one pass is usual.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -20,7 +20,7 @@ FIRST_ID, LAST_ID, PRICE, QUANTITY, TIME, IS_MAKER = range(6)
 
 
 class TradeChunk(NamedTuple):
-    """Trades in any order; neither these nor those of a later chunk have a first id below ``lowest_id``."""
+    """Trades in any order; none of them, and none of a later chunk, has a first id below ``lowest_id``."""
 
     lowest_id: int
     trades: Integers
@@ -30,17 +30,17 @@ ReadFrom = Callable[[int], Generator[TradeChunk, None, None]]
 
 
 class OutOfOrder(ValueError):
-    """A chunk holds an id below the lowest one that it was announced with."""
+    """A chunk has a trade below its ``lowest_id``."""
 
 
 def sorted_by_id(read_from: ReadFrom, limit: int) -> Iterator[Integers]:
-    """Yield all trades in the order of their ids, at most ``limit`` and one chunk at a time.
+    """Yield all trades in the order of their ids; about ``limit`` trades and one chunk are in memory at a time.
 
-    ``read_from(first_id)`` yields every chunk that holds a trade with ``first_id`` or a higher one, in the order of
-    the chunks' lowest ids; it is called again for each further pass.
+    ``read_from(first_id)`` yields every chunk with a trade of ``first_id`` or higher, in the order of the chunks'
+    lowest ids; each further pass calls it again.
 
     Raises:
-        OutOfOrder: see there.
+        OutOfOrder: a chunk has a trade below its ``lowest_id``.
     """
     start: int | None = 0
     while start is not None:
@@ -48,7 +48,7 @@ def sorted_by_id(read_from: ReadFrom, limit: int) -> Iterator[Integers]:
 
 
 def _read_once(read_from: ReadFrom, start: int, limit: int) -> Generator[Integers, None, int | None]:
-    """Yield the trades from ``start`` on; return the id at which the next pass begins, None where nothing is left."""
+    """Yield the trades from ``start`` on; return the id at which the next pass begins, None if none is needed."""
     waiting: list[Integers] = []
     count = 0
     stop: int | None = None
@@ -63,10 +63,10 @@ def _read_once(read_from: ReadFrom, start: int, limit: int) -> Generator[Integer
                     yield ordered[:, :ready]
                 ordered = ordered[:, ready:]
                 if ordered.shape[1] > limit // 2:
-                    # At least one id is kept, however many trades have it: each pass gets further than the one before.
+                    # Keep at least one id, however many trades have it, so that each pass advances.
                     stop = max(int(ordered[FIRST_ID, limit // 2]), int(ordered[FIRST_ID, 0]) + 1)
                     ordered = ordered[:, : _position(ordered, stop)]
-                waiting, count = [ordered.copy()], ordered.shape[1]  # a view would keep all that it was cut from
+                waiting, count = [ordered.copy()], ordered.shape[1]  # a view would keep the whole array
             trades = _between(chunk, start, stop)
             waiting.append(trades)
             count += trades.shape[1]
@@ -92,7 +92,7 @@ def _ordered(chunks: list[Integers]) -> Integers:
         return trades
     order = np.argsort(trades[FIRST_ID], kind="stable")
     if (np.diff(trades[FIRST_ID, order]) == 0).any():
-        order = np.lexsort(trades[::-1])  # the other fields decide between trades of one id
+        order = np.lexsort(trades[::-1])  # the other fields order trades with the same id
     return trades[:, order]
 
 

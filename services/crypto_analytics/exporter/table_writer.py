@@ -1,4 +1,4 @@
-"""Bring one table's partitions in the object store up to date, and remember it in the table's manifest."""
+"""Update the partitions of one table in the object store, and record them in the table's manifest."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,15 +10,15 @@ from crypto_analytics.exporter.partitions import MANIFEST, Fingerprint, Manifest
 from crypto_analytics.runtime.metrics import PARTITIONS_EXPORTED
 from crypto_analytics.store.objects import ObjectNotFound, ObjectStore
 
-_REMEMBER_SECONDS = 10.0
+_MANIFEST_SECONDS = 10.0
 
 
 class ExportStopped(Exception):
-    """The exporter was told to stop while a partition was read; the partition is as it was before."""
+    """The stop event was set while a partition was read; the partition is unchanged."""
 
 
 class PartitionContent(NamedTuple):
-    """The bytes of a partition's object in parts, and the fingerprint of the very rows in it."""
+    """The bytes of a partition's object in parts, and the fingerprint of exactly those rows."""
 
     parts: Iterable[bytes]
     fingerprint: Fingerprint
@@ -28,7 +28,7 @@ Read = Callable[[str], AbstractContextManager[PartitionContent | None]]
 
 
 class ExportCounts(NamedTuple):
-    """How many partitions there are, were written, and were removed."""
+    """The number of partitions in the table, of those written, and of those removed."""
 
     partitions: int
     written: int
@@ -43,7 +43,7 @@ class TableWriter:
         store: ObjectStore,
         bucket: str,
         table: str,
-        layout: str,
+        schema: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -51,21 +51,24 @@ class TableWriter:
         self._bucket = bucket
         self._table = table
         self._manifest_key = f"{table}/{MANIFEST}"
-        self._manifest = self._read_manifest(layout)
-        self._remembered_at = clock()
+        self._manifest = self._read_manifest(schema)
+        self._manifest_written_at = clock()
 
     def update(self, wanted: Mapping[str, Fingerprint], read: Read, stop: Event, *, prune: bool = True) -> ExportCounts:
-        """Write what differs from ``wanted``; what is not wanted is removed, unless ``prune`` is false.
+        """Write the partitions that differ from ``wanted``, and remove those not wanted unless ``prune`` is False.
 
-        ``read`` opens a partition's content, or None where it has become empty meanwhile. Ends early once ``stop`` is
-        set; what was done stays done. It is remembered every few seconds, so that a run that is killed gets further
-        than the one before it.
+        ``read`` opens a partition's content, or None if the partition has become empty. The update ends early once
+        ``stop`` is set and keeps what it has written. The manifest is written every few seconds, so that each run gets
+        further than a killed one before it.
+
+        Raises:
+            Exception: any error of ``read`` or of the store; the partitions written before stay in the manifest.
         """
         listed = self._store.list(self._bucket, f"{self._table}/")
         present = {part for info in listed if (part := partition_of(self._table, info.key)) is not None}
         todo = plan(wanted, self._manifest, present)
         written = removed = 0
-        self._remembered_at = self._clock()
+        self._manifest_written_at = self._clock()
         try:
             for partition in todo.remove if prune else ():
                 self._remove(partition)
@@ -77,17 +80,17 @@ class TableWriter:
                     continue
                 written += 1
                 PARTITIONS_EXPORTED.labels(self._table).inc()
-                if self._clock() - self._remembered_at >= _REMEMBER_SECONDS:
-                    self._remember()
+                if self._clock() - self._manifest_written_at >= _MANIFEST_SECONDS:
+                    self._write_manifest()
         except ExportStopped:
-            pass  # as between two partitions
+            pass  # the same as a stop between two partitions
         finally:
             if written or removed:
-                self._remember()
+                self._write_manifest()
         return ExportCounts(len(wanted), written, removed)
 
     def _write(self, partition: str, read: Read) -> bool:
-        """Write ``partition`` and return True, or return False where it is empty."""
+        """Write ``partition`` and return True; return False if it is empty."""
         with read(partition) as content:
             if content is None:
                 return False
@@ -95,16 +98,16 @@ class TableWriter:
             self._manifest.partitions[partition] = content.fingerprint
             return True
 
-    def _remember(self) -> None:
+    def _write_manifest(self) -> None:
         self._store.put(self._bucket, self._manifest_key, self._manifest.encode())
-        self._remembered_at = self._clock()
+        self._manifest_written_at = self._clock()
 
     def _remove(self, partition: str) -> None:
         self._store.delete(self._bucket, key_of(self._table, partition))
         self._manifest.partitions.pop(partition, None)
 
-    def _read_manifest(self, layout: str) -> Manifest:
+    def _read_manifest(self, schema: str) -> Manifest:
         try:
-            return Manifest.decode(self._store.get(self._bucket, self._manifest_key), layout)
+            return Manifest.decode(self._store.get(self._bucket, self._manifest_key), schema)
         except ObjectNotFound:
-            return Manifest(layout)
+            return Manifest(schema)

@@ -1,4 +1,4 @@
-"""The raw archive's small objects of a closed hour, compacted to one Parquet object per symbol and hour."""
+"""Compact the raw archive's small objects of each closed hour into one Parquet object per symbol and hour."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +20,8 @@ from crypto_analytics.exporter.table_writer import ExportCounts, PartitionConten
 from crypto_analytics.store.archive import RawArchive
 
 TABLE = "trades"
-_DECIMAL = pa.decimal128(19, SCALE)  # the exchange's 64-bit numbers
-_LISTED_AT_ONCE = 1_000  # rows of raw_objects that are in memory
+_DECIMAL = pa.decimal128(19, SCALE)  # holds every 64-bit number of the exchange
+_LISTED_AT_ONCE = 1_000  # rows of raw_objects in memory
 
 SCHEMA = pa.schema(
     {
@@ -45,21 +45,21 @@ def export(
     days: int,
     batch_trades: int,
 ) -> ExportCounts:
-    """Write the hours that ended between ``days`` before ``now`` and ``now`` and got objects since they were written.
+    """Write the closed hours of the last ``days`` days that have new objects since they were last written.
 
-    They go to ``bucket`` of the archive's store. Hours older than that stay as they are. About ``batch_trades`` trades
-    are in memory at a time, however many an hour has.
+    They go to ``bucket`` of the archive's store; older hours stay as they are. About ``batch_trades`` trades are in
+    memory at a time, however many an hour has.
 
     Raises:
-        psycopg.Error: the database is away.
-        ValueError: the archive holds something else than ``raw_objects`` says.
+        psycopg.Error: the database is unreachable.
+        ValueError: the archive does not hold what ``raw_objects`` lists.
     """
     with ThreadPoolExecutor(READERS, thread_name_prefix="raw") as pool:
 
         @contextmanager
         def read(partition: str) -> Iterator[PartitionContent | None]:
             symbol, hour = _parse(partition)
-            # One snapshot: each pass over the list reads the same objects, those of the fingerprint.
+            # In one snapshot, each pass over the list reads the objects of the fingerprint.
             with connection.transaction():
                 connection.execute("set transaction isolation level repeatable read")
                 fingerprint = _fingerprint(connection, symbol, hour)
@@ -81,7 +81,7 @@ def encode_hour(raw: RawHourReader, count: int, batch_trades: int) -> Iterator[b
     """Yield the parts of a Parquet file of the hour's ``count`` trades, in the order of their ids.
 
     Raises:
-        ValueError: the objects hold more or fewer trades, or something else; what was yielded is no whole file then.
+        ValueError: the objects hold more or fewer trades, or invalid ones; the yielded parts are then no whole file.
     """
 
     def tables() -> Iterator[pa.Table]:
@@ -108,7 +108,7 @@ def _table(trades: Integers) -> pa.Table:
 
 
 def _decimals(scaled: Integers) -> pa.Array:
-    """Return positive integers of 10^-8 as decimals: Arrow's are 128-bit integers, the lower half first."""
+    """Return positive integers in units of 10^-8 as Arrow decimals: 128-bit integers, the lower half first."""
     halves = np.zeros((len(scaled), 2), np.int64)
     halves[:, 0] = scaled
     return pa.Array.from_buffers(_DECIMAL, len(scaled), [None, pa.py_buffer(halves)])
@@ -141,7 +141,7 @@ def _listed(connection: psycopg.Connection, symbol: str, hour: datetime, first_i
         where symbol = %s and hour = %s and last_id >= %s
         order by first_id, object_key
     """
-    with connection.cursor("listed_objects") as cursor:  # on the server: the list grows with the hour
+    with connection.cursor("listed_objects") as cursor:  # a server-side cursor: the list grows with the hour
         cursor.itersize = _LISTED_AT_ONCE
         for row in cursor.execute(query, [symbol, hour, first_id]):
             yield ListedObject(*row)

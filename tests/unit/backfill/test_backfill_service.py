@@ -19,7 +19,7 @@ from tests.unit.backfill.test_planner import FIRST, kline
 
 
 class MemoryTable:
-    """What is used of ``store.klines``."""
+    """The functions of ``store.klines`` that the backfill uses, over a dictionary."""
 
     def __init__(self) -> None:
         self.rows: dict[int, Kline] = {}
@@ -34,7 +34,7 @@ class MemoryTable:
 
 
 class Exchange:
-    """Has a kline for every minute; the one that is open at ``now`` (us) has less volume than it will have."""
+    """Has a kline for every minute; the one still open at ``now`` (us) has half of its final volume."""
 
     def __init__(self, now: int) -> None:
         self.now = now

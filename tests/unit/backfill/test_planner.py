@@ -24,7 +24,7 @@ def kline(minute: int) -> Kline:
 
 
 def answer(exchange: IdRanges, page: KlineRequest) -> list[Kline]:
-    """What an exchange with klines for the minutes ``exchange`` says to ``page``."""
+    """Return the answer to ``page`` of an exchange that has klines for the minutes ``exchange``."""
     minutes = (minute for first, last in exchange for minute in range(max(first, page.start), last + 1))
     return [kline(minute) for minute, _ in zip(minutes, range(page.limit), strict=False)]
 
