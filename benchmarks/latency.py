@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 
 from benchmarks import load
 from benchmarks.stack import ROOT, Stack
-from ops.local.supervisor import Program
+from ops.local.programs import Program
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
 _STEP = 0.01

@@ -9,7 +9,7 @@ import psycopg
 
 from benchmarks import load
 from benchmarks.stack import ROOT, Stack
-from ops.local.supervisor import Program
+from ops.local.programs import Program
 
 
 def symbols(count: int) -> tuple[str, ...]:

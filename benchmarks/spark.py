@@ -14,7 +14,7 @@ from benchmarks import latency, load, memory, throughput
 from benchmarks.stack import ROOT, Stack
 from ops.common.loopback import LOOPBACK, free_port
 from ops.local import trade_counts
-from ops.local.supervisor import Program
+from ops.local.programs import Program
 from ops.setup import jars
 from ops.setup.environments import python_of
 

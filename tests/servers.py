@@ -21,7 +21,8 @@ from crypto_analytics.store.postgres import connect
 from ops.common import child_environment, loopback
 from ops.common.loopback import LOOPBACK, free_port
 from ops.local import kafka, postgres, topics
-from ops.local.supervisor import Program, Supervisor
+from ops.local.programs import Program
+from ops.local.supervisor import Supervisor
 from ops.setup import jars
 from ops.setup.environments import python_of
 

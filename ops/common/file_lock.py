@@ -1,8 +1,8 @@
-"""One run a state folder: a file lock, which the kernel gives back however its holder ends.
+"""A lock file that names its holder; the kernel releases the lock however its holder ends.
 
-The file holds the record of the process that has the lock: process id and creation time. It is empty while the lock is
-free. A record whose creation time differs from the process's is stale and ignored. So the file never names a process
-without the lock: neither one that got the id later, nor the holder before while the next has not written its own yet.
+The file holds the record of the holder (process id and creation time) and is empty while the lock is free. A record
+whose creation time differs from the process's is stale and ignored. So the file never names a process that does not
+hold the lock: neither one that got the id later, nor the previous holder while the next has not written its record yet.
 """
 
 import fcntl
@@ -10,30 +10,44 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import psutil
 
 from ops.common.errors import Problem
-from ops.common.processes import Record
+from ops.common.processes import ProcessRecord
 
 _NAME = "run"
 _WRITES_WITHIN_SECONDS = 5.0
 
 
-class Lock:
-    """The lock of a state folder."""
+class FileLock:
+    """A lock at ``path``; ``held`` turns the holder's process id into the error for whoever cannot take it."""
 
-    def __init__(self, state: Path) -> None:
-        self._path = state / "run" / "lock"
+    def __init__(self, path: Path, held: Callable[[int | None], Problem]) -> None:
+        self._path = path
+        self._held = held
         self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        """Take the lock; see :meth:`take`."""
+        self.take()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
     def take(self) -> None:
         """Take the lock.
 
         Raises:
-            Problem: another run has it.
+            Problem: another process holds it.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -41,31 +55,28 @@ class Lock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
-            state = self._path.parents[1]
-            holder = self.holder()
-            raise Problem(f"{state} is in use", f"a run with process id {holder} has it", "make stop") from error
+            raise self._held(self.holder()) from error
         os.ftruncate(descriptor, 0)
-        record = Record(_NAME, os.getpid(), psutil.Process().create_time())
-        os.write(descriptor, json.dumps(asdict(record)).encode())
+        os.write(descriptor, json.dumps(asdict(ProcessRecord.of(_NAME, os.getpid()))).encode())
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock, if it is held."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
     def holder(self) -> int | None:
-        """Return the process id of the run that has the lock now; None if there is none.
+        """Return the process id of the lock's holder; None while it is free.
 
         Raises:
-            Problem: somebody has it and does not say who.
+            Problem: the lock is held, and its holder has not written its record.
         """
         deadline = time.monotonic() + _WRITES_WITHIN_SECONDS
         while self._is_taken():
             record = self._read()
-            if record is not None and record.leader() is not None:
+            if record is not None and record.process() is not None:
                 return record.pid
             if time.monotonic() > deadline:
                 cause = "the process that has its lock has not written its process id"
@@ -74,7 +85,7 @@ class Lock:
         return None
 
     def signal(self, signum: signal.Signals) -> int | None:
-        """Send ``signum`` to the run that has the lock, and to no other process; return its process id."""
+        """Send ``signum`` to the holder and to no other process; return its process id, None without a holder."""
         holder = self.holder()
         if holder is None:
             return None
@@ -82,7 +93,7 @@ class Lock:
             process = os.pidfd_open(holder)
         except ProcessLookupError:
             return None  # it has just ended
-        try:  # the descriptor stands for one process for good; the lock says once more that it is the one
+        try:  # the descriptor stands for one process for good; ask the lock again whether that one is the holder
             if self.holder() != holder:
                 return None
             signal.pidfd_send_signal(process, signum)
@@ -104,13 +115,13 @@ class Lock:
             os.close(descriptor)
         return False
 
-    def _read(self) -> Record | None:
+    def _read(self) -> ProcessRecord | None:
         try:
             text = self._path.read_text()
-            if text.strip().isdecimal():  # the version before wrote the process id alone, and may still run
+            if text.strip().isdecimal():  # the previous version wrote the process id alone, and may still run
                 created = psutil.Process(int(text)).create_time()
                 is_its_own = created <= self._path.stat().st_mtime  # not of a process that got the id later
-                return Record(_NAME, int(text), created) if is_its_own else None
-            return Record(**json.loads(text))
-        except (ValueError, TypeError, psutil.NoSuchProcess):  # empty, or in the middle of being written
+                return ProcessRecord(_NAME, int(text), created) if is_its_own else None
+            return ProcessRecord(**json.loads(text))
+        except (ValueError, TypeError, psutil.NoSuchProcess):  # empty, or being written
             return None

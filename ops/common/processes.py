@@ -1,30 +1,35 @@
-"""Which processes a run started, on disk: so that the next run can stop what a killed one left behind.
+"""Processes of this machine: identify one beyond the reuse of its id, and stop some of them for certain."""
 
-A record holds process id and creation time; an id alone may belong to somebody else by now. What a child started
-itself, in whatever session, is known by the child's mark in its environment.
-"""
-
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import psutil
 
-_SAME_SECONDS = 2.0  # creation times are told relative to boot, whose time moves a little when the clock is set
-MARK = "EMBEDDED_CHILD"
+_SAME_SECONDS = 2.0  # psutil derives creation times from the boot time, which moves a little when the clock is set
+_KILL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Record:
-    """A child: its name, its process id, and its creation time in seconds since the epoch."""
+class ProcessRecord:
+    """A process on disk: a name for messages, its id, and its creation time in seconds since the epoch.
+
+    The id alone does not identify a process: the kernel gives it to another one after the process has ended.
+    """
 
     name: str
     pid: int
     created: float
 
-    def leader(self) -> psutil.Process | None:
-        """Return the very process that was recorded, if it lives."""
+    @classmethod
+    def of(cls, name: str, pid: int) -> "ProcessRecord":
+        """Return the record of a running process."""
+        return cls(name, pid, psutil.Process(pid).create_time())
+
+    def process(self) -> psutil.Process | None:
+        """Return the recorded process; None if it has ended, also where its id belongs to another one now."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < _SAME_SECONDS
@@ -33,81 +38,48 @@ class Record:
             return None
         return process if alive else None
 
-    def members(self, state: Path) -> list[psutil.Process]:
-        """Return the living processes of the child: itself, and those that carry its mark."""
-        leader = self.leader()
-        found = [leader] if leader else []
-        for process in psutil.process_iter():
-            try:
-                if process.pid != self.pid and _carries(process, mark(state, self.name)):
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue  # gone meanwhile, or another user's: not ours
-        return found
+
+def matching(condition: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """Return the processes that meet ``condition``, without those that this user may not inspect."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if condition(process):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue  # it ended meanwhile, or belongs to another user
+    return found
 
 
-def mark(state: Path, name: str) -> str:
-    """Return what a child has in its environment, and hands on to whatever it starts."""
-    return f"{state}:{name}"
+def stop(
+    *processes: "psutil.Process | subprocess.Popen[bytes]",
+    grace_seconds: float,
+    signum: signal.Signals = signal.SIGTERM,
+) -> None:
+    """Send ``signum`` to the processes, kill those that remain after the grace, and wait until all have ended."""
+    _signal(processes, signum)
+    remaining = _remaining(processes, grace_seconds)
+    _signal(remaining, signal.SIGKILL)
+    _remaining(remaining, _KILL_SECONDS)
 
 
-def _carries(process: psutil.Process, text: str) -> bool:
-    return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == text
+def _signal(processes: "Iterable[psutil.Process | subprocess.Popen[bytes]]", signum: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(signum)
+        except psutil.NoSuchProcess:
+            continue
 
 
-class Records:
-    """The records of one state folder, one file a child."""
-
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        self._folder = state / "run" / "children"
-
-    def add(self, name: str, pid: int) -> Record:
-        """Record a child that was just started."""
-        record = Record(name, pid, psutil.Process(pid).create_time())
-        self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self._folder / f".{name}"
-        unfinished.write_text(json.dumps(asdict(record)))
-        unfinished.replace(self._path(name))
-        return record
-
-    def remove(self, name: str) -> None:
-        """Forget a child that has ended."""
-        self._path(name).unlink(missing_ok=True)
-
-    def read(self) -> list[Record]:
-        """Return all records, those of dead children too."""
-        return [Record(**json.loads(path.read_text())) for path in sorted(self._folder.glob("*.json"))]
-
-    def stop_leftovers(self, grace_seconds: float = 10.0) -> list[str]:
-        """Stop every process that an earlier run left behind and return the children's names."""
-        names = []
-        for record in self.read():
-            processes = record.members(self._state)
-            if processes:
-                names.append(record.name)
-                end(processes, grace_seconds)
-            self.remove(record.name)
-        return names
-
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.json"
-
-
-def end(processes: Iterable[psutil.Process], grace_seconds: float) -> None:
-    """Terminate ``processes``, kill those that are still there after the grace, and wait until all are gone."""
-    waiting = list(processes)
-    for process in waiting:
-        _signal(process, psutil.Process.terminate)
-    _, stubborn = psutil.wait_procs(waiting, timeout=grace_seconds)
-    for process in stubborn:
-        _signal(process, psutil.Process.kill)
-    psutil.wait_procs(stubborn, timeout=grace_seconds)
-
-
-def _signal(process: psutil.Process, send: object) -> None:
-    assert callable(send)
-    try:
-        send(process)
-    except psutil.NoSuchProcess:
-        return
+def _remaining(
+    processes: "Iterable[psutil.Process | subprocess.Popen[bytes]]", seconds: float
+) -> "list[psutil.Process | subprocess.Popen[bytes]]":
+    """Wait until the processes have ended, together at most ``seconds``; return those that have not."""
+    deadline = time.monotonic() + seconds
+    remaining = []
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
+            remaining.append(process)
+    return remaining

@@ -14,6 +14,7 @@ from ops.common import commands
 from ops.common.commands import last_lines, path_of
 from ops.common.errors import Problem
 from ops.common.paths import ROOT
+from ops.common.processes import stop
 from ops.common.settings import KIND_CONTEXT, Environment
 from ops.platform import make_command
 
@@ -114,7 +115,7 @@ def run(
                     watch()
                 _wait(process, _LOOK_SECONDS)
         finally:
-            _end(process)
+            stop(process, grace_seconds=_END_SECONDS)
     if process.returncode != 0:
         mend = f"less {log}; then {make_command.make_up()} again goes on from here"
         raise Problem("helmfile failed", errors(log.read_text()), mend)
@@ -132,13 +133,3 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         return
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.terminate()
-    _wait(process, _END_SECONDS)
-    if process.poll() is None:
-        process.kill()
-        process.wait()

@@ -16,12 +16,14 @@ from ops.common.commands import last_lines, path_of
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK, is_free
+from ops.common.processes import stop
 from ops.common.settings import NAMESPACE, OpsSettings
 from ops.kubernetes.cluster import ApiAway, Cluster, Object, Pod, component, pods
 from ops.platform import exposed_ports, make_command
 from ops.platform.endpoints import ENDPOINTS, Endpoint, url
 
 _LOOK_SECONDS = 1.0
+_STOP_SECONDS = 5.0
 _CALM_SECONDS = 3.0  # between two attempts for one endpoint
 _KAFKA_PORT = next(endpoint.pod_port for endpoint in ENDPOINTS if endpoint.component == "kafka")
 _NO_KAFKA = (
@@ -82,9 +84,8 @@ class Forward:
 
     def stop(self) -> None:
         """End it."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait()
+        if self.process is not None:
+            stop(self.process, grace_seconds=_STOP_SECONDS)
 
     def _say(self, tell: Callable[[str], None], story: str) -> None:
         if story != self.told:

@@ -9,9 +9,8 @@ from signal import SIGTERM
 from ops.common.paths import ROOT
 from ops.local import service_settings
 from ops.local.passwords import Passwords
+from ops.local.programs import Program, job
 from ops.local.run_folders import Layout
-from ops.local.services import job
-from ops.local.supervisor import Program
 from ops.setup.environments import python_of
 
 SECONDS = 900

@@ -13,15 +13,14 @@ import psycopg
 from crypto_analytics.runtime.settings import KafkaSettings
 from ops.common import child_environment
 from ops.common.errors import Problem
-from ops.common.file_lock import Lock
 from ops.common.loopback import LOOPBACK
 from ops.local import batch, exchange, passwords, postgres, service_settings, trade_counts
 from ops.local.display import Display
 from ops.local.postgres import SUPERUSER
+from ops.local.programs import service
 from ops.local.run_folders import Layout
-from ops.local.services import service
 from ops.local.settings import DemoSettings, Mode
-from ops.local.supervisor import Supervisor
+from ops.local.supervisor import Supervisor, run_lock
 from ops.setup import preflight
 
 MODES: tuple[Mode, ...] = ("play", "forever", "live")
@@ -32,7 +31,7 @@ def stop(settings: DemoSettings, stop_event: threading.Event, display: Display) 
     """Stop every run and what killed runs left behind."""
     for mode in MODES:
         layout = Layout(settings.DEMO_DIR.resolve(), mode)
-        holder = Lock(layout.state).signal(signal.SIGTERM)
+        holder = run_lock(layout.state).signal(signal.SIGTERM)
         if holder is not None:
             display.say(f"stopping the {mode} run (process {holder})")
             _wait_until_free(layout, holder)
@@ -48,7 +47,7 @@ def status(settings: DemoSettings, stop_event: threading.Event, display: Display
     """Print which runs there are, and how many trades are at each hop of those that go on."""
     for mode in MODES:
         layout = Layout(settings.DEMO_DIR.resolve(), mode)
-        holder = Lock(layout.state).holder()
+        holder = run_lock(layout.state).holder()
         if holder is None:
             kept = "its stores are kept" if layout.postgres.is_dir() else "never ran"
             display.say(f"{mode:<8} not running, {kept}")
@@ -85,7 +84,7 @@ def psql(settings: DemoSettings, stop_event: threading.Event, display: Display) 
 def _with_database(settings: DemoSettings, stop_event: threading.Event, display: Display) -> Iterator[Layout]:
     """Yield the run that is meant while its database is up; one that does not run is brought up for the time."""
     layout = choose(settings)
-    if Lock(layout.state).holder() is not None:
+    if run_lock(layout.state).holder() is not None:
         yield layout
         return
     setup = service_settings.Setup.load(layout.run_file)
@@ -111,7 +110,7 @@ def choose(settings: DemoSettings) -> Layout:
     """
     root = settings.DEMO_DIR.resolve()
     layouts = [Layout(root, mode) for mode in MODES]
-    going_on = [layout for layout in layouts if Lock(layout.state).holder() is not None]
+    going_on = [layout for layout in layouts if run_lock(layout.state).holder() is not None]
     asked = Layout(root, settings.mode)
     chosen = asked if settings.mode != "play" or not going_on else going_on[0]
     if not chosen.run_file.is_file():
@@ -121,7 +120,7 @@ def choose(settings: DemoSettings) -> Layout:
 
 def _wait_until_free(layout: Layout, holder: int) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    while Lock(layout.state).holder() == holder:
+    while run_lock(layout.state).holder() == holder:
         if time.monotonic() > deadline:
             raise Problem("the run does not stop", f"process {holder} is still there", f"kill -9 {holder}; make stop")
         time.sleep(0.1)

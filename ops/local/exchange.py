@@ -17,9 +17,9 @@ from crypto_analytics.binance.proxies import proxy_for
 from ops.common import loopback
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK
+from ops.local.programs import Program
 from ops.local.service_settings import Feed
 from ops.local.settings import DemoSettings
-from ops.local.supervisor import Program
 
 _REFUSED = 451  # Unavailable For Legal Reasons: the exchange's answer to some countries
 _DATA_HOSTS = "BINANCE_REST_URL=https://data-api.binance.vision BINANCE_WS_URL=wss://data-stream.binance.vision"

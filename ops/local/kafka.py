@@ -24,7 +24,7 @@ from ops.common import child_environment
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK
 from ops.common.paths import ROOT
-from ops.local.supervisor import Program
+from ops.local.programs import Program
 from ops.setup.preflight import java_command
 
 _LOG4J = ROOT / "ops" / "setup" / "resources" / "log4j2.xml"

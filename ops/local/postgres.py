@@ -19,7 +19,8 @@ from psycopg.conninfo import make_conninfo
 from ops.common import child_environment
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK
-from ops.local.supervisor import Account, Program, kill_processes
+from ops.common.processes import matching, stop
+from ops.local.programs import Account, Program
 from ops.local.unprivileged_user import as_account, unprivileged
 
 SUPERUSER = "postgres"
@@ -159,7 +160,7 @@ def _cluster_name(folder: Path) -> str:
 
 def _clear_the_way(data: Path, cluster_name: str) -> None:
     """Remove what a killed server leaves: orphaned backends, and a lock whose process id may be somebody else's now."""
-    kill_processes(lambda process: _serves(process, cluster_name))
+    stop(*matching(lambda process: _serves(process, cluster_name)), grace_seconds=0, signum=signal.SIGKILL)
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 

@@ -29,10 +29,10 @@ from ops.local import (
 )
 from ops.local.completion import Arrival
 from ops.local.display import Display
+from ops.local.programs import Program, fetching_job, job, service
 from ops.local.run_folders import Layout
-from ops.local.services import fetching_job, job, service
 from ops.local.settings import DemoSettings
-from ops.local.supervisor import Program, Supervisor
+from ops.local.supervisor import Supervisor
 from ops.setup import environments, jars
 
 LOOK_SECONDS = 0.2

@@ -9,7 +9,7 @@ from signal import SIGTERM
 from ops.common import child_environment, loopback
 from ops.common.loopback import LOOPBACK
 from ops.common.paths import ROOT
-from ops.local.supervisor import Program
+from ops.local.programs import Program
 from ops.platform.endpoints import DASHBOARD, SUPERSET_ADMIN
 from ops.setup.environments import python_of
 

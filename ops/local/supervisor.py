@@ -12,81 +12,38 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
-
 from crypto_analytics.runtime.retry import backoff
 from ops.common import child_environment
 from ops.common.errors import Problem
-from ops.common.file_lock import Lock
-from ops.common.processes import MARK, Record, Records, end, mark
+from ops.common.file_lock import FileLock
+from ops.common.processes import ProcessRecord, stop
+from ops.local.child_records import MARK, ChildRecords
+from ops.local.programs import WRONG_SETTINGS, Program
 
 STOP_SECONDS = 10.0  # what a service has to drain; then it is killed
 STEADY_SECONDS = 30.0  # a child that lived so long starts a new series of restarts
 MAX_RESTARTS = 10  # deaths in a row, each sooner than that
-WRONG_SETTINGS = 2  # exit code: wrong settings or files, which no restart can mend
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def run_lock(state: Path) -> FileLock:
+    """Return the lock of a state folder: one run at a time uses it."""
+    return FileLock(
+        state / "run" / "lock",
+        lambda holder: Problem(f"{state} is in use", f"a run with process id {holder} has it", "make stop"),
+    )
+
+
 class Interrupted(Exception):
     """Somebody asked the run to stop (Ctrl-C, SIGTERM); noticed while waiting, where stopping is safe."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """The user that a child runs as, and the program that becomes it (empty: the interpreter's own means)."""
-
-    uid: int
-    gid: int
-    launcher: tuple[str, ...] = ()
-
-
-def always() -> bool:
-    """Return True: the readiness of a child that nobody waits for."""
-    return True
-
-
-def nothing() -> None:
-    """Do nothing: the preparation of a child that needs none."""
-
-
-@dataclass(frozen=True)
-class Program:
-    """How to run a child, and how to know that it is ready.
-
-    Attributes:
-        name: names the child in messages, its log file and its record.
-        command: program and arguments.
-        env: the whole environment; None: that of a plain child (``child_environment.plain``).
-        ready: whether the child can do its work now; must return quickly.
-        ready_seconds: how long that may take.
-        prepare: called before each start and restart.
-        stop_signal: asks it to stop in order.
-        death_signal: sent by the kernel when the supervisor dies.
-        account: another user to run as.
-        restart: whether it is started again when it dies; a job is not, and nothing is that ended with
-            ``WRONG_SETTINGS``.
-        folder: working directory.
-    """
-
-    name: str
-    command: Sequence[str]
-    env: Mapping[str, str] | None = None
-    ready: Callable[[], bool] = always
-    ready_seconds: float = 60.0
-    prepare: Callable[[], None] = nothing
-    stop_signal: signal.Signals = signal.SIGTERM
-    death_signal: signal.Signals = signal.SIGKILL
-    account: Account | None = None
-    restart: bool = True
-    folder: Path | None = None
 
 
 @dataclass
@@ -95,7 +52,7 @@ class Child:
 
     program: Program
     process: subprocess.Popen[bytes]
-    record: Record
+    record: ProcessRecord
     started: float
     deaths_in_a_row: int = 0
     delays: Iterator[float] = field(default_factory=backoff)
@@ -128,14 +85,14 @@ class Supervisor:
         """
         self.state = state.resolve()
         self.logs = self.state / "logs"
-        self.records = Records(self.state)
+        self.records = ChildRecords(self.state)
         self.restarts: dict[str, int] = {}  # how often each child was started again, also of those that ended
         self._children: dict[str, Child] = {}
         self._clock = clock
         self._sleep = sleep
         self._on_death = on_death
         self._stop = stop or threading.Event()
-        self._lock = Lock(self.state)
+        self._lock = run_lock(self.state)
         self.leftovers: list[str] = []  # the children of a killed run that were stopped at the start
 
     def __enter__(self) -> Self:
@@ -264,7 +221,7 @@ class Supervisor:
                 f"it ended {child.deaths_in_a_row} times in a row, last with exit code {code}",
                 f"see: tail -n 30 {self.log_of(name)}",
             )
-        end(child.record.members(self.state), 0)  # what the dead one had started
+        stop(*self.records.members(child.record), grace_seconds=0)  # the processes that it had started
         child.restart_at = self._clock() + next(child.delays)
         self._on_death(name, code)
 
@@ -277,14 +234,8 @@ class Supervisor:
     def stop(self, name: str) -> None:
         """Stop one child and all that it started: its signal, ten seconds' grace, then SIGKILL."""
         child = self._children[name]
-        if child.process.poll() is None:
-            child.process.send_signal(child.program.stop_signal)
-            try:
-                child.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
-        end(child.record.members(self.state), 1)
+        stop(child.process, grace_seconds=STOP_SECONDS, signum=child.program.stop_signal)
+        stop(*self.records.members(child.record), grace_seconds=1)
         del self._children[name]
         self.records.remove(name)
 
@@ -292,12 +243,12 @@ class Supervisor:
         log = self.log_of(name)
         return log.stat().st_size if log.exists() else 0
 
-    def _spawn(self, program: Program) -> tuple[subprocess.Popen[bytes], Record]:
+    def _spawn(self, program: Program) -> tuple[subprocess.Popen[bytes], ProcessRecord]:
         account = program.account
         by_launcher = account is not None and bool(account.launcher)
         command = [*(account.launcher if account else ()), *program.command]
         given = child_environment.plain(os.environ) if program.env is None else program.env
-        env = dict(given) | {MARK: mark(self.state, program.name)}
+        env = dict(given) | {MARK: self.records.mark(program.name)}
         with self.log_of(program.name).open("ab") as output:
             process = subprocess.Popen(
                 command,
@@ -327,17 +278,3 @@ def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
             os._exit(1)
 
     return arrange
-
-
-def kill_processes(chosen: Callable[[psutil.Process], bool]) -> None:
-    """Kill the processes that ``chosen`` names, and wait until they are gone."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if chosen(process):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue  # gone meanwhile, or hidden from us
-    for process in found:
-        process.kill()
-    psutil.wait_procs(found, timeout=STOP_SECONDS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ops.common import child_environment
 from ops.common.errors import Problem
-from ops.local.supervisor import Account
+from ops.local.programs import Account
 
 # Linux capability numbers (capabilities(7)), the weaker one first: search and read past permissions, or do anything.
 _CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}

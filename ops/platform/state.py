@@ -1,14 +1,12 @@
 """What the targets remember in .platform/, and that one of them at a time changes the cluster."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ops.common.errors import Problem
+from ops.common.file_lock import FileLock
 from ops.common.paths import STATE
 
 LAST_UP = "up.json"
@@ -21,27 +19,14 @@ def logs() -> Path:
     return folder
 
 
-@contextmanager
-def exclusive(state: Path = STATE) -> Iterator[None]:
-    """Hold the right to change the cluster; the kernel gives it back however the holder ends.
-
-    Raises:
-        Problem: another process holds it.
-    """
-    state.mkdir(exist_ok=True)
-    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(descriptor, 20).decode() or "another"
-            mend = f"wait for it to end, or: kill {holder}"
-            raise Problem("the cluster is just being changed", f"process {holder} is at it", mend) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
-        yield
-    finally:
-        os.close(descriptor)
+def exclusive(state: Path = STATE) -> FileLock:
+    """Return the lock that whoever changes the cluster holds meanwhile."""
+    return FileLock(
+        state / "lock",
+        lambda holder: Problem(
+            "the cluster is just being changed", f"process {holder} is at it", f"wait for it to end, or: kill {holder}"
+        ),
+    )
 
 
 def remember(what: Mapping[str, Any], state: Path = STATE) -> None:

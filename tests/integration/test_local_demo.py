@@ -23,8 +23,8 @@ import psycopg
 import pytest
 
 from ops.common import child_environment
-from ops.common.processes import MARK, Records
 from ops.local import passwords, postgres, service_settings
+from ops.local.child_records import MARK, ChildRecords
 from ops.local.run_folders import Layout
 from ops.local.trade_counts import merged_ids
 from ops.setup.environments import demo_dir
@@ -212,7 +212,7 @@ def test_a_run_killed_with_9_leaves_nothing_and_does_not_hinder_the_next(demo: D
         assert connection.execute("select count(*) from trade_id_ranges where symbol = 'KEPT'").fetchone() == (1,)
     before = demo.merged()
     for name in ("consumer", "postgres"):
-        victim = next(record for record in Records(state).read() if record.name == name)
+        victim = next(record for record in ChildRecords(state).read() if record.name == name)
         os.kill(victim.pid, signal.SIGKILL)
     wait_for(lambda: demo.merged() > before, 90, process)
     process.send_signal(signal.SIGINT)

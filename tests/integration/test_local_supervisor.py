@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from ops.common.errors import Problem
-from ops.common.processes import MARK
-from ops.local.supervisor import Interrupted, Program, Supervisor
+from ops.local.child_records import MARK
+from ops.local.programs import Program
+from ops.local.supervisor import Interrupted, Supervisor
 from tests.absurd_environment import absurd
 from tests.servers import ROOT
 

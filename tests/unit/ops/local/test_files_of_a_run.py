@@ -15,12 +15,13 @@ import pytest
 
 from ops.common import child_environment, file_lock
 from ops.common.errors import Problem
-from ops.common.file_lock import Lock
-from ops.common.processes import Record, Records
+from ops.common.processes import ProcessRecord
 from ops.local import passwords
+from ops.local.child_records import ChildRecords
 from ops.local.raw_objects import repeated
 from ops.local.run_folders import Layout
 from ops.local.service_settings import Addresses, Feed, Setup, postgres
+from ops.local.supervisor import run_lock
 from ops.setup import jars
 from tests.absurd_environment import NOWHERE
 
@@ -101,15 +102,15 @@ def test_the_jars_are_fetched_once(cache: Path, tmp_path: Path) -> None:
 
 
 def test_one_run_a_folder(tmp_path: Path) -> None:
-    first = Lock(tmp_path)
+    first = run_lock(tmp_path)
     assert first.holder() is None
     first.take()
-    assert Lock(tmp_path).holder() == os.getpid()
+    assert run_lock(tmp_path).holder() == os.getpid()
     with pytest.raises(Problem, match=rf"is in use: a run with process id {os.getpid()} has it; make stop"):
-        Lock(tmp_path).take()
+        run_lock(tmp_path).take()
     first.release()
     assert (tmp_path / "run" / "lock").read_text() == ""
-    Lock(tmp_path).take()
+    run_lock(tmp_path).take()
 
 
 def locked(folder: Path, text: str) -> "subprocess.Popen[str]":
@@ -136,14 +137,14 @@ def test_the_lock_of_a_run_never_names_a_process_that_got_the_id_later(
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
         with locked(tmp_path, record_of(innocent.pid, older=100)) as holder:
             with pytest.raises(Problem, match="holder of the lock is unknown"):
-                Lock(tmp_path).signal(signal.SIGTERM)
+                run_lock(tmp_path).signal(signal.SIGTERM)
             (tmp_path / "run" / "lock").write_text(record_of(holder.pid))
-            assert Lock(tmp_path).holder() == holder.pid
-            assert Lock(tmp_path).signal(signal.SIGTERM) == holder.pid
+            assert run_lock(tmp_path).holder() == holder.pid
+            assert run_lock(tmp_path).signal(signal.SIGTERM) == holder.pid
             assert holder.wait(10) == -signal.SIGTERM
         assert innocent.poll() is None
         innocent.communicate(b"\n")
-    assert Lock(tmp_path).signal(signal.SIGTERM) is None
+    assert run_lock(tmp_path).signal(signal.SIGTERM) is None
 
 
 def test_a_run_of_the_version_before_wrote_its_process_id_alone(
@@ -153,10 +154,10 @@ def test_a_run_of_the_version_before_wrote_its_process_id_alone(
     with locked(tmp_path, "") as holder:
         file = tmp_path / "run" / "lock"
         file.write_text(str(holder.pid))
-        assert Lock(tmp_path).holder() == holder.pid
+        assert run_lock(tmp_path).holder() == holder.pid
         os.utime(file, (0, 0))  # written before that process was there
         with pytest.raises(Problem, match="holder of the lock is unknown"):
-            Lock(tmp_path).holder()
+            run_lock(tmp_path).holder()
         holder.communicate("\n")
 
 
@@ -164,7 +165,7 @@ def test_who_asks_waits_for_a_holder_that_has_not_written_its_id_yet(tmp_path: P
     with locked(tmp_path, "") as holder:
         writer = threading.Timer(0.2, (tmp_path / "run" / "lock").write_text, [record_of(holder.pid)])
         writer.start()
-        assert Lock(tmp_path).holder() == holder.pid
+        assert run_lock(tmp_path).holder() == holder.pid
         writer.join()
         holder.communicate("\n")
 
@@ -225,10 +226,10 @@ def test_mavens_own_cache_moves_where_it_cannot_be_written(
 
 def test_a_record_of_another_process_with_the_same_id_is_not_trusted(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
-        records = Records(tmp_path)
+        records = ChildRecords(tmp_path)
         true = records.add("mine", innocent.pid)
-        assert true.leader() == psutil.Process(innocent.pid)
-        assert Record("mine", innocent.pid, true.created - 100).leader() is None
+        assert true.process() == psutil.Process(innocent.pid)
+        assert ProcessRecord("mine", innocent.pid, true.created - 100).process() is None
         records.remove("mine")
         assert records.stop_leftovers() == []
         assert innocent.poll() is None
