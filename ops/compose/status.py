@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 
-from ops.common.byte_sizes import MIB, quantity
 from ops.common.commands import run
+from ops.common.units import MIB, quantity
 from ops.compose.project import Container
 
 

@@ -6,17 +6,17 @@ import psutil
 from rich.console import Console
 
 from crypto_analytics.runtime.settings import load
-from ops.common import variant
-from ops.common.byte_sizes import GIB
+from ops.common import commands, variant
 from ops.common.commands import run, succeeds
 from ops.common.console import console
 from ops.common.errors import Problem
-from ops.common.loopback import is_free
+from ops.common.loopback import free_or_move, is_free
 from ops.common.settings import OpsSettings
+from ops.common.units import GIB
 from ops.compose import env_file
 from ops.compose import project as compose
 from ops.compose.project import ComposeSettings, Container, Project
-from ops.platform import exposed_ports, images, tool_versions, url_table
+from ops.platform import exposed_ports, images, url_table
 
 MEMORY_FREE = 2 * GIB
 JOBS = ("migrate", "topics", "buckets", "superset-prepare")
@@ -95,7 +95,7 @@ def _docker() -> Problem | None:
     if not succeeds("docker", "compose", "version"):
         return Problem("docker compose is missing", "the plugin is not installed", "make doctor")
     said = run("docker", "compose", "version", "--short", mend="make doctor")
-    version, needed = tool_versions.version_of(said), tool_versions.VERSIONS["compose"]
+    version, needed = commands.version_of(said), commands.VERSIONS["compose"]
     if version is not None and version < needed:
         least = ".".join(map(str, needed))
         return Problem("docker compose is too old", f"{said.strip()}, and {least} or newer is needed", "make doctor")
@@ -110,8 +110,7 @@ def _ports(settings: OpsSettings, own: set[int], unused: set[str]) -> list[Probl
         number = wanted[name]
         if number in own or is_free(number):
             continue
-        moved = number + 10000 if number + 10000 < 65536 else number + 1000
-        mend = f"stop who has it (ss -ltnp 'sport = :{number}'; kind: make down), or: make compose-up {name}={moved}"
+        mend = free_or_move(name, number, "make compose-up", "kind: make down")
         found.append(Problem(f"port {number} is in use", f"{name} is {number} and another program listens there", mend))
     return found
 

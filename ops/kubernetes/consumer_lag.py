@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.common.console import seconds
 from ops.common.settings import NAMESPACE
+from ops.common.units import duration
 from ops.common.variant import MERGERS
-from ops.kubernetes.cluster import ApiAway, Cluster, Object, component
+from ops.kubernetes.cluster import ApiAway, Cluster
+from ops.kubernetes.pods import Object, component
 
 _LAG, _LAG_SECONDS = "consumer_lag_trades", "consumer_lag_seconds"
 _ANSWER_AGE = "consumer_lag_answer_age_seconds"
@@ -29,9 +30,9 @@ class Lag:
 
     def story(self) -> str:
         """Return it in a line."""
-        age = f", the next one is {seconds(self.seconds)} old" if self.trades and math.isfinite(self.seconds) else ""
+        age = f", the next one is {duration(self.seconds)} old" if self.trades and math.isfinite(self.seconds) else ""
         old = (
-            f" (as of {seconds(self.answer_age)} ago: Kafka does not answer)" if self.answer_age > _OLD_SECONDS else ""
+            f" (as of {duration(self.answer_age)} ago: Kafka does not answer)" if self.answer_age > _OLD_SECONDS else ""
         )
         return f"lag {self.trades:,} trades{age}{old}"
 

@@ -11,14 +11,14 @@ from enum import Enum
 from rich.console import Console
 from rich.table import Table
 
-from ops.common.byte_sizes import GIB
-from ops.common.commands import AIRGAP_HINT, install_hint
+from ops.common.commands import AIRGAP_HINT, VERSIONS, install_hint, version_of
 from ops.common.console import console
+from ops.common.loopback import free_or_move
 from ops.common.settings import Environment, OpsSettings
+from ops.common.units import GIB
 from ops.kubernetes import machine
 from ops.kubernetes.machine import Facts
 from ops.platform import make_command
-from ops.platform.tool_versions import VERSIONS, version_of
 
 MEMORY_TOTAL = {"lite": 6 * GIB, "default": 8 * GIB, "production": 8 * GIB}
 MEMORY_FREE = {"lite": 4 * GIB, "default": 6.5 * GIB, "production": 6.5 * GIB}
@@ -129,8 +129,7 @@ def _port(setting: str, number: int, found: Facts, again: str) -> Line:
     if number not in found.taken:
         return Line(Level.OK, f"port {number}", "free" if not found.cluster_runs else "the cluster's, or free")
     holder = found.holders.get(number, "another program")
-    moved = number + 10000 if number + 10000 < 65536 else number + 1000
-    fix = f"stop it (ss -ltnp 'sport = :{number}'), or move ours: {again} {setting}={moved}"
+    fix = free_or_move(setting, number, again)
     return Line(Level.FAIL, f"port {number}", f"taken by {holder}", fix)
 
 

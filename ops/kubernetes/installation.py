@@ -3,7 +3,8 @@
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.kubernetes import kind
-from ops.kubernetes.cluster import ApiAway, Cluster, component
+from ops.kubernetes.cluster import ApiAway, Cluster
+from ops.kubernetes.pods import component
 from ops.platform import airflow, exposed_ports, make_command
 from ops.platform.endpoints import READER, Way
 

@@ -6,7 +6,8 @@ import os
 from ops.common.commands import path_of
 from ops.common.errors import Problem
 from ops.common.settings import NAMESPACE, OpsSettings
-from ops.kubernetes.cluster import Cluster, component
+from ops.kubernetes.cluster import Cluster
+from ops.kubernetes.pods import component
 
 # All pods: the namespace is the platform's alone, and those that operators make (Kafka) have no label of ours. kubectl
 # wants a selector that is not empty: no pod has this label.

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from ops.common.byte_sizes import MIB, quantity
 from ops.common.console import console
 from ops.common.settings import NAMESPACE, OpsSettings
-from ops.kubernetes.cluster import Cluster, Object, component
+from ops.common.units import MIB, quantity
+from ops.kubernetes.cluster import Cluster
+from ops.kubernetes.pods import Object, component
 
 
 @dataclass(frozen=True)

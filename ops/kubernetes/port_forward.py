@@ -15,10 +15,11 @@ from typing import IO
 from ops.common.commands import last_lines, path_of
 from ops.common.console import console
 from ops.common.errors import Problem
-from ops.common.loopback import LOOPBACK, is_free
+from ops.common.loopback import LOOPBACK, another_port, is_free
 from ops.common.processes import stop
 from ops.common.settings import NAMESPACE, OpsSettings
-from ops.kubernetes.cluster import ApiAway, Cluster, Object, Pod, component, pods
+from ops.kubernetes.cluster import ApiAway, Cluster
+from ops.kubernetes.pods import Object, Pod, component, pods
 from ops.platform import exposed_ports, make_command
 from ops.platform.endpoints import ENDPOINTS, Endpoint, url
 
@@ -154,7 +155,7 @@ def refuse_taken(forward: Forward) -> None:
     """
     if not is_free(forward.port):
         setting = forward.endpoint.setting
-        moved = f"{setting}={forward.port + 10000 if forward.port + 10000 < 65536 else forward.port + 1000}"
+        moved = f"{setting}={another_port(forward.port)}"
         mend = f"make forward {moved}"
         if forward.endpoint.component == "kafka":  # the broker sends its clients on to the port that it was told of
             mend = f"tell the broker first: {make_command.make_up(moved)}; then {mend}"

@@ -10,9 +10,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ops.common.console import seconds
-from ops.kubernetes.cluster import ApiAway, Cluster, Event, Pod, newest_events, pods
+from ops.common.units import duration
+from ops.kubernetes.cluster import ApiAway, Cluster
 from ops.kubernetes.helm import Revision, newest, revisions
+from ops.kubernetes.pods import Event, Pod, newest_events, pods
 
 _WIDE = 160  # characters of a reason
 _QUIET_SECONDS = 15.0  # between lines where there is no terminal
@@ -93,7 +94,7 @@ class Progress:
     def show(self, sight: Sight | None) -> None:
         """Show one look; ``None`` is shown as an API that does not answer."""
         lines = ["the API does not answer just now"] if sight is None else [headline(sight), *troubles(sight)]
-        elapsed = seconds(self._clock() - self._started)
+        elapsed = duration(self._clock() - self._started)
         if self._live:
             texts = [Text(f"{elapsed:>7}  {lines[0]}"), *(Text(f"         {line}") for line in lines[1:])]
             self._live.update(Group(*texts), refresh=True)

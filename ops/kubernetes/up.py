@@ -17,7 +17,8 @@ from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import CLUSTER, OpsSettings
 from ops.kubernetes import doctor, helm, helmfile, installation, kind, machine, upgrade_check
-from ops.kubernetes.cluster import Cluster, last_warnings
+from ops.kubernetes.cluster import Cluster
+from ops.kubernetes.pods import last_warnings
 from ops.kubernetes.progress import Progress, look
 from ops.platform import exposed_ports, images, make_command, state, url_table
 

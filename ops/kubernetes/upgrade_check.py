@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE
-from ops.kubernetes.cluster import Cluster, Forbidden, Object
+from ops.kubernetes.cluster import Cluster, Forbidden
+from ops.kubernetes.pods import Object
 
 _FEED = "BINANCE_WS_URL"
 # One exchange under two names: data-stream.binance.vision is where the other refuses a country. Its futures

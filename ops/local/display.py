@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from ops.common.console import console as default_console
 from ops.local.report import Report
 from ops.local.trade_counts import Sight
 
-_LOG_WIDTH = 120
 _QUIET_SECONDS = 10.0  # between lines where there is no terminal
 
 
@@ -21,7 +21,7 @@ class Display:
     """Prints to a terminal with a bar, elsewhere in plain lines. ``seconds`` holds the phases' durations."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.console = console or _console()
+        self.console = console or default_console()
         self.seconds: dict[str, float] = {}
         self._clock = clock
 
@@ -121,12 +121,6 @@ class Display:
         """Print where to look."""
         for name, place in places:
             self.say(f"{name + ':':<17}{place}")
-
-
-def _console() -> Console:
-    """Return a console as wide as the terminal; a log is wide enough for the tables."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
 
 
 def _short(number: object) -> str:

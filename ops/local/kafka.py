@@ -20,7 +20,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from ops.common import child_environment
+from ops.common import child_environment, secret_files
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK
 from ops.common.paths import ROOT
@@ -165,9 +165,8 @@ def _admin_login(server: KafkaServer) -> Iterator[list[str]]:
         yield []
         return
     path = server.folder / "format.arguments"
-    path.touch(mode=0o600)
+    secret_files.write(path, f"--add-scram\nSCRAM-SHA-512=[name={ADMIN},password={server.admin_password}]\n")
     try:
-        path.write_text(f"--add-scram\nSCRAM-SHA-512=[name={ADMIN},password={server.admin_password}]\n")
         yield [f"@{path.name}"]
     finally:
         path.unlink()

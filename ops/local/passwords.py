@@ -1,9 +1,9 @@
 """The passwords of the embedded run: random, made on the first start, in one file that only its owner reads."""
 
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from ops.common import secret_files
 from ops.common.errors import Problem
 from ops.local.postgres import new_password
 
@@ -35,20 +35,13 @@ def load(path: Path) -> Passwords:
         Problem: the file is damaged.
     """
     names = [field.name for field in fields(Passwords)]
-    lines = (line.partition("=") for line in path.read_text().splitlines() if "=" in line) if path.exists() else ()
-    values = {name.removesuffix("_PASSWORD").lower(): value for name, _, value in lines}
+    written = secret_files.values(path.read_text()) if path.exists() else {}
+    values = {name.removesuffix("_PASSWORD").lower(): value for name, value in written.items()}
     if path.exists() and not (values.get("superuser") and all(values.values())):
         raise Problem(f"{path} is damaged", "a password is missing", f"rm {path} and start afresh: make clean")
     passwords = Passwords(**{name: values.get(name) or new_password() for name in names})
     if values.keys() != set(names):
-        _write(path, passwords)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [f"{name.upper()}_PASSWORD={value}\n" for name, value in asdict(passwords).items()]
+        secret_files.write(path, "".join(lines))
     return passwords
-
-
-def _write(path: Path, passwords: Passwords) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.writelines(f"{name.upper()}_PASSWORD={value}\n" for name, value in asdict(passwords).items())
-    unfinished.replace(path)

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from ops.common import child_environment
+from ops.common import child_environment, secret_files
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK
 from ops.common.processes import matching, stop
@@ -128,9 +128,7 @@ def _initialise(bin_dir: Path, server: PostgresServer, account: Account | None) 
     data, unfinished, password_file = server.folder / "data", server.folder / "data.new", server.folder / "password.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
-    password_file.unlink(missing_ok=True)
-    password_file.touch(mode=0o600)
-    password_file.write_text(server.password)
+    secret_files.write(password_file, server.password)
     if account:
         os.chown(unfinished, account.uid, account.gid)
         os.chown(password_file, account.uid, account.gid)

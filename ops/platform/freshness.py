@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from ops.common.console import seconds
 from ops.common.loopback import LOOPBACK
+from ops.common.units import duration
 from ops.platform.endpoints import READER
 from ops.platform.health import DATABASE, TIMEOUT
 
@@ -38,7 +38,7 @@ class Freshness:
         """Return it in a line."""
         if self.newest is None or self.changed is None:
             return "no candle yet"
-        age = seconds(max(0.0, (now - self.changed).total_seconds()))
+        age = duration(max(0.0, (now - self.changed).total_seconds()))
         gaps = f"{self.gaps} gaps, {self.missing:,} trades missing" if self.gaps else "no gap"
         return f"newest candle {self.newest:%Y-%m-%d %H:%M}, changed {age} ago; {self.candles:,} candles, {gaps}"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ops.common import child_environment
 from ops.common.errors import Problem
-from ops.common.loopback import is_free
+from ops.common.loopback import free_or_move, is_free
 
 PYTHON_NEEDED = (3, 11)
 JAVA_NEEDED = 17
@@ -79,8 +79,8 @@ def disk(folder: Path) -> None:
 def port(setting: str, number: int) -> None:
     """Check that nobody has the port that ``setting`` names."""
     if number and not is_free(number):
-        mend = f"stop who has it (ss -ltnp 'sport = :{number}'), or: make demo {setting}={number + 10000}"
-        raise Problem(f"port {number} is in use", f"{setting} is {number} and another program listens there", mend)
+        fix = free_or_move(setting, number, "make demo")
+        raise Problem(f"port {number} is in use", f"{setting} is {number} and another program listens there", fix)
 
 
 def readable(setting: str, path: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_kind import KindCluster
 
-from ops.common import byte_sizes
+from ops.common import units
 from ops.common.settings import KIND_CONTEXT, NAMESPACE
 from ops.common.variant import MERGERS, Variant, replaced_by
 from ops.kubernetes import helmfile, kind, memory
@@ -272,7 +272,7 @@ class Kubernetes(Platform):
             summary = json.loads(self.kubectl("get", "--raw", f"/api/v1/nodes/{kind.NODE}/proxy/stats/summary"))
             sizes = memory.working_sets([summary])
             found = {
-                component: [sizes.get(pod["metadata"]["name"], 0) / byte_sizes.MIB for pod in self.pods(component)]
+                component: [sizes.get(pod["metadata"]["name"], 0) / units.MIB for pod in self.pods(component)]
                 for component in (*self.streaming, "airflow", "superset")
             }
             complete = all(its and all(its) for its in found.values())

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from ops.common.byte_sizes import GIB
+from ops.common import commands
+from ops.common.units import GIB
 from ops.kubernetes import doctor
 from ops.kubernetes.doctor import Level, Line
 from ops.kubernetes.machine import Facts
-from ops.platform import tool_versions
 
 GOOD = Facts(
     memory_total=16 * GIB,
@@ -120,7 +120,7 @@ def test_a_cluster_of_others_needs_no_docker_no_ports_and_no_memory() -> None:
     ],
 )
 def test_versions_are_read_from_what_tools_say(said: str, version: tuple[int, ...] | None) -> None:
-    assert tool_versions.version_of(said) == version
+    assert commands.version_of(said) == version
 
 
 def test_a_build_without_a_version_is_taken() -> None:

@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from ops import status
-from ops.common import byte_sizes
+from ops.common import units
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.kubernetes import consumer_lag, memory, port_forward, progress
-from ops.kubernetes.cluster import Event, Forbidden, Pod, last_warnings, newest_events, pods
+from ops.kubernetes.cluster import Forbidden
 from ops.kubernetes.helm import Revision
+from ops.kubernetes.pods import Event, Pod, last_warnings, newest_events, pods
 from ops.kubernetes.progress import Progress, Sight
 from ops.platform import freshness
 from ops.platform.endpoints import ENDPOINTS
@@ -172,15 +173,15 @@ def test_without_a_terminal_a_line_is_printed_when_something_changes() -> None:
 
 
 SUMMARY = {
-    "node": {"memory": {"workingSetBytes": 900 * byte_sizes.MIB}},
+    "node": {"memory": {"workingSetBytes": 900 * units.MIB}},
     "pods": [
         {
             "podRef": {"name": "consumer-1", "namespace": "crypto-analytics"},
-            "containers": [{"memory": {"workingSetBytes": 100 * byte_sizes.MIB}}, {"memory": {}}],
+            "containers": [{"memory": {"workingSetBytes": 100 * units.MIB}}, {"memory": {}}],
         },
         {
             "podRef": {"name": "coredns", "namespace": "kube-system"},
-            "containers": [{"memory": {"workingSetBytes": 50 * byte_sizes.MIB}}],
+            "containers": [{"memory": {"workingSetBytes": 50 * units.MIB}}],
         },
         {"podRef": {"name": "migrate-1", "namespace": "crypto-analytics"}, "containers": []},
     ],
@@ -188,17 +189,17 @@ SUMMARY = {
 
 
 def test_memory_is_the_working_set_of_our_pods() -> None:
-    assert memory.working_sets([SUMMARY]) == {"consumer-1": 100 * byte_sizes.MIB}
-    assert memory.node_working_set([SUMMARY]) == 900 * byte_sizes.MIB
+    assert memory.working_sets([SUMMARY]) == {"consumer-1": 100 * units.MIB}
+    assert memory.node_working_set([SUMMARY]) == 900 * units.MIB
     (usage,) = memory.usages([pod(ready=True), pod("gone")], [SUMMARY])
-    assert (usage.pod, usage.used, usage.limit) == ("consumer-1", 100 * byte_sizes.MIB, 384 * byte_sizes.MIB)
+    assert (usage.pod, usage.used, usage.limit) == ("consumer-1", 100 * units.MIB, 384 * units.MIB)
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("384Mi", 384 * 1024**2), ("1Gi", 1024**3), ("1.5G", 1_500_000_000), ("128974848", 128974848)]
 )
 def test_quantities(text: str, size: int) -> None:
-    assert byte_sizes.quantity(text) == size
+    assert units.quantity(text) == size
 
 
 def shown(table: object) -> str:

@@ -9,8 +9,9 @@ import pytest
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
 from ops.kubernetes import helm, helmfile, up, upgrade_check
-from ops.kubernetes.cluster import Forbidden, Object
+from ops.kubernetes.cluster import Forbidden
 from ops.kubernetes.helm import Recovery, Revision
+from ops.kubernetes.pods import Object
 from ops.kubernetes.upgrade_check import Running
 
 
