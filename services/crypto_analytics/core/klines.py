@@ -1,10 +1,10 @@
-"""The exchange's one-minute klines. Pure."""
+"""The exchange's one-minute klines."""
 
 from typing import Annotated
 
 import msgspec
 
-# A plain decimal that NUMERIC(_, 8) holds without rounding; a negative one is for the quality gate to judge.
+# A plain decimal that NUMERIC(_, 8) holds without rounding; the quality gate rejects negative ones.
 Decimal8 = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,19}(\.[0-9]{1,8})?$")]
 
 

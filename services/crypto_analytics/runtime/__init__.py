@@ -1,1 +1,1 @@
-"""What every service shares: settings, logs, metrics, health, retries, shutdown and Kafka clients."""
+"""Shared by all services: settings, logs, metrics, health, retries, shutdown and Kafka clients."""

@@ -1,4 +1,4 @@
-"""Now, in microseconds. A replay's clock stands at the end of the recording; everything else has the real one."""
+"""The current time in microseconds. In a replay the clock stands still at the time of AS_OF."""
 
 import time
 from collections.abc import Callable
@@ -10,13 +10,13 @@ Clock = Callable[[], int]
 
 
 def wall_clock() -> int:
-    """Return the microseconds since the epoch."""
+    """Return the current time in microseconds since the epoch."""
     return time.time_ns() // 1000
 
 
 def clock_for(as_of: datetime | None) -> Clock:
-    """Return the clock that AS_OF asks for."""
+    """Return a clock that stands still at ``as_of`` (the setting AS_OF), or the wall clock for None."""
     if as_of is None:
         return wall_clock
-    fixed = from_datetime(as_of)
-    return lambda: fixed
+    fixed_time = from_datetime(as_of)
+    return lambda: fixed_time

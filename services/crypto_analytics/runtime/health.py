@@ -1,4 +1,7 @@
-"""/metrics (Prometheus) and /healthz on one port. Healthy is who made progress lately; ready is who can do its work."""
+"""Serve /metrics (Prometheus), /healthz (liveness) and /readyz (readiness) on one port.
+
+A service is alive if it made progress recently, and ready if it is alive and can do its work.
+"""
 
 import threading
 import time
@@ -12,7 +15,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class Health:
-    """The age of the last progress. A loop calls :meth:`beat` each time round, also when it had nothing to do."""
+    """Liveness and readiness of a service. Its main loop calls :meth:`beat` in each iteration, also when idle."""
 
     def __init__(self, stale_after_seconds: float = 60.0, now: Callable[[], float] = time.monotonic) -> None:
         self._stale_after = stale_after_seconds
@@ -21,7 +24,7 @@ class Health:
         self.ready = False
 
     def beat(self) -> None:
-        """Note progress."""
+        """Record progress."""
         self._last = self._now()
 
     def age(self) -> float:
@@ -29,12 +32,12 @@ class Health:
         return self._now() - self._last
 
     def is_alive(self) -> bool:
-        """Whether there was progress lately."""
+        """Whether the last progress is recent enough."""
         return self.age() <= self._stale_after
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread a connection: one that says nothing must not keep the probes waiting."""
+    """A thread per connection, so that an idle connection does not block probes."""
 
     daemon_threads = True
 
@@ -43,11 +46,11 @@ class _QuietHandler(WSGIRequestHandler):
     timeout = 5
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-        """Leave probes out of the log."""
+        """Do not log requests."""
 
 
 def serve(host: str, port: int, health: Health) -> int:
-    """Serve /metrics, /healthz (liveness) and /readyz in a daemon thread; return the port really taken.
+    """Serve /metrics, /healthz and /readyz in a daemon thread; return the port, which matters if ``port`` is 0.
 
     Raises:
         OSError: the port is in use.
@@ -61,9 +64,9 @@ def serve(host: str, port: int, health: Health) -> int:
         if path not in ("/healthz", "/readyz"):
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"try /metrics, /healthz or /readyz\n"]
-        good = health.is_alive() and (path == "/healthz" or health.ready)
-        start_response("200 OK" if good else "503 Service Unavailable", [("Content-Type", "text/plain")])
-        return [f"{'ok' if good else 'not ok'}: last progress {health.age():.1f} s ago\n".encode()]
+        is_ok = health.is_alive() and (path == "/healthz" or health.ready)
+        start_response("200 OK" if is_ok else "503 Service Unavailable", [("Content-Type", "text/plain")])
+        return [f"{'ok' if is_ok else 'not ok'}: last progress {health.age():.1f} s ago\n".encode()]
 
     server = make_server(host, port, app, server_class=_Server, handler_class=_QuietHandler)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

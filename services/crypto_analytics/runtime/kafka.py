@@ -1,4 +1,4 @@
-"""The Kafka clients' configuration and the dead-letter record: one place for each."""
+"""Configuration of the Kafka clients, and dead-letter records."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from crypto_analytics.runtime.settings import KafkaSettings
 
 DeliveryCallback = Callable[[KafkaError | None, Message], None]
 
-# What no retry mends: the login, this user's rights, or a name that another member of the group has taken.
+# Not retryable: wrong credentials, missing permissions, or a group instance id that another member uses.
 REFUSED = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -17,26 +17,26 @@ REFUSED = frozenset(
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.FENCED_INSTANCE_ID,  # another consumer has this one's KAFKA_GROUP_INSTANCE_ID
+        KafkaError.FENCED_INSTANCE_ID,  # another consumer uses this KAFKA_GROUP_INSTANCE_ID
     }
 )
 
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # what the dead-letter topic takes, so that a whole bad frame fits
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # limit of the dead-letter topic; a whole bad frame fits
 
 
 def is_refused(error: KafkaError) -> bool:
-    """Whether no retry mends ``error``, so that a service has to end with it."""
+    """Whether ``error`` is not retryable, so that the service has to stop."""
     return error.fatal() or error.code() == KafkaError._FATAL or error.code() in REFUSED
 
 
 def client_config(settings: KafkaSettings) -> dict[str, str | int | float | bool]:
-    """Return what every client needs: address and login."""
+    """Return the configuration that all clients share: address, credentials, reconnect backoff."""
     config: dict[str, str | int | float | bool] = {
         "bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
         "security.protocol": settings.KAFKA_SECURITY_PROTOCOL,
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 2000,
-        "log_level": 4,  # warnings: one step below, clients tell of harmless events when they close
+        "log_level": 4,  # warning; on the next level, clients log harmless events when they close
     }
     if settings.KAFKA_SECURITY_PROTOCOL.startswith("SASL"):
         config |= {
@@ -49,28 +49,28 @@ def client_config(settings: KafkaSettings) -> dict[str, str | int | float | bool
     return config
 
 
-def _end_where_login_is_refused(error: KafkaError) -> None:
-    """Raise from the next poll, consume or flush: the client library itself would try a wrong password for ever."""
+def _raise_authentication_error(error: KafkaError) -> None:
+    """Raise from the next poll, consume or flush; by default the client retries a wrong password forever."""
     if error.code() == KafkaError._AUTHENTICATION:
         raise KafkaException(error)
 
 
 def producer(settings: KafkaSettings, **overrides: str | int | float | bool) -> Producer:
-    """Return an idempotent producer that waits for all replicas and keys as Java's clients do (murmur2).
+    """Return an idempotent producer with acks=all and the partitioner of the Java clients (murmur2).
 
-    Its ``poll`` and ``flush`` raise KafkaException where the broker refuses the login.
+    Its ``poll`` and ``flush`` raise KafkaException if the broker rejects the credentials.
     """
     return Producer(
         client_config(settings)
         | {
-            "error_cb": _end_where_login_is_refused,
+            "error_cb": _raise_authentication_error,
             "enable.idempotence": True,
             "acks": "all",
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
             "linger.ms": 5,
             "message.max.bytes": MAX_MESSAGE_BYTES,
-            "message.timeout.ms": 0,  # never give up: the queue fills, and that holds the stream back
+            "message.timeout.ms": 0,  # no timeout: the queue fills up, which applies backpressure to the stream
             "queue.buffering.max.kbytes": 65536,
         }
         | overrides
@@ -78,25 +78,25 @@ def producer(settings: KafkaSettings, **overrides: str | int | float | bool) -> 
 
 
 def consumer(settings: KafkaSettings, group: str, **overrides: object) -> Consumer:
-    """Return a consumer whose offsets move only by an explicit commit.
+    """Return a consumer that commits offsets only explicitly.
 
-    Its ``poll`` and ``consume`` raise KafkaException where the broker refuses the login.
+    Its ``poll`` and ``consume`` raise KafkaException if the broker rejects the credentials.
     """
     return Consumer(
         client_config(settings)
         | {
-            "error_cb": _end_where_login_is_refused,
+            "error_cb": _raise_authentication_error,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "session.timeout.ms": 10000,
             "heartbeat.interval.ms": 2000,
-            # What the client keeps ahead: the library's own limits are 64 MB and 100,000 records, to no further gain.
+            # Prefetched records: the library's defaults of 64 MB and 100,000 records use more memory and are no faster.
             "queued.max.messages.kbytes": 8192,
             "queued.min.messages": 20_000,
             "fetch.wait.max.ms": 100,
-            # How long fetching pauses once the local queue is full; the default of a second starves a fast reader.
+            # Pause of fetching when the local queue is full; the default of one second starves a fast consumer.
             "fetch.queue.backoff.ms": 10,
         }
         | overrides
@@ -104,10 +104,10 @@ def consumer(settings: KafkaSettings, group: str, **overrides: object) -> Consum
 
 
 def consume(client: Consumer, count: int, seconds: float) -> list[Message]:
-    """Return up to ``count`` records and errors that come within ``seconds``.
+    """Return up to ``count`` records and errors that arrive within ``seconds``.
 
     Raises:
-        KafkaException: the broker refuses the login. The library's own ``consume`` hides it in a SystemError.
+        KafkaException: the broker rejects the credentials. The library's ``consume`` wraps this in a SystemError.
     """
     try:
         messages: list[Message] = client.consume(count, seconds)
@@ -128,17 +128,19 @@ def dead_letter(
     headers: Sequence[tuple[str, str]] = (),
     on_delivery: DeliveryCallback | None = None,
 ) -> None:
-    """Queue ``value`` for the dead-letter topic with its reason in the headers; the caller flushes.
+    """Queue ``value`` for the dead-letter topic with the reason in its headers; the caller flushes.
 
-    Raises BufferError where the client's queue is full: poll, and call again.
-    A value too large even for that topic is cut, and a header tells its full size.
+    A value larger than the topic's limit is truncated, and a header has its full size.
+
+    Raises:
+        BufferError: the client's queue is full; poll, and call this again.
     """
     limit = MAX_MESSAGE_BYTES - 65536
-    cut = [("truncated_from_bytes", str(len(value)))] if len(value) > limit else []
+    truncated = [("truncated_from_bytes", str(len(value)))] if len(value) > limit else []
     kafka.produce(
         topic,
         value=value[:limit],
-        headers=[("reason", reason), ("detail", detail[:500]), *headers, *cut],
+        headers=[("reason", reason), ("detail", detail[:500]), *headers, *truncated],
         on_delivery=on_delivery,
     )
     metrics.DEAD_LETTERS.labels(reason).inc()

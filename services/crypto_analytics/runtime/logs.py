@@ -1,4 +1,4 @@
-"""Structured logs on standard error: an event name, the facts as fields, and what to do where something failed."""
+"""Structured logs on standard error: an event name, fields, and in failures the next step for the operator."""
 
 import logging
 import sys
@@ -44,6 +44,6 @@ def configure(service: str, settings: CommonSettings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.LOG_LEVEL)
-    for chatty in ("httpx", "httpcore", "py4j", "websockets", "urllib3"):  # each request or frame at INFO
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+    for verbose in ("httpx", "httpcore", "py4j", "websockets", "urllib3"):  # they log each request or frame at INFO
+        logging.getLogger(verbose).setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.bind_contextvars(service=service)

@@ -1,4 +1,4 @@
-"""Retries with jittered exponential backoff. Whether an error is worth a retry is decided by a pure function."""
+"""Retries with jittered exponential backoff. Pure functions elsewhere decide which errors are retryable."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,37 +10,38 @@ Result = TypeVar("Result")
 
 
 def backoff(first: float = 0.2, largest: float = 10.0, random: Random | None = None) -> Iterator[float]:
-    """Yield seconds to wait, without end: doubling from ``first`` to ``largest``, each with full jitter.
+    """Yield delays in seconds without end: random shares of steps that double from ``first`` to ``largest``.
 
-    Full jitter (a uniform share of the step) spreads clients that failed together the best:
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    A delay is uniform between a tenth of the step and the step. Such jitter spreads clients that failed at the same
+    time: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
-    chance = random or Random()
+    random = random or Random()
     step = first
     while True:
-        yield chance.uniform(0.1 * step, step)
+        yield random.uniform(0.1 * step, step)
         step = min(largest, step * 2)
 
 
-def patiently(
+def call_with_retries(
     call: Callable[[], Result],
     *,
-    passing: type[Exception],
-    seconds: float,
+    retryable: type[Exception],
+    timeout_seconds: float,
     stop: Event,
-    tell: Callable[[Exception], object],
+    on_retry: Callable[[Exception], object],
 ) -> Result:
-    """Return what ``call`` returns; while it raises a ``passing`` error it is called again, with backoff.
+    """Return the result of ``call``, which is called again with backoff while it raises a ``retryable`` error.
 
-    Ends with that error after ``seconds``, or once ``stop`` is set. ``tell`` hears each error that is not the last.
+    Raises that error after ``timeout_seconds``, or as soon as ``stop`` is set. ``on_retry`` is called with each error
+    that leads to another call.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + timeout_seconds
     for delay in backoff(0.2, 5.0):
         try:
             return call()
-        except passing as error:
+        except retryable as error:
             if stop.is_set() or time.monotonic() + delay > deadline:
                 raise
-            tell(error)
+            on_retry(error)
         stop.wait(delay)
     raise AssertionError("backoff has no end")

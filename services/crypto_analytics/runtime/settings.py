@@ -1,7 +1,7 @@
-"""Settings are environment variables, one prefix-free name each, the same in every way of running the platform.
+"""Settings from environment variables, which have the same names in every way of running the platform.
 
-Each group below is a part that several services need; a service's own settings class inherits the groups it uses
-and adds its own. All names, defaults and meanings are listed in ``.env.example``, which a test keeps complete.
+Each class below is a group of settings that several services share. The settings class of a service inherits the groups
+it uses and adds its own. ``.env.example`` lists all names, defaults and meanings; a test keeps it complete.
 """
 
 import sys
@@ -32,7 +32,7 @@ WebSocketUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["ws", "wss"])]
 
 
 class SettingsGroup(BaseSettings):
-    """What all groups agree on: an empty variable counts as not set, and nothing changes after the start."""
+    """Base of all groups: an empty variable counts as not set, and settings are immutable."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -41,21 +41,21 @@ class CommonSettings(SettingsGroup):
     """Logging and the port of /metrics and /healthz."""
 
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
-    LOG_FORMAT: Literal["json", "console"] = Field("json", description="one JSON object a line, or for people")
+    LOG_FORMAT: Literal["json", "console"] = Field("json", description="json: one object per line; console: for people")
     METRICS_HOST: str = Field("127.0.0.1", description="address that /metrics and /healthz listen on")
     METRICS_PORT: Port = Field(0, description="port of /metrics and /healthz; 0 takes a free one")
 
 
 class ClockSettings(SettingsGroup):
-    """The platform's idea of now."""
+    """The clock of the platform."""
 
     AS_OF: AwareDatetime | None = Field(
-        None, description="the clock stands at this time (ISO 8601 with zone), as a replay needs; empty: the real one"
+        None, description="fixed time of the clock, for replays (ISO 8601 with zone); empty: the real time"
     )
 
 
 class MarketSettings(ClockSettings):
-    """Which symbols, and where the exchange is."""
+    """The symbols to follow and the hosts of the exchange."""
 
     SYMBOLS: Annotated[tuple[str, ...], NoDecode] = Field(
         ("BTCUSDT", "ETHUSDT", "BNBUSDT"), description="comma-separated symbols"
@@ -69,7 +69,7 @@ class MarketSettings(ClockSettings):
         description="REST host of the exchange, or of the simulator; https_proxy is used for the exchange",
     )
     MAX_FUTURE_SECONDS: NonNegativeInt = Field(
-        60, description="a trade later than now by more than this many seconds is bad"
+        60, description="a trade whose time is further in the future than this is invalid"
     )
 
     @field_validator("SYMBOLS", mode="before")
@@ -96,18 +96,20 @@ class MarketSettings(ClockSettings):
 
 
 class KafkaSettings(SettingsGroup):
-    """The broker, the login and the topics."""
+    """Brokers, credentials and topics."""
 
     KAFKA_BOOTSTRAP_SERVERS: str = Field("127.0.0.1:9092", description="comma-separated host:port of the brokers")
     KAFKA_SECURITY_PROTOCOL: Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"] = Field(
-        "PLAINTEXT", description="PLAINTEXT only where the listener is bound to this machine"
+        "PLAINTEXT", description="protocol; PLAINTEXT only if the listener is bound to this machine"
     )
     KAFKA_SASL_MECHANISM: str = Field("SCRAM-SHA-512", description="used with the SASL_ protocols")
     KAFKA_SASL_USERNAME: str = Field("", description="login of this service at the broker")
-    KAFKA_SASL_PASSWORD: SecretStr = Field(SecretStr(""), description="its password")
+    KAFKA_SASL_PASSWORD: SecretStr = Field(SecretStr(""), description="password of KAFKA_SASL_USERNAME")
     KAFKA_SSL_CA_LOCATION: Path | None = Field(None, description="certificate authority of the broker, PEM")
     KAFKA_TOPIC_TRADES: str = Field("crypto.trades.raw", description="topic of the trades as received")
-    KAFKA_TOPIC_DLQ: str = Field("crypto.trades.dlq", description="topic of what could not be used, with the reason")
+    KAFKA_TOPIC_DLQ: str = Field(
+        "crypto.trades.dlq", description="dead-letter topic: invalid values with the reason in a header"
+    )
 
     @model_validator(mode="after")
     def _check_login(self) -> Self:
@@ -118,20 +120,20 @@ class KafkaSettings(SettingsGroup):
 
 
 class PostgresSettings(SettingsGroup):
-    """The database and this service's role in it."""
+    """Connection and role of this service in PostgreSQL."""
 
     POSTGRES_HOST: str = Field("127.0.0.1", description="host of PostgreSQL")
     POSTGRES_PORT: Port = Field(5432, description="port of PostgreSQL")
     POSTGRES_DB: str = Field("crypto_analytics", description="database")
     POSTGRES_USER: str = Field(description="role: writer, transformer, gate, producer or reader")
-    POSTGRES_PASSWORD: SecretStr = Field(description="its password")
+    POSTGRES_PASSWORD: SecretStr = Field(description="password of POSTGRES_USER")
     POSTGRES_SSLMODE: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
         "prefer", description="libpq's sslmode"
     )
 
 
 class ObjectStoreSettings(SettingsGroup):
-    """Where objects go: a directory, or any S3."""
+    """The object store: a directory or an S3 service."""
 
     OBJECT_STORE: Literal["directory", "s3"] = Field("s3", description="kind of object store")
     OBJECT_STORE_DIR: Path | None = Field(None, description="root folder, for OBJECT_STORE=directory")
@@ -144,7 +146,7 @@ class ObjectStoreSettings(SettingsGroup):
     BUCKET_BRONZE: str = Field("bronze", description="bucket of the hourly compacted trades")
     BUCKET_SILVER: str = Field("silver", description="bucket of the silver tables in Parquet")
     BUCKET_GOLD: str = Field("gold", description="bucket of the gold tables in Parquet")
-    BUCKET_DATA_DOCS: str = Field("data-docs", description="bucket of what the quality gate found, and its Data Docs")
+    BUCKET_DATA_DOCS: str = Field("data-docs", description="bucket of the quality gate's results and Data Docs")
 
     @model_validator(mode="after")
     def _check_store(self) -> Self:
@@ -159,9 +161,9 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def load(settings: type[Settings], service: str) -> Settings:
-    """Return the checked settings of ``service`` from the environment.
+    """Return the validated settings of ``service`` from the environment.
 
-    Exits with code 2 and one line per wrong setting (name and cause, never the value of a secret).
+    Exits with code 2 and one line per invalid setting: its name and the cause, never the value of a secret.
     """
     try:
         return settings()
@@ -170,7 +172,7 @@ def load(settings: type[Settings], service: str) -> Settings:
 
 
 def fail_settings(service: str, error: ValidationError) -> NoReturn:
-    """Print what is wrong with the settings, one line each, and exit with code 2."""
+    """Print one line per invalid setting and exit with code 2."""
     for problem in error.errors(include_input=False, include_url=False):
         name = ".".join(map(str, problem["loc"]))
         cause = "is not set" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
@@ -180,7 +182,7 @@ def fail_settings(service: str, error: ValidationError) -> NoReturn:
 
 
 def effective(settings: BaseSettings) -> dict[str, object]:
-    """Return the configuration for the first log line, secrets masked."""
+    """Return the effective configuration for the first log line, with secrets masked."""
     return {name: _plain(value) for name, value in settings if name.isupper()}
 
 
@@ -199,7 +201,7 @@ def _plain(value: object) -> object:
 
 
 def command_line(service: str, description: str | None, settings: type[BaseSettings]) -> ArgumentParser:
-    """Return the parser of a service's command line; its ``--help`` lists the settings too."""
+    """Return the argument parser of a service, whose ``--help`` also lists the settings."""
     return ArgumentParser(
         prog=f"python -m crypto_analytics.{service}",
         description=description,

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT ask the service to stop at its next safe point; a second one does nothing."""
+"""Graceful shutdown: SIGTERM and SIGINT set an event, which the service checks. Further signals are ignored."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ def stop_event() -> threading.Event:
     stop = threading.Event()
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        # A second signal within Event.set would wait for the lock that this thread holds.
+        # A second signal during Event.set would deadlock on the lock that this thread holds.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         stop.set()

@@ -1,1 +1,1 @@
-"""Where results are kept: PostgreSQL (schema, candles, id ranges) and the object store (raw archive, lake)."""
+"""Access to PostgreSQL (candles, id ranges, klines, symbols) and to the object store (raw archive, lake)."""

@@ -1,8 +1,8 @@
-"""The raw archive: the values that a batch really adds, as received, one a line, in gzipped objects by symbol and hour.
+"""The raw archive: the JSON of the trades that a batch adds, as received, in gzipped JSON lines by symbol and hour.
 
-An object is written first and listed in ``raw_objects`` by the transaction that merges its trades. One that is not
-listed, left by a batch that failed, does not exist for readers; :mod:`.sweep` removes it when it is an hour old. So an
-object is listed soon after it was written, or written again under another key: see :data:`REUSE_SECONDS`.
+An object is written first and then listed in ``raw_objects`` by the transaction that merges its trades. Readers ignore
+objects that are not listed, which failed batches leave; the orphan cleanup deletes them when they are an hour old. An
+object is therefore listed soon after it was written, or written again under another key: see :data:`REUSE_SECONDS`.
 """
 
 import gzip
@@ -25,13 +25,15 @@ from crypto_analytics.store.objects import ObjectStore
 
 HOUR = 3_600_000_000
 PREFIX = "trades/"
-REUSE_SECONDS = 1800.0  # half of what the orphan cleanup waits, so that it never removes an object about to be listed
+REUSE_SECONDS = (
+    1800.0  # half of the orphan cleanup's grace period, so that it never deletes an object about to be listed
+)
 _COMPRESSION_LEVEL = 1
-_TEXT_AT_ONCE = 2**20  # bytes
+_READ_BYTES = 2**20  # of decompressed text
 
 
 class RawObject(NamedTuple):
-    """One archived object: ``hour`` is its start in microseconds, ids are the smallest and largest in it."""
+    """One archived object: ``hour`` starts at that time in microseconds, the ids are the smallest and largest in it."""
 
     key: str
     symbol: str
@@ -44,7 +46,7 @@ class RawObject(NamedTuple):
 
 @dataclass(slots=True)
 class _Upload:
-    """An object of a batch; ``started`` is a time before its first put, ``written`` is None until a put succeeded."""
+    """An object of a batch; ``started`` is a time before its first put, ``written`` is None until a put succeeds."""
 
     symbol: str
     hour: int
@@ -55,25 +57,25 @@ class _Upload:
 
 
 class Uploads:
-    """The objects of one batch, over all attempts to merge it: what was written for an attempt serves the next one.
+    """The objects of one batch across all attempts to merge it: objects written for one attempt are reused by the next.
 
-    An object is used only for exactly the trades that it holds, and only while it is younger than REUSE_SECONDS; else
-    the same hour gets an object under a new key. Times are in seconds on one clock, which is the database's: it does
-    not stand still with a machine that was suspended in between.
+    An object is reused only for exactly the trades that it contains, and only while it is younger than REUSE_SECONDS;
+    otherwise the hour gets an object under a new key. Times are in seconds of the database's clock, which continues
+    while this machine is suspended.
     """
 
     def __init__(self) -> None:
         self._current: dict[tuple[str, int], _Upload] = {}
         self.keys: set[str] = set()
-        """Of all objects that were begun."""
+        """Keys of all objects of which a put was started."""
 
     def plan(self, batch: Mapping[str, TradeColumns], now: float) -> list[_Upload]:
-        """Return the uploads that the trades of ``batch`` (by symbol) need, written ones included."""
+        """Return the uploads for the trades of ``batch`` (by symbol), including those already written."""
         planned = []
         for symbol, trades in batch.items():
             for hour, part in trades.by_period(HOUR):
                 upload = self._current.get((symbol, hour))
-                if upload is None or not _serves(upload, part, now):
+                if upload is None or not _is_reusable(upload, part, now):
                     first_id, last_id = int(part.first_ids.min()), int(part.last_ids.max())
                     key = f"{folder(symbol, hour)}{first_id}-{last_id}-{token_hex(6)}.jsonl.gz"
                     upload = self._current[symbol, hour] = _Upload(symbol, hour, part, key, now)
@@ -82,19 +84,19 @@ class Uploads:
         return planned
 
     def written(self, batch: Mapping[str, TradeColumns], now: float) -> list[RawObject] | None:
-        """Return the objects that hold exactly the trades of ``batch``; None where one has yet to be written."""
+        """Return the objects with exactly the trades of ``batch``; None if any of them is not written yet."""
         objects = []
         for symbol, trades in batch.items():
             for hour, part in trades.by_period(HOUR):
                 upload = self._current.get((symbol, hour))
-                if upload is None or upload.written is None or not _serves(upload, part, now):
+                if upload is None or upload.written is None or not _is_reusable(upload, part, now):
                     return None
                 objects.append(upload.written)
         return objects
 
 
-def _serves(upload: _Upload, part: TradeColumns, now: float) -> bool:
-    """Whether the object is young enough to be listed and holds exactly ``part``."""
+def _is_reusable(upload: _Upload, part: TradeColumns, now: float) -> bool:
+    """Whether the object is young enough to be listed and contains exactly the trades ``part``."""
     return now - upload.started < REUSE_SECONDS and (
         upload.trades is part
         or (
@@ -106,7 +108,7 @@ def _serves(upload: _Upload, part: TradeColumns, now: float) -> bool:
 
 
 class RawArchive:
-    """Writes and reads raw objects in one bucket; several puts of a batch run side by side."""
+    """Writes and reads raw objects in one bucket; the puts of a batch run in up to ``writers`` threads."""
 
     def __init__(self, store: ObjectStore, bucket: str, writers: int = 8) -> None:
         self.store = store
@@ -114,16 +116,16 @@ class RawArchive:
         self._pool = ThreadPoolExecutor(writers, thread_name_prefix="archive")
 
     def write(self, batch: Mapping[str, TradeColumns], uploads: Uploads, now: float) -> None:
-        """Write the values of ``batch`` as far as ``uploads`` does not hold them; all are durable when this returns.
+        """Write the objects of ``batch`` that ``uploads`` does not have yet; all are durable when this returns.
 
         Raises:
-            OSError, minio's errors: a put failed. What other puts wrote is kept in ``uploads`` for the next attempt.
+            OSError, MinioException, HTTPError: a put failed. ``uploads`` keeps the objects of the others for a retry.
         """
         missing = [upload for upload in uploads.plan(batch, now) if upload.written is None]
         puts = [self._pool.submit(self._write_one, upload) for upload in missing]
         wait(puts, return_when=FIRST_EXCEPTION)
         for put in puts:
-            put.cancel()  # those that have not begun when one failed
+            put.cancel()  # no effect on puts that are running
         wait(puts)
         for put in puts:
             if not put.cancelled():
@@ -137,9 +139,10 @@ class RawArchive:
         upload.written = RawObject(upload.key, upload.symbol, upload.hour, first_id, last_id, len(trades), len(data))
 
     def discard(self, keys: Iterable[str]) -> int:
-        """Delete objects (one or more) that will never be listed, and return how many are left to the orphan cleanup.
+        """Delete one or more objects that will never be listed; return how many could not be deleted.
 
-        They may be left: the S3 user of the one who merges may only add objects, or the store is away.
+        The orphan cleanup deletes those later. The S3 user of the service may lack the permission to delete objects, or
+        the store may be unreachable.
         """
         first, *others = keys
         if not self._delete(first):
@@ -147,7 +150,7 @@ class RawArchive:
         return sum(not deleted for deleted in self._pool.map(self._delete, others))
 
     def _delete(self, key: str) -> bool:
-        """Delete one object, and return whether the store did it."""
+        """Delete one object and return whether that succeeded."""
         try:
             self.store.delete(self.bucket, key)
         except (OSError, MinioException, HTTPError):
@@ -155,7 +158,7 @@ class RawArchive:
         return True
 
     def read(self, key: str) -> list[bytes]:
-        """Return the values of one object. Raises ObjectNotFound."""
+        """Return the JSON values of one object. Raises ObjectNotFound."""
         return gzip.decompress(self.store.get(self.bucket, key)).split(b"\n")[:-1]
 
 
@@ -166,21 +169,21 @@ def folder(symbol: str, hour: int) -> str:
 
 
 def encode(values: BytesColumn) -> bytes:
-    """Return ``values`` as gzipped lines."""
+    """Return ``values`` as gzipped lines, one value per line."""
     return igzip.compress(values.to_lines(), _COMPRESSION_LEVEL)
 
 
 def values_in(data: bytes) -> Iterator[list[bytes]]:
-    """Yield the values of the object ``data``, some thousand at a time, without unpacking all of it.
+    """Yield the values of the object ``data`` in lists of some thousand, without decompressing all of it at once.
 
     Raises:
-        EOFError, OSError, ValueError: the object is damaged.
+        EOFError, OSError, ValueError: the object is corrupt.
     """
-    rest = b""
+    remainder = b""
     with igzip.IGzipFile(fileobj=BytesIO(data)) as file:  # type: ignore[no-untyped-call]
-        while text := file.read(_TEXT_AT_ONCE):
-            *values, rest = (rest + text).split(b"\n")
+        while text := file.read(_READ_BYTES):
+            *values, remainder = (remainder + text).split(b"\n")
             if values:
                 yield values
-    if rest:
-        raise ValueError(f"an archived object ends within a value: {rest[:40]!r}")
+    if remainder:
+        raise ValueError(f"an archived object ends within a value: {remainder[:40]!r}")

@@ -16,13 +16,13 @@ from (
         select (extract(epoch from open_time) / 60)::bigint as minute
         from raw_klines
         where symbol = %(symbol)s and open_time >= %(first)s and open_time <= %(last)s
-    ) as held
+    ) as stored
 ) as numbered
 group by island
 """
 
-# One statement a page. Decimal strings go straight to NUMERIC; a row that says the same stays untouched, so that
-# `updated_at` moves only where something changed.
+# Decimal strings are cast to NUMERIC without a float in between. Unchanged rows are not updated, so that `updated_at`
+# is the time of the last change.
 _UPSERT = """
 insert into raw_klines (
     symbol, open_time, open, high, low, close, volume, close_time,
@@ -79,18 +79,18 @@ _TEXT_COLUMNS = (
 
 
 def minutes_held(connection: psycopg.Connection, symbol: str, first: int, last: int) -> IdRanges:
-    """Return which of the minutes ``first``..``last`` the table holds for ``symbol``.
+    """Return the minutes in ``first``..``last`` that the table has for ``symbol``.
 
-    Minutes are counted since the epoch: open time in microseconds / 60,000,000.
+    A minute is its number since the epoch: the open time in microseconds / 60,000,000.
     """
     bounds = {"symbol": symbol, "first": to_datetime(first * MINUTE), "last": to_datetime(last * MINUTE)}
     return IdRanges(connection.execute(_MINUTES_HELD, bounds).fetchall())
 
 
 def upsert(connection: psycopg.Connection, symbol: str, klines: Sequence[Kline]) -> int:
-    """Insert ``klines`` and correct those that differ; return how many rows that changed.
+    """Insert ``klines`` and update rows that differ; return the number of rows inserted or updated.
 
-    Runs in the caller's transaction. Open times must be unique.
+    Runs in the caller's transaction. The open times must be unique.
     """
     if not klines:
         return 0

@@ -1,4 +1,4 @@
-"""The object store behind one small interface: any S3, a directory, or memory. A put is seen whole or not at all."""
+"""The object store interface and its implementations: S3, a directory, memory. Puts are atomic."""
 
 import os
 import threading
@@ -18,12 +18,12 @@ from urllib3 import PoolManager, Retry, Timeout
 
 from crypto_analytics.runtime.settings import ObjectStoreSettings
 
-# S3 allows 10,000 parts, so an object may have 80 GiB. One part is in memory at a time, and two copies of it.
+# S3 allows 10,000 parts, which limits an object to 80 GiB. One part at a time is in memory, in up to three copies.
 _PART_BYTES = 8 * 2**20
 
 
 class ObjectInfo(NamedTuple):
-    """An object's key within its bucket, its size in bytes and when it was written."""
+    """An object's key within its bucket, its size in bytes, and the time of its last write."""
 
     key: str
     size: int
@@ -31,19 +31,19 @@ class ObjectInfo(NamedTuple):
 
 
 class ObjectNotFound(KeyError):
-    """There is no object of that key."""
+    """There is no object with this key."""
 
 
 class ObjectStore(Protocol):
-    """What the platform needs of an object store."""
+    """The operations of an object store that the platform uses."""
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
-        """Write an object, or replace it. When this returns, the object survives a crash."""
+        """Create or replace an object. It is durable when this returns."""
 
     def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
-        """Write the object that consists of ``chunks``, as :meth:`put` does, without holding all of it in memory.
+        """Create or replace the object that consists of ``chunks``, without having all of it in memory.
 
-        An error that the iterator raises is raised here; the object is then as it was before.
+        An error of the iterator is raised here, and the object is not changed.
         """
 
     def get(self, bucket: str, key: str) -> bytes:
@@ -53,11 +53,11 @@ class ObjectStore(Protocol):
         """Yield the objects whose keys start with ``prefix``, in the order of their keys."""
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object; nothing happens where there is none."""
+        """Delete an object, if it exists."""
 
 
 class MemoryStore:
-    """An object store for tests and for trying things out."""
+    """Objects in memory, for tests."""
 
     def __init__(self) -> None:
         self._objects: dict[tuple[str, str], tuple[bytes, datetime]] = {}
@@ -96,7 +96,7 @@ class MemoryStore:
 
 
 class DirectoryStore:
-    """Objects as files below a folder, a bucket being its first level."""
+    """Objects as files below a folder; buckets are its first level."""
 
     _PARTIAL = ".partial-"
 
@@ -104,11 +104,11 @@ class DirectoryStore:
         self._root = root
 
     def put(self, bucket: str, key: str, data: bytes) -> None:
-        """See ObjectStore. The file and its folder entry are on disk before this returns."""
+        """See ObjectStore. The file and its folder entry are synced to disk before this returns."""
         self.put_chunks(bucket, key, [data])
 
     def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
-        """See ObjectStore. The file and its folder entry are on disk before this returns."""
+        """See ObjectStore. The file and its folder entry are synced to disk before this returns."""
         path = self._path(bucket, key)
         self._make_folder(path.parent)
         partial = path.with_name(f"{self._PARTIAL}{token_hex(8)}")
@@ -140,7 +140,7 @@ class DirectoryStore:
             key = path.relative_to(folder).as_posix()
             if not key.startswith(prefix) or path.name.startswith(self._PARTIAL):
                 continue
-            with suppress(FileNotFoundError):  # deleted while we looked
+            with suppress(FileNotFoundError):  # deleted since it was listed
                 if path.is_file():
                     status = path.stat()
                     found.append(ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)))
@@ -153,7 +153,7 @@ class DirectoryStore:
     def _path(self, bucket: str, key: str) -> Path:
         parts = [bucket, *key.split("/")]
         if any(part in ("", ".", "..") for part in parts):
-            raise ValueError(f"{bucket}/{key} is no object key")
+            raise ValueError(f"{bucket}/{key} is not a valid object key")
         return self._root.joinpath(*parts)
 
     def _make_folder(self, folder: Path) -> None:
@@ -173,7 +173,7 @@ class DirectoryStore:
 
 
 class S3Store:
-    """Any S3 service. Its puts are atomic and durable by the protocol's own promise."""
+    """Objects in any S3 service, which guarantees that puts are atomic and durable."""
 
     def __init__(self, client: Minio) -> None:
         self._client = client
@@ -183,11 +183,11 @@ class S3Store:
         self._client.put_object(bucket, key, BytesIO(data), len(data), content_type=content_type(key))
 
     def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
-        """See ObjectStore. A large object is a multipart upload, which is aborted when ``chunks`` raise an error."""
+        """See ObjectStore. A large object is a multipart upload, which is aborted if ``chunks`` raises an error."""
         self._client.put_object(
             bucket,
             key,
-            cast(BinaryIO, _Stream(chunks)),  # the client calls nothing but read
+            cast(BinaryIO, _Stream(chunks)),  # the client only calls read
             -1,
             part_size=_PART_BYTES,
             num_parallel_uploads=1,
@@ -220,14 +220,14 @@ class S3Store:
 
 
 class _Stream:
-    """The bytes of ``chunks``, one after the other, to be read as a file is."""
+    """A readable binary stream of the concatenated ``chunks``."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._chunk = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """Return from 1 to ``size`` bytes, none at the end."""
+        """Return 1 to ``size`` bytes, or b"" at the end."""
         while not self._chunk:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -238,7 +238,7 @@ class _Stream:
 
 
 def content_type(key: str) -> str:
-    """Return what a browser is to take an object for; pages are shown, all else that is not known is saved."""
+    """Return the content type for a key. Unknown and compressed types are for a browser to download, not to show."""
     kind, encoding = guess_type(key)
     if kind is None or encoding is not None:
         return "application/octet-stream"
@@ -246,15 +246,15 @@ def content_type(key: str) -> str:
 
 
 def open_store(settings: ObjectStoreSettings) -> ObjectStore:
-    """Return the object store that the settings name."""
+    """Return the object store of the settings."""
     if settings.OBJECT_STORE == "directory":
-        assert settings.OBJECT_STORE_DIR is not None  # the settings' own check
+        assert settings.OBJECT_STORE_DIR is not None  # validated by the settings
         return DirectoryStore(settings.OBJECT_STORE_DIR)
     return S3Store(s3_client(settings))
 
 
 def s3_client(settings: ObjectStoreSettings) -> Minio:
-    """Return a client of the S3 service that the settings name."""
+    """Return a client of the S3 service of the settings."""
     return Minio(
         settings.S3_ENDPOINT,
         access_key=settings.S3_ACCESS_KEY,
@@ -266,7 +266,7 @@ def s3_client(settings: ObjectStoreSettings) -> Minio:
 
 
 def http_client() -> PoolManager:
-    """Return a client that gives up on a silent store within seconds; minio's own waits for minutes, and six times."""
+    """Return an HTTP client that times out after seconds; minio's default waits five minutes, six times."""
     return PoolManager(
         timeout=Timeout(connect=3, read=10),
         retries=Retry(total=1, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),

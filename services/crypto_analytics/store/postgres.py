@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and which of its errors are worth another try."""
+"""Connect to PostgreSQL, and decide which of its errors are retryable."""
 
 import psycopg
 
@@ -6,10 +6,10 @@ from crypto_analytics.runtime.settings import PostgresSettings
 
 
 class LoginRefused(psycopg.OperationalError):
-    """The server answered and will not have this login: no retry mends that."""
+    """The server rejected user, password or database; not retryable."""
 
 
-# libpq reports no SQLSTATE for a connection that failed, only the server's words.
+# libpq reports no SQLSTATE for a failed connection, only the server's message.
 _REFUSALS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "is not permitted to log in")
 
 
@@ -18,12 +18,12 @@ def connect(settings: PostgresSettings, application_name: str, *, autocommit: bo
 
     Raises:
         LoginRefused: user, password or database is wrong.
-        psycopg.OperationalError: the server is away.
+        psycopg.OperationalError: the server is unreachable.
     """
     try:
         return _connect(settings, application_name, autocommit=autocommit)
     except psycopg.OperationalError as error:
-        if "FATAL:" in str(error) and any(words in str(error) for words in _REFUSALS):
+        if "FATAL:" in str(error) and any(message in str(error) for message in _REFUSALS):
             raise LoginRefused(f"{str(error).strip()}: check POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB") from error
         raise
 
@@ -48,10 +48,10 @@ def _connect(settings: PostgresSettings, application_name: str, *, autocommit: b
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same work may succeed on a new connection.
+    """Whether the same work may succeed on a new connection. Pure.
 
-    The server away or restarting, an administrator's stop, a deadlock, a serialisation failure, a lock or statement
-    time-out and a full disk may pass. A refused login, a missing table or a broken constraint will not.
+    Retryable: an unreachable or restarting server, an administrator's stop, a deadlock, a serialisation failure, a lock
+    or statement timeout, a full disk. Not retryable: a rejected login, a missing table, a violated constraint.
     """
     match error:
         case LoginRefused():

@@ -1,4 +1,4 @@
-"""The table ``symbols``: which symbols are followed, and which were and are retired."""
+"""The table ``symbols``: followed and retired symbols."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,20 +20,20 @@ returning symbol
 """
 
 
-class Changed(NamedTuple):
-    """The symbols that are followed from now on, and those that are retired from now on."""
+class SymbolChanges(NamedTuple):
+    """The symbols that :func:`reconcile` changed to followed, and those that it changed to retired."""
 
     followed: list[str]
     retired: list[str]
 
 
-def reconcile(connection: psycopg.Connection, symbols: Sequence[str]) -> Changed:
-    """Mark ``symbols`` followed and all others retired; return what that changed.
+def reconcile(connection: psycopg.Connection, symbols: Sequence[str]) -> SymbolChanges:
+    """Mark ``symbols`` followed and all others retired; return the symbols whose status changed.
 
     Raises:
-        psycopg.Error: the database fails; nothing is changed.
+        psycopg.Error: the transaction failed and was rolled back.
     """
     with connection.transaction():
         followed = [symbol for (symbol,) in connection.execute(_FOLLOW, [list(symbols)])]
         retired = [symbol for (symbol,) in connection.execute(_RETIRE, [list(symbols)])]
-    return Changed(sorted(followed), sorted(retired))
+    return SymbolChanges(sorted(followed), sorted(retired))

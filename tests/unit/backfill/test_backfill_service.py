@@ -14,7 +14,7 @@ from crypto_analytics.binance.rest import PAGE
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.klines import Kline
 from crypto_analytics.core.minutes import MINUTE, SECOND
-from crypto_analytics.store.symbols import Changed
+from crypto_analytics.store.symbols import SymbolChanges
 from tests.unit.backfill.test_planner import FIRST, kline
 
 
@@ -52,7 +52,7 @@ def test_an_open_kline_stored_by_a_clock_that_is_ahead_is_corrected_however_late
 ) -> None:
     table = MemoryTable()
     monkeypatch.setattr(service, "table", table)
-    monkeypatch.setattr(service, "followed", SimpleNamespace(reconcile=lambda *_: Changed([], [])))
+    monkeypatch.setattr(service, "followed", SimpleNamespace(reconcile=lambda *_: SymbolChanges([], [])))
     connection: Any = nullcontext(SimpleNamespace(transaction=nullcontext))
     exchange = Exchange(FIRST * MINUTE + 57 * SECOND + SECOND // 2)
 

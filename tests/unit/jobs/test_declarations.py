@@ -1,7 +1,6 @@
 """A declaration is read whole or refused, with the place and the cause."""
 
 from pathlib import Path
-from threading import Event
 
 import pytest
 from msgspec import Struct
@@ -9,7 +8,6 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from crypto_analytics.jobs import declarations
-from crypto_analytics.runtime.retry import patiently
 
 
 class Thing(Struct, forbid_unknown_fields=True):
@@ -49,31 +47,3 @@ def test_passwords_are_the_settings_named_for_the_users() -> None:
     assert declarations.passwords(settings, "PASSWORD_", ["some-one"]) == {"some-one": "made up"}
     with pytest.raises(declarations.BadDeclaration, match="no setting PASSWORD_OTHER"):
         declarations.passwords(settings, "PASSWORD_", ["other"])
-
-
-def test_retries_end_with_success_another_error_the_time_limit_or_a_stop() -> None:
-    told: list[str] = []
-    answers = iter([ConnectionError("away"), ConnectionError("still"), "here", ValueError("wrong")])
-
-    def call() -> str:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def patient(seconds: float, stop: Event) -> str:
-        return patiently(
-            call, passing=ConnectionError, seconds=seconds, stop=stop, tell=lambda error: told.append(str(error))
-        )
-
-    assert patient(60, Event()) == "here"
-    assert told == ["away", "still"]
-    with pytest.raises(ValueError, match="wrong"):
-        patient(60, Event())
-    answers = iter([ConnectionError("one"), ConnectionError("two")])
-    with pytest.raises(ConnectionError, match="one"):
-        patient(0, Event())
-    stopped = Event()
-    stopped.set()
-    with pytest.raises(ConnectionError, match="two"):
-        patient(60, stopped)

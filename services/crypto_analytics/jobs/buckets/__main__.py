@@ -12,7 +12,7 @@ from crypto_analytics.jobs.buckets.minio_server import LoginRefused, NotReady, S
 from crypto_analytics.jobs.buckets.plan import plan
 from crypto_analytics.jobs.buckets.settings import BucketsSettings
 from crypto_analytics.runtime import logs, shutdown
-from crypto_analytics.runtime.retry import patiently
+from crypto_analytics.runtime.retry import call_with_retries
 from crypto_analytics.runtime.settings import command_line, load
 
 
@@ -30,12 +30,12 @@ def main() -> int:
         wanted.check_names(settings)
         wanted.check_users(settings.S3_ACCESS_KEY)
         passwords = declarations.passwords(settings, "S3_SECRET_KEY_", [user.name for user in wanted.users])
-        changes = patiently(
+        changes = call_with_retries(
             lambda: bring_about(wanted, passwords, Server(settings), log),
-            passing=NotReady,
-            seconds=settings.BUCKETS_WAIT_SECONDS,
+            retryable=NotReady,
+            timeout_seconds=settings.BUCKETS_WAIT_SECONDS,
             stop=stop,
-            tell=lambda error: log.warning("waiting", cause=str(error), next="nothing; it is tried again"),
+            on_retry=lambda error: log.warning("waiting", cause=str(error), next="nothing; it is tried again"),
         )
     except declarations.BadDeclaration as error:
         log.error("failed", error=str(error), next="correct ACCESS_FILE or the settings, then run it again")

@@ -9,7 +9,7 @@ from crypto_analytics.jobs.topics.plan import Impossible, Replication
 from crypto_analytics.jobs.topics.reconcile import bring_about
 from crypto_analytics.jobs.topics.settings import TopicsSettings
 from crypto_analytics.runtime import logs, shutdown
-from crypto_analytics.runtime.retry import patiently
+from crypto_analytics.runtime.retry import call_with_retries
 from crypto_analytics.runtime.settings import command_line, load
 
 
@@ -26,12 +26,12 @@ def main() -> int:
         wanted.check_names(settings)
         wanted.check_users(settings.KAFKA_SASL_USERNAME)
         passwords = declarations.passwords(settings, "KAFKA_PASSWORD_", [user.name for user in wanted.users])
-        changes = patiently(
+        changes = call_with_retries(
             lambda: bring_about(wanted, replication, passwords, Broker(settings), log),
-            passing=NotReady,
-            seconds=settings.TOPICS_WAIT_SECONDS,
+            retryable=NotReady,
+            timeout_seconds=settings.TOPICS_WAIT_SECONDS,
             stop=stop,
-            tell=lambda error: log.warning("waiting", cause=str(error), next="nothing; it is tried again"),
+            on_retry=lambda error: log.warning("waiting", cause=str(error), next="nothing; it is tried again"),
         )
     except declarations.BadDeclaration as error:
         log.error("failed", error=str(error), next="correct ACCESS_FILE or the settings, then run it again")
