@@ -1,4 +1,4 @@
-"""The batch, every five minutes: a pod per step of ``crypto_analytics.batch.steps``, one after the other."""
+"""Run the batch every five minutes: a pod for each step of ``crypto_analytics.batch.steps``, in their order."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from airflow.sdk import DAG
-from step_pod import StepPod, tell_failure
+from step_pod import StepPod, send_alert
 
 from crypto_analytics.batch.alert import PIPELINE
 from crypto_analytics.batch.steps import RETRIES, STEPS
@@ -15,12 +15,12 @@ from crypto_analytics.batch.steps import RETRIES, STEPS
 TEMPLATES = Path(os.environ["BATCH_POD_TEMPLATES"])
 RETRY = timedelta(seconds=float(os.environ.get("BATCH_RETRY_SECONDS", "30")))
 STARTUP_SECONDS = int(os.environ.get("BATCH_STARTUP_SECONDS", "120"))
-ENDING = timedelta(seconds=60)  # from the pod's own deadline to the end of the task
+TERMINATION = timedelta(seconds=60)  # from the deadline of the pod to that of its task
 
 
 with DAG(
     PIPELINE,
-    description="klines, silver, the gate, gold and the lake",
+    description="backfill, silver, quality gate, gold and lake",
     schedule=os.environ.get("BATCH_SCHEDULE", "*/5 * * * *"),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
@@ -38,8 +38,8 @@ with DAG(
             retry_delay=RETRY,
             retry_exponential_backoff=2,
             max_retry_delay=timedelta(minutes=5),
-            execution_timeout=timedelta(seconds=step.timeout_seconds + STARTUP_SECONDS) + ENDING,
-            on_failure_callback=lambda context: tell_failure(context, os.environ.get("ALERT_WEBHOOK_URL", "")),
+            execution_timeout=timedelta(seconds=step.timeout_seconds + STARTUP_SECONDS) + TERMINATION,
+            on_failure_callback=lambda context: send_alert(context, os.environ.get("ALERT_WEBHOOK_URL", "")),
         )
         for step in STEPS
     ]

@@ -1,4 +1,4 @@
-"""A step as a task: one pod, made from the template that the chart rendered for it."""
+"""Run a step of the batch as a task: one pod, created from the template that the chart rendered for it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ _LINES = 12
 
 
 class StepFailed(AirflowException):
-    """A try failed; the text says why. ``lines`` are the last ones of the pod's log."""
+    """A try of a step failed; the text says why. ``lines`` are the last lines of the pod's log."""
 
     def __init__(self, reason: str, lines: list[str]) -> None:
         super().__init__(reason)
@@ -22,10 +22,10 @@ class StepFailed(AirflowException):
 
 
 class StepPod(KubernetesPodOperator):
-    """Runs a step's pod, and says in words why it failed: in the log, and to whoever handles the failure."""
+    """Runs a step's pod; the reason of a failure is written to the task's log and raised in :class:`StepFailed`."""
 
     def __init__(self, *, step: Step, templates: Path, startup: int, **options: Any) -> None:
-        """Take all that a pod is from ``templates``; it may wait ``startup`` seconds until it runs."""
+        """Create the pod from ``templates``; its container has to run within ``startup`` seconds."""
         super().__init__(
             task_id=step.name,
             name=step.name.replace("_", "-"),
@@ -43,7 +43,7 @@ class StepPod(KubernetesPodOperator):
             startup_check_interval_seconds=1,
             on_finish_action="delete_pod",
             on_kill_action="delete_pod",
-            # A try after a lost scheduler takes up the pod that still runs: the step does not run twice at once.
+            # After a lost scheduler, the next try attaches to the pod that still runs: the step never runs twice.
             reattach_on_restart=True,
             **options,
         )
@@ -56,7 +56,7 @@ class StepPod(KubernetesPodOperator):
         """Run the pod.
 
         Raises:
-            StepFailed: it did not succeed.
+            StepFailed: the pod did not succeed.
         """
         try:
             super().execute(context)
@@ -68,15 +68,15 @@ class StepPod(KubernetesPodOperator):
     def post_complete_action(
         self, *, pod: Any, remote_pod: Any, context: Any, result: Any = None, **others: Any
     ) -> None:
-        """Look at the pod before it is deleted; it is deleted whatever is seen."""
+        """Diagnose the pod before it is deleted."""
         try:
-            # A pod that the API server refused is none: the refusal is the reason.
+            # A pod that the API server rejected does not exist; the rejection itself is the reason then.
             if remote_pod is not None and pod is not None and pod.metadata is not None:
-                self._look(pod.metadata.name, pod.metadata.namespace)
+                self._diagnose(pod.metadata.name, pod.metadata.namespace)
         finally:
             super().post_complete_action(pod=pod, remote_pod=remote_pod, context=context, result=result, **others)
 
-    def _look(self, name: str, namespace: str) -> None:
+    def _diagnose(self, name: str, namespace: str) -> None:
         try:
             plain = self.client.api_client.sanitize_for_serialization
             found = plain(self.client.read_namespaced_pod(name, namespace))
@@ -86,23 +86,23 @@ class StepPod(KubernetesPodOperator):
             events = plain(self.client.list_namespaced_event(namespace, field_selector=about))["items"]
         except ApiException as error:
             if error.status != 404:
-                self.log.warning("the pod cannot be looked at: %s %s", error.status, error.reason)
+                self.log.warning("the pod cannot be read: %s %s", error.status, error.reason)
                 return
             self._reason = pod_diagnosis.failure_reason(None, [], timeout=self.timeout, startup=self.startup)
             return
         self._reason = pod_diagnosis.failure_reason(found, events, timeout=self.timeout, startup=self.startup)
         try:
-            # As bytes: decoded by the client they would be the text of a Python literal.
-            said = self.client.read_namespaced_pod_log(name, namespace, tail_lines=_LINES, _preload_content=False)
+            # As bytes, because the client would decode them to the text of a Python literal.
+            log = self.client.read_namespaced_pod_log(name, namespace, tail_lines=_LINES, _preload_content=False)
         except ApiException:
-            return  # a container that never ran has said nothing
-        self._lines = said.data.decode(errors="replace").splitlines()
+            return  # a container that never ran has no log
+        self._lines = log.data.decode(errors="replace").splitlines()
 
 
-def tell_failure(context: Any, url: str) -> None:
-    """Tell the webhook that a task failed finally; that it cannot be told is in the task's log."""
+def send_alert(context: Any, url: str) -> None:
+    """Print the alert about a failed task to its log and post it to the webhook; a failed post is logged too."""
     task, error = context["ti"], context.get("exception")
-    told = alert.Alert(
+    failed = alert.Alert(
         step=task.task_id,
         run=task.run_id,
         tries=task.try_number,
@@ -110,10 +110,10 @@ def tell_failure(context: Any, url: str) -> None:
         lines=getattr(error, "lines", ()),
         page=getattr(task, "log_url", ""),
     )
-    print(alert.message(told)["text"])
+    print(alert.message(failed)["text"])
     if not url:
         return
     try:
-        webhook.tell(url, alert.message(told))
-    except webhook.NotTold as problem:
+        webhook.post(url, alert.message(failed))
+    except webhook.DeliveryFailed as problem:
         print(f"the alert could not be sent: {problem}; next: check ALERT_WEBHOOK_URL in Secret airflow")

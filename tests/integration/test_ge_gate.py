@@ -119,7 +119,7 @@ def test_two_batches_never_overlap(batch: Batch) -> None:
         other.execute("select pg_advisory_lock(hashtextextended('crypto_analytics.batch', 0))")
         done = batch.run("--steps", "dbt_silver")
     assert done.returncode == 3
-    assert "another batch run goes on" in done.stdout.splitlines()[-1]
+    assert "another batch run is running" in done.stdout.splitlines()[-1]
 
 
 def test_without_a_database_it_says_so(batch: Batch) -> None:

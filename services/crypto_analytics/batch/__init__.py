@@ -1,1 +1,1 @@
-"""The batch: klines, silver, the quality gate, gold and the lake, step by step. ``steps`` is its one definition."""
+"""The batch: backfill, silver, quality gate, gold and lake as steps in order, all defined in ``steps``."""

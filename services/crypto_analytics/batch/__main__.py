@@ -1,6 +1,7 @@
-"""Run ``python -m crypto_analytics.batch``: the steps from klines to the lake, each in its own environment.
+"""Run ``python -m crypto_analytics.batch``: the steps from the backfill to the lake, each in its own environment.
 
-Exit codes: 0 done, 1 a step failed finally, 2 wrong settings or arguments, 3 another batch run goes on, 143 stopped.
+Exit codes: 0 done, 1 a step failed in all its tries, 2 wrong settings or arguments, 3 another batch run is running,
+143 stopped by a signal.
 """
 
 import argparse
@@ -24,9 +25,9 @@ from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.store.postgres import connect
 
-GOES_ON = 3
+ALREADY_RUNNING = 3
 INTERRUPTED = 143
-_LONGEST_PAUSE = 60.0
+_LONGEST_WAIT_SECONDS = 60.0
 
 
 def main() -> int:
@@ -40,16 +41,16 @@ def main() -> int:
     log = logs.setup("batch", settings)
     stop = shutdown.stop_event()
     if arguments.report:
-        arguments.report.unlink(missing_ok=True)  # whoever reads it must not take the last run for this one
+        arguments.report.unlink(missing_ok=True)  # so that a failed run leaves no report of an earlier one
     try:
         with batch_lock(Database(lambda: connect(settings.reader(), "batch"), psycopg.Error)) as problem:
             results = run(arguments.steps, settings, stop, problem)
     except AlreadyRunning:
-        print("batch: another batch run goes on; wait for its end, then run this again", file=sys.stderr)
-        return GOES_ON
+        print("batch: another batch run is running; wait until it ends, then run this again", file=sys.stderr)
+        return ALREADY_RUNNING
     except psycopg.Error as error:
         cause = " ".join(str(error).split())
-        print(f"batch: no database: {cause}; check POSTGRES_* and run this again", file=sys.stderr)
+        print(f"batch: the database is unreachable: {cause}; check POSTGRES_* and run this again", file=sys.stderr)
         return 1
     if arguments.report:
         arguments.report.write_text(json.dumps(summary.report(results), indent=2) + "\n")
@@ -59,15 +60,15 @@ def main() -> int:
 def run(
     steps: tuple[Step, ...], settings: BatchSettings, stop: Event, problem: Callable[[], str] = str
 ) -> list[StepResult]:
-    """Run ``steps`` up to the first that fails finally, or until ``stop``; return how they went.
+    """Run ``steps`` until one fails in all its tries or ``stop`` is set; return their results.
 
-    ``problem()`` returns why no step may run, no text where one may.
+    ``problem()`` returns why no step may run now; an empty string if steps may run.
     """
     runner = Runner(
         settings.BATCH_PROJECT_DIR,
         stop,
         retries=settings.BATCH_RETRIES,
-        pauses=lambda: backoff(settings.BATCH_RETRY_SECONDS, _LONGEST_PAUSE),
+        waits=lambda: backoff(settings.BATCH_RETRY_SECONDS, _LONGEST_WAIT_SECONDS),
         problem=problem,
     )
     results: list[StepResult] = []
@@ -81,10 +82,10 @@ def run(
 
 
 def finish(results: list[StepResult], settings: BatchSettings, log: BoundLogger, *, stopped: bool) -> int:
-    """Tell how the run went, the failure last; return the exit code."""
+    """Print the summary of the run, a failure last, and send the alert; return the exit code."""
     print(summary.table(results), flush=True)
     if stopped:
-        log.warning("interrupted", next="run it again; every step resumes or repeats harmlessly")
+        log.warning("batch_interrupted", next="run it again; every step can be repeated")
         return INTERRUPTED
     failed = next((result for result in results if not result.succeeded), None)
     if failed is None:
@@ -95,20 +96,24 @@ def finish(results: list[StepResult], settings: BatchSettings, log: BoundLogger,
 
 
 def _alert(failed: StepResult, url: str, log: BoundLogger) -> None:
-    """Tell the webhook. That it cannot be told is logged without its address, which is a secret."""
+    """Post the alert to the webhook; a failure is logged without the URL, which is a secret."""
     if not url:
         return
     try:
-        webhook.tell(url, summary.alert(failed, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
-    except webhook.NotTold as error:
+        webhook.post(url, summary.alert(failed, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))
+    except webhook.DeliveryFailed as error:
         log.error("alert_failed", error=str(error), next="check ALERT_WEBHOOK_URL")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_line("batch", __doc__, BatchSettings)
-    parser.add_argument("--steps", type=_steps, default=STEPS, help="comma-separated steps to run (default: all)")
-    parser.add_argument("--list", action="store_true", help="list the steps and their commands, and run nothing")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write seconds, tries and exit codes as JSON")
+    parser.add_argument(
+        "--steps", type=_steps, default=STEPS, help="names of the steps to run, separated by commas (default: all)"
+    )
+    parser.add_argument("--list", action="store_true", help="list the steps and their commands without running them")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write the seconds, tries and exit code of each step as JSON"
+    )
     return parser
 
 

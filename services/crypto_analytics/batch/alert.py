@@ -1,6 +1,6 @@
-"""The one form of an alert about the batch, whoever runs it: plain data in, Slack-compatible JSON out. Pure.
+"""Compose the alert about a failed step as Slack-compatible JSON, for the batch runner and the DAG. Pure.
 
-Only the standard library is imported, so that the DAG can use it.
+Only the standard library is imported, because Airflow's image has no other packages of the services.
 """
 
 from collections.abc import Sequence
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 PIPELINE = "crypto_batch_pipeline"
 RUNBOOK = "docs/runbooks/batch-failed.md"
-_LINES = 12
-_CHARACTERS_A_LINE = 300
+_MOST_LINES = 12
+_CHARACTERS_PER_LINE = 300
 
 
 @dataclass(frozen=True)
 class Alert:
-    """A step that failed finally.
+    """A step that failed in all its tries.
 
     Attributes:
-        step: the task's name.
-        run: which run, as its way of running names it.
-        tries: how many tries there were.
-        reason: why the last one failed, in words.
+        step: the name of the step.
+        run: the run's id in Airflow, or the time of the run.
+        tries: the number of tries.
+        reason: why the last try failed.
         lines: the last lines of its log.
-        page: where to look at it; empty: nowhere.
+        page: the URL of its log; empty if there is none.
     """
 
     step: str
@@ -34,7 +34,7 @@ class Alert:
 
 
 def message(alert: Alert) -> dict[str, str]:
-    """Return what the webhook gets: DAG, task, run, try, the reason, the log's last lines, and the runbook."""
+    """Return the webhook's message: DAG, step, tries, run, reason, runbook, and the last lines of the log."""
     tries = "1 try" if alert.tries == 1 else f"{alert.tries} tries"
     parts = [
         f"{PIPELINE}: {alert.step} failed after {tries} in run {alert.run}",
@@ -43,7 +43,7 @@ def message(alert: Alert) -> dict[str, str]:
     ]
     if alert.page:
         parts.append(f"log: {alert.page}")
-    lines = [line.rstrip()[:_CHARACTERS_A_LINE] for line in alert.lines if line.strip()][-_LINES:]
+    lines = [line.rstrip()[:_CHARACTERS_PER_LINE] for line in alert.lines if line.strip()][-_MOST_LINES:]
     if lines:
         parts.append("```" + "\n".join(lines) + "```")
     return {"text": "\n".join(parts)}

@@ -1,4 +1,4 @@
-"""Run one step as a child process: stream its output, bound its time, try it again."""
+"""Run one step as a child process, with its output streamed, a timeout and retries."""
 
 import os
 import signal
@@ -15,10 +15,10 @@ from crypto_analytics.batch.steps import Step
 
 TAIL_LINES = 12
 _STOP_SECONDS = 8.0
-_OUTPUT_SECONDS = 5.0
+_READ_SECONDS = 5.0
 _NOT_STARTED = 127
-# Exit codes of a child that was stopped and exits with 0 all the same: nobody knows how much it left undone.
-_TIMED_OUT = 124  # as timeout(1) has it
+# Exit codes for a child that was stopped but exits with 0: it may not have finished.
+_TIMED_OUT = 124  # as timeout(1)
 _INTERRUPTED = 143
 _LOCK_LOST = 75  # EX_TEMPFAIL of sysexits.h
 _SETTING = {"services": "BATCH_PYTHON_SERVICES", "dbt": "BATCH_DBT", "ge": "BATCH_PYTHON_GE"}
@@ -26,15 +26,15 @@ _SETTING = {"services": "BATCH_PYTHON_SERVICES", "dbt": "BATCH_DBT", "ge": "BATC
 
 @dataclass(frozen=True)
 class StepResult:
-    """How a step went.
+    """The result of a step.
 
     Attributes:
         step: the step.
-        exit_code: of the last try; negative: it was killed by that signal; never 0 where it was stopped.
-        tries: how many tries there were.
-        seconds: how long all of them took.
-        tail: the last lines of the last try.
-        stopped: why the last try was stopped from here; empty where it ended by itself.
+        exit_code: that of the last try; negative for a signal's number; never 0 if the runner stopped the try.
+        tries: the number of tries.
+        seconds: the duration of all tries together.
+        tail: the last lines of the last try's output.
+        stopped: why the runner stopped the last try; empty if it ended by itself.
     """
 
     step: Step
@@ -46,7 +46,7 @@ class StepResult:
 
     @property
     def reason(self) -> str:
-        """Return why it failed, in words."""
+        """Why the step failed."""
         if self.stopped:
             return self.stopped
         if self.exit_code >= 0:
@@ -55,12 +55,12 @@ class StepResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the step is done."""
+        """Whether the last try succeeded."""
         return self.exit_code == 0
 
 
 class Runner:
-    """Runs steps in a folder until ``stop`` is set; then the child is asked to stop, and killed if it does not."""
+    """Runs steps in a folder until ``stop`` is set; then the child is terminated, and killed if it does not end."""
 
     def __init__(
         self,
@@ -68,25 +68,25 @@ class Runner:
         stop: threading.Event,
         *,
         retries: int,
-        pauses: Callable[[], Iterator[float]],
+        waits: Callable[[], Iterator[float]],
         problem: Callable[[], str] = str,
         out: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
-        """Keep the settings; ``pauses()`` yields the seconds before each retry.
+        """Run steps in ``folder``, each with up to ``retries`` retries; ``waits()`` yields the seconds before each.
 
-        ``problem()`` returns why no step may run just now, no text where one may: a try is then stopped and fails.
+        ``problem()`` returns why no step may run now, or an empty string. A running try is then stopped and fails.
         """
         self._folder = folder
         self._stop = stop
         self._retries = retries
-        self._pauses = pauses
+        self._waits = waits
         self._problem = problem
         self._out = out
 
     def run(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> StepResult:
-        """Run ``step`` until it succeeds, its tries are used up, or ``stop`` is set."""
+        """Run ``step`` until it succeeds, its retries are used up, or ``stop`` is set."""
         started = time.monotonic()
-        pauses = self._pauses()
+        waits = self._waits()
         tries = 0
         while True:
             tries += 1
@@ -94,13 +94,13 @@ class Runner:
             exit_code, tail, stopped = self._run_once(step, command, env)
             if exit_code == 0 or tries > self._retries or self._stop.is_set():
                 return StepResult(step, exit_code, tries, time.monotonic() - started, tail, stopped)
-            pause = next(pauses)
-            self._out(f"== {step.name}: failed ({stopped or f'exit code {exit_code}'}); again in {pause:.1f} s")
-            if self._stop.wait(pause):
+            wait = next(waits)
+            self._out(f"== {step.name}: failed ({stopped or f'exit code {exit_code}'}); retrying in {wait:.1f} s")
+            if self._stop.wait(wait):
                 return StepResult(step, exit_code, tries, time.monotonic() - started, tail, stopped)
 
     def _run_once(self, step: Step, command: Sequence[str], env: Mapping[str, str]) -> tuple[int, tuple[str, ...], str]:
-        """Return the exit code, the last lines, and why the child was stopped, if it was."""
+        """Return the exit code, the last lines of the output, and why the runner stopped the child, if it did."""
         tail: deque[str] = deque(maxlen=TAIL_LINES)
 
         def write(line: str) -> None:
@@ -120,7 +120,7 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                start_new_session=True,  # so that its own children can be stopped with it
+                start_new_session=True,  # a process group, so that its children are killed with it
             )
         except OSError as error:
             write(f"cannot start {command[0]}: {error.strerror}; set {_SETTING[step.component]} to the right program")
@@ -128,28 +128,28 @@ class Runner:
         reader = threading.Thread(target=_read, args=(child, write), name="output", daemon=True)
         reader.start()
         stopped, code = self._follow(child, time.monotonic() + step.timeout_seconds, step)
-        # Whatever it started ends with it: nothing of a step goes on beside the next one. It is not collected yet, so
-        # that its number is nobody else's.
+        # Its children end with it, so that no part of a step runs beside the next one. The child is not reaped yet, so
+        # its process id cannot belong to another process.
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         exit_code = child.wait()
-        reader.join(_OUTPUT_SECONDS)  # a process in a session of its own may keep the output open
+        reader.join(_READ_SECONDS)  # a process in another session may keep the pipe open
         if stopped:
             write(f"stopped: {stopped}")
         return exit_code or code, tuple(line for line in tail if line.strip()), stopped
 
     def _follow(self, child: subprocess.Popen[str], deadline: float, step: Step) -> tuple[str, int]:
-        """Wait until ``child`` has exited; return why it was stopped, if it was, and the least exit code for that."""
+        """Wait until ``child`` exits; return why the runner stopped it, if it did, and the exit code for that."""
         while not _has_exited(child):
             if self._stop.is_set():
-                stopped = "the batch was told to stop", _INTERRUPTED
+                stopped = "the batch was stopped", _INTERRUPTED
             elif problem := self._problem():
                 stopped = problem, _LOCK_LOST
             elif time.monotonic() > deadline:
                 stopped = f"not done after {step.timeout_seconds} s", _TIMED_OUT
             else:
                 continue
-            _end(child, step)
+            _terminate(child, step)
             return stopped
         return "", 0
 
@@ -161,7 +161,7 @@ def _read(child: subprocess.Popen[str], write: Callable[[str], None]) -> None:
 
 
 def _has_exited(child: subprocess.Popen[str], seconds: float = 0.05) -> bool:
-    """Whether ``child`` has exited, or does within ``seconds``; it is not collected."""
+    """Whether ``child`` exits within ``seconds``; it is not reaped."""
     deadline = time.monotonic() + seconds
     while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
         if time.monotonic() > deadline:
@@ -170,9 +170,9 @@ def _has_exited(child: subprocess.Popen[str], seconds: float = 0.05) -> bool:
     return True
 
 
-def _end(child: subprocess.Popen[str], step: Step) -> None:
-    """Ask the child to stop; kill it if it does not."""
-    # dbt cancels its queries at SIGINT alone; at SIGTERM the server would go on with them after the lock is released.
+def _terminate(child: subprocess.Popen[str], step: Step) -> None:
+    """Send the child its stop signal; kill it if it does not exit."""
+    # dbt cancels its queries only at SIGINT; after SIGTERM, the server would run them on without the lock.
     os.kill(child.pid, signal.SIGINT if step.component == "dbt" else signal.SIGTERM)
     if not _has_exited(child, _STOP_SECONDS):
         os.kill(child.pid, signal.SIGKILL)

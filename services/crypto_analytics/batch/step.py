@@ -1,10 +1,11 @@
 """Run ``python -m crypto_analytics.batch.step NAME``: one step of the batch in its own container, under the lock.
 
-Airflow's pods and Compose's containers run this; ``python -m crypto_analytics.batch`` holds the same lock over all its
-steps. Exit codes: the step's own; 1 too where the database is away, 3 another run still holds the lock, 143 stopped.
+Airflow's pods and Compose's containers run it; ``python -m crypto_analytics.batch`` holds the same lock over all its
+steps. Exit codes: that of the step; 1 also if the database is unreachable, 3 if another run still holds the lock, 143
+stopped by a signal.
 
-Only the standard library and a driver of PostgreSQL are needed: psycopg in the services' images, psycopg2 in dbt's
-and the gate's.
+It needs the standard library and a PostgreSQL driver: psycopg in the services' images, psycopg2 in those of dbt and the
+gate.
 """
 
 import argparse
@@ -20,41 +21,45 @@ from crypto_analytics.batch.runner import Runner
 from crypto_analytics.batch.steps import STEPS, Step
 from crypto_analytics.runtime.shutdown import stop_event
 
-GOES_ON = 3
+ALREADY_RUNNING = 3
 INTERRUPTED = 143
-WAIT_SECONDS = 120.0  # for the step or the run that holds the lock; a retry waits again
+WAIT_SECONDS = 120.0  # for the lock; each retry of the step waits again
 
 
 def main() -> int:
     """Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m crypto_analytics.batch.step", description=__doc__)
-    parser.add_argument("name", choices=[step.name for step in STEPS], metavar="NAME", help="the step")
+    parser.add_argument("name", choices=[step.name for step in STEPS], metavar="NAME", help="name of the step")
     name = parser.parse_args().name
     [step] = [step for step in STEPS if step.name == name]
     return run(step, database(os.environ), os.environ, stop_event())
 
 
 def run(step: Step, where: Database, env: Mapping[str, str], stop: threading.Event, wait: float = WAIT_SECONDS) -> int:
-    """Run ``step`` once in this folder while the lock is held; return the exit code."""
+    """Run ``step`` once in the working directory while the lock is held; return the exit code."""
     try:
         with batch_lock(where, wait=wait, stop=stop) as problem:
-            runner = Runner(Path.cwd(), stop, retries=0, pauses=_no_pauses, problem=problem)
+            runner = Runner(Path.cwd(), stop, retries=0, waits=_no_waits, problem=problem)
             result = runner.run(step, step.command, env)
     except AlreadyRunning:
         if stop.is_set():
             return INTERRUPTED
-        _complain(step, f"another batch run, or a step of one, still held the lock after {wait:.0f} s; try again later")
-        return GOES_ON
+        _print_error(
+            step, f"another batch run, or a step of one, still held the lock after {wait:.0f} s; try again later"
+        )
+        return ALREADY_RUNNING
     except where.error as error:
-        _complain(step, f"no database: {' '.join(str(error).split())}; check POSTGRES_* and run it again")
+        _print_error(
+            step, f"the database is unreachable: {' '.join(str(error).split())}; check POSTGRES_* and run it again"
+        )
         return 1
     if not result.succeeded:
-        _complain(step, f"failed: {result.reason}")
+        _print_error(step, f"failed: {result.reason}")
     return result.exit_code if result.exit_code >= 0 else 128 - result.exit_code
 
 
 def database(env: Mapping[str, str]) -> Database:
-    """Return the database that the settings POSTGRES_* name, with the driver that this environment has."""
+    """Return how to connect to the database of the settings POSTGRES_*, with the driver of this environment."""
     login: dict[str, Any] = {
         "host": env.get("POSTGRES_HOST") or "127.0.0.1",
         "port": env.get("POSTGRES_PORT") or "5432",
@@ -75,7 +80,7 @@ def database(env: Mapping[str, str]) -> Database:
 
 def _driver() -> tuple[Callable[..., Any], type[Exception]]:
     try:
-        import psycopg  # noqa: PLC0415  # only one of the two is there
+        import psycopg  # noqa: PLC0415  # an image has only one of the two drivers
     except ModuleNotFoundError:
         import psycopg2  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -88,12 +93,12 @@ def _driver() -> tuple[Callable[..., Any], type[Exception]]:
     return lambda **login: psycopg.connect(**login, autocommit=True), psycopg.Error
 
 
-def _no_pauses() -> Iterator[float]:
+def _no_waits() -> Iterator[float]:
     yield from ()
 
 
-def _complain(step: Step, why: str) -> None:
-    print(f"batch: {step.name}: {why}", file=sys.stderr, flush=True)
+def _print_error(step: Step, reason: str) -> None:
+    print(f"batch: {step.name}: {reason}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The steps of the batch, in order: the one definition that the embedded run, Compose and the Airflow DAG share.
+"""Define the steps of the batch, in order, for the local run, Compose and the Airflow DAG.
 
 Only the standard library is imported, so that a DAG file can load this module by itself.
 """
@@ -14,7 +14,7 @@ _DBT = ("--project-dir", "dbt", "--profiles-dir", "dbt", "--no-use-colors")
 
 @dataclass(frozen=True)
 class Resources:
-    """What a step's container asks for and may use at most, in Kubernetes' notation."""
+    """The requests and limits of a step's container, as Kubernetes quantities."""
 
     cpu_request: str
     cpu_limit: str
@@ -27,12 +27,12 @@ class Step:
     """One step.
 
     Attributes:
-        name: the task's name.
-        component: whose image or environment it runs in.
-        command: the program and its arguments, to be run in the folder that holds ``dbt/`` and ``ge/``.
-        role: the PostgreSQL role it logs in as.
-        resources: requests and limits.
-        timeout_seconds: how long one try may take.
+        name: the name of the step, and of its task in the DAG.
+        component: the component whose image or environment it runs in.
+        command: the program and its arguments; the working directory holds ``dbt/`` and ``ge/``.
+        role: the PostgreSQL role that it logs in as.
+        resources: the requests and limits of its container.
+        timeout_seconds: the longest duration of one try.
     """
 
     name: str
@@ -84,14 +84,14 @@ STEPS: tuple[Step, ...] = (
     ),
 )
 
-RETRIES = 2
+RETRIES = 2  # after the first try of a step
 
 
 def select(names: str | None) -> tuple[Step, ...]:
-    """Return the steps with the comma-separated ``names``, in their own order; all of them for None.
+    """Return the steps with the comma-separated ``names``, in the batch's order; all steps for None.
 
     Raises:
-        ValueError: a name is unknown, or there is none.
+        ValueError: a name is unknown, or the list is empty.
     """
     if names is None:
         return STEPS

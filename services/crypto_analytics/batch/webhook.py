@@ -1,25 +1,25 @@
-"""Tell a webhook. Its address is a secret: no error names it."""
+"""Post messages to a webhook. Its URL is a secret and appears in no error."""
 
 from collections.abc import Mapping
 
 import httpx
 
-_SECONDS = 10.0
+_TIMEOUT_SECONDS = 10.0
 
 
-class NotTold(Exception):
-    """The webhook could not be told; the text says why, without the address."""
+class DeliveryFailed(Exception):
+    """The webhook did not take the message; the text says why, without the URL."""
 
 
-def tell(url: str, message: Mapping[str, str]) -> None:
+def post(url: str, message: Mapping[str, str]) -> None:
     """Post ``message`` as JSON.
 
     Raises:
-        NotTold: there is no such address, no answer, or one that is no success.
+        DeliveryFailed: the URL is invalid, the host does not answer, or the status is not 2xx.
     """
     try:
-        httpx.post(url, json=dict(message), timeout=_SECONDS).raise_for_status()
+        httpx.post(url, json=dict(message), timeout=_TIMEOUT_SECONDS).raise_for_status()
     except httpx.HTTPStatusError as error:
-        raise NotTold(f"HTTP {error.response.status_code}") from None
+        raise DeliveryFailed(f"HTTP {error.response.status_code}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NotTold(type(error).__name__) from None
+        raise DeliveryFailed(type(error).__name__) from None

@@ -25,10 +25,10 @@ class Told:
         self.pauses: list[float] = []
         self.stop = threading.Event()
         self.runner = Runner(
-            folder, self.stop, retries=retries, pauses=self._pauses, problem=problem, out=self.lines.append
+            folder, self.stop, retries=retries, waits=self._waits, problem=problem, out=self.lines.append
         )
 
-    def _pauses(self) -> Iterator[float]:
+    def _waits(self) -> Iterator[float]:
         for pause in (0.001, 0.002, 0.004):
             self.pauses.append(pause)
             yield pause
