@@ -12,11 +12,12 @@ from ops.setup.environments import uv
 _IN_IMAGE = ("pyproject.toml", "--constraints", "requirements/services.txt")
 
 # Everything but Spark, which is twenty times as large as all the rest together and has an environment of its own.
-_SERVICES = ["pyproject.toml"]
-for _extra in ("backfill", "exporter", "simulator", "tools", "local"):
+_SIMULATOR = "services/exchange_simulator/pyproject.toml"
+_SERVICES = ["pyproject.toml", _SIMULATOR]
+for _extra in ("backfill", "exporter", "tools", "local"):
     _SERVICES += ["--extra", _extra]
 
-# Lock: what it is made from. The services' own needs stand in pyproject.toml.
+# Lock: what it is made from. What the services and the simulator need stands in their pyproject.toml.
 SOURCES = {
     "services": _SERVICES,
     "spark": [*_IN_IMAGE, "--extra", "spark"],
@@ -32,7 +33,7 @@ SOURCES = {
     "images/services": [*_IN_IMAGE],
     "images/backfill": [*_IN_IMAGE, "--extra", "backfill"],
     "images/exporter": [*_IN_IMAGE, "--extra", "exporter"],
-    "images/simulator": [*_IN_IMAGE, "--extra", "simulator"],
+    "images/simulator": [_SIMULATOR, *_IN_IMAGE[1:]],
     "images/spark": [*_IN_IMAGE, "--extra", "spark"],
     "images/tools": [*_IN_IMAGE, "--extra", "tools"],
     "images/postgres": ["requirements/images/postgres.in", "--no-deps"],

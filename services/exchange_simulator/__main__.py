@@ -4,26 +4,24 @@ import asyncio
 import signal
 import sys
 
-from crypto_analytics.runtime import logs
-from crypto_analytics.runtime.settings import command_line, load
 from exchange_simulator.recordings import RecordingError
 from exchange_simulator.server import Simulator
 from exchange_simulator.settings import SimulatorSettings
+from exchange_simulator.startup import command_line, configure_logging, load_settings
 
 _DESCRIPTION = """\
 Speak the exchange's WebSocket streams and REST interface on one port: a market generated from a seed, or a recorded
 file. The play starts with the first client. /sim/status tells how far it is; POST /sim/faults takes scripted faults,
 for example '[{"type": "drop", "at": 1000}, {"type": "rest", "status": 429, "count": 3}]' (all of them are described
-in exchange_simulator/faults.py). /metrics and /healthz are on the same port: METRICS_HOST and METRICS_PORT do not count
-here.
+in exchange_simulator/faults.py). /metrics and /healthz are on the same port.
 """
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    command_line("simulator", _DESCRIPTION, SimulatorSettings).parse_args()
-    settings = load(SimulatorSettings, "simulator")
-    logger = logs.setup("simulator", settings)
+    command_line(_DESCRIPTION).parse_args()
+    settings = load_settings()
+    logger = configure_logging(settings)
     asyncio.run(_run(settings))
     logger.info("stopped")
 

@@ -1,6 +1,6 @@
 """Which trade ends which aggregate: an ``@aggTrade`` event goes out with the last trade that it covers."""
 
-from crypto_analytics.core.minutes import minute_of
+from exchange_simulator.times import minute_of
 from exchange_simulator.trades import Aggregate, Market, Trade
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from crypto_analytics.runtime import metrics
+from exchange_simulator import metrics
 from exchange_simulator.frames import AggregateEnd, Encoder, Frames, View
 from exchange_simulator.trades import Record
 
@@ -128,7 +128,7 @@ class Hub:
         """Count ``connection`` in from the next record on."""
         self._connections.add(connection)
         self._someone.set()
-        metrics.SIM_CONNECTIONS.set(len(self))
+        metrics.CONNECTIONS.set(len(self))
 
     def remove(self, connection: Connection) -> None:
         """Count ``connection`` out."""
@@ -137,7 +137,7 @@ class Hub:
             self._someone.clear()
         views = {other.view for other in self._connections}
         self._encoders = {view: encoder for view, encoder in self._encoders.items() if view in views}
-        metrics.SIM_CONNECTIONS.set(len(self))
+        metrics.CONNECTIONS.set(len(self))
 
     async def someone(self) -> None:
         """Return as soon as a client is connected."""
@@ -163,7 +163,7 @@ class Hub:
                 frames = made[connection.view] = make(connection.view)
             connection.put(frames.data)
             self.frames_sent += frames.number
-            metrics.SIM_FRAMES_SENT.inc(frames.number)
+            metrics.FRAMES_SENT.inc(frames.number)
 
     def open_now(self) -> tuple[Connection, ...]:
         """Return the connections that are open now."""

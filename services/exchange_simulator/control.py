@@ -1,16 +1,38 @@
 """The simulator's own plane: its status, faults on demand, health and metrics."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from crypto_analytics.core.minutes import to_datetime
-from crypto_analytics.runtime.health import Health
 from exchange_simulator.connections import Hub
 from exchange_simulator.faults import InvalidFaults, decode_faults
 from exchange_simulator.playback import Feed
+from exchange_simulator.times import to_datetime
+
+_ALIVE_SECONDS = 60.0
+
+
+class Health:
+    """Liveness: the event loop ran within the last minute. Readiness: the simulator listens."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self._last_beat = time.monotonic()
+
+    def beat(self) -> None:
+        """Note that the event loop runs."""
+        self._last_beat = time.monotonic()
+
+    def age(self) -> float:
+        """Return the seconds since the last beat."""
+        return time.monotonic() - self._last_beat
+
+    def is_alive(self) -> bool:
+        """Whether the last beat is recent."""
+        return self.age() <= _ALIVE_SECONDS
 
 
 class Control:

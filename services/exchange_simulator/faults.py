@@ -1,6 +1,6 @@
 """Scripted faults: what can go wrong, when, and how it is written in JSON.
 
-    [{"type": "drop", "at": 1000}, {"type": "hole", "count": 5, "rest_missing": 3}, {"type": "rest", "status": 429}]
+    [{"type": "drop", "at": 1000}, {"type": "gap", "count": 5, "rest_missing": 3}, {"type": "rest", "status": 429}]
 
 ``at`` is the number of trades of the play after which a stream fault happens and a REST fault is armed; without
 it: at once.
@@ -45,7 +45,7 @@ class Reorder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     at: At | None = None
 
 
-class Hole(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="hole"):
+class Gap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="gap"):
     """The next ``count`` trades are not streamed; REST lacks them too for ``rest_missing`` seconds, or for ever."""
 
     count: Count
@@ -87,7 +87,7 @@ class RestSlow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     at: At | None = None
 
 
-StreamFault = Drop | Stall | Duplicate | Reorder | Hole | Malformed | ServerShutdown
+StreamFault = Drop | Stall | Duplicate | Reorder | Gap | Malformed | ServerShutdown
 RestFault = RestStatus | RestSlow
 Fault = StreamFault | RestFault
 

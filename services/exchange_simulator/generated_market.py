@@ -13,9 +13,8 @@ from functools import cached_property, lru_cache
 from hashlib import shake_128
 from itertools import accumulate, chain, count, islice, repeat, takewhile
 
-from crypto_analytics.core.decimals import SCALE, format_scaled
-from crypto_analytics.core.minutes import MINUTE, minute_of
-from exchange_simulator.listings import Listing, listing_of
+from exchange_simulator.listings import SCALE, Listing, listing_of
+from exchange_simulator.times import MINUTE, minute_of
 from exchange_simulator.trades import Aggregate, Precision, Record, StreamType, Trade
 
 MARKET_END = 2**62  # the last minute of a market that never ends lies before this
@@ -66,7 +65,7 @@ class GeneratedMinute:
                 self.symbol,
                 self.first_aggregate_id + index,
                 self.prices[begin],
-                format_scaled(sum(self.lots[begin:end]) * self.lot_scale),
+                _decimal_text(sum(self.lots[begin:end]) * self.lot_scale),
                 self.first_id + begin,
                 self.first_id + end - 1,
                 self.times[begin],
@@ -154,7 +153,7 @@ class GeneratedMarket:
         words = iter(struct.unpack(f"<{size}I", self._bytes(f"trades:{symbol}:{index}", 4 * size)))
         moments = _moments(open_time, list(islice(words, aggregates)))
         ticks, sides = self._walk(symbol, index, list(islice(words, aggregates)))
-        texts = {tick: format_scaled(tick * listing.tick_scale) for tick in set(ticks)}
+        texts = {tick: _decimal_text(tick * listing.tick_scale) for tick in set(ticks)}
         rest = list(words)
         starts = _starts(rest)
         of_trade = [position - 1 for position in accumulate(starts)]  # the aggregate that each trade belongs to
@@ -213,6 +212,12 @@ def _lot_texts(lots: list[int], listing: Listing) -> list[str]:
         return [f"{lot}.{zeros}" for lot in lots]
     digits = [f"{lot:0{decimals + 1}d}{zeros}" for lot in lots]
     return [f"{text[:-SCALE]}.{text[-SCALE:]}" for text in digits]
+
+
+def _decimal_text(scaled: int) -> str:
+    """Return the non-negative ``scaled`` / 10^8 with eight decimals."""
+    digits = str(scaled).rjust(SCALE + 1, "0")
+    return f"{digits[:-SCALE]}.{digits[-SCALE:]}"
 
 
 class GeneratedPlay:

@@ -4,7 +4,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import NamedTuple
 
-from crypto_analytics.core.decimals import SCALE
+SCALE = 8  # decimals of prices and quantities on the wire
 
 QUOTE_ASSETS = ("FDUSD", "USDT", "USDC", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "JPY")
 

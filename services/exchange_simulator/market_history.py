@@ -12,9 +12,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import TypeVar
 
-from crypto_analytics.core.minutes import MINUTE, minute_of
 from exchange_simulator.hidden_trades import HiddenTrades
 from exchange_simulator.klines import Kline, combine, flat_kline, kline_of
+from exchange_simulator.times import MINUTE, minute_of
 from exchange_simulator.trades import Aggregate, Market, Record, Trade
 
 _id = attrgetter("id")

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
-from crypto_analytics.core.minutes import SECOND
-from crypto_analytics.runtime.clock import Clock
+from exchange_simulator.times import SECOND, Clock
 from exchange_simulator.trades import Record
 
 BATCH = 256  # records at most in one go: REST and new connections get their turn in between

@@ -10,14 +10,14 @@ from typing import Literal
 
 import structlog
 
-from crypto_analytics.runtime import metrics
+from exchange_simulator import metrics
 from exchange_simulator.connections import Connection, Hub
 from exchange_simulator.faults import (
     MAX_DUPLICATES,
     Drop,
     Duplicate,
     Fault,
-    Hole,
+    Gap,
     Malformed,
     Reorder,
     RestSlow,
@@ -50,7 +50,7 @@ class Feed:
     """One play for all clients. ``clock`` (microseconds) is the time of the last trade that has passed.
 
     ``position`` counts the records taken off the play: those streamed (``trades_sent``, each once), those swallowed
-    by a hole, and those held back to be reordered.
+    by a gap, and those held back to be reordered.
     """
 
     def __init__(self, play: Play, hub: Hub, pace: Pace, hidden: HiddenTrades, rest_faults: RestFaults) -> None:
@@ -68,8 +68,8 @@ class Feed:
         self._hidden = hidden
         self._rest_faults = rest_faults
         self._recent: deque[Record] = deque(maxlen=MAX_DUPLICATES)
-        self._hole_left = 0
-        self._hole: Hole | None = None
+        self._gap_left = 0
+        self._gap: Gap | None = None
         self._held: list[Record] = []
         self._hold_left = 0
         self._shuffle = Random(0)
@@ -116,21 +116,21 @@ class Feed:
 
     def _pass_on(self, records: list[Record]) -> None:
         self.position += len(records)
-        if self._hole_left:
+        if self._gap_left:
             records = self._swallow(records)
         if self._hold_left:
             records = self._hold(records)
         self._stream(records)
 
     def _swallow(self, records: list[Record]) -> list[Record]:
-        """Keep what falls into the hole from the stream; return the rest."""
-        swallowed, rest = records[: self._hole_left], records[self._hole_left :]
-        self._hole_left -= len(swallowed)
+        """Keep what falls into the gap from the stream; return the rest."""
+        swallowed, rest = records[: self._gap_left], records[self._gap_left :]
+        self._gap_left -= len(swallowed)
         self.trades_swallowed += len(swallowed)
         self.clock = max(self.clock, *map(_time, swallowed))
-        if self._hole is not None and self._hole.rest_missing:
+        if self._gap is not None and self._gap.rest_missing:
             for record in swallowed:
-                self._hidden.hide(record, self._hole.rest_missing)
+                self._hidden.hide(record, self._gap.rest_missing)
         return rest
 
     def _hold(self, records: list[Record]) -> list[Record]:
@@ -153,7 +153,7 @@ class Feed:
         self._hub.send(records)
         self.clock = max(self.clock, *map(_time, records))
         self.trades_sent += len(records)
-        metrics.SIM_TRADES_STREAMED.inc(len(records))
+        metrics.TRADES_STREAMED.inc(len(records))
         self._recent.extend(records)
         for record in records:
             known = self.progress.get(record.symbol)
@@ -179,7 +179,7 @@ class Feed:
 
     def _apply(self, fault: Fault) -> None:
         self._log.info("fault", fault=name_of(fault), position=self.position, connections=len(self._hub))
-        metrics.SIM_FAULTS.labels(name_of(fault)).inc()
+        metrics.FAULTS.labels(name_of(fault)).inc()
         match fault:
             case Drop() | Stall() | Malformed() | ServerShutdown():
                 self._disturb(fault)
@@ -190,9 +190,9 @@ class Feed:
             case Reorder():
                 self._hold_left += fault.count
                 self._shuffle = Random(fault.seed)
-            case Hole():
-                self._hole_left += fault.count
-                self._hole = fault
+            case Gap():
+                self._gap_left += fault.count
+                self._gap = fault
             case RestStatus() | RestSlow():
                 self._rest_faults.arm(fault)
 

@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from crypto_analytics.core.minutes import MINUTE, to_microseconds
-from crypto_analytics.core.symbols import is_symbol
 from exchange_simulator.api_errors import ApiError
+from exchange_simulator.symbols import is_symbol
+from exchange_simulator.times import MINUTE, to_microseconds
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 500

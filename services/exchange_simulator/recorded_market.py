@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property, lru_cache
 
-from crypto_analytics.core.minutes import MINUTE, minute_of
 from exchange_simulator.compact_trades import RecordColumns
 from exchange_simulator.recordings import Recording
+from exchange_simulator.times import MINUTE, minute_of
 from exchange_simulator.trades import Aggregate, Precision, Record, Trade, aggregate_runs
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from crypto_analytics.core.symbols import is_symbol
+from exchange_simulator.symbols import is_symbol
 
 Archive = Literal["trades", "aggTrades", "klines"]
 

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 import msgspec
 
-from crypto_analytics.core.minutes import MINUTE, to_microseconds
-from crypto_analytics.core.symbols import SYMBOL_RULE, is_symbol
 from exchange_simulator.klines import Kline
 from exchange_simulator.recording_names import Archive
+from exchange_simulator.symbols import SYMBOL_RULE, is_symbol
+from exchange_simulator.times import MINUTE, to_microseconds
 from exchange_simulator.trades import Aggregate, Record, Trade
 
 COLUMNS: dict[Archive, tuple[str, ...]] = {

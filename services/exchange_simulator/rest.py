@@ -11,9 +11,7 @@ from decimal import Decimal
 import msgspec
 from aiohttp import web
 
-from crypto_analytics.core.minutes import MINUTE, minute_of
-from crypto_analytics.runtime import metrics
-from exchange_simulator import rest_rows
+from exchange_simulator import metrics, rest_rows
 from exchange_simulator.api_errors import ApiError
 from exchange_simulator.faults import RestSlow
 from exchange_simulator.klines import ZERO, combine, eight_decimals, flat_kline
@@ -22,6 +20,7 @@ from exchange_simulator.market_history import History
 from exchange_simulator.query import Query
 from exchange_simulator.request_weights import LIMIT_PER_MINUTE, WeightMeter, weight_of
 from exchange_simulator.rest_faults import RestFaults
+from exchange_simulator.times import MINUTE, minute_of
 
 Answer = Callable[[web.Request], Awaitable[object]]
 _DAY_MINUTES = 24 * 60
@@ -75,7 +74,7 @@ class Rest:
                 status, body = error.status, {"code": error.code, "msg": error.message}
                 if error.retry_after is not None:
                     headers["Retry-After"] = str(error.retry_after)
-            metrics.SIM_REST_REQUESTS.labels(path, str(status)).inc()
+            metrics.REST_REQUESTS.labels(path, str(status)).inc()
             return web.Response(
                 body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/json"
             )

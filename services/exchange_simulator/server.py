@@ -8,12 +8,9 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from crypto_analytics.core.minutes import MINUTE, from_datetime, minute_of
-from crypto_analytics.runtime.clock import Clock, wall_clock
-from crypto_analytics.runtime.health import Health
 from exchange_simulator.aggregates import AggregateEnds
 from exchange_simulator.connections import Hub
-from exchange_simulator.control import Control
+from exchange_simulator.control import Control, Health
 from exchange_simulator.generated_market import GeneratedMarket, GeneratedPlay
 from exchange_simulator.hidden_trades import HiddenTrades
 from exchange_simulator.market_history import History
@@ -25,6 +22,7 @@ from exchange_simulator.request_weights import WeightMeter
 from exchange_simulator.rest import Rest
 from exchange_simulator.rest_faults import RestFaults
 from exchange_simulator.settings import SimulatorSettings
+from exchange_simulator.times import MINUTE, Clock, from_datetime, minute_of, wall_clock
 from exchange_simulator.trades import Market, Play
 from exchange_simulator.websocket import Streams
 

@@ -2,24 +2,35 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from crypto_analytics.runtime.settings import CommonSettings, MarketSettings, Port
 from exchange_simulator.faults import Fault, InvalidFaults, decode_faults
+from exchange_simulator.symbols import SYMBOL_RULE, is_symbol
 
 MAX_TRADES_PER_MINUTE = 1_000_000
 
 
-class SimulatorSettings(CommonSettings, MarketSettings):
+class SimulatorSettings(BaseSettings):
     """What the simulator plays and how; SYMBOLS are those of a generated market, a recording has its own.
 
     A recording's symbols are told by its content or its name; where neither tells, a single one in SYMBOLS is taken.
+    An empty variable counts as not set.
     """
 
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
+    LOG_FORMAT: Literal["json", "console"] = Field("json", description="one JSON object a line, or for people")
+    SYMBOLS: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("BTCUSDT", "ETHUSDT", "BNBUSDT"), description="comma-separated symbols"
+    )
     SIM_HOST: str = Field("127.0.0.1", description="address that the simulator listens on")
-    SIM_PORT: Port = Field(8899, description="its port, also of its /metrics and /healthz; 0 takes a free one")
+    SIM_PORT: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8899, description="its port, also of its /metrics and /healthz; 0 takes a free one"
+    )
     SIM_SEED: int = Field(42, description="generated market: same seed, symbol and minute, same trades")
     SIM_START: Literal["now"] | AwareDatetime = Field(
         datetime.fromisoformat("2026-01-05T00:00:00+00:00"),
@@ -46,6 +57,21 @@ class SimulatorSettings(CommonSettings, MarketSettings):
     SIM_ENFORCE_WEIGHT: bool = Field(
         False, description="answer 429 to who uses more than 6000 request weight a minute, as the exchange does"
     )
+
+    @field_validator("SYMBOLS", mode="before")
+    @classmethod
+    def _split_symbols(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("SYMBOLS")
+    @classmethod
+    def _check_symbols(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        if not symbols:
+            raise ValueError("name at least one symbol, for example SYMBOLS=BTCUSDT")
+        for symbol in symbols:
+            if not is_symbol(symbol):
+                raise ValueError(f"{symbol!r} is no symbol of the exchange: {SYMBOL_RULE}, as in BTCUSDT")
+        return tuple(dict.fromkeys(symbols))
 
     @field_validator("SIM_START")
     @classmethod

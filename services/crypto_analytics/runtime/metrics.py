@@ -69,10 +69,3 @@ DEAD_LETTERS = Counter("dead_letters", "Records sent to the dead-letter topic", 
 KLINES_WRITTEN = Counter("klines_written", "Official klines inserted or corrected")
 OBJECTS_SWEPT = Counter("objects_swept", "Unlisted raw objects removed")
 PARTITIONS_EXPORTED = Counter("partitions_exported", "Days written to the lake", ["table"])
-
-# simulator
-SIM_TRADES_STREAMED = Counter("sim_trades_streamed", "Trades of the play streamed, each once")
-SIM_FRAMES_SENT = Counter("sim_frames_sent", "Frames handed to connections")
-SIM_CONNECTIONS = Gauge("sim_connections", "Open stream connections")
-SIM_REST_REQUESTS = Counter("sim_rest_requests", "REST requests answered", ["path", "status"])
-SIM_FAULTS = Counter("sim_faults", "Scripted faults that happened", ["type"])

@@ -18,7 +18,7 @@ def script(*faults: dict[str, Any]) -> dict[str, Any]:
     return {"SIM_FAULTS": json.dumps(faults)}
 
 
-async def test_a_dropped_connection_leaves_a_hole_that_rest_can_fill() -> None:
+async def test_a_dropped_connection_leaves_a_gap_that_rest_can_fill() -> None:
     async with exchange(**script({"type": "drop", "at": 60}), SIM_RATE=500) as simulated:
         async with simulated.stream() as socket:
             ended = await to_the_end(socket)
@@ -94,8 +94,8 @@ async def test_what_is_held_back_is_not_on_rest_either() -> None:
         assert (await simulated.api("trades", symbol="BTCUSDT", limit=1))[0]["id"] >= first + 79
 
 
-async def test_a_hole_is_on_rest() -> None:
-    async with exchange(**script({"type": "hole", "at": 20, "count": 5})) as simulated:
+async def test_a_gap_is_on_rest() -> None:
+    async with exchange(**script({"type": "gap", "at": 20, "count": 5})) as simulated:
         async with simulated.stream() as socket:
             got = await ids(socket, 115)
         first = got[0]
@@ -106,24 +106,24 @@ async def test_a_hole_is_on_rest() -> None:
         assert [row["id"] for row in rows] == list(range(first + 20, first + 25))
 
 
-async def test_a_hole_can_be_missing_on_rest_for_ever() -> None:
-    fault = {"type": "hole", "at": 20, "count": 5, "rest_missing": "forever"}
+async def test_a_gap_can_be_missing_on_rest_for_ever() -> None:
+    fault = {"type": "gap", "at": 20, "count": 5, "rest_missing": "forever"}
     async with exchange(**script(fault)) as simulated:
         async with simulated.stream() as socket:
             first = (await ids(socket, 115))[0]
-        hole = set(range(first + 20, first + 25))
+        gap = set(range(first + 20, first + 25))
         rows = await simulated.api("historicalTrades", symbol="BTCUSDT", fromId=first, limit=30)
-        assert [row["id"] for row in rows] == [n for n in range(first, first + 35) if n not in hole]  # a full page
+        assert [row["id"] for row in rows] == [n for n in range(first, first + 35) if n not in gap]  # a full page
         latest = await simulated.api("trades", symbol="BTCUSDT", limit=1000)
-        assert hole.isdisjoint(row["id"] for row in latest)
+        assert gap.isdisjoint(row["id"] for row in latest)
         aggregates = await simulated.api("aggTrades", symbol="BTCUSDT", limit=1000)
         covered = {n for row in aggregates for n in range(row["f"], row["l"] + 1)}
-        assert hole.isdisjoint(covered)
+        assert gap.isdisjoint(covered)
         assert {row[8] for row in await simulated.api("klines", symbol="BTCUSDT", interval="1m")} == {60}
 
 
-async def test_a_hole_can_be_missing_on_rest_for_a_while() -> None:
-    fault = {"type": "hole", "at": 20, "count": 5, "rest_missing": 0.5}
+async def test_a_gap_can_be_missing_on_rest_for_a_while() -> None:
+    fault = {"type": "gap", "at": 20, "count": 5, "rest_missing": 0.5}
     async with exchange(**script(fault)) as simulated:
         before = time.monotonic()
         async with simulated.stream() as socket:
@@ -178,7 +178,7 @@ async def test_a_shutdown_notice_comes_before_the_close() -> None:
 async def test_faults_can_be_added_while_it_plays() -> None:
     async with exchange(SIM_RATE=200) as simulated, simulated.stream() as socket:
         got = await ids(socket, 5)
-        added = await simulated.fault({"type": "duplicate", "count": 1}, {"type": "hole", "count": 1, "at": 100})
+        added = await simulated.fault({"type": "duplicate", "count": 1}, {"type": "gap", "count": 1, "at": 100})
         assert added == {"added": 2, "pending": 1}
         got += await ids(socket, 100)
         steps = [after - before for before, after in pairwise(got)]
@@ -242,7 +242,7 @@ async def test_slow_rest() -> None:
         (b'[{"type": "duplicate", "count": 0}]', "Expected `int` >= 1"),
         (b'[{"type": "rest", "status": 404}]', "Invalid enum value 404"),
         (b'[{"type": "malformed", "kind": "odd"}]', "Invalid enum value 'odd'"),
-        (b'[{"type": "hole", "count": 1, "rest_missing": "long"}]', "rest_missing"),
+        (b'[{"type": "gap", "count": 1, "rest_missing": "long"}]', "rest_missing"),
         (b'[{"type": "\xff"}]', "faults:"),
     ],
 )  # fmt: skip

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from crypto_analytics.runtime.settings import load
 from exchange_simulator.faults import Drop
-from exchange_simulator.settings import SimulatorSettings
+from exchange_simulator.startup import load_settings
 
 SERVICES = Path(__file__).parents[3] / "services"
 
@@ -68,7 +67,7 @@ def test_wrong_settings_are_told_at_start(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
-        load(SimulatorSettings, "simulator")
+        load_settings()
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -76,7 +75,7 @@ def test_wrong_settings_are_told_at_start(
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"SIM_START": "now", "SIM_MINUTES": "0", "SIM_FAULTS": '[{"type": "drop"}]'}.items():
         monkeypatch.setenv(name, value)
-    settings = load(SimulatorSettings, "simulator")
+    settings = load_settings()
     assert (settings.SIM_START, settings.SIM_MINUTES, settings.faults()) == ("now", 0, [Drop()])
 
 
