@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 from prometheus_client.metrics import Counter, Histogram, MetricWrapperBase
 from pydantic.fields import FieldInfo
 
-from crypto_analytics.runtime import metrics
+from crypto_analytics.runtime import metrics as services_metrics
+from exchange_simulator import metrics as simulator_metrics
 from ops.common.paths import ROOT
 from ops.dev import env_example
 
@@ -53,9 +55,9 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """Return the page of all metrics, a table for each part of the metrics module."""
-    lines = [_WRITTEN.format(source="services/crypto_analytics/runtime/metrics.py"), _METRICS]
-    for title, group in _metric_groups():
+    """Return the page of all metrics, a table for each part of the services' metrics and one for the simulator's."""
+    lines = [_WRITTEN.format(source="the services' and the simulator's metrics.py"), _METRICS]
+    for title, group in (*_metric_groups(services_metrics), *_metric_groups(simulator_metrics, "simulator")):
         lines += [f"\n## {_capitalized(title)}\n\n", *_header("metric", "type", "labels", "meaning")]
         for metric in group:
             name = f"{metric._name}_total" if isinstance(metric, Counter) else metric._name
@@ -88,16 +90,16 @@ PAGES: dict[Path, Callable[[], str]] = {
 }
 
 
-def _metric_groups() -> Iterator[tuple[str, list[MetricWrapperBase]]]:
-    """Yield the comments that begin a part of the metrics module, each with the metrics below it."""
-    title, group = "", list[MetricWrapperBase]()
-    for line in Path(metrics.__file__).read_text().splitlines():
+def _metric_groups(module: ModuleType, title: str = "") -> Iterator[tuple[str, list[MetricWrapperBase]]]:
+    """Yield the comments that begin a part of ``module``, each with the metrics below it; ``title`` is the first."""
+    group = list[MetricWrapperBase]()
+    for line in Path(str(module.__file__)).read_text().splitlines():
         if line.startswith("# "):
             if group:
                 yield title, group
             title, group = line.removeprefix("# "), []
         elif found := re.match(r"([A-Z][A-Z0-9_]*) = ", line):
-            group.append(getattr(metrics, found[1]))
+            group.append(getattr(module, found[1]))
     yield title, group
 
 
