@@ -12,7 +12,7 @@ from ops.kubernetes.cluster import ApiAway, Cluster
 from ops.kubernetes.pods import Object, component
 
 _LAG, _LAG_SECONDS = "consumer_lag_trades", "consumer_lag_seconds"
-_ANSWER_AGE = "consumer_lag_answer_age_seconds"
+_ANSWER_AGE = "consumer_end_offsets_age_seconds"
 _OLD_SECONDS = 10.0  # Kafka is asked every second
 _METRICS_PORT = 8000
 

@@ -2,8 +2,10 @@
 
 from prometheus_client import Counter, Gauge
 
-TRADES_STREAMED = Counter("sim_trades_streamed", "Trades of the play streamed, each once")
-FRAMES_SENT = Counter("sim_frames_sent", "Frames handed to connections")
-CONNECTIONS = Gauge("sim_connections", "Open stream connections")
-REST_REQUESTS = Counter("sim_rest_requests", "REST requests answered", ["path", "status"])
-FAULTS = Counter("sim_faults", "Scripted faults that happened", ["type"])
+TRADES_STREAMED = Counter(
+    "simulator_trades_streamed", "Trades of the market or recording that were streamed, each counted once"
+)
+FRAMES_SENT = Counter("simulator_frames_sent", "Frames queued for connections")
+CONNECTIONS = Gauge("simulator_connections", "Open stream connections")
+REST_REQUESTS = Counter("simulator_rest_requests", "REST requests answered, by path and status", ["path", "status"])
+FAULTS = Counter("simulator_faults", "Scripted faults that occurred, by type", ["type"])

@@ -193,7 +193,7 @@ def test_what_the_exchange_never_issued_is_verified_absent_and_recorded_while_th
         )
         metrics = producer.metrics()
         assert metrics["trade_ids_verified_absent_total"] == 3
-        assert metrics['gap_trades_open{symbol="BTCUSDT"}'] == 0
+        assert metrics['trade_ids_missing{symbol="BTCUSDT"}'] == 0
 
 
 def test_why_a_gap_stays_open_is_told_where_the_host_cannot_know(

@@ -134,4 +134,4 @@ class KafkaSink:
     def _acknowledged_sample(self, trade_time: int, error: KafkaError | None, message: Message) -> None:
         self._acknowledged(error, message)
         if error is None:
-            metrics.EXCHANGE_TO_KAFKA.observe(max(0, wall_clock() - trade_time) / SECOND)
+            metrics.TRADE_TO_KAFKA.observe(max(0, wall_clock() - trade_time) / SECOND)

@@ -233,4 +233,4 @@ class StreamListener(Listener):
         self._frames = 0
         metrics.SYMBOLS_LIVE.set(len(self.live()))
         for symbol, ids in self.ids.items():
-            metrics.GAP_TRADES_OPEN.labels(symbol).set(ids.gaps.count())
+            metrics.IDS_MISSING.labels(symbol).set(ids.gaps.count())

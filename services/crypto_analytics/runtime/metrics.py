@@ -1,71 +1,85 @@
-"""All Prometheus metrics of the services, in one place. Both variants of the consumer use the same names."""
+"""All Prometheus metrics of the services. Both variants of the consumer use the same names.
+
+Names follow https://prometheus.io/docs/practices/naming/: base units are suffixes, and the client library appends
+``_total`` to the names of counters. Each comment is the title of a section of docs/reference/metrics.md.
+"""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 # producer
 FRAMES_RECEIVED = Counter("frames_received", "WebSocket frames received from the exchange")
-FRAMES_IGNORED = Counter("frames_ignored", "Frames that are no trade by design, by kind", ["kind"])
-TRADES_PRODUCED = Counter("trades_produced", "Trades handed to Kafka", ["source"])
-RECONNECTS = Counter("stream_reconnects", "Stream connections opened after the first, by cause", ["cause"])
-GAPS_FOUND = Counter("gaps_found", "Runs of missing trade ids noticed by the producer")
-GAPS_REPAIRED = Counter("gaps_repaired", "Runs of missing trade ids closed from REST")
-TRADES_REPAIRED = Counter("trades_repaired", "Trade ids fetched from REST to close gaps")
-SYMBOLS_LIVE = Gauge("symbols_live", "Symbols that stream: connected, and caught up with the exchange")
+FRAMES_IGNORED = Counter("frames_ignored", "Frames that are not trades and need no handling, by kind", ["kind"])
+TRADES_PRODUCED = Counter("trades_produced", "Trades produced to Kafka, by source", ["source"])
+RECONNECTS = Counter("stream_reconnects", "Stream connections opened after the first one, by cause", ["cause"])
+GAPS_FOUND = Counter("gaps_found", "Gaps (ranges of missing trade ids) found by the producer")
+GAPS_REPAIRED = Counter("gaps_repaired", "Gaps filled with trades from REST")
+TRADES_REPAIRED = Counter("trades_repaired", "Trade ids fetched from REST to fill gaps")
+SYMBOLS_LIVE = Gauge("symbols_live", "Symbols that are connected and caught up with the exchange")
 SYMBOLS_NOT_TRADING = Gauge(
-    "symbols_not_trading", "1 for each followed symbol that the exchange does not trade", ["symbol", "status"]
+    "symbols_not_trading",
+    "1 for each followed symbol that is not trading at the exchange, by status",
+    ["symbol", "status"],
 )
-GAP_TRADES_OPEN = Gauge("gap_trades_open", "Trade ids known to be missing and not fetched yet", ["symbol"])
-GAP_OPEN_SECONDS = Gauge("gap_open_seconds", "Seconds since a symbol last had no gap; 0: it has none now", ["symbol"])
+IDS_MISSING = Gauge("trade_ids_missing", "Trade ids in open gaps: known to be missing and not fetched yet", ["symbol"])
+GAP_OPEN_SECONDS = Gauge(
+    "gap_open_seconds", "Seconds since the symbol last had no open gap; 0 while it has none", ["symbol"]
+)
 IDS_VERIFIED_ABSENT = Counter("trade_ids_verified_absent", "Missing trade ids that the exchange never issued")
-IDS_REFUSED = Counter("trade_ids_refused", "Missing trade ids whose trades are no good, each dead-lettered once")
-REST_WEIGHT = Gauge("rest_weight_used", "Request weight used in the exchange's current minute")
-EXCHANGE_TO_KAFKA = Histogram(
+IDS_REFUSED = Counter("trade_ids_refused", "Missing trade ids whose trades are invalid, each dead-lettered once")
+REST_WEIGHT = Gauge("rest_weight_used", "Request weight used in the current minute, as counted by the exchange")
+TRADE_TO_KAFKA = Histogram(
     "trade_to_kafka_seconds",
-    "From trade time to Kafka's acknowledgement",
+    "Latency from the time of the trade to Kafka's acknowledgement",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
 )
 
 # consumer
 TRADES_CONSUMED = Counter("trades_consumed", "Records read from the trades topic")
-TRADES_MERGED = Counter("trades_merged", "Trade ids merged into candles for the first time")
-TRADES_DUPLICATE = Counter("trades_duplicate", "Records dropped because their ids are merged already")
-TRADES_ARCHIVED = Counter("trades_archived", "Records written to listed raw objects")
-BATCHES = Counter("batches_merged", "Batches committed")
+TRADES_MERGED = Counter("trades_merged", "Trade ids merged into candles")
+TRADES_DEDUPLICATED = Counter("trades_deduplicated", "Records dropped because their trade ids were already merged")
+TRADES_ARCHIVED = Counter("trades_archived", "Records written to the raw archive")
+BATCHES = Counter("batches_merged", "Batches merged and committed")
 BATCH_SECONDS = Histogram(
-    "batch_seconds", "Time from handing over a batch to its commit", buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+    "batch_duration_seconds",
+    "Time from the start of a batch's merge to its commit",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
-BATCH_RETRIES = Counter("batch_retries", "Batches tried again because a store was away")
+BATCH_RETRIES = Counter("batch_retries", "Retries of batches after an error of PostgreSQL or the object store")
 TRADE_TO_VISIBLE = Histogram(
     "trade_to_visible_seconds",
-    "From the time of the oldest trade of a symbol's batch to its visible row: an upper bound for the others",
+    "Latency from the oldest trade of each symbol in a batch to its visible candle: an upper bound for other trades",
     buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 60, 600),
 )
 LAG_TRADES = Gauge(
     "consumer_lag_trades",
-    "Records in the assigned partitions of the trades topic that are not merged yet: for each partition its end less "
-    "the offset after the last merged record, or less the committed offset before the first merge; "
-    "NaN where Kafka has not said yet",
+    "Records in the assigned partitions of the trades topic that are not merged yet: for each partition its end offset "
+    "minus the offset after the last merged record, or minus the committed offset before the first merge; "
+    "NaN while the end offsets are unknown",
 )
 LAG_SECONDS = Gauge(
     "consumer_lag_seconds",
-    "Age of the oldest of the trades that are the next ones to be merged in their partitions; 0 where none waits",
+    "Age of the oldest of the trades that are next to be merged in their partitions; 0 if none is waiting",
 )
-LAG_ANSWER_AGE = Gauge(
-    "consumer_lag_answer_age_seconds",
-    "Seconds since Kafka last said where the partitions end, which it is asked every second: "
-    "how old consumer_lag_trades and consumer_lag_seconds may be",
+END_OFFSETS_AGE = Gauge(
+    "consumer_end_offsets_age_seconds",
+    "Seconds since Kafka last returned the end offsets, which are requested every second: "
+    "the age of consumer_lag_trades and consumer_lag_seconds",
 )
-COMMITS_FAILED = Counter("commits_failed", "Commits of offsets that Kafka did not take, by its error", ["error"])
+OFFSET_COMMITS_FAILED = Counter("offset_commits_failed", "Offset commits that Kafka rejected, by error", ["error"])
 
-# consumer, as Spark tells of it
-INPUT_ROWS = Gauge("input_rows_per_second", "Records that arrived for the last micro-batch, per second")
-PROCESSED_ROWS = Gauge("processed_rows_per_second", "Records that the last micro-batch merged, per second of its work")
-LAST_PROGRESS = Gauge("last_progress_timestamp_seconds", "When Spark last told of a micro-batch, or of having none")
+# consumer, from Spark's progress reports
+SPARK_INPUT_ROWS = Gauge("spark_input_rows_per_second", "Records that arrived per second before the last micro-batch")
+SPARK_PROCESSED_ROWS = Gauge(
+    "spark_processed_rows_per_second", "Records that the last micro-batch processed per second"
+)
+SPARK_LAST_PROGRESS = Gauge(
+    "spark_last_progress_timestamp_seconds", "Time of Spark's last progress report, with or without a micro-batch"
+)
 
-# both
+# producer and consumer
 DEAD_LETTERS = Counter("dead_letters", "Records sent to the dead-letter topic", ["reason"])
 
-# backfill, exporter, sweep
-KLINES_WRITTEN = Counter("klines_written", "Official klines inserted or corrected")
-OBJECTS_SWEPT = Counter("objects_swept", "Unlisted raw objects removed")
-PARTITIONS_EXPORTED = Counter("partitions_exported", "Days written to the lake", ["table"])
+# backfill, exporter, orphan cleanup
+KLINES_WRITTEN = Counter("klines_written", "Official klines inserted or updated")
+ORPHANS_DELETED = Counter("orphan_objects_deleted", "Raw objects deleted because no transaction listed them")
+PARTITIONS_EXPORTED = Counter("partitions_exported", "Daily partitions written to the lake, by table", ["table"])

@@ -9,6 +9,6 @@ from crypto_analytics.runtime import metrics
 
 def publish(report: Mapping[str, Any]) -> None:
     """Publish a progress report of the query, as StreamingQueryProgress has it in JSON."""
-    metrics.INPUT_ROWS.set(report.get("inputRowsPerSecond", 0.0))
-    metrics.PROCESSED_ROWS.set(report.get("processedRowsPerSecond", 0.0))
-    metrics.LAST_PROGRESS.set(time.time())
+    metrics.SPARK_INPUT_ROWS.set(report.get("inputRowsPerSecond", 0.0))
+    metrics.SPARK_PROCESSED_ROWS.set(report.get("processedRowsPerSecond", 0.0))
+    metrics.SPARK_LAST_PROGRESS.set(time.time())

@@ -80,7 +80,7 @@ class Commits:
         self._open_since = self._now()
 
     def _fail(self, error: KafkaError) -> None:
-        metrics.COMMITS_FAILED.labels(error.name()).inc()
+        metrics.OFFSET_COMMITS_FAILED.labels(error.name()).inc()
         if kafka.is_refused(error):
             self._refusal = error
             return

@@ -64,7 +64,7 @@ class LagWatch:
     def __enter__(self) -> Self:
         metrics.LAG_TRADES.set_function(self._backlog.trades)
         metrics.LAG_SECONDS.set_function(lambda: self._backlog.seconds(wall_clock()))
-        metrics.LAG_ANSWER_AGE.set_function(self._backlog.answer_age)
+        metrics.END_OFFSETS_AGE.set_function(self._backlog.answer_age)
         self._thread.start()
         return self
 

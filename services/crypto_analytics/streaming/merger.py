@@ -169,7 +169,7 @@ def count(works: Iterable[Work], seconds: float) -> None:
     for work in works:
         metrics.TRADES_CONSUMED.inc(work.records)
         metrics.TRADES_MERGED.inc(work.merged.trades)
-        metrics.TRADES_DUPLICATE.inc(work.merged.duplicates)
+        metrics.TRADES_DEDUPLICATED.inc(work.merged.duplicates)
         metrics.TRADES_ARCHIVED.inc(work.merged.archived)
         for oldest in work.merged.oldest:
             metrics.TRADE_TO_VISIBLE.observe((now - oldest) / SECOND)

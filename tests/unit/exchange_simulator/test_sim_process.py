@@ -42,7 +42,7 @@ def test_it_listens_answers_and_stops_on_sigterm() -> None:
         with urllib.request.urlopen(f"{base}/readyz", timeout=10) as answer:
             assert answer.status == 200
         with urllib.request.urlopen(f"{base}/metrics", timeout=10) as answer:
-            assert b"sim_trades_streamed_total" in answer.read()
+            assert b"simulator_trades_streamed_total" in answer.read()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     finally:

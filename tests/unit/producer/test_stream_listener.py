@@ -116,8 +116,8 @@ def test_a_symbol_is_live_when_connected_and_caught_up_whatever_is_missing() -> 
         listener.tick()
         assert list(listener.ids["BTCUSDT"].gaps) == [(6, 7)]
         assert (listener.live(), listener.is_ready()) == (set(SYMBOLS), True)
-        assert REGISTRY.get_sample_value("gap_trades_open", {"symbol": "BTCUSDT"}) == 2
-        assert REGISTRY.get_sample_value("gap_trades_open", {"symbol": "ETHUSDT"}) == 0
+        assert REGISTRY.get_sample_value("trade_ids_missing", {"symbol": "BTCUSDT"}) == 2
+        assert REGISTRY.get_sample_value("trade_ids_missing", {"symbol": "ETHUSDT"}) == 0
         listener.on_disconnected(["ETHUSDT"], "closed")
         assert (listener.live(), listener.is_ready()) == ({"BTCUSDT"}, False)
 

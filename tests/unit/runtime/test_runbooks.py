@@ -61,5 +61,5 @@ def test_each_name_in_a_runbook_is_a_metric_or_is_in_the_sources(path: Path) -> 
 
 def test_the_runbook_of_the_lag_gives_each_metric_its_own_help_text() -> None:
     rows = dict(ROW.findall((ROOT / "docs" / "runbooks" / "consumer-lag.md").read_text()))
-    assert {"consumer_lag_trades", "consumer_lag_seconds", "consumer_lag_answer_age_seconds"} < rows.keys()
+    assert {"consumer_lag_trades", "consumer_lag_seconds", "consumer_end_offsets_age_seconds"} < rows.keys()
     assert rows == {name: meanings()[name] for name in rows}

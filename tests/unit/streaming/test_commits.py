@@ -47,7 +47,7 @@ class Setting:
 
 
 def failed(name: str) -> float:
-    return REGISTRY.get_sample_value("commits_failed_total", {"error": name}) or 0.0
+    return REGISTRY.get_sample_value("offset_commits_failed_total", {"error": name}) or 0.0
 
 
 def test_a_commit_that_fails_is_counted_logged_once_and_sent_again_until_it_is_taken() -> None:

@@ -35,7 +35,7 @@ def main() -> int:
     except (psycopg.Error, OSError, MinioException, HTTPError) as error:
         log.error("failed", error=str(error).strip(), next="run the same command again when the stores are back")
         return 1
-    metrics.OBJECTS_SWEPT.inc(count)
+    metrics.ORPHANS_DELETED.inc(count)
     log.info("done", removed=count)
     return 0
 

@@ -252,7 +252,7 @@ def test_a_forward_goes_to_a_ready_pod() -> None:
 def told(trades: str, age: str = "0.0", answer_age: str = "0.4") -> str:
     """Return what a consumer says of its lag."""
     samples = {"consumer_lag_trades": trades, "consumer_lag_seconds": age,
-               "consumer_lag_answer_age_seconds": answer_age}  # fmt: skip
+               "consumer_end_offsets_age_seconds": answer_age}  # fmt: skip
     return "".join(f"# HELP {name} x\n# TYPE {name} gauge\n{name} {value}\n" for name, value in samples.items())
 
 
