@@ -1,1 +1,1 @@
-"""Benchmarks: honest comparisons in one run on one machine. ``make bench`` runs them and prints the tables."""
+"""Benchmarks that compare programs in one run on one machine. ``make bench`` runs them and prints the tables."""

@@ -1,4 +1,4 @@
-"""Run ``python -m benchmarks``: throughput beside limit and peers, latency, memory, Spark, dbt. Prints Markdown."""
+"""Run ``python -m benchmarks``: throughput, latency, memory, Spark and dbt. Prints Markdown."""
 
 import argparse
 import os
@@ -12,12 +12,12 @@ PARTS = ["throughput", "latency", "memory", "spark", "dbt"]
 
 
 def main() -> int:
-    """Run all benchmarks, or those named."""
+    """Run all benchmarks, or the named ones."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=[*PARTS, []], help="default: all")
-    parser.add_argument("--trades", type=int, default=2_400_000, help="length of the topic (default %(default)s)")
+    parser.add_argument("what", nargs="*", choices=[*PARTS, []], help="benchmarks to run (default: all)")
+    parser.add_argument("--trades", type=int, default=2_400_000, help="trades in the topic (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contender (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=30, help="length of the latency run (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30, help="duration of the latency run (default %(default)s)")
     arguments = parser.parse_args()
     wanted = arguments.what or PARTS
     print(f"{os.cpu_count()} processors, Python {platform.python_version()}, broker and database on this machine")

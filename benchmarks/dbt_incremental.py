@@ -1,8 +1,9 @@
-"""How long an incremental dbt run takes over a year of silver, against one over a day. ``make bench`` runs it.
+"""Compare the duration of an incremental dbt run over a year of silver with one over a day. ``make bench`` runs it.
 
-Two databases hold the official klines of three symbols, for 366 days and for one day. Both are built in full once;
-then, in turn, each gets a late realtime minute, a corrected kline and a new one, and ``dbt run --select tag:silver
-tag:gold`` is timed as a whole process. An incremental run reads what changed: the two medians must be close.
+Two databases hold the official klines of three symbols, for 366 days and for one day. Both are built in full once.
+Then each in turn gets a late realtime minute, a corrected kline and a new one, and ``dbt run --select tag:silver
+tag:gold`` is timed as a whole process. An incremental run reads only the changed rows, so the two medians must be
+close.
 """
 
 import argparse
@@ -30,7 +31,7 @@ DAYS = {"day": 1, "year": 366}
 LARGEST_RATIO = 1.5
 FIRST_DAY = "2025-11-21 00:00+00"
 
-# Prices wander by the minute; any exact numbers do, as long as each candle is a possible one.
+# The price changes each minute. The numbers are arbitrary, but each candle is a valid one.
 GENERATE = """
     insert into raw_klines
     select
@@ -42,7 +43,7 @@ GENERATE = """
     cross join lateral (select 1000 + (extract(epoch from minute)::bigint / 60 %% 977)::numeric as price) as drawn
 """
 
-# What happens between two runs: a kline is corrected long after its time, another comes in, and a realtime candle.
+# The changes between two runs: an old kline is corrected, a new kline and a new realtime candle are inserted.
 CHANGE = """
     update raw_klines set volume = volume + 1, updated_at = now()
     where open_time = %(first)s::timestamptz + %(round)s * interval '1 minute';
@@ -62,7 +63,7 @@ CHANGE = """
 
 
 class Warehouse:
-    """One PostgreSQL with a database for each of DAYS, and dbt to build in them."""
+    """A PostgreSQL server with a database for each of DAYS, and the dbt program that builds the models in them."""
 
     def __init__(self, server: postgres.PostgresServer, folder: Path, dbt: str) -> None:
         self._server = server
@@ -80,7 +81,7 @@ class Warehouse:
             return connection.execute(GENERATE, values).rowcount
 
     def change(self, name: str, number: int) -> None:
-        """Make round ``number``'s changes in the database ``name``."""
+        """Change the rows of the database ``name`` for round ``number``."""
         with psycopg.connect(self._server.conninfo(name), cursor_factory=psycopg.ClientCursor) as connection:
             connection.execute(CHANGE, {"first": FIRST_DAY, "round": number})
 
@@ -130,13 +131,13 @@ def warehouse(dbt: str) -> Iterator[Warehouse]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; return 1 where the year takes more than LARGEST_RATIO times the day."""
+    """Print the table; return 1 if the year takes more than LARGEST_RATIO times as long as the day."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.dbt_incremental",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rounds", type=int, default=5, help="timed incremental runs of each (default 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="timed incremental runs per database (default 5)")
     own = str(python_of("dbt").with_name("dbt"))
     parser.add_argument("--dbt", default=os.environ.get("BATCH_DBT", own), help="the dbt program (default BATCH_DBT)")
     options = parser.parse_args(arguments)

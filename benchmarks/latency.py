@@ -1,4 +1,4 @@
-"""From trade time to visible row, seen from outside: a reader polls PostgreSQL while trades come in real time."""
+"""Measure the time from a trade to its visible row: a reader polls PostgreSQL while trades are sent in real time."""
 
 import os
 import sys
@@ -18,19 +18,19 @@ from benchmarks.stack import ROOT, Stack
 from ops.local.programs import Program
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
-_STEP = 0.01
+_POLL_SECONDS = 0.01
 
 
 @dataclass
-class Feed:
-    """What was sent: per symbol the ids in order and the wall-clock time of each trade, in seconds."""
+class SentTrades:
+    """The sent trades of each symbol: their ids in order, and the wall-clock time of each, in seconds."""
 
     ids: dict[str, list[int]] = field(default_factory=lambda: {symbol: [] for symbol in SYMBOLS})
     times: dict[str, list[float]] = field(default_factory=lambda: {symbol: [] for symbol in SYMBOLS})
 
 
-def send(bootstrap: str, topic: str, per_second: int, seconds: float, feed: Feed) -> None:
-    """Produce trades whose time is the moment they are sent, evenly spread."""
+def send(bootstrap: str, topic: str, per_second: int, seconds: float, sent_trades: SentTrades) -> None:
+    """Send ``per_second`` evenly spaced trades whose trade time is the time of sending."""
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "partitioner": "murmur2_random",
                          "compression.type": "lz4"})  # fmt: skip
     random, sent, started = Random(1), 0, time.time()
@@ -38,36 +38,36 @@ def send(bootstrap: str, topic: str, per_second: int, seconds: float, feed: Feed
         for _ in range(int(elapsed * per_second) - sent):
             symbol, now = SYMBOLS[sent % len(SYMBOLS)], time.time()
             trade_id = 1_000_001 + sent // len(SYMBOLS)
-            feed.ids[symbol].append(trade_id)
-            feed.times[symbol].append(now)
+            sent_trades.ids[symbol].append(trade_id)
+            sent_trades.times[symbol].append(now)
             value = load.trade_value(symbol, trade_id, int(now * 1000), random)
             producer.produce(topic, value=value, key=symbol, on_delivery=load.raise_failure)
             sent += 1
-        producer.poll(_STEP)
+        producer.poll(_POLL_SECONDS)
     load.flush(producer)
 
 
-def watch(conninfo: str, feed: Feed, done: threading.Event) -> list[float]:
-    """Return, for every trade, the seconds from its time to the first look that found it in a committed row."""
+def watch(conninfo: str, sent_trades: SentTrades, done: threading.Event) -> list[float]:
+    """Return the seconds from the time of each trade to the first poll that found it in a committed row."""
     delays: list[float] = []
     seen = dict.fromkeys(SYMBOLS, 0)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         while True:
-            last_look = done.is_set()
+            is_last_poll = done.is_set()
             rows = connection.execute("select symbol, max(last_id) from trade_id_ranges group by symbol").fetchall()
             now = time.time()
             for symbol, last in rows:
-                ids = feed.ids[symbol]
+                ids = sent_trades.ids[symbol]
                 start, stop = bisect_left(ids, seen[symbol]), bisect_right(ids, last)
-                delays += [now - moment for moment in feed.times[symbol][start:stop]]
+                delays += [now - moment for moment in sent_trades.times[symbol][start:stop]]
                 seen[symbol] = last + 1
-            if last_look:
+            if is_last_poll:
                 return delays
-            time.sleep(_STEP)
+            time.sleep(_POLL_SECONDS)
 
 
 def consumer(stack: Stack, name: str, env: dict[str, str]) -> Program:
-    """Return variant A with ``env``."""
+    """Return variant A (the consumer) as a program with ``env``."""
     return Program(name, [sys.executable, "-m", "crypto_analytics.consumer"], env=env, folder=ROOT)
 
 
@@ -80,23 +80,23 @@ def run(
     name: str = "latency",
     aim: float = 1.5,
 ) -> None:
-    """Print the percentiles of the delay at ``per_second`` trades, with the default settings of what ``make`` makes."""
+    """Print the percentiles of the delay at ``per_second`` trades of the program that ``make`` returns."""
     topic, database = stack.new_topic(f"bench.{name}"), stack.new_database(name)
     env = stack.env(topic=topic, database=database, KAFKA_CONSUMER_GROUP=database)
     stack.supervisor.start(make(stack, name, env))
     log = stack.supervisor.log_of(name)
     env["LOG_LEVEL"] = os.environ.get("LOG_LEVEL", "INFO")
-    feed, done = Feed(), threading.Event()
-    warm = Feed()
-    send(stack.kafka.bootstrap_servers, topic, 100, 0.1, warm)  # until it has joined the group
+    sent_trades, done = SentTrades(), threading.Event()
+    warm_up = SentTrades()
+    send(stack.kafka.bootstrap_servers, topic, 100, 0.1, warm_up)  # the wait below ends when it has joined the group
     with psycopg.connect(stack.postgres.conninfo(database), autocommit=True) as connection:
         stack.supervisor.wait_until(
             lambda: connection.execute("select from trade_id_ranges").fetchone() is not None, 60, f"no trade yet: {log}"
         )
         connection.execute("truncate trade_id_ranges, fact_realtime_trades_1m, raw_objects")
     with ThreadPoolExecutor(2) as threads:
-        watching = threads.submit(watch, stack.postgres.conninfo(database), feed, done)
-        sending = threads.submit(send, stack.kafka.bootstrap_servers, topic, per_second, seconds, feed)
+        watching = threads.submit(watch, stack.postgres.conninfo(database), sent_trades, done)
+        sending = threads.submit(send, stack.kafka.bootstrap_servers, topic, per_second, seconds, sent_trades)
         try:
             sending.result()
             time.sleep(2 * aim)
@@ -104,7 +104,7 @@ def run(
             done.set()
         delays = watching.result()
     stack.supervisor.stop(name)
-    total = sum(map(len, feed.ids.values()))
+    total = sum(map(len, sent_trades.ids.values()))
     if len(delays) != total:
         raise RuntimeError(f"{len(delays)} of {total} trades became visible")
     delays.sort()

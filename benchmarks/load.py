@@ -1,4 +1,4 @@
-"""The load: trades as the exchange sends them, about 150 bytes each, spread over symbols, with ids without a hole."""
+"""Generate the load: trades in the exchange's format, about 150 bytes each, with consecutive ids per symbol."""
 
 from collections.abc import Iterator, Sequence
 from random import Random
@@ -9,7 +9,7 @@ START_MS = 1_767_571_200_000  # 2026-01-05T00:00:00Z
 
 
 def trade_value(symbol: str, trade_id: int, time_ms: int, random: Random) -> bytes:
-    """Return one trade as the exchange's stream has it."""
+    """Return one trade in the format of the exchange's stream."""
     cents, lots = random.randrange(2_700_000, 2_712_000), random.randrange(1, 99_999)
     maker = "true" if random.random() < 0.5 else "false"
     return (
@@ -28,24 +28,24 @@ def trades(symbols: Sequence[str], count: int, per_second: int, seed: int = 1) -
 
 
 def raise_failure(error: KafkaError | None, message: Message) -> None:
-    """Raise from the producer's next ``poll`` or ``flush`` what became of a record that Kafka did not take."""
+    """Raise the error of a record that Kafka refused from the producer's next ``poll`` or ``flush``."""
     if error is not None:
         raise KafkaException(error)
 
 
 def flush(producer: Producer) -> None:
-    """Wait until Kafka has taken all records.
+    """Wait until Kafka has acknowledged all records.
 
     Raises:
-        KafkaException: it refused one.
-        RuntimeError: it did not take them within a minute.
+        KafkaException: Kafka refused a record.
+        RuntimeError: records are not acknowledged after a minute.
     """
     if left := producer.flush(60):
-        raise RuntimeError(f"Kafka did not take {left} records within a minute")
+        raise RuntimeError(f"Kafka did not acknowledge {left} records within a minute")
 
 
 def produce(bootstrap: str, topic: str, rows: Iterator[tuple[str, bytes]]) -> None:
-    """Write ``rows`` to ``topic`` as the producer service does."""
+    """Write ``rows`` of (symbol, value) to ``topic`` with the settings of the producer service."""
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,

@@ -1,4 +1,4 @@
-"""Resident memory of the consumer while it works, with few and with many symbols."""
+"""Measure the resident memory of the consumer at work, with few and with many symbols."""
 
 import sys
 from itertools import islice, product
@@ -13,12 +13,12 @@ from ops.local.programs import Program
 
 
 def symbols(count: int) -> tuple[str, ...]:
-    """Return ``count`` symbols."""
+    """Return ``count`` different symbols."""
     return tuple(islice(("".join(letters) + "USDT" for letters in product(ascii_uppercase, repeat=3)), count))
 
 
 def run(stack: Stack, symbol_count: int, trades: int, per_second: int) -> None:
-    """Print the consumer's memory at every quarter of a backlog of ``trades``."""
+    """Print the consumer's memory after each quarter of a backlog of ``trades``."""
     names = symbols(symbol_count)
     label = f"memory_{symbol_count}"
     topic, database = stack.new_topic(f"bench.{label}"), stack.new_database(label)

@@ -1,4 +1,4 @@
-"""A Kafka and a PostgreSQL of the benchmark's own, in a temporary folder, gone afterwards."""
+"""Run a Kafka broker and a PostgreSQL server for the benchmarks in a temporary folder."""
 
 import os
 import secrets
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Stack:
-    """Servers that run, and how to reach them."""
+    """The running servers."""
 
     folder: Path
     supervisor: Supervisor
@@ -31,7 +31,7 @@ class Stack:
     passwords: dict[str, str]
 
     def new_topic(self, name: str) -> str:
-        """Create a trades topic as the contract wants it, and a dead-letter topic beside it."""
+        """Create a trades topic with the platform's declared configuration, and its dead-letter topic."""
         topics.ensure_copies(
             KafkaSettings(
                 KAFKA_BOOTSTRAP_SERVERS=self.kafka.bootstrap_servers,
@@ -72,7 +72,7 @@ class Stack:
 
 @contextmanager
 def stack() -> Iterator[Stack]:
-    """Yield a running stack."""
+    """Yield a running stack; its files are removed at the end."""
     with tempfile.TemporaryDirectory(prefix="crypto-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)

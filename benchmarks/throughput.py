@@ -1,4 +1,4 @@
-"""Trades per second of each contender on one topic, and the ratios that matter."""
+"""Measure the trades per second of each contender on one topic, and their ratios."""
 
 import json
 import statistics
@@ -15,15 +15,21 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
 
 @dataclass(frozen=True)
 class Contender:
-    """A module of benchmarks.contenders, its settings, and the interpreter that has its libraries."""
+    """A program to compare.
+
+    Attributes:
+        name: its name in the table.
+        module: its module in ``benchmarks.contenders``.
+        env: its settings.
+        share: the share of the topic that it reads; a slow peer reads less.
+        environment: the virtual environment with its libraries.
+    """
 
     name: str
     module: str
     env: dict[str, str] = field(default_factory=dict)
     share: float = 1.0
-    """How much of the topic it reads: a slow peer is measured on less."""
     environment: str = "services"
-    """The virtual environment that it runs in."""
 
 
 VALUES = {"BENCH_VALUES": "1"}
@@ -40,11 +46,11 @@ CONTENDERS = (
 
 
 def measure(stack: Stack, contender: Contender, topic: str, count: int, run: int) -> float:
-    """Return the trades per second of one run in a process of its own.
+    """Return the trades per second of one run in its own process.
 
     Raises:
         subprocess.CalledProcessError: the contender failed.
-        RuntimeError: it did not count all trades.
+        RuntimeError: the contender did not count all trades.
     """
     database = stack.new_database(f"{contender.module}_{run}")
     wanted = round(count * contender.share)
@@ -68,14 +74,14 @@ def run(stack: Stack, count: int, rounds: int) -> dict[str, float]:
     print(f"writing {count:,} trades of {len(SYMBOLS)} symbols ...", flush=True)
     load.produce(stack.kafka.bootstrap_servers, topic, load.trades(SYMBOLS, count, per_second=1000))
     rates: dict[str, list[float]] = {contender.name: [] for contender in CONTENDERS}
-    for number in range(rounds):  # in turn, so that a slow moment of the machine meets all of them
+    for number in range(rounds):  # in turn, so that a slow phase of the machine affects all of them
         for contender in CONTENDERS:
             rates[contender.name].append(measure(stack, contender, topic, count, number))
-    medians = {name: statistics.median(its) for name, its in rates.items()}
+    medians = {name: statistics.median(runs) for name, runs in rates.items()}
     limit, ours, untuned, exact_peer, peer = (medians[CONTENDERS[position].name] for position in range(1, 6))
     print(f"\n| contender ({count:,} trades, median of {rounds}) | trades/s | min-max |\n|---|---:|---:|")
-    for name, its in rates.items():
-        print(f"| {name} | {medians[name]:,.0f} | {min(its):,.0f}-{max(its):,.0f} |")
+    for name, runs in rates.items():
+        print(f"| {name} | {medians[name]:,.0f} | {min(runs):,.0f}-{max(runs):,.0f} |")
     print(f"\nvariant A / consume with values: {ours / limit:.2f}   (aim: at least 0.5)")
     print(f"variant A / consume with values, library defaults: {ours / untuned:.2f}")
     print(f"variant A / Bytewax with exact decimals: {ours / exact_peer:.1f}   (aim: at least 5)")

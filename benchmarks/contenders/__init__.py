@@ -1,4 +1,4 @@
-"""What is compared: each module reads BENCH_COUNT trades from one topic in a process of its own.
+"""The compared programs: each module reads BENCH_COUNT trades from one topic, in its own process.
 
-Each prints one line of JSON: the seconds from the first record seen to the last one done, and the trades counted.
+Each prints one line of JSON: the seconds from the first record read to the last one processed, and the trades counted.
 """

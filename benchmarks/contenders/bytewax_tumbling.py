@@ -1,4 +1,4 @@
-"""Bytewax: one-minute tumbling windows by symbol, no sink, floats as its users have them."""
+"""Bytewax: one-minute tumbling windows by symbol, without a sink."""
 
 import json
 import os
@@ -19,7 +19,7 @@ clock_state = {"seen": 0, "started": 0.0, "ended": 0.0}
 
 
 def parse(message: KafkaSourceMessage) -> tuple[str, Trade]:
-    """Decode one record, and note when the first and the last were seen."""
+    """Decode one record, and note the times of the first and the last one."""
     if not clock_state["started"]:
         clock_state["started"] = time.perf_counter()
     clock_state["seen"] += 1
@@ -29,7 +29,7 @@ def parse(message: KafkaSourceMessage) -> tuple[str, Trade]:
 
 
 def main() -> None:
-    """Run the dataflow to the end of the topic and print the time that took."""
+    """Run the dataflow to the end of the topic and print its duration."""
     flow = Dataflow("bench")
     source = KafkaSource([os.environ["KAFKA_BOOTSTRAP_SERVERS"]], [os.environ["KAFKA_TOPIC_TRADES"]], tail=False,
                          add_config=FETCH, batch_size=10_000)  # fmt: skip

@@ -1,6 +1,6 @@
-"""The limit: confluent-kafka's ``consume``, only counting, or also taking each value (BENCH_VALUES=1).
+"""The upper limit: confluent-kafka's ``consume``, which counts the records and, for BENCH_VALUES=1, takes their values.
 
-BENCH_DEFAULTS=1 leaves the library's own pause on a full queue in place.
+BENCH_DEFAULTS=1 keeps the library's default pause on a full queue.
 """
 
 import json
@@ -13,7 +13,7 @@ from benchmarks.contenders.fields import FETCH
 
 
 def main() -> None:
-    """Consume BENCH_COUNT records and print the time that took."""
+    """Consume BENCH_COUNT records and print the duration."""
     count, with_values = int(os.environ["BENCH_COUNT"]), os.environ.get("BENCH_VALUES") == "1"
     consumer = Consumer(
         {

@@ -1,6 +1,6 @@
-"""What the peers decode and add up: the fields and the measures of variant A.
+"""Decode and sum the fields of a trade for the peers, with the measures of variant A.
 
-In floats, as most of their users have them, or exactly (BENCH_EXACT=1), as variant A does.
+The numbers are floats, as is usual for the peers, or exact decimals (BENCH_EXACT=1), as in variant A.
 """
 
 import os
@@ -11,13 +11,13 @@ import msgspec
 Number = Decimal if os.environ.get("BENCH_EXACT") == "1" else float
 Candle = list[Decimal] | list[float]
 
-# All contenders fetch alike. By default librdkafka pauses for a second when its queue is full, and that pause is then
-# all that is measured: 170,000 records/s instead of a million.
+# All contenders fetch with this setting. By default librdkafka pauses for a second when its queue is full, and the
+# pause dominates the measurement: 170,000 records/s instead of a million.
 FETCH = {"fetch.queue.backoff.ms": "10"}
 
 
 class Trade(msgspec.Struct, gc=False):
-    """One trade."""
+    """A trade in the format of the exchange's stream."""
 
     s: str
     t: int
@@ -28,7 +28,7 @@ class Trade(msgspec.Struct, gc=False):
 
 
 def add(candle: Candle, trade: Trade) -> Candle:
-    """Add a trade to [open, high, low, close, volume, quote, count, taker volume, taker quote]; empty at first."""
+    """Add a trade to [open, high, low, close, volume, quote, count, taker volume, taker quote] or an empty list."""
     price, quantity = Number(trade.p), Number(trade.q)
     quote = price * quantity
     if not candle:

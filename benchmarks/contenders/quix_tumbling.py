@@ -1,4 +1,4 @@
-"""Quix Streams: one-minute tumbling windows by key, no sink."""
+"""Quix Streams: one-minute tumbling windows by key, without a sink."""
 
 import json
 import os
@@ -17,7 +17,7 @@ decode = msgspec.json.Decoder(Trade).decode
 
 
 def parse(value: bytes) -> Trade:
-    """Decode one record, and note when the first and the last were seen."""
+    """Decode one record, and note the times of the first and the last one."""
     if not clock_state["started"]:
         clock_state["started"] = time.perf_counter()
     clock_state["seen"] += 1
@@ -26,7 +26,7 @@ def parse(value: bytes) -> Trade:
 
 
 def main() -> None:
-    """Read BENCH_COUNT records and print the time that took."""
+    """Read BENCH_COUNT records and print the duration."""
     with tempfile.TemporaryDirectory() as state:
         app = Application(
             broker_address=os.environ["KAFKA_BOOTSTRAP_SERVERS"],

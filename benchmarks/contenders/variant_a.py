@@ -1,4 +1,4 @@
-"""Variant A as in production: decoding, checks, deduplication, archive, candles and PostgreSQL, exact to the end."""
+"""Variant A as in production: decode, validate, deduplicate, archive and merge into PostgreSQL, all exact."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from crypto_analytics.streaming.merger import Work
 
 
 def main() -> None:
-    """Merge BENCH_COUNT trades and print the time from the first record read to the last commit."""
+    """Merge BENCH_COUNT trades and print the seconds from the first record read to the last commit."""
     count = int(os.environ["BENCH_COUNT"])
     stop = threading.Event()
     service, watch = build(ConsumerSettings(), stop, health.Health(), structlog.stdlib.get_logger())  # type: ignore[call-arg]
