@@ -47,6 +47,8 @@ NAMES = (
     "tools",
 )
 NOT_IN_COMPOSE = frozenset({"airflow"})
+# The images that start from a base image of their own, <name>-packages, with the packages of one lock file.
+WITH_PACKAGES = frozenset({"airflow", "backfill", "dbt", "exporter", "ge", "simulator", "tools"})
 _ID_DIGITS = 12
 _DONE = re.compile(r"naming to \S*?crypto-analytics/([a-z]+):\S+.*( done|$)")
 _MEND = "make images"
@@ -105,7 +107,8 @@ def build(names: Iterable[str] = NAMES, registry: str | None = None, tell: Tell 
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     started = time.monotonic()
-    done = _bake(["base"], prefix, log, lambda _: None, started)
+    packages = (f"{name}-packages" for name in wanted if name in WITH_PACKAGES)
+    done = _bake(["base", *packages], prefix, log, lambda _: None, started)
     done |= _bake(wanted, prefix, log, tell, started)
     tags = {name: content_tag(_image_id(reference(name, __version__, prefix))) for name in wanted}
     for name, tag in tags.items():

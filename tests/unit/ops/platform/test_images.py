@@ -131,9 +131,45 @@ def dockerfiles() -> list[Path]:
 
 
 def test_every_image_has_a_dockerfile_and_is_baked() -> None:
-    assert {file.parent.name for file in dockerfiles()} == {*images.NAMES, "python"}
+    assert {file.parent.name for file in dockerfiles()} == {*images.NAMES, "base"}
     baked = (ROOT / images.BAKE_FILE).read_text()
     assert all(f'"{name}"' in baked for name in images.NAMES)
+
+
+def test_every_image_with_packages_has_its_base_and_its_lock() -> None:
+    items = re.findall(r'\{ image = "(\w+)", start = "(\w+)", lock = "(\S+)" \}', (ROOT / images.BAKE_FILE).read_text())
+    assert {name for name, _, _ in items} == images.WITH_PACKAGES
+    for name, start, lock in items:
+        assert (ROOT / lock).is_file(), name
+        assert f" AS {start}\n" in (ROOT / "images/base/Dockerfile").read_text(), name
+    starts = {file.parent.name for file in dockerfiles() if "FROM ${PACKAGES_IMAGE}\n" in file.read_text()}
+    assert starts == images.WITH_PACKAGES
+
+
+@pytest.mark.parametrize(("names", "first"), [(["consumer"], ["base"]), (["ge", "kafka"], ["base", "ge-packages"])])
+def test_base_images_are_built_before_the_images(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, names: list[str], first: list[str]
+) -> None:
+    baked: list[list[str]] = []
+
+    def bake(targets: list[str], *_: object) -> dict[str, float]:
+        baked.append(list(targets))
+        return {}
+
+    for name, replacement in {
+        "STATE": tmp_path,
+        "ROOT": tmp_path,
+        "_bake": bake,
+        "check_docker": lambda: None,
+        "check_readable": lambda: None,
+        "_image_id": lambda _: ID,
+        "run": lambda *_, **__: "",
+        "_described": lambda *_: [],
+    }.items():
+        monkeypatch.setattr(images, name, replacement)
+    monkeypatch.setattr(images, "write_tags", lambda _: None)
+    images.build(names, "")
+    assert baked == [first, names]
 
 
 @pytest.mark.parametrize("file", dockerfiles(), ids=lambda file: file.parent.name)
@@ -145,7 +181,7 @@ def test_images_run_as_a_numeric_user_and_have_no_moving_parts(file: Path) -> No
     assert users[-1:] == [] or users[-1] != "0:0"
     assert ":latest" not in text
     assert "# syntax" not in text
-    if file.parent.name != "python":
+    if file.parent.name != "base":
         assert re.search(r"^ENTRYPOINT \[", text, re.MULTILINE)
         assert "STOPSIGNAL" in text
         assert all(f"org.opencontainers.image.{label}=" in text for label in ("title", "description", "licenses"))
@@ -153,7 +189,7 @@ def test_images_run_as_a_numeric_user_and_have_no_moving_parts(file: Path) -> No
 
 def test_pythons_images_trust_what_the_system_trusts() -> None:
     """OpenSSL as psycopg brings it looks elsewhere, so that sslrootcert=system would find no certificate at all."""
-    text = (ROOT / "images/python/Dockerfile").read_text()
+    text = (ROOT / "images/base/Dockerfile").read_text()
     assert "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" in text[: text.index("AS uv\n")]
     last = {file.parent.name: re.findall(r"^FROM (\S+)", file.read_text(), re.MULTILINE)[-1] for file in dockerfiles()}
     assert {name for name, start in last.items() if start == "${DEBIAN_IMAGE}"} == {"kafka", "minio", "postgres"}
