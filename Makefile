@@ -1,8 +1,8 @@
 # Everything that is done with the platform, in one place. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor images up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch compose-down \
-  dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs docs docs-reference \
+.PHONY: help doctor images cluster load up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch \
+  compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs docs docs-reference \
   test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint lint-workflows types check bench
 
 PYTHON ?= python3
@@ -32,6 +32,12 @@ doctor: ## Check memory, disk, ports, limits and tools, each with its fix
 
 images: ## Build all images (only what changed) and show their sizes; PUSH=1 IMAGE_REGISTRY=… pushes them
 	@$(BOOTSTRAP) --for tools ops -- -m ops.platform.images $(if $(filter 1,$(PUSH)),--push)
+
+cluster: ## Make the kind cluster of kind-config.yaml, and install nothing; then: make load
+	@$(OPS) cluster
+
+load: ## Build the images and load them into the kind cluster; then: helmfile -e lite apply (without helm-diff: sync)
+	@$(OPS) load
 
 up: ## Make the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
 	@$(OPS) up $(NO_PASSWORDS)

@@ -20,6 +20,8 @@ from ops.platform import make_command
 Command = Callable[[OpsSettings, list[str]], int]
 COMMANDS: dict[str, Command] = {
     "doctor": doctor.main,
+    "cluster": up.make_cluster,
+    "load": up.load_images,
     "up": up.main,
     "status": status.main,
     "urls": urls.main,

@@ -153,7 +153,7 @@ def _tool(name: str, found: Facts) -> Line:
 
 
 def _no_diff() -> Line:
-    fix = "make up needs none; to see changes first with helmfile diff: helmfile init"
+    fix = "make up needs none; for helmfile apply and helmfile diff: helmfile init"
     return Line(Level.WARN, "helm-diff", "missing", fix)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ops.common.commands import run
 from ops.common.settings import NAMESPACE
 
-# The releases of helmfile.yaml.gotmpl; others in the namespace are somebody else's.
+# The releases of helmfile.yaml; others in the namespace are somebody else's.
 RELEASES = (
     "namespace",
     "strimzi-operator",

@@ -1,10 +1,11 @@
 """Run helmfile on one environment and one context, while somebody watches what it does to the cluster."""
 
 import os
+import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +19,46 @@ from ops.common.processes import stop
 from ops.common.settings import KIND_CONTEXT, Environment
 from ops.platform import make_command
 
-FILE = ROOT / "helmfile.yaml.gotmpl"
-# Never `apply`: it diffs before anything is synced, and skips a release that failed where the diff shows nothing.
-UPGRADE = "sync"
+FILE = ROOT / "helmfile.yaml"
+# `apply` compares with the last revision first, and skips a failed release whose manifests did not change: only a first
+# installation uses it.
+INSTALL, UPGRADE = "apply", "sync"
+# The variables that environments/variables.yaml.gotmpl reads, and what each of them is without being set, where that is
+# one value everywhere.
+VARIABLES: dict[str, str | None] = {
+    "KUBE_CONTEXT": KIND_CONTEXT,
+    "IMAGE_REGISTRY": None,
+    "FEED": None,
+    "VARIANT": "python",
+    "SYMBOLS": None,
+    "BINANCE_WS_URL": None,
+    "BINANCE_REST_URL": None,
+    "SIM_TRADES_PER_MINUTE": None,
+    "KAFKA_PORT": "9092",
+    "AIRFLOW_PORT": "8080",
+}
 _LOOK_SECONDS = 2.0
 _END_SECONDS = 20.0
 _VALUES_SECONDS = 120.0
 
 
 def command(environment: Environment, context: str, *action: str, own: str = "") -> list[str]:
-    """Return the command line; the context is always explicit. ``own`` is a file of the user's values; empty: none.
+    """Return the command line, to be run in the checkout's root: on kind, the one that its user would type.
 
-    Only kind's NodePorts are on loopback: on a cluster of others they would open plaintext ports on all nodes.
+    ``own`` is a file of the user's values; empty: none. Only kind's NodePorts are on loopback: in another cluster they
+    would open plaintext ports on all nodes.
     """
-    closed = () if context == KIND_CONTEXT else ("--state-values-set", "expose.enabled=false")
+    theirs = ("--kube-context", context, "--state-values-set", "expose.enabled=false")
     mine = ("--state-values-file", str(own_values(own))) if own else ()
-    return [
-        path_of("helmfile"),
-        "--file",
-        str(FILE),
-        "--environment",
-        environment,
-        "--kube-context",
-        context,
-        *mine,
-        *closed,
-        *action,
-    ]
+    where = () if context == KIND_CONTEXT else theirs
+    return [path_of("helmfile"), "-e", environment, *mine, *where, *action]
+
+
+def shown(line: Sequence[str], env: Mapping[str, str]) -> str:
+    """Return ``line`` as it can be typed in the checkout's root, with the variables that count and are not as usual."""
+    given = {name: env.get(name) or os.environ.get(name) for name in VARIABLES}
+    variables = [f"{name}={shlex.quote(value)}" for name, value in given.items() if value and value != VARIABLES[name]]
+    return " ".join([*variables, "helmfile", shlex.join(line[1:])])
 
 
 def own_values(file: str) -> Path:
@@ -61,19 +75,23 @@ def own_values(file: str) -> Path:
     return path
 
 
-def refuse_variant(file: Path) -> None:
-    """Check that the user's values leave the variant to VARIANT, which also says which images are needed.
+def refuse_own(file: Path, context: str) -> None:
+    """Check that the user's values set neither the variant nor another cluster: both have a variable.
 
     Raises:
-        Problem: they say it.
+        Problem: they set one of them.
     """
     said = yaml.safe_load(file.read_text()) if file.suffix in (".yaml", ".yml") else None
-    if isinstance(said, dict) and "variant" in said:
-        raise Problem(
-            f"{file.name} says variant: {said['variant']}",
-            "images and hints follow the variable VARIANT",
-            f"remove that line, and say it: make up VARIANT={said['variant']}",
-        )
+    if not isinstance(said, dict):
+        return
+    reasons = {}
+    if "variant" in said:
+        reasons["variant"] = ("VARIANT", "images and hints follow the variable VARIANT")
+    if said.get("kubeContext", context) != context:
+        reasons["kubeContext"] = ("KUBE_CONTEXT", f"make up works on {context}, as the variable KUBE_CONTEXT names it")
+    for key, (variable, cause) in reasons.items():
+        mend = f"remove that line, and say it: make up {variable}={said[key]}"
+        raise Problem(f"{file.name} says {key}: {said[key]}", cause, mend)
 
 
 def values(

@@ -59,21 +59,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         cause = "it needs several nodes, a database and an object store of yours"
         raise Problem("production is not for kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
     if settings.VALUES:
-        helmfile.refuse_variant(helmfile.own_values(settings.VALUES))
+        helmfile.refuse_own(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
     with state.exclusive():
-        lines = doctor.examine(
-            machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=make_command.make_up()
-        )
-        if doctor.blocks(lines):
-            doctor.show(lines, out)
-            raise Problem(
-                "this machine is not ready",
-                "see the lines marked FAIL",
-                f"mend them, then {make_command.make_up()} again",
-            )
-        for line in lines:
-            if line.level is doctor.Level.WARN:
-                phases.say(f"{line.name}: {line.found}; {line.fix}")
+        _check_machine(settings, phases, out)
         numbers = _cluster(settings, phases) if settings.is_kind else exposed_ports.effective(settings)
         cluster = Cluster(settings.KUBE_CONTEXT)
         env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
@@ -90,7 +78,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
             "ports": numbers,
         }
         state.remember(story)  # before anything is there: `make down` has to know it even if this fails
-        with phases.phase("releases", f"helmfile -e {settings.ENV} on {settings.KUBE_CONTEXT}"):
+        with phases.phase("releases", f"environment {settings.ENV} on {settings.KUBE_CONTEXT}"):
             recover(settings, cluster, phases.say)
             _releases(settings, cluster, env, out)
         total = round(sum(phases.seconds.values()), 1)
@@ -102,6 +90,60 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         out.print("reach it from this machine: make forward, then make urls")
         return 0
     return url_table.show(way, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
+
+
+def make_cluster(settings: OpsSettings, arguments: list[str]) -> int:
+    """Make the kind cluster, or start it again, and nothing else; return 0."""
+    argparse.ArgumentParser(prog="python -m ops cluster", description=make_cluster.__doc__).parse_args(arguments)
+    _refuse_others(settings, "make cluster")
+    out = console()
+    phases = Phases(out)
+    with state.exclusive():
+        _check_machine(settings, phases, out)
+        _cluster(settings, phases)
+    out.print("next: make load")
+    return 0
+
+
+def load_images(settings: OpsSettings, arguments: list[str]) -> int:
+    """Build what changed of the images, and load them into the kind cluster; return 0.
+
+    Raises:
+        Problem: there is no such cluster, or it does not run.
+    """
+    argparse.ArgumentParser(prog="python -m ops load", description=load_images.__doc__).parse_args(arguments)
+    _refuse_others(settings, "make load")
+    out = console()
+    with state.exclusive():
+        found = kind.node()
+        if found is None or found.state != "running":
+            cause = f"its node {kind.NODE} is {found.state if found else 'missing'}"
+            raise Problem("there is no cluster to load images into", cause, "make cluster, then make load again")
+        _images(Phases(out), variant.images(settings.VARIANT, images.NAMES))
+        numbers = exposed_ports.effective(settings, found.bound)
+    env = {name: str(number) for name, number in numbers.items()}
+    action = helmfile.INSTALL if helm.has_diff() else helmfile.UPGRADE
+    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, action, own=settings.VALUES)
+    out.print(f"next: {helmfile.shown(line, env)}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _refuse_others(settings: OpsSettings, target: str) -> None:
+    if not settings.is_kind:
+        cause = f"{target} works on the kind cluster of this machine, and KUBE_CONTEXT names another"
+        mend = "make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me, then make up with the same IMAGE_REGISTRY"
+        raise Problem(f"{settings.KUBE_CONTEXT} is not kind's", cause, mend)
+
+
+def _check_machine(settings: OpsSettings, phases: Phases, out: Console) -> None:
+    again = make_command.make_up()
+    lines = doctor.examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=again)
+    if doctor.blocks(lines):
+        doctor.show(lines, out)
+        raise Problem("this machine is not ready", "see the lines marked FAIL", f"mend them, then {again} again")
+    for line in lines:
+        if line.level is doctor.Level.WARN:
+            phases.say(f"{line.name}: {line.found}; {line.fix}")
 
 
 def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
@@ -181,7 +223,10 @@ def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None])
 
 
 def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out: Console) -> None:
-    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, helmfile.UPGRADE, own=settings.VALUES)
+    first = helm.has_diff() and not cluster.helm_secrets()
+    action = helmfile.INSTALL if first else helmfile.UPGRADE
+    line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, action, own=settings.VALUES)
+    out.print(f"           {helmfile.shown(line, env)}", markup=False, soft_wrap=True)
     log = state.logs() / "helmfile.log"
     limit = settings.UP_TIMEOUT_MINUTES * 60
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ops.kubernetes.helmfile import VARIABLES
 from tests.servers import ROOT
 
 Object = Mapping[str, Any]
@@ -23,18 +24,6 @@ ENVIRONMENTS = ("default", "lite", "production")
 SITUATIONS = tuple(f"{name}{variant}" for name in ENVIRONMENTS for variant in ("", " spark", " both"))
 CHARTS = tuple(sorted(file.parent.name for file in (ROOT / "charts").glob("*/values.schema.json")))
 _SECONDS = 120
-# Variables that helmfile honours: those of whoever runs the tests must not count.
-_VARIABLES = (
-    "KUBE_CONTEXT",
-    "IMAGE_REGISTRY",
-    "FEED",
-    "SYMBOLS",
-    "VARIANT",
-    "BINANCE_WS_URL",
-    "BINANCE_REST_URL",
-    "KAFKA_PORT",
-    "AIRFLOW_PORT",
-)
 
 
 def chart(name: str, values: Mapping[str, Any] | None = None) -> tuple[Object, ...]:
@@ -52,7 +41,7 @@ def environment(name: str, **variables: str) -> tuple[Object, ...]:
 def written_values(situation: str, override: Path, folder: Path) -> dict[str, Any]:
     """Return the values that each release of a situation gets, upstream ones too, with state values ``override``."""
     name, _, variant = situation.partition(" ")
-    inherited = {key: value for key, value in os.environ.items() if key not in _VARIABLES}
+    inherited = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     command = [program("helmfile"), "--environment", name, "--quiet", "--state-values-file", str(override)]
     files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
     write = ["write-values", "--output-file-template", files]
@@ -68,7 +57,7 @@ def _chart(name: str, values: str) -> tuple[Object, ...]:
 @cache
 def _environment(name: str, variables: tuple[tuple[str, str], ...]) -> tuple[Object, ...]:
     command = [program("helmfile"), "--environment", name, "--quiet", "--selector", "tier=platform", "template"]
-    inherited = {key: value for key, value in os.environ.items() if key not in _VARIABLES}
+    inherited = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     return tuple(_documents(_run(command, env={**inherited, **dict(variables)})))
 
 

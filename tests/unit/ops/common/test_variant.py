@@ -7,7 +7,7 @@ import pytest
 
 from ops.common import variant
 from ops.common.errors import Problem
-from ops.common.settings import OpsSettings
+from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.compose import project as compose
 from ops.compose import up as compose_up
 from ops.compose.project import Container, Project
@@ -72,4 +72,12 @@ def test_values_of_the_user_leave_the_variant_to_the_variable(tmp_path: Path, sa
     values = tmp_path / "mine.yaml"
     values.write_text(said)
     with pytest.raises(Problem, match="make up VARIANT=spark") if refused else nullcontext():
-        helmfile.refuse_variant(values)
+        helmfile.refuse_own(values, KIND_CONTEXT)
+
+
+@pytest.mark.parametrize(("said", "refused"), [("theirs", True), (KIND_CONTEXT, False)])
+def test_values_of_the_user_name_no_other_cluster(tmp_path: Path, said: str, refused: bool) -> None:
+    values = tmp_path / "mine.yaml"
+    values.write_text(f"kubeContext: {said}\n")
+    with pytest.raises(Problem, match="make up KUBE_CONTEXT=theirs") if refused else nullcontext():
+        helmfile.refuse_own(values, KIND_CONTEXT)

@@ -1,10 +1,12 @@
 """A release that a killed helm left half done is rolled back or removed, and others are left alone."""
 
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
@@ -152,6 +154,42 @@ def test_a_cluster_of_others_gets_no_open_ports(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(helmfile, "path_of", lambda name: name)
     line = " ".join(helmfile.command("lite", context, "sync"))
     assert ("--state-values-set expose.enabled=false sync" in line) is closed
+
+
+@pytest.mark.parametrize(
+    ("has_diff", "stored", "action"),
+    [(True, [], "apply"), (False, [], "sync"), (True, [secret("kafka", 1, "failed")], "sync")],
+)
+def test_make_up_is_the_plain_call_and_shows_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_diff: bool, stored: list[object], action: str
+) -> None:
+    """Only a first installation uses `apply`, which skips a failed release where nothing differs."""
+    lines: list[list[str]] = []
+    monkeypatch.delenv("VARIANT", raising=False)
+    monkeypatch.setattr(helmfile, "path_of", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(helm, "has_diff", lambda: has_diff)
+    monkeypatch.setattr(helmfile, "run", lambda line, *_, **__: lines.append(line))
+    monkeypatch.setattr(up.state, "logs", lambda: tmp_path)
+    monkeypatch.setattr(Stored, "helm_secrets", lambda self: stored)
+    out = Console(file=io.StringIO(), width=80)
+    up._releases(OpsSettings(ENV="lite"), Stored(), {"KAFKA_PORT": "9092"}, out)  # type: ignore[arg-type]
+    assert lines == [["/bin/helmfile", "-e", "lite", action]]
+    assert out.file.getvalue().strip() == f"helmfile -e lite {action}"  # type: ignore[attr-defined]
+
+
+def test_what_is_shown_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in helmfile.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(helmfile, "path_of", lambda name: f"/bin/{name}")
+    usual = {"KUBE_CONTEXT": KIND_CONTEXT, "KAFKA_PORT": "9092", "POSTGRES_PORT": "5433"}
+    assert helmfile.shown(helmfile.command("lite", KIND_CONTEXT, "sync"), usual) == "helmfile -e lite sync"
+    monkeypatch.setenv("VARIANT", "spark")
+    monkeypatch.setenv("SYMBOLS", "A, B")
+    moved = {"KUBE_CONTEXT": "theirs", "KAFKA_PORT": "19092"}
+    assert helmfile.shown(helmfile.command("lite", "theirs", "sync"), moved) == (
+        "KUBE_CONTEXT=theirs VARIANT=spark SYMBOLS='A, B' KAFKA_PORT=19092 helmfile -e lite "
+        "--kube-context theirs --state-values-set expose.enabled=false sync"
+    )
 
 
 def test_own_values_reach_helmfile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

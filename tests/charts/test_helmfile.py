@@ -1,0 +1,167 @@
+"""helmfile.yaml: plain YAML, the same objects and releases as committed, its order, and its hooks."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from ops.kubernetes import helmfile
+from tests.charts import inventory, recording
+from tests.charts.rendering import NAMESPACE, SITUATIONS, program
+from tests.e2e.programs import attempt
+from tests.servers import ROOT
+
+# The fields that helmfile renders in a file whose name does not end in .gotmpl; in all others braces stay as they are.
+RENDERED = re.compile(r"chart|version|installedTemplate|values\.\d+|needs\.\d+|hooks\.\d+\.(command|args\.\d+)")
+# Each release, and those that must be up before it where both are installed.
+BEFORE = {
+    "namespace": set(),
+    "strimzi-operator": {"namespace"},
+    "kafka": {"namespace", "strimzi-operator"},
+    "postgres": {"namespace"},
+    "minio": {"namespace"},
+    "migrate": {"namespace", "postgres"},
+    "simulator": {"namespace"},
+    "producer": {"kafka", "migrate", "minio", "simulator"},
+    "consumer": {"kafka", "migrate", "minio", "simulator"},
+    "spark-operator": {"namespace"},
+    "spark-candles": {"kafka", "migrate", "minio", "spark-operator"},
+    "superset": {"migrate"},
+    "batch": {"kafka", "migrate", "minio", "simulator"},
+    "airflow": {"migrate", "batch"},
+}
+STRIMZI = [
+    f"wait --for=condition=Ready --timeout=900s {what}"
+    for what in ("kafka/crypto", "kafkatopic --all", "kafkauser --all")
+]
+WEBHOOK = ["rollout status deployment/spark-operator-webhook --timeout=300s"]
+RUNNING = ["wait sparkapplication/spark-candles --for=jsonpath={.status.applicationState.state}=RUNNING --timeout=600s"]
+MAKE_NAMESPACE = "apply --server-side --filename environments/namespace.yaml"
+
+
+def texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text of a document with where it stands."""
+    if isinstance(node, str):
+        yield path, node
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in items:
+        assert "{{" not in str(key), f"{path}: {key}"
+        yield from texts(child, f"{path}.{key}" if path else str(key))
+
+
+def test_the_file_is_plain_yaml_with_templates_only_where_helmfile_renders_them() -> None:
+    assert not list(ROOT.glob("helmfile.yaml.*")), "helmfile refuses to choose between two files"
+    environments, releases = yaml.safe_load_all((ROOT / "helmfile.yaml").read_text())
+    assert set(environments) == {"environments"}
+    assert [text for _, text in texts(environments) if "{{" in text] == []
+    templated = [path for path, text in texts(releases) if "{{" in text]
+    assert templated
+    for path in templated:
+        field = re.sub(r"^(releases\.\d+|templates\.\w+)\.", "", path)
+        assert RENDERED.fullmatch(field), f"{path} is not rendered"
+
+
+def test_releases_order_and_objects_are_those_of_the_inventory() -> None:
+    found, committed = inventory.collect(), inventory.load()
+    for part in ("releases", "objects"):
+        changed = {key for key in found[part] | committed[part] if found[part].get(key) != committed[part].get(key)}
+        assert not changed, f"{part}; if that is meant: {inventory.COMMAND}"
+
+
+def installed(situation: str) -> set[str]:
+    return {name for its in inventory.load()["releases"][situation] for name in its.split(", ")}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_nothing_is_installed_before_what_it_needs(situation: str) -> None:
+    needs = recording.needs(situation)
+    assert set(needs) == set(BEFORE)
+    here = installed(situation)
+    for release, before in BEFORE.items():
+        assert before & here <= needs[release], release
+
+
+@pytest.mark.parametrize(
+    ("situation", "absent", "values"),
+    [
+        ("lite both", {"minio"}, ["minio.installed=false"]),
+        ("lite both", {"postgres"}, ["postgres.installed=false"]),
+        ("lite both", {"simulator"}, ["feed=binance"]),
+        (
+            "lite both",
+            {"minio", "postgres", "simulator"},
+            ["minio.installed=false,postgres.installed=false,feed=binance"],
+        ),
+        ("lite both", set(), ["kafka.mode=strimzi,spark.mode=operator"]),
+        ("production spark", {"minio", "postgres"}, ["feed=simulator"]),
+        ("default both", {"minio"}, ["feed=simulator,minio.installed=false"]),
+    ],
+)
+def test_the_order_holds_where_servers_are_elsewhere(situation: str, absent: set[str], values: list[str]) -> None:
+    needs = recording.needs(situation, *values)
+    flipped = any("kafka.mode" in value for value in values)
+    operators = {"strimzi-operator", "spark-operator"}
+    absent = absent | (operators if situation.startswith("lite") and not flipped else set())
+    for release, before in BEFORE.items():
+        if release not in absent:
+            assert before - absent <= needs[release], release
+            assert not needs[release] & absent, f"{release} needs what is not installed"
+
+
+def hooks(commands: tuple[tuple[str, ...], ...]) -> dict[str, list[str]]:
+    """Return the kubectl commands after each release's own, without where they go; those before any: at ``presync``."""
+    found: dict[str, list[str]] = {}
+    release = "presync"
+    for words in commands:
+        if "upgrade" in words:
+            release = words[words.index("--install") + 1]
+        elif words[0] == "kubectl":
+            where = re.compile(rf"kubectl --context \S+ (--namespace {NAMESPACE} )?")
+            found.setdefault(release, []).append(where.sub("", " ".join(words), count=1))
+    return found
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_hooks_wait_for_what_helm_does_not_know(situation: str) -> None:
+    expected = {"presync": [MAKE_NAMESPACE]}
+    if not situation.startswith("lite"):
+        expected["kafka"] = STRIMZI
+        if "spark" in situation or "both" in situation:
+            expected |= {"spark-operator": WEBHOOK, "spark-candles": RUNNING}
+    assert hooks(recording.commands(situation)) == expected
+
+
+def test_a_namespace_of_somebody_else_is_left_alone() -> None:
+    assert hooks(recording.commands("lite", "--state-values-set", "namespace.create=false")) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [
+        ([], {"KUBE_CONTEXT": "theirs"}),
+        (["--kube-context", "theirs"], {}),
+        (["--state-values-set", "kubeContext=theirs"], {}),
+    ],
+)
+def test_helm_and_the_hooks_work_on_one_cluster(options: list[str], variables: dict[str, str]) -> None:
+    contexts = set()
+    for words in recording.commands("default both", *options, **variables):
+        named = [words[place + 1] for place, word in enumerate(words) if word in {"--kube-context", "--context"}]
+        assert named or words[1] == "version", words
+        contexts |= set(named)
+    assert contexts == {"theirs"}
+
+
+@pytest.mark.parametrize("options", [[], ["--state-values-set", "variant=spork"]])
+def test_an_unknown_variant_is_refused(options: list[str]) -> None:
+    env = {"VARIANT": "python" if options else "spork"}
+    done = attempt(program("helmfile"), "-e", "lite", *options, "list", env=env)
+    assert done.code != 0
+    assert "variant is spork; next: make it python, spark or both" in done.err
+
+
+def test_the_variables_are_those_that_the_environments_read() -> None:
+    text = (ROOT / "environments/variables.yaml.gotmpl").read_text()
+    assert re.findall(r'env "(\w+)"', text) == list(helmfile.VARIABLES)

@@ -1,0 +1,71 @@
+"""`make cluster` makes the cluster alone, `make load` loads the images alone, and each names the next command."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ops.common.errors import Problem
+from ops.common.settings import OpsSettings
+from ops.kubernetes import doctor, helm, helmfile, kind, up
+from ops.kubernetes.kind import Node
+from ops.platform import images, state
+
+PORTS = {30092: 19092, 30808: 8080}
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return what would have been done to the machine and the cluster."""
+    calls: list[Any] = []
+
+    def record(name: str) -> Callable[..., None]:
+        return lambda *arguments, **_: calls.append((name, *arguments[:1]))
+
+    for name in helmfile.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
+    monkeypatch.setattr(up.machine, "look", lambda settings: None)
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: [])
+    monkeypatch.setattr(helm, "has_diff", lambda: True)
+    monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    monkeypatch.setattr(helmfile, "run", record("helmfile"))
+    monkeypatch.setattr(kind, "node", lambda: None)
+    monkeypatch.setattr(kind, "ensure", record("cluster"))
+    monkeypatch.setattr(images, "build", record("build"))
+    monkeypatch.setattr(images, "load_into_kind", record("load"))
+    return calls
+
+
+def test_make_cluster_makes_only_the_cluster(done: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert up.make_cluster(OpsSettings(KAFKA_PORT=19092), []) == 0
+    [(name, mapped)] = done
+    assert (name, mapped[30092]) == ("cluster", 19092)
+    assert "next: make load" in capsys.readouterr().out
+
+
+def test_make_load_only_builds_and_loads_and_names_the_plain_call(
+    done: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kind, "node", lambda: Node("running", PORTS))
+    assert up.load_images(OpsSettings(ENV="lite"), []) == 0
+    assert [name for name, *_ in done] == ["build", "load"]
+    assert "next: KAFKA_PORT=19092 helmfile -e lite apply\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("node", "says"), [(None, "is missing"), (Node("exited", PORTS), "is exited")])
+def test_nothing_is_built_for_a_cluster_that_does_not_run(
+    done: list[Any], monkeypatch: pytest.MonkeyPatch, node: Node | None, says: str
+) -> None:
+    monkeypatch.setattr(kind, "node", lambda: node)
+    with pytest.raises(Problem, match=f"{says}; make cluster"):
+        up.load_images(OpsSettings(), [])
+    assert done == []
+
+
+@pytest.mark.parametrize("target", [up.make_cluster, up.load_images])
+def test_another_cluster_is_neither_made_nor_loaded(done: list[Any], target: Callable[..., int]) -> None:
+    with pytest.raises(Problem, match=r"theirs is not kind's.*make images PUSH=1"):
+        target(OpsSettings(KUBE_CONTEXT="theirs"), [])
+    assert done == []
