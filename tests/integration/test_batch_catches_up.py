@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.batchrun import SYMBOLS, Batch, expected_gold, values
+from tests.batch_run import SYMBOLS, Batch, expected_gold, values
 from tests.servers import Database, SimulatedExchange
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crypto_analytics.store.objects import DirectoryStore
-from tests.batchrun import Batch, expected_gold, expected_silver, kline, put_official, values
+from tests.batch_run import Batch, expected_gold, expected_silver, kline, put_official, values
 from tests.servers import ROOT, Servers
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)

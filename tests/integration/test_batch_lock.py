@@ -17,7 +17,7 @@ from crypto_analytics.batch.advisory_lock import AlreadyRunning, batch_lock
 from crypto_analytics.batch.advisory_lock import Database as Session
 from crypto_analytics.batch.step import database as session_of
 from ops.setup.environments import python_of
-from tests.batchrun import Batch
+from tests.batch_run import Batch
 from tests.servers import ROOT, Database, Servers
 
 KEY = "crypto_analytics.batch"

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore
-from tests.badvalues import bad_values
+from tests.bad_values import bad_values
 from tests.oracle import Oracle, stored_candles, stored_completeness, stored_ids
 from tests.servers import ROOT, Broker, Database, Servers, service
 

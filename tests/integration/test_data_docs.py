@@ -14,7 +14,7 @@ from minio import Minio
 from moto.server import ThreadedMotoServer
 
 from crypto_analytics.jobs.buckets.access import read
-from tests.batchrun import Batch, kline, put_official
+from tests.batch_run import Batch, kline, put_official
 from tests.servers import ROOT, Servers
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)

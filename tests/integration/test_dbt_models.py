@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.batchrun import (
+from tests.batch_run import (
     Batch,
     changed,
     expected_gold,

@@ -19,7 +19,7 @@ from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import MemoryStore
-from tests.batchrun import MEASURES, Batch, Key, Row, expected_silver, put_official, rolled_up, values
+from tests.batch_run import MEASURES, Batch, Key, Row, expected_silver, put_official, rolled_up, values
 from tests.servers import MIGRATIONS, Servers
 from tests.unit.spelling import spelled
 

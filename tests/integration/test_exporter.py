@@ -18,7 +18,7 @@ from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import DirectoryStore
-from tests.batchrun import Batch, kline, put_official, put_realtime
+from tests.batch_run import Batch, kline, put_official, put_realtime
 from tests.servers import Servers
 from tests.unit.exporter.test_trades_parquet import trade
 

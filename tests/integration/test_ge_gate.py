@@ -8,7 +8,7 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from tests.batchrun import Batch, expected_gold, kline, put_official, values
+from tests.batch_run import Batch, expected_gold, kline, put_official, values
 from tests.servers import Servers
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)

@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from ops.local import postgres as server_of
+from tests.integration.consumer_variants import START_SECONDS, Variant, running
 from tests.integration.test_consumer import environment, made_trade, produce
-from tests.integration.variants import START_SECONDS, Variant, running
 from tests.servers import Broker, Servers
 
 TIMEOUT = 60

@@ -31,7 +31,7 @@ from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import DirectoryStore, ObjectNotFound, ObjectStore, S3Store
 from ops.setup.environments import python_of
-from tests.batchrun import Batch, kline, put_official
+from tests.batch_run import Batch, kline, put_official
 from tests.servers import ROOT, Servers
 from tests.unit.exporter.test_trades_parquet import trade
 
@@ -214,7 +214,7 @@ def test_pandas_and_duckdb_read_from_s3(batch: Batch, s3: str, table: str) -> No
 @pytest.mark.spark
 def test_spark_reads_the_folder(batch: Batch) -> None:
     columns = {str(batch.folder / "lake" / table): wanted(batch, table)[0] for table in TABLES}
-    command = [str(python_of("spark")), "tests/sparklake.py", json.dumps(columns)]
+    command = [str(python_of("spark")), "tests/read_lake_with_spark.py", json.dumps(columns)]
     env = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]

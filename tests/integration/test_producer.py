@@ -20,7 +20,7 @@ from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.producer.topic_tail import TopicMissing, read_sent_ids
 from crypto_analytics.runtime import kafka as kafka_clients
 from ops.common.loopback import LOOPBACK, free_port
-from tests.integration.producing import (
+from tests.integration.producer_process import (
     SYMBOLS,
     TIMEOUT,
     Running,

@@ -16,9 +16,9 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from tests.integration.consumer_variants import START_SECONDS, all_is_merged, left, running, start
 from tests.integration.test_consumer import environment, made_trade, produce
 from tests.integration.test_kill_nine import all_begun, killed, streamed
-from tests.integration.variants import START_SECONDS, all_is_merged, left, running, start
 from tests.servers import Broker, Servers, service, spark
 
 pytestmark = pytest.mark.spark

@@ -11,10 +11,10 @@ import pytest
 from confluent_kafka import Message
 
 from ops.local.trade_counts import Topic
-from tests.badvalues import bad_values
+from tests.bad_values import bad_values
+from tests.integration.consumer_variants import START_SECONDS, left, running
 from tests.integration.test_consumer import as_stream, environment, made_trade, produce, read_all, wait_for_merged
 from tests.integration.test_kill_nine import streamed
-from tests.integration.variants import START_SECONDS, left, running
 from tests.oracle import Oracle, stored_candles, stored_ids
 from tests.servers import Broker, Servers, SimulatedExchange, service
 

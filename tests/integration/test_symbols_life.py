@@ -16,7 +16,7 @@ from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import DirectoryStore
 from ops.platform import freshness
-from tests.batchrun import Batch, expected_gold, expected_silver, kline, put_official, put_realtime, values
+from tests.batch_run import Batch, expected_gold, expected_silver, kline, put_official, put_realtime, values
 from tests.servers import MIGRATIONS, ROOT, Database
 from tests.unit.spelling import spelled
 

@@ -38,7 +38,7 @@ from ops.common.loopback import LOOPBACK, free_port
 from ops.local.kafka import ADMIN
 from ops.local.postgres import new_password
 from ops.local.topics import ACCESS_FILE
-from tests.integration.producing import SYMBOLS, Trades, producing
+from tests.integration.producer_process import SYMBOLS, Trades, producing
 from tests.integration.test_consumer import made_trade, wait_for_merged
 from tests.oracle import Oracle, stored_candles
 from tests.servers import ROOT, Broker, Database, Servers, SimulatedExchange, service

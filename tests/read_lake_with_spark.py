@@ -1,6 +1,6 @@
 """Read data sets of the lake with Spark and print their rows as JSON, each value as PostgreSQL writes it as text.
 
-Run by Spark's own environment: ``python tests/sparklake.py '{"folder": ["column", …]}'``.
+Run by Spark's own environment: ``python tests/read_lake_with_spark.py '{"folder": ["column", …]}'``.
 """
 
 import json
