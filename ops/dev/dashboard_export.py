@@ -19,7 +19,7 @@ from ops.compose import project as compose
 from ops.dev import dashboard_bundle
 from ops.kubernetes import installation
 from ops.local import passwords
-from ops.local.run_folders import Layout
+from ops.local.run_folders import RunFolders
 from ops.local.settings import DemoSettings
 from ops.platform import make_command
 from ops.platform.endpoints import SUPERSET_ADMIN
@@ -70,7 +70,7 @@ def _places(settings: OpsSettings) -> Iterator[tuple[int, str]]:
         if way is not None and "superset" in way.components:
             yield way.ports["SUPERSET_PORT"], way.passwords["SUPERSET_ADMIN_PASSWORD"]
     demo = load(DemoSettings, "embedded")
-    secrets = Layout(demo.DEMO_DIR.resolve(), "play").secrets
+    secrets = RunFolders(demo.DEMO_DIR.resolve(), "play").secrets
     if secrets.exists():
         yield demo.SUPERSET_PORT, passwords.load(secrets).superset_admin
 

@@ -18,15 +18,15 @@ from ops.local.supervisor import Interrupted
 _COMMANDS = """\
 commands:
   demo     start everything, run the main job, write the report, stop everything
-  batch    run the batch steps for a run that goes on, or on the stores of the last one
-  status   which runs there are, and how many trades are at each hop
-  psql     open the database of a run that goes on, or of the last one
-  stop     stop what runs, and what a killed run left behind
+  batch    run the batch steps for a run in progress, or on the stores of the last one
+  status   show the kinds of run, and the trades at each hop
+  psql     open the database of a run in progress, or of the last one
+  stop     stop every run, and the processes that a killed run left behind
 """
 
 
 def main() -> int:
-    """Return 0 when done, 1 when the run failed, 2 where the user has to mend something first, 130 when stopped."""
+    """Return 0 when done, 1 when the run failed, 2 where the user has to fix something first, 130 when stopped."""
     parser = argparse.ArgumentParser(
         prog="python -m ops.local",
         description=__doc__,
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _settings() -> DemoSettings:
-    """Return the checked settings; exit with code 2 and one line for each wrong one."""
+    """Return the validated settings; exit with code 2 and one line for each wrong one."""
     try:
         return DemoSettings()  # type: ignore[call-arg]  # they come from the environment
     except ValidationError as error:

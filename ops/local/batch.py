@@ -1,4 +1,4 @@
-"""The batch steps as a child of the run, or beside a run that goes on."""
+"""The batch steps as a child of the run, or beside a run in progress."""
 
 import os
 import sys
@@ -10,33 +10,33 @@ from ops.common.paths import ROOT
 from ops.local import service_settings
 from ops.local.passwords import Passwords
 from ops.local.programs import Program, job
-from ops.local.run_folders import Layout
+from ops.local.run_folders import RunFolders
 from ops.setup.environments import python_of
 
 SECONDS = 900
 
 
-def program(layout: Layout, passwords: Passwords) -> Program:
-    """Return the batch steps, in the DAG's order, for the run whose state is in ``layout``."""
-    chosen, report = settings(layout, passwords), str(layout.batch_file)
-    # Only a simulated exchange is on this machine; and whoever set a webhook for failures has it outside.
-    outside = layout.mode == "live" or bool(os.environ.get("ALERT_WEBHOOK_URL"))
+def program(folders: RunFolders, passwords: Passwords) -> Program:
+    """Return the batch steps, in the DAG's order, for the run whose state is in ``folders``."""
+    chosen, report = settings(folders, passwords), str(folders.batch_file)
+    # The real exchange and a webhook for failures are reached through the user's proxies, a simulated exchange is not.
+    outside = folders.mode == "live" or bool(os.environ.get("ALERT_WEBHOOK_URL"))
     batch = job("batch", "crypto_analytics.batch", chosen, "--report", report, outside=outside)
     return replace(batch, death_signal=SIGTERM)  # it has children of its own to stop
 
 
-def settings(layout: Layout, passwords: Passwords) -> Mapping[str, str]:
+def settings(folders: RunFolders, passwords: Passwords) -> Mapping[str, str]:
     """Return the settings of all the steps."""
-    setup = service_settings.Setup.load(layout.run_file)
+    setup = service_settings.RunConfig.load(folders.run_file)
     return {
         **service_settings.market(setup.feed),
-        **service_settings.postgres(setup.addresses, passwords, "writer"),  # each step's own login takes its place
-        **service_settings.objects(layout),
+        **service_settings.postgres(setup.addresses, passwords, "writer"),  # each step replaces it by its own login
+        **service_settings.objects(folders),
         **service_settings.role_passwords(passwords),
         "BATCH_PYTHON_SERVICES": sys.executable,
         "BATCH_DBT": str(python_of("dbt").with_name("dbt")),
         "BATCH_PYTHON_GE": str(python_of("ge")),
         "BATCH_PROJECT_DIR": str(ROOT),
-        "DBT_TARGET_PATH": str(layout.dbt / "target"),
-        "DBT_LOG_PATH": str(layout.dbt / "logs"),
+        "DBT_TARGET_PATH": str(folders.dbt / "target"),
+        "DBT_LOG_PATH": str(folders.dbt / "logs"),
     }

@@ -1,17 +1,17 @@
-"""When a play has arrived: all of it is merged, or what is missing will not come any more. Pure but for its clock."""
+"""Decide when a play is complete: all trades are merged, or nothing more will arrive. Pure but for its clock."""
 
 import time
 from collections.abc import Callable
 
 from ops.common.errors import Problem
-from ops.local.trade_counts import Sight
+from ops.local.trade_counts import TradeCounts
 
-QUIET_SECONDS = 12.0  # longer than the producer's first wait before it asks again for a hole that REST could not fill
+QUIET_SECONDS = 12.0  # longer than the producer's first pause before it retries a gap that REST could not fill
 STUCK_SECONDS = 120.0
 
 
-class Arrival:
-    """Judges the looks at a run, one after the other."""
+class CompletionCheck:
+    """Compares successive counts of a run."""
 
     def __init__(
         self,
@@ -22,24 +22,24 @@ class Arrival:
         self._quiet = quiet_seconds
         self._stuck = stuck_seconds
         self._clock = clock
-        self._last: Sight | None = None
+        self._last: TradeCounts | None = None
         self._changed_at = clock()
 
-    def has_come(self, sight: Sight | None) -> bool:
-        """Whether the run is at its end; None is a look that a restarting server did not allow.
+    def is_complete(self, counts: TradeCounts | None) -> bool:
+        """Return whether the play is complete; ``counts`` is None where a restarting server gave none.
 
-        A play with a hole that REST cannot fill is at its end when nothing has moved for a while.
+        A play with a gap that REST cannot fill is complete when no count has changed for ``quiet_seconds``.
 
         Raises:
-            Problem: nothing moves, and yet the play is not over or records wait to be merged.
+            Problem: no count has changed for ``stuck_seconds``, and yet the play is not complete.
         """
         now = self._clock()
-        if sight != self._last:
-            self._last, self._changed_at = sight, now
-        still = now - self._changed_at
-        if sight is not None and (sight.is_complete or (sight.is_idle and still > self._quiet)):
+        if counts != self._last:
+            self._last, self._changed_at = counts, now
+        unchanged = now - self._changed_at
+        if counts is not None and (counts.is_complete or (counts.is_idle and unchanged > self._quiet)):
             return True
-        if still > self._stuck:
-            story = "Kafka or PostgreSQL does not answer" if sight is None else f"{sight.merged:,} trades are merged"
-            raise Problem("the run does not move", f"{story}, and nothing changed for {still:.0f} s", "see the logs")
+        if unchanged > self._stuck:
+            state = "Kafka or PostgreSQL does not answer" if counts is None else f"{counts.merged:,} trades are merged"
+            raise Problem("the run is stuck", f"{state}, and nothing changed for {unchanged:.0f} s", "see the logs")
         return False

@@ -1,4 +1,4 @@
-"""What can be done beside a run, or after one: stop it, look at it, run the batch steps, open the database."""
+"""Commands for a run in progress or the last one: stop, status, batch steps, psql."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from ops.local import batch, exchange, passwords, postgres, service_settings, tr
 from ops.local.display import Display
 from ops.local.postgres import SUPERUSER
 from ops.local.programs import service
-from ops.local.run_folders import Layout
+from ops.local.run_folders import RunFolders
 from ops.local.settings import DemoSettings, Mode
 from ops.local.supervisor import Supervisor, run_lock
 from ops.setup import preflight
@@ -28,15 +28,15 @@ STOP_SECONDS = 60.0
 
 
 def stop(settings: DemoSettings, stop_event: threading.Event, display: Display) -> int:
-    """Stop every run and what killed runs left behind."""
+    """Stop every run, and the processes that killed runs left behind."""
     for mode in MODES:
-        layout = Layout(settings.DEMO_DIR.resolve(), mode)
-        holder = run_lock(layout.state).signal(signal.SIGTERM)
+        folders = RunFolders(settings.DEMO_DIR.resolve(), mode)
+        holder = run_lock(folders.state).signal(signal.SIGTERM)
         if holder is not None:
             display.say(f"stopping the {mode} run (process {holder})")
-            _wait_until_free(layout, holder)
-        if (layout.state / "run").is_dir():
-            with Supervisor(layout.state) as supervisor:
+            _wait_until_free(folders, holder)
+        if (folders.state / "run").is_dir():
+            with Supervisor(folders.state) as supervisor:
                 for name in supervisor.leftovers:
                     display.say(f"stopped {name}, left behind by a {mode} run that was killed")
     display.say("nothing is running")
@@ -44,99 +44,99 @@ def stop(settings: DemoSettings, stop_event: threading.Event, display: Display) 
 
 
 def status(settings: DemoSettings, stop_event: threading.Event, display: Display) -> int:
-    """Print which runs there are, and how many trades are at each hop of those that go on."""
+    """Print the kinds of run, and the trades at each hop of those in progress."""
     for mode in MODES:
-        layout = Layout(settings.DEMO_DIR.resolve(), mode)
-        holder = run_lock(layout.state).holder()
+        folders = RunFolders(settings.DEMO_DIR.resolve(), mode)
+        holder = run_lock(folders.state).holder()
         if holder is None:
-            kept = "its stores are kept" if layout.postgres.is_dir() else "never ran"
+            kept = "its stores are kept" if folders.postgres.is_dir() else "never ran"
             display.say(f"{mode:<8} not running, {kept}")
         else:
-            display.say(f"{mode:<8} running as process {holder}{_story(layout)}")
+            display.say(f"{mode:<8} running as process {holder}{_summary(folders)}")
     return 0
 
 
 def run_batch(settings: DemoSettings, stop_event: threading.Event, display: Display) -> int:
-    """Run the batch steps for a run that goes on, or on the stores that one left; return their exit code."""
-    with _with_database(settings, stop_event, display) as layout:
-        logins = passwords.load(layout.secrets)
-        program = batch.program(layout, logins)
+    """Run the batch steps for a run in progress, or on the stores of the last one; return their exit code."""
+    with _with_database(settings, stop_event, display) as folders:
+        logins = passwords.load(folders.secrets)
+        program = batch.program(folders, logins)
         return subprocess.run(program.command, env=program.env, cwd=program.folder, check=False).returncode
 
 
 def psql(settings: DemoSettings, stop_event: threading.Event, display: Display) -> int:
     """Open psql as the superuser; return its exit code."""
-    with _with_database(settings, stop_event, display) as layout:
-        setup = service_settings.Setup.load(layout.run_file)
+    with _with_database(settings, stop_event, display) as folders:
+        setup = service_settings.RunConfig.load(folders.run_file)
         env = {
             **child_environment.psql(os.environ),
             "PGHOST": LOOPBACK,
             "PGPORT": str(setup.addresses.postgres),
             "PGDATABASE": service_settings.DATABASE,
             "PGUSER": SUPERUSER,
-            "PGPASSWORD": passwords.load(layout.secrets).superuser,
+            "PGPASSWORD": passwords.load(folders.secrets).superuser,
             "PGOPTIONS": "-c search_path=public,analytics -c timezone=UTC",
         }
         return subprocess.run([str(postgres.binaries() / "psql")], env=env, check=False).returncode
 
 
 @contextmanager
-def _with_database(settings: DemoSettings, stop_event: threading.Event, display: Display) -> Iterator[Layout]:
-    """Yield the run that is meant while its database is up; one that does not run is brought up for the time."""
-    layout = choose(settings)
-    if run_lock(layout.state).holder() is not None:
-        yield layout
+def _with_database(settings: DemoSettings, stop_event: threading.Event, display: Display) -> Iterator[RunFolders]:
+    """Yield the chosen run while its database is up; the database of a run that has ended is started for that time."""
+    folders = choose(settings)
+    if run_lock(folders.state).holder() is not None:
+        yield folders
         return
-    setup = service_settings.Setup.load(layout.run_file)
-    logins = passwords.load(layout.secrets)
-    server = postgres.PostgresServer(layout.postgres, setup.addresses.postgres, logins.superuser)
-    with Supervisor(layout.state, stop=stop_event, on_death=display.restarted) as supervisor:
+    setup = service_settings.RunConfig.load(folders.run_file)
+    logins = passwords.load(folders.secrets)
+    server = postgres.PostgresServer(folders.postgres, setup.addresses.postgres, logins.superuser)
+    with Supervisor(folders.state, stop=stop_event, on_death=display.restarted) as supervisor:
         preflight.port("POSTGRES_PORT", server.port)
         programs = [postgres.program(server)]
-        if setup.simulator:  # the backfill asks it
+        if setup.simulator:  # the backfill reads klines from it
             simulator = exchange.Simulator(int(setup.simulator["SIM_PORT"]))
             preflight.port("SIM_PORT", simulator.port)
             programs.append(exchange.program(simulator, service("simulator", setup.simulator, metrics_port=0)))
         supervisor.start(*programs)
         supervisor.wait_ready(*(program.name for program in programs))
-        yield layout
+        yield folders
 
 
-def choose(settings: DemoSettings) -> Layout:
-    """Return the run that is meant: what LIVE or FOREVER say, else one that goes on, else the last play.
+def choose(settings: DemoSettings) -> RunFolders:
+    """Return the run that the settings choose: LIVE or FOREVER, else one in progress, else the last play.
 
     Raises:
-        Problem: there was none yet.
+        Problem: there was no run yet.
     """
     root = settings.DEMO_DIR.resolve()
-    layouts = [Layout(root, mode) for mode in MODES]
-    going_on = [layout for layout in layouts if run_lock(layout.state).holder() is not None]
-    asked = Layout(root, settings.mode)
-    chosen = asked if settings.mode != "play" or not going_on else going_on[0]
+    candidates = [RunFolders(root, mode) for mode in MODES]
+    in_progress = [folders for folders in candidates if run_lock(folders.state).holder() is not None]
+    asked = RunFolders(root, settings.mode)
+    chosen = asked if settings.mode != "play" or not in_progress else in_progress[0]
     if not chosen.run_file.is_file():
         raise Problem("there is no run yet", f"{chosen.state} holds none", "make demo")
     return chosen
 
 
-def _wait_until_free(layout: Layout, holder: int) -> None:
+def _wait_until_free(folders: RunFolders, holder: int) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    while run_lock(layout.state).holder() == holder:
+    while run_lock(folders.state).holder() == holder:
         if time.monotonic() > deadline:
             raise Problem("the run does not stop", f"process {holder} is still there", f"kill -9 {holder}; make stop")
         time.sleep(0.1)
 
 
-def _story(layout: Layout) -> str:
+def _summary(folders: RunFolders) -> str:
     try:
-        setup = service_settings.Setup.load(layout.run_file)
-        logins = passwords.load(layout.secrets)
-        server = postgres.PostgresServer(layout.postgres, setup.addresses.postgres, logins.superuser)
+        setup = service_settings.RunConfig.load(folders.run_file)
+        logins = passwords.load(folders.secrets)
+        server = postgres.PostgresServer(folders.postgres, setup.addresses.postgres, logins.superuser)
         with psycopg.connect(server.conninfo(service_settings.DATABASE)) as connection:
             merged, missing = trade_counts.merged_ids(connection)
     except (FileNotFoundError, psycopg.Error):
         return ", just starting"
     kafka = KafkaSettings(**service_settings.kafka(setup.addresses))  # type: ignore[arg-type]
-    topic = trade_counts.Topic(kafka, service_settings.CONSUMER_GROUP)
+    topic = trade_counts.TradesTopic(kafka, service_settings.CONSUMER_GROUP)
     try:
         produced, lag = topic.count()
     finally:

@@ -1,4 +1,4 @@
-"""What is in the dead-letter topic: how many records for which reason, and who put them there."""
+"""Count the records of the dead-letter topic by reason and origin."""
 
 import time
 from collections import Counter
@@ -14,14 +14,14 @@ from ops.local.supervisor import Interrupted
 
 _TIMEOUT = 10.0
 _AT_ONCE = 1000
-_LOOK_SECONDS = 0.2  # how long a stop may wait for the next look at it
+_POLL_SECONDS = 0.2  # a stop is noticed within this time
 _MEND = "see the log of kafka, then run it again"
-STILL_SECONDS = 30.0  # without a further record before the end of a partition: it will not come
+STILL_SECONDS = 30.0  # without a further record before the end of a partition
 
 
 @dataclass
 class DeadLetters:
-    """Records by reason, and those that the consumer rejected: each counted once however often it was read."""
+    """Records by reason, and the origins of those that the consumer rejected; a record read twice counts once."""
 
     reasons: Counter[str] = field(default_factory=Counter)
     origins: set[str] = field(default_factory=set)
@@ -42,14 +42,16 @@ def read(
     """Return what the dead-letter topic holds now.
 
     Raises:
-        Problem: the broker does not answer, or does not give what it says it holds, for ``still_seconds``.
+        Problem: the broker does not answer, or delivers no record before the end of a partition for ``still_seconds``.
         Interrupted: ``is_stopped`` before the end.
     """
     consumer = Consumer(client_config(settings) | {"group.id": "report", "enable.auto.commit": False})
     found, topic = DeadLetters(), settings.KAFKA_TOPIC_DLQ
     try:
         for number in consumer.list_topics(topic, timeout=_TIMEOUT).topics[topic].partitions:
-            _read_partition(consumer, TopicPartition(topic, number), found, _Progress(is_stopped, still_seconds, clock))
+            _read_partition(
+                consumer, TopicPartition(topic, number), found, _StallCheck(is_stopped, still_seconds, clock)
+            )
     except KafkaException as error:
         raise Problem("the dead letters cannot be read", str(error), _MEND) from error
     finally:
@@ -57,20 +59,20 @@ def read(
     return found
 
 
-def _read_partition(consumer: Consumer, part: TopicPartition, found: DeadLetters, progress: "_Progress") -> None:
+def _read_partition(consumer: Consumer, part: TopicPartition, found: DeadLetters, stall: "_StallCheck") -> None:
     position, end = consumer.get_watermark_offsets(part, timeout=_TIMEOUT)
     consumer.assign([TopicPartition(part.topic, part.partition, position)])
     while position < end:
         before = position
-        for message in consumer.consume(_AT_ONCE, _LOOK_SECONDS):
+        for message in consumer.consume(_AT_ONCE, _POLL_SECONDS):
             if message.error() is None:
                 _count(message, found)
                 position = (message.offset() or 0) + 1
-        progress.check(moved=position > before, missing=f"partition {part.partition} ends at {end}, read to {position}")
+        stall.check(advanced=position > before, missing=f"partition {part.partition} ends at {end}, read to {position}")
 
 
-class _Progress:
-    """Ends a wait that somebody stopped, or in which nothing moves."""
+class _StallCheck:
+    """Raises once a read is stopped, or has delivered nothing for too long."""
 
     def __init__(self, is_stopped: Callable[[], bool], still_seconds: float, clock: Callable[[], float]) -> None:
         self._is_stopped = is_stopped
@@ -78,11 +80,11 @@ class _Progress:
         self._clock = clock
         self._moved_at = clock()
 
-    def check(self, *, moved: bool, missing: str) -> None:
-        """Take in one look. Raises Interrupted or Problem."""
+    def check(self, *, advanced: bool, missing: str) -> None:
+        """Note whether the read advanced. Raises Interrupted or Problem."""
         if self._is_stopped():
             raise Interrupted
-        if moved:
+        if advanced:
             self._moved_at = self._clock()
         elif self._clock() - self._moved_at > self._still:
             cause = f"{missing}, and nothing came for {self._still:.0f} s"

@@ -14,7 +14,7 @@ from ops.common.errors import Problem
 from ops.local import exchange
 from ops.local.display import Display
 from ops.local.run import Run
-from ops.local.run_folders import Layout
+from ops.local.run_folders import RunFolders
 from ops.local.settings import DemoSettings
 from ops.local.supervisor import Interrupted, Supervisor
 from ops.setup import jars, preflight
@@ -24,7 +24,7 @@ INTERRUPTED = 130
 
 
 def check(settings: DemoSettings) -> list[Problem]:
-    """Return all that the user has to mend before the run can start."""
+    """Return the problems that the user has to fix before the run can start."""
     checks: list[Callable[[], None]] = [
         preflight.python,
         *folder_checks(settings.DEMO_DIR.resolve()),
@@ -53,50 +53,57 @@ def check(settings: DemoSettings) -> list[Problem]:
     return preflight.problems(checks)
 
 
-def clear(layout: Layout) -> None:
-    """Remove what an earlier play left: each play starts with empty stores.
+def clear(folders: RunFolders) -> None:
+    """Remove the stores, report and logs of the last play: each play starts with empty stores.
 
     Raises:
-        Problem: another user's files are in the way.
+        Problem: another user owns some of these files.
     """
     try:
-        for folder in (layout.postgres, layout.kafka, layout.objects, layout.spark, layout.superset, layout.report):
+        for folder in (
+            folders.postgres,
+            folders.kafka,
+            folders.objects,
+            folders.spark,
+            folders.superset,
+            folders.report,
+        ):
             if folder.exists():
                 shutil.rmtree(folder)
-        for log in (layout.state / "logs").glob("*.log"):
+        for log in (folders.state / "logs").glob("*.log"):
             log.unlink()
     except PermissionError as error:
-        mend = f"remove it as the user who made it: sudo rm -rf {layout.state}"
+        mend = f"remove the folder as its owner: sudo rm -rf {folders.state}"
         raise Problem("the last run's files cannot be removed", str(error), mend) from error
 
 
 def main(settings: DemoSettings, stop: threading.Event, display: Display) -> int:
-    """Do the whole run; return the exit code: 0, 2 where the user has to mend something first, 130 when interrupted.
+    """Do the whole run; return the exit code: 0, 2 where the user has to fix something first, 130 when interrupted.
 
     Raises:
-        Problem: the run cannot go on.
+        Problem: the run failed.
     """
-    layout = Layout(settings.DEMO_DIR.resolve(), settings.mode)
-    with Supervisor(layout.state, stop=stop, on_death=display.restarted) as supervisor:
+    folders = RunFolders(settings.DEMO_DIR.resolve(), settings.mode)
+    with Supervisor(folders.state, stop=stop, on_death=display.restarted) as supervisor:
         found = check(settings)
         for problem in found:
             print(problem, file=sys.stderr)
         if found:
             return 2
-        run = Run(settings, layout, supervisor, display)
+        run = Run(settings, folders, supervisor, display)
         try:
             _play(run) if settings.mode == "play" else _follow(run)
         except Interrupted:
             display.say("stopping")
             return INTERRUPTED
-    display.where(places(layout))
+    display.where(places(folders))
     return 0
 
 
 def _play(run: Run) -> None:
-    """Play from empty stores to the end. A batch step that fails does not keep the evidence from being written."""
+    """Play from empty stores to the end. The report is also written where a batch step failed."""
     started = time.monotonic()
-    clear(run.layout)
+    clear(run.folders)
     feed = run.start_servers()
     run.play(feed)
     failed = None
@@ -110,18 +117,18 @@ def _play(run: Run) -> None:
     if failed:
         raise failed
     if run.settings.BI:
-        with suppress(Interrupted):  # a look at the dashboard ends so, and the run before it was whole
+        with suppress(Interrupted):  # Ctrl-C closes the dashboard of a complete run
             run.start_dashboard()
             run.show_dashboard()
 
 
 def _follow(run: Run) -> None:
-    """Follow the feed until somebody stops it: that is its regular end."""
+    """Follow the trades until MINUTES are over or the user stops the run; both end it well."""
     started = time.monotonic()
     feed = run.start_servers()
     run.start_services(feed)
     if run.settings.BI:
-        run.batch()  # what the dashboard shows; the next one comes in its time
+        run.batch()  # fills the tables of the dashboard
         run.start_dashboard()
     run.display.say(f"           following {', '.join(feed.symbols)}: Ctrl-C ends it")
     with suppress(Interrupted):
@@ -130,13 +137,13 @@ def _follow(run: Run) -> None:
     run.report(feed)
 
 
-def places(layout: Layout) -> list[tuple[str, Path | str]]:
-    """Return where to look after a run."""
+def places(folders: RunFolders) -> list[tuple[str, Path | str]]:
+    """Return the places to look at after a run, by name."""
     return [
-        ("report", layout.report / "report.json"),
-        ("tables", layout.report),
-        ("data docs", layout.data_docs),
-        ("raw archive", layout.objects / "raw"),
-        ("logs", layout.state / "logs"),
-        ("database", f"make psql{'' if layout.mode == 'play' else f' {layout.mode.upper()}=1'}"),
+        ("report", folders.report / "report.json"),
+        ("tables", folders.report),
+        ("data docs", folders.data_docs),
+        ("raw archive", folders.objects / "raw"),
+        ("logs", folders.state / "logs"),
+        ("database", f"make psql{'' if folders.mode == 'play' else f' {folders.mode.upper()}=1'}"),
     ]

@@ -1,4 +1,4 @@
-"""What the user sees: a line per phase with its seconds, a bar while trades stream, and the tables at the end."""
+"""Output of a run: a line per phase with its seconds, a progress bar while trades stream, tables at the end."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +12,13 @@ from rich.table import Table
 
 from ops.common.console import console as default_console
 from ops.local.report import Report
-from ops.local.trade_counts import Sight
+from ops.local.trade_counts import TradeCounts
 
 _QUIET_SECONDS = 10.0  # between lines where there is no terminal
 
 
 class Display:
-    """Prints to a terminal with a bar, elsewhere in plain lines. ``seconds`` holds the phases' durations."""
+    """Prints to a terminal with a bar, elsewhere in plain lines. ``seconds``: the phases' durations by name."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console or default_console()
@@ -31,7 +31,7 @@ class Display:
 
     @contextmanager
     def phase(self, name: str, done: str) -> Iterator[None]:
-        """Measure a phase; ``done`` is the line that tells its end."""
+        """Measure a phase and print ``done`` at its end."""
         started = self._clock()
         yield
         self.seconds[name] = round(self._clock() - started, 2)
@@ -40,10 +40,10 @@ class Display:
     @contextmanager
     def streaming(
         self, total: int | None, quiet_seconds: float = _QUIET_SECONDS
-    ) -> Iterator[Callable[[Sight | None], None]]:
-        """Yield a function that shows one look at the run.
+    ) -> Iterator[Callable[[TradeCounts | None], None]]:
+        """Yield a function that shows the counts of the run.
 
-        ``total`` is the number of trades of the play, ``quiet_seconds`` the time between lines without a terminal.
+        ``total``: the number of trades of the play. ``quiet_seconds``: between two lines, where there is no terminal.
         """
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[story]}"))
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
@@ -51,15 +51,15 @@ class Display:
             started = last = self._clock()
             before: int | None = None
 
-            def show(sight: Sight | None) -> None:
+            def show(counts: TradeCounts | None) -> None:
                 nonlocal last, before
-                if sight is None:
+                if counts is None:
                     return
-                before = sight.merged if before is None else before
+                before = counts.merged if before is None else before
                 now = self._clock()
-                rate = (sight.merged - before) / max(now - started, 0.001)
-                story = f"{sight.merged:,} merged, {rate:,.0f}/s, lag {sight.lag:,}"
-                bar.update(task, completed=sight.merged, story=story)
+                rate = (counts.merged - before) / max(now - started, 0.001)
+                story = f"{counts.merged:,} merged, {rate:,.0f}/s, lag {counts.lag:,}"
+                bar.update(task, completed=counts.merged, story=story)
                 if not self.console.is_terminal and now - last > quiet_seconds:
                     last = now
                     self.say(f"           {story}")
@@ -67,11 +67,11 @@ class Display:
             yield show
 
     def restarted(self, name: str, code: int) -> None:
-        """Tell that a child died and is started again."""
-        self.say(f"           {name} ended with exit code {code}: starting it again")
+        """Print that a child died and is restarted."""
+        self.say(f"           {name} ended with exit code {code}: restarting it")
 
     def hops(self, report: Report) -> None:
-        """Print rows and lag at each hop."""
+        """Print rows and lag of each hop."""
         who = "python and spark" if report.variant == "both" else report.variant
         table = Table("hop", "rows", "lag", "", title=f"From trade to gold, candles by {who}", title_justify="left")
         for column in table.columns[1:3]:
@@ -118,11 +118,11 @@ class Display:
         self.console.print(table)
 
     def where(self, places: Sequence[tuple[str, Path | str]]) -> None:
-        """Print where to look."""
+        """Print the places to look at, by name."""
         for name, place in places:
             self.say(f"{name + ':':<17}{place}")
 
 
 def _short(number: object) -> str:
-    """Return a number without the zeros that its column's type adds."""
+    """Return a number without the trailing zeros of its column's type."""
     return f"{number.normalize():f}" if isinstance(number, Decimal) else str(number)

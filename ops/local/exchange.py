@@ -1,4 +1,4 @@
-"""The feed of a run: the simulator as a child process, or the real exchange."""
+"""The exchange of a run: the simulator as a child process, or the real one."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from ops.common import loopback
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK
 from ops.local.programs import Program
-from ops.local.service_settings import Feed
+from ops.local.service_settings import TradeSource
 from ops.local.settings import DemoSettings
 
 _REFUSED = 451  # Unavailable For Legal Reasons: the exchange's answer to some countries
@@ -26,8 +26,8 @@ _DATA_HOSTS = "BINANCE_REST_URL=https://data-api.binance.vision BINANCE_WS_URL=w
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far the simulator's play is; ids are per symbol (first of the play, last streamed, last of the play)."""
+class SimulatorStatus:
+    """What the simulator reports of its play at /sim/status."""
 
     state: str
     trades_sent: int
@@ -35,7 +35,7 @@ class Progress:
     as_of: str
     ends_at: str | None
     stream_type: str
-    symbols: Mapping[str, "SymbolProgress"]
+    symbols: Mapping[str, "SymbolIds"]
 
     @property
     def is_done(self) -> bool:
@@ -44,8 +44,8 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class SymbolProgress:
-    """Trade ids of one symbol; None where there is none yet, or no end."""
+class SymbolIds:
+    """Trade ids of one symbol: the play's first, the last one streamed, the play's final one; None where not known."""
 
     first_id: int | None
     last_id: int | None
@@ -60,48 +60,48 @@ class Simulator:
 
     @property
     def rest_url(self) -> str:
-        """What BINANCE_REST_URL is to be."""
+        """The value of BINANCE_REST_URL."""
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def ws_url(self) -> str:
-        """What BINANCE_WS_URL is to be."""
+        """The value of BINANCE_WS_URL."""
         return f"ws://{LOOPBACK}:{self.port}"
 
-    def progress(self) -> Progress:
-        """Ask how far the play is.
+    def status(self) -> SimulatorStatus:
+        """Return the status of the play.
 
         Raises:
             OSError: it does not answer.
         """
         with loopback.get(f"{self.rest_url}/sim/status", 5) as answer:
-            status: dict[str, Any] = json.load(answer)
+            body: dict[str, Any] = json.load(answer)
         symbols = {
-            name: SymbolProgress(ids.get("first_id"), ids.get("last_id"), ids.get("final_id"))
-            for name, ids in status["symbols"].items()
+            name: SymbolIds(ids.get("first_id"), ids.get("last_id"), ids.get("final_id"))
+            for name, ids in body["symbols"].items()
         }
-        return Progress(
-            status["state"],
-            status["trades_sent"],
-            status["trades_total"],
-            status["as_of"],
-            status["ends_at"],
-            status["stream_type"],
+        return SimulatorStatus(
+            body["state"],
+            body["trades_sent"],
+            body["trades_total"],
+            body["as_of"],
+            body["ends_at"],
+            body["stream_type"],
             symbols,
         )
 
     def is_ready(self) -> bool:
         """Whether it answers."""
         try:
-            self.progress()
+            self.status()
         except OSError:
             return False
         return True
 
-    def feed(self) -> Feed:
-        """Return what the services need to know; the clock of a play that ends stands at its end."""
-        play = self.progress()
-        return Feed(self.ws_url, self.rest_url, tuple(play.symbols), play.stream_type, play.ends_at or "")
+    def feed(self) -> TradeSource:
+        """Return the trade source for the services; a play that ends has its end as the services' clock."""
+        play = self.status()
+        return TradeSource(self.ws_url, self.rest_url, tuple(play.symbols), play.stream_type, play.ends_at or "")
 
 
 def simulator_settings(settings: DemoSettings) -> dict[str, str]:
@@ -114,21 +114,21 @@ def simulator_settings(settings: DemoSettings) -> dict[str, str]:
 
 
 def program(simulator: Simulator, service: Program) -> Program:
-    """Return ``service``, the simulator's program, with the simulator's own idea of readiness."""
+    """Return ``service``, the simulator's program, ready when /sim/status answers."""
     return replace(service, command=[sys.executable, "-m", "exchange_simulator"], ready=simulator.is_ready)
 
 
-def real(settings: DemoSettings) -> Feed:
-    """Return the feed of the real exchange."""
+def real(settings: DemoSettings) -> TradeSource:
+    """Return the real exchange as a trade source."""
     stream, rest = (str(url).rstrip("/") for url in (settings.BINANCE_WS_URL, settings.BINANCE_REST_URL))
-    return Feed(stream, rest, settings.SYMBOLS)
+    return TradeSource(stream, rest, settings.SYMBOLS)
 
 
-def check_reachable(feed: Feed) -> None:
-    """Check that the real exchange talks to us.
+def check_reachable(feed: TradeSource) -> None:
+    """Check that the real exchange answers this machine.
 
     Raises:
-        Problem: it does not, and why.
+        Problem: it refuses, or cannot be reached.
     """
     url = f"{feed.rest_url}/api/v3/ping"
     try:

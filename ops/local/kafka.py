@@ -1,10 +1,11 @@
-"""A real Kafka of one's own: one node in KRaft mode (no ZooKeeper), on loopback only.
+"""A Kafka broker as a child of the run: one node in KRaft mode (no ZooKeeper), on loopback only.
 
-The broker and the tools of Kafka run in its folder and are told relative paths only: Java reads a file of properties
-as ISO-8859-1 with backslashes for escapes, Kafka's ``log.dirs`` is a list with commas, a classpath one with colons.
+The broker and Kafka's tools run in its folder and get relative paths only, because an absolute one could hold
+characters with a meaning: Java reads a file of properties as ISO-8859-1 with backslash escapes, ``log.dirs`` is a
+list with commas, a classpath one with colons.
 
-Without logins it takes whoever reaches it, which is this machine. With an administrator's password it is set up as in
-lite and Compose: logins with SCRAM, and nothing allowed that no ACL allows.
+Without logins the broker accepts every client on this machine. With an administrator's password it is set up as in
+lite and Compose: logins with SCRAM, and no access without an ACL.
 """
 
 import os
@@ -36,10 +37,10 @@ _HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
 
 @dataclass(frozen=True)
 class KafkaServer:
-    """One broker: its folder, the port for clients and the port on which it is its own controller.
+    """One broker: its folder, the port for clients and the port of its controller.
 
-    ``admin_password`` makes clients log in, and is that of the user ``admin``; such a broker talks to itself on
-    ``internal_port``.
+    ``admin_password``: the password of the user ``admin``; where it is set, clients must log in, and the broker
+    connects to itself on ``internal_port``.
     """
 
     folder: Path
@@ -50,11 +51,11 @@ class KafkaServer:
 
     @property
     def bootstrap_servers(self) -> str:
-        """What clients need to know."""
+        """The value of KAFKA_BOOTSTRAP_SERVERS."""
         return f"{LOOPBACK}:{self.port}"
 
     def is_ready(self) -> bool:
-        """Whether it answers as a broker does."""
+        """Whether the broker answers a request for metadata."""
         admin = AdminClient({**self._login(), "bootstrap.servers": self.bootstrap_servers, "log_level": 0})
         try:
             return bool(admin.list_topics(timeout=0.5).brokers)
@@ -73,7 +74,7 @@ class KafkaServer:
 
 
 def program(server: KafkaServer, jars: Path) -> Program:
-    """Return the program that runs ``server`` from ``jars``; its storage is formatted if it is not yet.
+    """Return the program that runs ``server`` from ``jars``; its storage is formatted first where it is not.
 
     Raises:
         Problem: the storage cannot be formatted.
@@ -102,7 +103,7 @@ def _properties(server: KafkaServer) -> dict[str, str]:
         **(_with_logins(server) if server.admin_password else _open(server)),
         "log.dirs": _DATA,
         "auto.create.topics.enable": "false",
-        # After kill -9 the broker may register again only when its old session is over: not in nine seconds but three.
+        # After kill -9 the broker can register again only when its old session is over: 3 seconds, not 9.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
         "group.initial.rebalance.delay.ms": "0",
@@ -138,7 +139,7 @@ def _with_logins(server: KafkaServer) -> dict[str, str]:
         ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
-        "super.users": f"User:{ADMIN};User:ANONYMOUS",  # who has no name came in on loopback
+        "super.users": f"User:{ADMIN};User:ANONYMOUS",  # ANONYMOUS: the broker itself, on its internal listener
     }
 
 
@@ -160,7 +161,7 @@ def _format(java: list[str], server: KafkaServer) -> None:
 
 @contextmanager
 def _admin_login(server: KafkaServer) -> Iterator[list[str]]:
-    """Yield the arguments that make the administrator: the name of a file, for everyone sees a process's arguments."""
+    """Yield the arguments that create the administrator: a file's name, as any user can read arguments."""
     if not server.admin_password:
         yield []
         return

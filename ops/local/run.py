@@ -1,4 +1,4 @@
-"""One run of the main job, stage by stage: servers, services, play or follow, batch steps, report."""
+"""One run, stage by stage: servers, services, play or follow, batch steps, report."""
 
 import time
 from collections.abc import Callable
@@ -14,28 +14,28 @@ from ops.common import paths
 from ops.common.errors import Problem
 from ops.common.loopback import free_port
 from ops.local import (
+    archive_check,
     batch,
     dead_letters,
     exchange,
     kafka,
     passwords,
     postgres,
-    raw_objects,
     report,
     service_settings,
     superset,
     topics,
     trade_counts,
 )
-from ops.local.completion import Arrival
+from ops.local.completion import CompletionCheck
 from ops.local.display import Display
 from ops.local.programs import Program, fetching_job, job, service
-from ops.local.run_folders import Layout
+from ops.local.run_folders import RunFolders
 from ops.local.settings import DemoSettings
 from ops.local.supervisor import Supervisor
 from ops.setup import environments, jars
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 JARS_SECONDS = 600
 ENVIRONMENTS_SECONDS = 1200
 MIGRATE_SECONDS = 60
@@ -47,25 +47,25 @@ class Run:
     """One run under its supervisor."""
 
     settings: DemoSettings
-    layout: Layout
+    folders: RunFolders
     supervisor: Supervisor
     display: Display
 
     def __post_init__(self) -> None:
-        (self.layout.root / "home").mkdir(parents=True, exist_ok=True)
-        self.passwords = passwords.load(self.layout.secrets)
+        (self.folders.root / "home").mkdir(parents=True, exist_ok=True)
+        self.passwords = passwords.load(self.folders.secrets)
         self.addresses = service_settings.Addresses(
             kafka=self.settings.KAFKA_PORT or free_port(), postgres=self.settings.POSTGRES_PORT or free_port()
         )
-        self.server = postgres.PostgresServer(self.layout.postgres, self.addresses.postgres, self.passwords.superuser)
+        self.server = postgres.PostgresServer(self.folders.postgres, self.addresses.postgres, self.passwords.superuser)
         self.simulator = None if self.settings.LIVE else exchange.Simulator(self.settings.SIM_PORT or free_port())
         self.superset_port = self.settings.SUPERSET_PORT or free_port()
         self.producer_metrics = free_port()
-        self.totals = trade_counts.Totals()
+        self.totals = trade_counts.CounterTotals()
         self.kafka_settings = KafkaSettings(**service_settings.kafka(self.addresses))  # type: ignore[arg-type]
 
-    def start_servers(self) -> service_settings.Feed:
-        """Start all that the services need, as much as possible side by side, and return the feed."""
+    def start_servers(self) -> service_settings.TradeSource:
+        """Start the servers, as far as possible in parallel; return the trade source once all are ready."""
         with self.display.phase("servers", "Kafka, PostgreSQL and the feed are ready"):
             self.supervisor.start(fetching_job("environments", "ops.setup.environments", "dbt", "ge"))
             if self.settings.BI:
@@ -81,7 +81,7 @@ class Run:
                 self.supervisor.start(exchange.program(self.simulator, wanted))
             if self.supervisor.is_known("jars"):
                 self._finish("jars", JARS_SECONDS)
-            broker = kafka.KafkaServer(self.layout.kafka, self.addresses.kafka, free_port())
+            broker = kafka.KafkaServer(self.folders.kafka, self.addresses.kafka, free_port())
             self.supervisor.start(kafka.program(broker, jars.jars_dir()))
             self.supervisor.wait_ready("postgres")
             self._migrate()
@@ -89,13 +89,13 @@ class Run:
             topics.ensure(self.kafka_settings)
         return self.simulator.feed() if self.simulator else exchange.real(self.settings)
 
-    def start_services(self, feed: service_settings.Feed) -> None:
-        """Start who makes the candles, and the producer."""
-        service_settings.Setup(feed, self.addresses, self._simulator_settings()).save(self.layout.run_file)
+    def start_services(self, feed: service_settings.TradeSource) -> None:
+        """Start the consumers of the chosen variant, and the producer."""
+        service_settings.RunConfig(feed, self.addresses, self._simulator_settings()).save(self.folders.run_file)
         common = (
             service_settings.market(feed)
             | service_settings.kafka(self.addresses)
-            | service_settings.objects(self.layout)
+            | service_settings.objects(self.folders)
         )
         writer = service_settings.postgres(self.addresses, self.passwords, "writer")
         consumers = [self._consumer(name, common | writer) for name in self.settings.consumers]
@@ -104,13 +104,13 @@ class Run:
         self.supervisor.start(*consumers, producer)
         self.supervisor.wait_ready(*self.settings.consumers, "producer")
 
-    def play(self, feed: service_settings.Feed) -> None:
-        """Stream the play and wait until all of it has been merged, or will not come any more."""
+    def play(self, feed: service_settings.TradeSource) -> None:
+        """Stream the play and wait until it is complete."""
         simulator = self.simulator
         assert simulator is not None  # the real exchange has no end to wait for
-        arrival = Arrival()
-        total = simulator.progress().trades_total
-        topic = trade_counts.Topic(self.kafka_settings, service_settings.CONSUMER_GROUP)
+        check = CompletionCheck()
+        total = simulator.status().trades_total
+        topic = trade_counts.TradesTopic(self.kafka_settings, service_settings.CONSUMER_GROUP)
         try:
             with (
                 self.display.phase("streaming", "the play is streamed and merged"),
@@ -118,33 +118,35 @@ class Run:
             ):
                 self.start_services(feed)
 
-                def has_come() -> bool:
-                    sight = self._look(topic)
-                    show(sight)
-                    return arrival.has_come(sight)
+                def is_complete() -> bool:
+                    counts = self._count_trades(topic)
+                    show(counts)
+                    return check.is_complete(counts)
 
-                self.supervisor.wait_until(has_come, float("inf"), "the play does not end", every=LOOK_SECONDS)
+                self.supervisor.wait_until(is_complete, float("inf"), "the play does not end", every=POLL_SECONDS)
         finally:
             topic.close()
 
     def follow(self) -> None:
-        """Let the feed run, with the batch steps every few minutes, until MINUTES are over or somebody stops it."""
+        """Follow the trades, with the batch steps on a timer, until MINUTES are over or the run is stopped."""
         ends = time.monotonic() + (self.settings.MINUTES * MINUTE or float("inf"))
-        topic = trade_counts.Topic(self.kafka_settings, service_settings.CONSUMER_GROUP)
+        topic = trade_counts.TradesTopic(self.kafka_settings, service_settings.CONSUMER_GROUP)
         try:
             while time.monotonic() < ends:
                 pause = min(ends, time.monotonic() + self.settings.BATCH_EVERY_MINUTES * MINUTE)
                 with self.display.streaming(None, quiet_seconds=MINUTE) as show:
 
-                    def is_over(until: float = pause, show: Callable[[trade_counts.Sight | None], None] = show) -> bool:
-                        show(self._look(topic))
+                    def is_over(
+                        until: float = pause, show: Callable[[trade_counts.TradeCounts | None], None] = show
+                    ) -> bool:
+                        show(self._count_trades(topic))
                         return time.monotonic() >= until
 
                     self.supervisor.wait_until(is_over, float("inf"), "the pause does not end", every=1.0)
                 try:
                     self.batch()
                 except Problem as problem:
-                    self.display.say(f"           {problem}")  # the next run may do better
+                    self.display.say(f"           {problem}")  # the next batch run may succeed
         finally:
             topic.close()
 
@@ -157,57 +159,57 @@ class Run:
         if self.supervisor.is_known("environments"):
             self._finish("environments", ENVIRONMENTS_SECONDS)
         with self.display.phase("batch", "backfill, dbt, quality gate, gold and export are done"):
-            self.supervisor.start(batch.program(self.layout, self.passwords))
+            self.supervisor.start(batch.program(self.folders, self.passwords))
             self._finish("batch", batch.SECONDS)
 
     def start_dashboard(self) -> None:
-        """Start Superset on this run's PostgreSQL, with the dashboard as it is in superset/assets."""
+        """Start Superset on this run's PostgreSQL, with the dashboard of superset/assets."""
         if self.supervisor.is_known("dashboard-environment"):
             self._finish("dashboard-environment", ENVIRONMENTS_SECONDS)
-        settings = service_settings.superset(self.layout, self.addresses, self.passwords)
+        settings = service_settings.superset(self.folders, self.addresses, self.passwords)
         with self.display.phase("dashboard", "Superset is ready"):
             self.supervisor.start(superset.preparation(settings))
             self._finish("superset-prepare", superset.PREPARE_SECONDS)
             self.supervisor.start(superset.server(settings, self.superset_port))
             self.supervisor.wait_ready("superset")
-        # What is no terminal is a log, where no password belongs.
+        # Output that is no terminal is kept as a log, which must not hold a password.
         on_terminal = self.display.console.is_terminal
-        password = self.passwords.superset_admin if on_terminal else self.layout.secrets
+        password = self.passwords.superset_admin if on_terminal else self.folders.secrets
         self.display.where(superset.places(self.superset_port, password))
 
     def show_dashboard(self) -> None:
-        """Keep it up until somebody stops the run."""
+        """Keep the dashboard up until the run is stopped."""
         self.display.say("           Ctrl-C ends it")
-        self.supervisor.wait_until(lambda: False, float("inf"), "nobody ends it", every=1.0)
+        self.supervisor.wait_until(lambda: False, float("inf"), "the run was not stopped", every=1.0)
 
     def settle(self) -> None:
-        """Wait until every server answers, should one have just been started again."""
+        """Wait until every server answers, in case one is restarting."""
         self.supervisor.wait_ready("postgres", "kafka", *(["simulator"] if self.simulator else []))
 
-    def report(self, feed: service_settings.Feed) -> None:
-        """Stop the services, so that the numbers stand still, then take and write down the evidence.
+    def report(self, feed: service_settings.TradeSource) -> None:
+        """Stop the services, so that no count changes any more, then build, write and print the report.
 
         Raises:
-            Interrupted: somebody stopped the run meanwhile; a run that was stopped before has its report all the same.
+            Interrupted: the run was stopped meanwhile; a run that was stopped before gets its report all the same.
         """
         ended = self.supervisor.is_stopped
 
         def is_stopped() -> bool:
             return self.supervisor.is_stopped and not ended
 
-        self._count()
-        sent = self.simulator.progress().trades_sent if self.simulator else None
+        self._add_counters()
+        sent = self.simulator.status().trades_sent if self.simulator else None
         for name in ("producer", *self.settings.consumers):
             self.supervisor.stop(name)
-        topic = trade_counts.Topic(self.kafka_settings, service_settings.CONSUMER_GROUP)
+        topic = trade_counts.TradesTopic(self.kafka_settings, service_settings.CONSUMER_GROUP)
         try:
             produced, uncommitted = topic.count()
         finally:
             topic.close()
-        store = ObjectStoreSettings(**service_settings.objects(self.layout))  # type: ignore[arg-type]
+        store = ObjectStoreSettings(**service_settings.objects(self.folders))  # type: ignore[arg-type]
         archive = RawArchive(open_store(store), store.BUCKET_RAW)
         with psycopg.connect(self.server.conninfo(service_settings.DATABASE), autocommit=True) as connection:
-            counts = report.Counts(
+            counts = report.RunCounts(
                 trades_sent=sent,
                 produced=produced,
                 uncommitted=uncommitted,
@@ -219,15 +221,15 @@ class Run:
                 seconds=self.display.seconds,
             )
             found = report.build(connection, counts, settings=self.settings, symbols=feed.symbols, as_of=feed.as_of)
-            report.write_tables(connection, self.layout.report)
-            found.write(self.layout.report)
+            report.write_tables(connection, self.folders.report)
+            found.write(self.folders.report)
             self.display.hops(found)
             self.display.gold(report.newest_gold(connection))
 
     def _consumer(self, name: str, env: dict[str, str]) -> Program:
         if name == "consumer":
             return service(name, env, metrics_port=free_port())
-        spark = service_settings.spark(self.layout, jars.spark_jars_dir(), self.settings.SPARK_UI_PORT)
+        spark = service_settings.spark(self.folders, jars.spark_jars_dir(), self.settings.SPARK_UI_PORT)
         return service(name, env | spark, metrics_port=free_port(), python=environments.python_of("spark"))
 
     def _simulator_settings(self) -> dict[str, str]:
@@ -252,30 +254,30 @@ class Run:
             cause = last_line(log) or f"it ended with exit code {code}"
             raise Problem(f"{name} failed", cause, f"see: tail -n 30 {log}")
 
-    def _look(self, topic: trade_counts.Topic) -> trade_counts.Sight | None:
-        self._count()
+    def _count_trades(self, topic: trade_counts.TradesTopic) -> trade_counts.TradeCounts | None:
+        self._add_counters()
         try:
-            play = self.simulator.progress() if self.simulator else None
+            status = self.simulator.status() if self.simulator else None
         except OSError:
-            return None  # being started again
-        return trade_counts.look(topic, self.server.conninfo(service_settings.DATABASE), play)
+            return None  # the simulator restarts
+        return trade_counts.count_trades(topic, self.server.conninfo(service_settings.DATABASE), status)
 
-    def _count(self) -> None:
+    def _add_counters(self) -> None:
         try:
-            self.totals.see(trade_counts.metrics(self.producer_metrics))
+            self.totals.add(trade_counts.metrics(self.producer_metrics))
         except OSError:
-            return  # being started again; the next look has its counters
+            return  # the producer restarts; the next call reads its counters
 
 
-def _read_back(connection: psycopg.Connection, archive: RawArchive) -> raw_objects.Archived:
+def _read_back(connection: psycopg.Connection, archive: RawArchive) -> archive_check.ArchiveCounts:
     try:
-        return raw_objects.read_back(connection, archive)
+        return archive_check.read_back(connection, archive)
     except (ObjectNotFound, ValueError) as error:
-        mend = "keep this folder and file an issue: this must not happen"
+        mend = "keep this folder and report it as a bug"
         raise Problem("the raw archive is not what raw_objects lists", str(error), mend) from error
 
 
 def last_line(log: Path) -> str:
-    """Return the last line that a job wrote: by the services' custom it says what to do."""
+    """Return the last line of a job's log; the services end with the next command to type."""
     lines = log.read_text(errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,4 +1,4 @@
-"""Where things are below DEMO_DIR. A play has its state there; FOREVER and LIVE keep theirs in folders of it."""
+"""The folders of a run below DEMO_DIR. A play keeps its state there, FOREVER and LIVE in a folder each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from ops.local.settings import Mode
 
 
 @dataclass(frozen=True)
-class Layout:
+class RunFolders:
     """The folders of one kind of run; ``root`` is DEMO_DIR, absolute."""
 
     root: Path
@@ -15,7 +15,7 @@ class Layout:
 
     @property
     def state(self) -> Path:
-        """All that a run writes, but for environments, passwords and caches."""
+        """All that a run writes, except environments, passwords and caches."""
         return self.root if self.mode == "play" else self.root / self.mode
 
     @property
@@ -35,7 +35,7 @@ class Layout:
 
     @property
     def dbt(self) -> Path:
-        """What dbt writes: compiled models, logs."""
+        """Compiled models and logs of dbt."""
         return self.state / "dbt"
 
     @property
@@ -45,27 +45,27 @@ class Layout:
 
     @property
     def spark(self) -> Path:
-        """What Spark keeps while it runs."""
+        """Checkpoints and scratch files of Spark."""
         return self.state / "spark"
 
     @property
     def superset(self) -> Path:
-        """What Superset keeps while it runs."""
+        """Superset's home."""
         return self.state / "superset"
 
     @property
     def report(self) -> Path:
-        """The evidence of a run."""
+        """The report of a run: counts and tables."""
         return self.state / "report"
 
     @property
     def run_file(self) -> Path:
-        """How the services of the run are configured, without secrets."""
+        """The configuration of the run, without secrets."""
         return self.state / "run" / "setup.json"
 
     @property
     def batch_file(self) -> Path:
-        """How the last run of the batch steps went."""
+        """The result of the last batch run."""
         return self.state / "run" / "batch.json"
 
     @property

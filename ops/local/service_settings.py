@@ -1,4 +1,4 @@
-"""The environment variables that the services of a run get: the settings of the contract, for this machine."""
+"""The settings that the services of a run get as environment variables."""
 
 import json
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from typing import Self
 from ops.common.loopback import LOOPBACK
 from ops.local.passwords import Passwords
 from ops.local.postgres import SUPERUSER
-from ops.local.run_folders import Layout
+from ops.local.run_folders import RunFolders
 
 DATABASE = "crypto_analytics"
 CONSUMER_GROUP = "crypto-candles"
 
 
 @dataclass(frozen=True)
-class Feed:
-    """Where the trades come from. ``as_of`` is the clock of a play (ISO 8601), empty where it is the real one."""
+class TradeSource:
+    """The exchange, real or simulated. ``as_of``: the services' clock in a play (ISO 8601); empty: the real one."""
 
     ws_url: str
     rest_url: str
@@ -28,14 +28,14 @@ class Feed:
 
 @dataclass(frozen=True)
 class Addresses:
-    """The ports of the run."""
+    """The ports of the run's servers."""
 
     kafka: int
     postgres: int
 
 
 def postgres(addresses: Addresses, passwords: Passwords, role: str) -> dict[str, str]:
-    """Return the settings of who logs in as ``role``."""
+    """Return the settings of PostgreSQL's clients that log in as ``role``."""
     return {
         "POSTGRES_HOST": LOOPBACK,
         "POSTGRES_PORT": str(addresses.postgres),
@@ -47,12 +47,12 @@ def postgres(addresses: Addresses, passwords: Passwords, role: str) -> dict[str,
 
 
 def role_passwords(passwords: Passwords) -> dict[str, str]:
-    """Return the passwords of the roles for who sets them, or logs others in; never the superuser's."""
+    """Return the passwords of all roles but the superuser, for the migrations and the batch."""
     roles = ("writer", "transformer", "gate", "producer", "reader")
     return {f"{role.upper()}_PASSWORD": asdict(passwords)[role] for role in roles}
 
 
-def superset(layout: Layout, addresses: Addresses, passwords: Passwords) -> dict[str, str]:
+def superset(folders: RunFolders, addresses: Addresses, passwords: Passwords) -> dict[str, str]:
     """Return the settings of Superset, which logs in as ``superset`` for its own tables and as ``reader`` for ours."""
     server = postgres(addresses, passwords, "superset")
     return {
@@ -61,7 +61,7 @@ def superset(layout: Layout, addresses: Addresses, passwords: Passwords) -> dict
         "READER_PASSWORD": passwords.reader,
         "SUPERSET_ADMIN_PASSWORD": passwords.superset_admin,
         "SUPERSET_SECRET_KEY": passwords.superset_session,
-        "SUPERSET_HOME": str(layout.superset),
+        "SUPERSET_HOME": str(folders.superset),
     }
 
 
@@ -74,8 +74,8 @@ def kafka(addresses: Addresses) -> dict[str, str]:
     }
 
 
-def market(feed: Feed) -> dict[str, str]:
-    """Return the settings that lead to the exchange, or to the simulator."""
+def market(feed: TradeSource) -> dict[str, str]:
+    """Return the settings of the exchange, real or simulated."""
     return {
         "SYMBOLS": ",".join(feed.symbols),
         "BINANCE_WS_URL": feed.ws_url,
@@ -85,38 +85,38 @@ def market(feed: Feed) -> dict[str, str]:
     }
 
 
-def spark(layout: Layout, jars: Path, ui_port: int) -> dict[str, str]:
+def spark(folders: RunFolders, jars: Path, ui_port: int) -> dict[str, str]:
     """Return the settings of Spark itself, which listens on loopback only."""
     return {
         "SPARK_LOCAL_IP": LOOPBACK,
-        "SPARK_LOCAL_DIRS": str(layout.spark),
-        "SPARK_CHECKPOINT_DIR": str(layout.spark),
+        "SPARK_LOCAL_DIRS": str(folders.spark),
+        "SPARK_CHECKPOINT_DIR": str(folders.spark),
         "SPARK_UI_PORT": str(ui_port),
         "SPARK_JARS_DIR": str(jars),
     }
 
 
-def objects(layout: Layout) -> dict[str, str]:
+def objects(folders: RunFolders) -> dict[str, str]:
     """Return the settings of the object store."""
-    return {"OBJECT_STORE": "directory", "OBJECT_STORE_DIR": str(layout.objects)}
+    return {"OBJECT_STORE": "directory", "OBJECT_STORE_DIR": str(folders.objects)}
 
 
 @dataclass(frozen=True)
-class Setup:
-    """How a run is configured, without secrets; ``simulator`` is that program's environment, empty for LIVE."""
+class RunConfig:
+    """Configuration of a run, without secrets; ``simulator``: the simulator's environment, empty for LIVE."""
 
-    feed: Feed
+    feed: TradeSource
     addresses: Addresses
     simulator: Mapping[str, str]
 
     def save(self, path: Path) -> None:
-        """Keep it for ``make batch``, ``make status`` and ``make psql``."""
+        """Write it for ``make batch``, ``make status`` and ``make psql``."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Return what was kept. Raises FileNotFoundError."""
+        """Return the configuration at ``path``. Raises FileNotFoundError."""
         kept = json.loads(path.read_text())
-        feed = Feed(**{**kept["feed"], "symbols": tuple(kept["feed"]["symbols"])})
+        feed = TradeSource(**{**kept["feed"], "symbols": tuple(kept["feed"]["symbols"])})
         return cls(feed, Addresses(**kept["addresses"]), kept["simulator"])

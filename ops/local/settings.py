@@ -13,7 +13,7 @@ Mode = Literal["play", "forever", "live"]
 
 
 class DemoSettings(MarketSettings):
-    """What the embedded run plays, and where it listens and writes."""
+    """What the embedded run plays, its ports and its folder."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -25,7 +25,9 @@ class DemoSettings(MarketSettings):
     FOREVER: bool = Field(False, description="play the generated market in real time until Ctrl-C")
     MINUTES: NonNegativeInt = Field(0, description="end LIVE or FOREVER after so many minutes; 0: at Ctrl-C")
     BATCH_EVERY_MINUTES: PositiveFloat = Field(5, description="pause between batch runs of LIVE and FOREVER")
-    VARIANT: Variant = Field("python", description="who makes the candles: python, spark, or both side by side")
+    VARIANT: Variant = Field(
+        "python", description="consumer that makes the candles: python, spark, or both in parallel"
+    )
     SPARK_UI_PORT: Port = Field(4040, description="port of Spark's own pages, for VARIANT=spark and both")
     KAFKA_PORT: Port = Field(9092, description="port of the embedded Kafka")
     POSTGRES_PORT: Port = Field(5432, description="port of the embedded PostgreSQL")
@@ -56,7 +58,7 @@ class DemoSettings(MarketSettings):
 
     @property
     def mode(self) -> Mode:
-        """Which kind of run this is; each kind has a state of its own."""
+        """The kind of run; each kind has a state folder of its own."""
         if self.LIVE:
             return "live"
         return "forever" if self.FOREVER else "play"

@@ -1,4 +1,4 @@
-"""Superset as a child of the run: its tables and the dashboard first, then its one server process."""
+"""Superset as a child of the run: a job that prepares its tables and the dashboard, then the server."""
 
 import os
 from collections.abc import Mapping
@@ -20,27 +20,27 @@ SERVER = ("--workers=1", "--worker-class=gthread", "--threads=8", "--timeout=120
 
 
 def preparation(settings: Mapping[str, str]) -> Program:
-    """Return the job that brings Superset's tables, its user and the dashboard to the declared state."""
+    """Return the job that migrates Superset's tables and imports its user and the dashboard."""
     Path(settings["SUPERSET_HOME"]).mkdir(parents=True, exist_ok=True)
     command = [str(python_of("superset")), str(ROOT / "superset" / "prepare.py")]
     return Program("superset-prepare", command, env=_environment(settings), restart=False, folder=ROOT)
 
 
 def server(settings: Mapping[str, str], port: int) -> Program:
-    """Return the server, on loopback only; it is ready when it says that it is well."""
+    """Return the server, on loopback only; it is ready when /health answers."""
     command = [str(python_of("superset")), "-m", "gunicorn", f"--bind={LOOPBACK}:{port}", *SERVER]
     return Program(
         name="superset",
         command=command,
         env=_environment(settings),
-        ready=lambda: is_well(port),
+        ready=lambda: is_healthy(port),
         ready_seconds=120.0,
         death_signal=SIGTERM,  # it has a child of its own to stop
         folder=ROOT,
     )
 
 
-def is_well(port: int) -> bool:
+def is_healthy(port: int) -> bool:
     """Whether the server on ``port`` answers /health."""
     try:
         with loopback.get(f"http://{LOOPBACK}:{port}/health", TIMEOUT) as answer:
@@ -50,7 +50,7 @@ def is_well(port: int) -> bool:
 
 
 def places(port: int, password: Path | str) -> list[tuple[str, Path | str]]:
-    """Return where to look, and as whom; ``password`` may be the file that holds it."""
+    """Return the dashboard's address and login; ``password`` may be the file that holds it."""
     return [
         ("dashboard", f"http://{LOOPBACK}:{port}{DASHBOARD}"),
         ("user", SUPERSET_ADMIN),
@@ -59,5 +59,5 @@ def places(port: int, password: Path | str) -> list[tuple[str, Path | str]]:
 
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment: this folder's modules and no other of ours, for Superset's libraries are older."""
+    """Return the whole environment. PYTHONPATH is superset/ alone: its libraries are older than the services'."""
     return {**child_environment.service(os.environ), **settings, "PYTHONPATH": str(ROOT / "superset")}

@@ -1,8 +1,8 @@
-"""Child processes: started, watched, restarted when they die, and stopped in the reverse order, without exception.
+"""Start child processes, restart those that die, and stop all of them in the reverse order of their start.
 
-All of it happens in the main thread: whoever waits calls :meth:`Supervisor.wait_until`, and each look at the condition
-is also a look at the children. On Linux a child gets a signal when its supervisor dies, even by kill -9. (That signal
-comes when the *thread* that started it ends; another reason for one thread.)
+Everything happens in the main thread: :meth:`Supervisor.wait_until` checks the children each time it checks its
+condition. On Linux the kernel signals a child when its supervisor dies, even by kill -9; it does so when the *thread*
+that started the child ends, which is why there is only one.
 """
 
 import ctypes
@@ -27,15 +27,15 @@ from ops.common.processes import ProcessRecord, stop
 from ops.local.child_records import MARK, ChildRecords
 from ops.local.programs import WRONG_SETTINGS, Program
 
-STOP_SECONDS = 10.0  # what a service has to drain; then it is killed
-STEADY_SECONDS = 30.0  # a child that lived so long starts a new series of restarts
+STOP_SECONDS = 10.0  # for a service to drain; then it is killed
+STEADY_SECONDS = 30.0  # a child that ran for so long starts a new series of restarts
 MAX_RESTARTS = 10  # deaths in a row, each sooner than that
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run_lock(state: Path) -> FileLock:
-    """Return the lock of a state folder: one run at a time uses it."""
+    """Return the lock of a state folder, which one run at a time uses."""
     return FileLock(
         state / "run" / "lock",
         lambda holder: Problem(f"{state} is in use", f"a run with process id {holder} has it", "make stop"),
@@ -43,12 +43,12 @@ def run_lock(state: Path) -> FileLock:
 
 
 class Interrupted(Exception):
-    """Somebody asked the run to stop (Ctrl-C, SIGTERM); noticed while waiting, where stopping is safe."""
+    """The run was asked to stop (Ctrl-C, SIGTERM); raised only while waiting, where stopping is safe."""
 
 
 @dataclass
 class Child:
-    """A program that was started: its process, its record, and the state of its restarts."""
+    """A program that was started: its process, its record on disk, and the state of its restarts."""
 
     program: Program
     process: subprocess.Popen[bytes]
@@ -60,7 +60,7 @@ class Child:
     log_start: int = 0
 
     def first_line(self, log: Path) -> str:
-        """Return the first line that this process wrote: where settings are wrong, it names the first of them."""
+        """Return the first line that this process wrote, which names the first wrong setting where one is wrong."""
         with log.open("rb") as file:
             file.seek(self.log_start)
             lines = (line.decode(errors="replace").strip() for line in file)
@@ -68,7 +68,7 @@ class Child:
 
 
 class Supervisor:
-    """Starts programs and keeps them running until the end of its ``with`` block, which leaves none behind."""
+    """Keeps programs running until the end of its ``with`` block, which leaves no process behind."""
 
     def __init__(
         self,
@@ -81,12 +81,12 @@ class Supervisor:
     ) -> None:
         """Keep logs and records under ``state``.
 
-        Once ``stop`` is set every wait ends with :class:`Interrupted`; ``on_death`` hears (name, exit code).
+        Once ``stop`` is set every wait ends with :class:`Interrupted`; ``on_death`` is called with (name, exit code).
         """
         self.state = state.resolve()
         self.logs = self.state / "logs"
         self.records = ChildRecords(self.state)
-        self.restarts: dict[str, int] = {}  # how often each child was started again, also of those that ended
+        self.restarts: dict[str, int] = {}  # by name, also of children that have ended
         self._children: dict[str, Child] = {}
         self._clock = clock
         self._sleep = sleep
@@ -96,10 +96,10 @@ class Supervisor:
         self.leftovers: list[str] = []  # the children of a killed run that were stopped at the start
 
     def __enter__(self) -> Self:
-        """Take the state folder and stop what a killed run left there.
+        """Lock the state folder and stop the processes that a killed run left behind.
 
         Raises:
-            Problem: another run has the folder.
+            Problem: another run uses the folder.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         self._lock.take()
@@ -114,11 +114,11 @@ class Supervisor:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether somebody asked the run to stop."""
+        """Whether the run was asked to stop."""
         return self._stop.is_set()
 
     def log_of(self, name: str) -> Path:
-        """Return where a child's output goes."""
+        """Return the file of a child's output."""
         return self.logs / f"{name}.log"
 
     def is_known(self, name: str) -> bool:
@@ -126,11 +126,11 @@ class Supervisor:
         return name in self._children
 
     def pid(self, name: str) -> int:
-        """Return the process id that a child has now."""
+        """Return the current process id of a child."""
         return self._children[name].process.pid
 
     def start(self, *programs: Program) -> None:
-        """Start the programs side by side; :meth:`wait_ready` waits for them."""
+        """Start the programs in parallel; :meth:`wait_ready` waits for them."""
         for program in programs:
             if program.name in self._children:
                 raise ValueError(f"{program.name} runs already")
@@ -145,7 +145,7 @@ class Supervisor:
         """Wait until the children are ready.
 
         Raises:
-            Problem: one was not in its time, or died too often.
+            Problem: one was not ready in its time, or died too often.
         """
         for name in names:
             program = self._children[name].program
@@ -155,8 +155,8 @@ class Supervisor:
         """Watch the children until ``condition`` holds.
 
         Raises:
-            Problem: it did not within ``seconds``; ``otherwise`` says what is missing then.
-            Interrupted: somebody asked the run to stop.
+            Problem: it did not within ``seconds``; ``otherwise`` is the error then.
+            Interrupted: the run was asked to stop.
         """
         deadline = self._clock() + seconds
         while True:
@@ -189,16 +189,16 @@ class Supervisor:
         return code
 
     def watch(self) -> None:
-        """Start again whatever has died, each time after a longer pause.
+        """Restart the children that have died, with backoff.
 
         Raises:
-            Problem: a child dies again and again.
+            Problem: a child died too often.
         """
         for child in self._children.values():
             if not child.program.restart:
                 continue
             if child.restart_at is None and (code := child.process.poll()) is not None:
-                self._bury(child, code)
+                self._handle_death(child, code)
             if child.restart_at is not None and self._clock() >= child.restart_at:
                 child.program.prepare()
                 child.log_start = self._log_size(child.program.name)
@@ -206,7 +206,7 @@ class Supervisor:
                 child.started, child.restart_at = self._clock(), None
                 self.restarts[child.program.name] += 1
 
-    def _bury(self, child: Child, code: int) -> None:
+    def _handle_death(self, child: Child, code: int) -> None:
         name = child.program.name
         if code == WRONG_SETTINGS:
             log = self.log_of(name)
@@ -226,13 +226,13 @@ class Supervisor:
         self._on_death(name, code)
 
     def stop_all(self) -> None:
-        """Stop the children in the reverse order of their start, each whatever happens to the others."""
+        """Stop the children in the reverse order of their start; an error at one does not keep the others running."""
         with ExitStack() as stack:
             for name in self._children:
                 stack.callback(self.stop, name)
 
     def stop(self, name: str) -> None:
-        """Stop one child and all that it started: its signal, ten seconds' grace, then SIGKILL."""
+        """Stop one child and all processes that it started: its signal, ten seconds' grace, then SIGKILL."""
         child = self._children[name]
         stop(child.process, grace_seconds=STOP_SECONDS, signum=child.program.stop_signal)
         stop(*self.records.members(child.record), grace_seconds=1)
@@ -267,14 +267,14 @@ class Supervisor:
 
 
 def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """Return what a new child calls to get ``death_signal`` when this process ends; Linux only."""
+    """Return a function: the child asks the kernel for ``death_signal`` when this process ends; Linux only."""
     if not sys.platform.startswith("linux"):
         return None
     parent = os.getpid()
 
     def arrange() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # it ended before the kernel knew
+        if os.getppid() != parent:  # the parent ended before the call above
             os._exit(1)
 
     return arrange

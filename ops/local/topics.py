@@ -1,4 +1,4 @@
-"""The topics of a broker of one's own, from the one definition that all ways of running share."""
+"""Create the topics of a run's broker, from the definition that all ways of running share."""
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ ACCESS_FILE = ROOT / "charts" / "kafka" / "files" / "access.yaml"
 
 
 def ensure(settings: KafkaSettings) -> None:
-    """Bring the broker's topics to the declared state.
+    """Reconcile the broker's topics with the declaration.
 
     Raises:
         Problem: the settings name other topics than the file.

@@ -1,4 +1,4 @@
-"""Looking at a run from outside: how many trades are at each hop, and whether everything streamed has arrived."""
+"""Count the trades of a run at each hop, from outside: the simulator, Kafka, PostgreSQL, the services' metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from crypto_analytics.runtime.kafka import client_config
 from crypto_analytics.runtime.settings import KafkaSettings
 from ops.common import loopback
 from ops.common.loopback import LOOPBACK
-from ops.local.exchange import Progress
+from ops.local.exchange import SimulatorStatus
 
 TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One look at the run: trades streamed, records in the topic and not yet committed, trade ids merged."""
+class TradeCounts:
+    """Trades sent, records in the topic and not yet committed, trade ids merged and missing, all at one time."""
 
     sent: int | None
     produced: int
@@ -29,17 +29,17 @@ class Sight:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every trade of the play is merged and nothing is under way."""
+        """Whether every trade of the play is merged."""
         return self.is_streamed and self.lag == 0 and self.missing == 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way, though trades may be missing."""
+        """Whether all that was streamed is committed, though trades may be missing."""
         return self.is_streamed and self.lag == 0
 
 
-class Topic:
-    """The trades topic and one group's position in it."""
+class TradesTopic:
+    """The trades topic and the committed offsets of one consumer group."""
 
     def __init__(self, settings: KafkaSettings, group: str) -> None:
         config = client_config(settings) | {"group.id": group, "enable.auto.commit": False, "log_level": 0}
@@ -47,14 +47,14 @@ class Topic:
         self._name = settings.KAFKA_TOPIC_TRADES
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Close the connection to the broker."""
         self._consumer.close()
 
     def count(self) -> tuple[int, int]:
-        """Return how many records the topic took, and how many of them the group has not committed.
+        """Return the number of records in the topic, and how many of them the group has not committed.
 
         Raises:
-            KafkaException: the broker is away.
+            KafkaException: the broker does not answer.
         """
         found = self._consumer.list_topics(self._name, timeout=TIMEOUT).topics[self._name]
         parts = [TopicPartition(self._name, number) for number in found.partitions]
@@ -67,7 +67,7 @@ class Topic:
 
 
 def merged_ids(connection: psycopg.Connection) -> tuple[int, int]:
-    """Return how many trade ids are merged and how many between them are missing."""
+    """Return the number of merged trade ids, and of those missing between them."""
     row = connection.execute(
         "select (select coalesce(sum(last_id - first_id + 1), 0) from trade_id_ranges), "
         "(select coalesce(sum(missing_count), 0) from trade_id_gaps)"
@@ -76,10 +76,10 @@ def merged_ids(connection: psycopg.Connection) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def missing_ids(connection: psycopg.Connection, play: Progress) -> int:
-    """Return how many trade ids of the play, from its first to its final one, are not merged."""
+def missing_ids(connection: psycopg.Connection, status: SimulatorStatus) -> int:
+    """Return the number of the play's trade ids, from its first to its final one, that are not merged."""
     missing = 0
-    for symbol, ids in play.symbols.items():
+    for symbol, ids in status.symbols.items():
         if ids.first_id is None or ids.final_id is None:
             continue
         row = connection.execute(
@@ -92,16 +92,18 @@ def missing_ids(connection: psycopg.Connection, play: Progress) -> int:
     return missing
 
 
-def look(topic: Topic, conninfo: str, play: Progress | None) -> Sight | None:
-    """Return one look at the run, or None where a server is just being started again."""
+def count_trades(topic: TradesTopic, conninfo: str, status: SimulatorStatus | None) -> TradeCounts | None:
+    """Return the counts of the run now; None while a server is restarting."""
     try:
         produced, lag = topic.count()
         with psycopg.connect(conninfo) as connection:
             merged, between = merged_ids(connection)
-            missing = missing_ids(connection, play) if play else between
+            missing = missing_ids(connection, status) if status else between
     except (KafkaException, psycopg.OperationalError):
         return None
-    return Sight(play.trades_sent if play else None, produced, lag, merged, missing, play.is_done if play else False)
+    return TradeCounts(
+        status.trades_sent if status else None, produced, lag, merged, missing, status.is_done if status else False
+    )
 
 
 def metrics(port: int) -> Mapping[str, float]:
@@ -119,15 +121,15 @@ def metrics(port: int) -> Mapping[str, float]:
     return totals
 
 
-class Totals:
-    """Counters of a service that survive its restarts, each of which begins at nought again."""
+class CounterTotals:
+    """Totals of a service's counters over its restarts, each of which begins at zero."""
 
     def __init__(self) -> None:
         self._base: dict[str, float] = {}
         self._last: dict[str, float] = {}
 
-    def see(self, samples: Mapping[str, float]) -> None:
-        """Take in one look at the counters."""
+    def add(self, samples: Mapping[str, float]) -> None:
+        """Add the counters as a service reports them now."""
         for name, value in samples.items():
             if value < self._last.get(name, 0.0):
                 self._base[name] = self._base.get(name, 0.0) + self._last[name]

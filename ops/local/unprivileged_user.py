@@ -11,19 +11,19 @@ from ops.common import child_environment
 from ops.common.errors import Problem
 from ops.local.programs import Account
 
-# Linux capability numbers (capabilities(7)), the weaker one first: search and read past permissions, or do anything.
+# Linux capability numbers (capabilities(7)), the weaker one first: read whatever the mode, or write too.
 _CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
 _MEND = "run as an ordinary user, or in a folder that every user may enter (chmod a+x its parents)"
 
 
 def unprivileged(program: Path, *folders: Path) -> Account | None:
-    """Return who is to run ``program`` and enter ``folders``: None for this user itself, unless it is root.
+    """Return the user that runs ``program`` and enters ``folders``; None: this user, which is not root.
 
-    Where a parent folder is closed to others (/root, a private temporary folder), ``setpriv`` passes on the one
-    capability to search and read past that, and nothing else.
+    Where a parent folder is closed to other users (/root, a private temporary folder), ``setpriv`` passes on the one
+    capability to search and read beyond it, and nothing else.
 
     Raises:
-        Problem: there is no way to run it.
+        Problem: no user can run it.
     """
     if os.geteuid() != 0:
         return None
@@ -39,7 +39,7 @@ def unprivileged(program: Path, *folders: Path) -> Account | None:
 
 
 def as_account(account: Account | None) -> dict[str, object]:
-    """Return the arguments of subprocess.run that take on ``account`` where no launcher does."""
+    """Return the arguments by which subprocess.run changes to ``account``, where no launcher does that."""
     if account is None or account.launcher:
         return {}
     return {"user": account.uid, "group": account.gid, "extra_groups": []}
@@ -68,10 +68,15 @@ def _launcher(account: Account) -> Iterable[str]:
         raise Problem("PostgreSQL cannot run as root", "its folders are private and no capability opens them", _MEND)
     only = f"-all,+{usable[0]}"
     ids = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
-    # access(2), which PostgreSQL's programs look for each other with, ignores capabilities without no_setuid_fixup.
-    rights = ["--securebits=+no_setuid_fixup", f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
-    # INT: PostgreSQL's fast shutdown. setpriv itself asks for it, as a change of user clears the earlier wish.
-    return [setpriv, *ids, *rights, "--pdeathsig=INT"]
+    # PostgreSQL's programs find each other by access(2), which ignores capabilities without no_setuid_fixup.
+    capabilities = [
+        "--securebits=+no_setuid_fixup",
+        f"--inh-caps={only}",
+        f"--ambient-caps={only}",
+        f"--bounding-set={only}",
+    ]
+    # INT: PostgreSQL's fast shutdown. setpriv sets the death signal, as a change of user clears the one set before.
+    return [setpriv, *ids, *capabilities, "--pdeathsig=INT"]
 
 
 def _effective_capabilities() -> int:

@@ -25,7 +25,7 @@ import pytest
 from ops.common import child_environment
 from ops.local import passwords, postgres, service_settings
 from ops.local.child_records import MARK, ChildRecords
-from ops.local.run_folders import Layout
+from ops.local.run_folders import RunFolders
 from ops.local.trade_counts import merged_ids
 from ops.setup.environments import demo_dir
 from tests.absurd_environment import absurd_environment
@@ -73,10 +73,10 @@ class Demo(NamedTuple):
 
     def connect(self) -> psycopg.Connection:
         """Return a connection to the database of a FOREVER run."""
-        layout = Layout(self.folder, "forever")
-        setup = service_settings.Setup.load(layout.run_file)
-        password = passwords.load(layout.secrets).superuser
-        server = postgres.PostgresServer(layout.postgres, setup.addresses.postgres, password)
+        folders = RunFolders(self.folder, "forever")
+        setup = service_settings.RunConfig.load(folders.run_file)
+        password = passwords.load(folders.secrets).superuser
+        server = postgres.PostgresServer(folders.postgres, setup.addresses.postgres, password)
         return psycopg.connect(server.conninfo(service_settings.DATABASE))
 
     def merged(self) -> int:

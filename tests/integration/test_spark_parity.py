@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from confluent_kafka import Message
 
-from ops.local.trade_counts import Topic
+from ops.local.trade_counts import TradesTopic
 from tests.bad_values import bad_values
 from tests.integration.consumer_variants import START_SECONDS, left, running
 from tests.integration.test_consumer import as_stream, environment, made_trade, produce, read_all, wait_for_merged
@@ -96,7 +96,7 @@ def nothing_waits(kafka: Broker, group: str) -> Callable[[], bool]:
     """Return the condition that the group has committed all that the topic holds."""
 
     def check() -> bool:
-        topic = Topic(kafka.settings(), group)
+        topic = TradesTopic(kafka.settings(), group)
         try:
             produced, waiting = topic.count()
         finally:

@@ -1,14 +1,14 @@
-"""When a play is over: at once where all is merged, after a quiet while where trades are missing."""
+"""A play is complete at once when all is merged, and after a quiet time while trades are missing."""
 
 import pytest
 
 from ops.common.errors import Problem
-from ops.local.completion import Arrival
-from ops.local.trade_counts import Sight, Totals
+from ops.local.completion import CompletionCheck
+from ops.local.trade_counts import CounterTotals, TradeCounts
 
 
-def sight(*, merged: int = 0, lag: int = 0, missing: int = 0, is_streamed: bool = True) -> Sight:
-    return Sight(sent=10, produced=10, lag=lag, merged=merged, missing=missing, is_streamed=is_streamed)
+def counts(*, merged: int = 0, lag: int = 0, missing: int = 0, is_streamed: bool = True) -> TradeCounts:
+    return TradeCounts(sent=10, produced=10, lag=lag, merged=merged, missing=missing, is_streamed=is_streamed)
 
 
 class FakeClock:
@@ -20,48 +20,48 @@ class FakeClock:
 
 
 def test_a_complete_play_is_over_at_once() -> None:
-    assert Arrival(clock=FakeClock()).has_come(sight(merged=10))
+    assert CompletionCheck(clock=FakeClock()).is_complete(counts(merged=10))
 
 
 @pytest.mark.parametrize(
-    "unfinished", [sight(merged=9, missing=1), sight(merged=10, lag=1), sight(merged=10, is_streamed=False)]
+    "unfinished", [counts(merged=9, missing=1), counts(merged=10, lag=1), counts(merged=10, is_streamed=False)]
 )
-def test_what_is_under_way_is_not_over(unfinished: Sight) -> None:
-    assert not Arrival(clock=FakeClock()).has_come(unfinished)
+def test_what_is_under_way_is_not_over(unfinished: TradeCounts) -> None:
+    assert not CompletionCheck(clock=FakeClock()).is_complete(unfinished)
 
 
 def test_missing_trades_end_a_play_only_after_a_quiet_while() -> None:
     clock = FakeClock()
-    arrival = Arrival(quiet_seconds=10, clock=clock)
-    assert not arrival.has_come(sight(merged=7, missing=3))
+    check = CompletionCheck(quiet_seconds=10, clock=clock)
+    assert not check.is_complete(counts(merged=7, missing=3))
     clock.now = 8
-    assert not arrival.has_come(sight(merged=8, missing=2))  # something moved: the while begins again
+    assert not check.is_complete(counts(merged=8, missing=2))  # a count changed: the quiet time begins again
     clock.now = 17
-    assert not arrival.has_come(sight(merged=8, missing=2))
+    assert not check.is_complete(counts(merged=8, missing=2))
     clock.now = 18.5
-    assert arrival.has_come(sight(merged=8, missing=2))
+    assert check.is_complete(counts(merged=8, missing=2))
 
 
 def test_a_play_that_is_stuck_is_a_problem() -> None:
     clock = FakeClock()
-    arrival = Arrival(stuck_seconds=60, clock=clock)
-    assert not arrival.has_come(sight(merged=7, lag=3))
+    check = CompletionCheck(stuck_seconds=60, clock=clock)
+    assert not check.is_complete(counts(merged=7, lag=3))
     clock.now = 61
     with pytest.raises(Problem, match="7 trades are merged, and nothing changed for 61 s"):
-        arrival.has_come(sight(merged=7, lag=3))
+        check.is_complete(counts(merged=7, lag=3))
 
 
 def test_a_server_that_does_not_come_back_is_a_problem() -> None:
     clock = FakeClock()
-    arrival = Arrival(stuck_seconds=60, clock=clock)
+    check = CompletionCheck(stuck_seconds=60, clock=clock)
     clock.now = 61
     with pytest.raises(Problem, match="does not answer"):
-        arrival.has_come(None)
+        check.is_complete(None)
 
 
 def test_counters_survive_a_restart_of_their_service() -> None:
-    totals = Totals()
+    totals = CounterTotals()
     for value in (0.0, 3.0, 5.0, 0.0, 2.0):  # it died after 5 and began again
-        totals.see({"gaps_found_total": value})
+        totals.add({"gaps_found_total": value})
     assert totals.of("gaps_found_total") == 7
     assert totals.of("never_seen_total") == 0

@@ -17,10 +17,10 @@ from ops.common import child_environment, file_lock
 from ops.common.errors import Problem
 from ops.common.processes import ProcessRecord
 from ops.local import passwords
+from ops.local.archive_check import repeated
 from ops.local.child_records import ChildRecords
-from ops.local.raw_objects import repeated
-from ops.local.run_folders import Layout
-from ops.local.service_settings import Addresses, Feed, Setup, postgres
+from ops.local.run_folders import RunFolders
+from ops.local.service_settings import Addresses, RunConfig, TradeSource, postgres
 from ops.local.supervisor import run_lock
 from ops.setup import jars
 from tests.absurd_environment import NOWHERE
@@ -53,16 +53,16 @@ def test_a_damaged_password_file_is_told(tmp_path: Path, text: str) -> None:
 
 
 def test_each_kind_of_run_has_a_state_of_its_own(tmp_path: Path) -> None:
-    states = {Layout(tmp_path, mode).state for mode in ("play", "forever", "live")}
+    states = {RunFolders(tmp_path, mode).state for mode in ("play", "forever", "live")}
     assert len(states) == 3
-    assert Layout(tmp_path, "play").report == tmp_path / "report"
-    assert {Layout(tmp_path, mode).secrets for mode in ("play", "live")} == {tmp_path / "secrets.env"}
+    assert RunFolders(tmp_path, "play").report == tmp_path / "report"
+    assert {RunFolders(tmp_path, mode).secrets for mode in ("play", "live")} == {tmp_path / "secrets.env"}
 
 
 def test_a_setup_is_kept_without_secrets(tmp_path: Path) -> None:
-    setup = Setup(Feed("ws://x", "http://x", ("BTCUSDT", "ETHUSDT")), Addresses(1, 2), {"SIM_PORT": "3"})
+    setup = RunConfig(TradeSource("ws://x", "http://x", ("BTCUSDT", "ETHUSDT")), Addresses(1, 2), {"SIM_PORT": "3"})
     setup.save(tmp_path / "run" / "setup.json")
-    assert Setup.load(tmp_path / "run" / "setup.json") == setup
+    assert RunConfig.load(tmp_path / "run" / "setup.json") == setup
     assert "PASSWORD" not in (tmp_path / "run" / "setup.json").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Reading the raw archive back: the listed objects really are there and hold each trade exactly once."""
+"""Read the raw archive back: each listed object exists, and the objects hold each trade exactly once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ _ANY_TIME = 2**63
 
 
 @dataclass(frozen=True)
-class Archived:
-    """What was read: objects, values (lines), the trade ids they cover, and how many ids are there twice."""
+class ArchiveCounts:
+    """Objects and values (lines) read, the trade ids that they cover, and the ids among these that are repeated."""
 
     objects: int
     values: int
@@ -21,7 +21,7 @@ class Archived:
     repeated_ids: int
 
 
-def read_back(connection: psycopg.Connection, archive: RawArchive) -> Archived:
+def read_back(connection: psycopg.Connection, archive: RawArchive) -> ArchiveCounts:
     """Read every listed object.
 
     Raises:
@@ -42,11 +42,11 @@ def read_back(connection: psycopg.Connection, archive: RawArchive) -> Archived:
         objects += 1
         values += len(lines)
     total = sum(last - first + 1 for pairs in ids.values() for first, last in pairs)
-    return Archived(objects, values, total, sum(repeated(pairs) for pairs in ids.values()))
+    return ArchiveCounts(objects, values, total, sum(repeated(pairs) for pairs in ids.values()))
 
 
 def repeated(pairs: Iterable[tuple[int, int]]) -> int:
-    """Return how many ids of the closed ranges ``pairs`` were in an earlier one already."""
+    """Return the number of ids of the closed ranges ``pairs`` that an earlier range holds already."""
     count, reached = 0, 0
     for first, last in sorted(pairs):
         count += max(0, min(last, reached) - first + 1)
