@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from crypto_analytics.core.dedup import PARTIAL_OVERLAP
+from crypto_analytics.core.deduplication import PARTIAL_OVERLAP
 from ops.local.archive_check import ArchiveCounts
 from ops.local.dead_letters import DeadLetters
 from ops.local.settings import DemoSettings

@@ -28,7 +28,7 @@ from crypto_analytics.binance.errors import (
     redacted,
 )
 from crypto_analytics.binance.proxies import proxy_for
-from crypto_analytics.binance.weights import WeightBudget
+from crypto_analytics.binance.rate_limits import WeightBudget
 from crypto_analytics.core.id_ranges import IdRange
 from crypto_analytics.core.klines import Kline
 from crypto_analytics.core.minutes import to_microseconds

@@ -3,7 +3,7 @@
 from pydantic import Field, PositiveFloat
 from pydantic_settings import BaseSettings
 
-from crypto_analytics.binance.weights import LARGEST_WEIGHT
+from crypto_analytics.binance.rate_limits import LARGEST_WEIGHT
 
 
 class RestSettings(BaseSettings):

@@ -2,7 +2,7 @@
 
 Formats: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (Trade Streams, Aggregate Trade
 Streams). :func:`decode_one` defines which values are valid. :func:`decode_batch` gives the same results for many
-values in less time: it uses :mod:`.layout`, and decodes a chunk with :func:`decode_one` if that parser declines it.
+values in less time with :mod:`.vectorized_parser`, and uses :func:`decode_one` for chunks that this parser declines.
 """
 
 import re
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, Self
 import msgspec
 import numpy as np
 
-from crypto_analytics.binance import layout
+from crypto_analytics.binance import vectorized_parser
+from crypto_analytics.core.bytes_column import NEWLINE
 from crypto_analytics.core.decimals import parse_scaled
-from crypto_analytics.core.lines import NEWLINE
 from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds, to_microseconds_column
 from crypto_analytics.core.trades import Integers, Trade, TradeColumns
 
@@ -194,7 +194,7 @@ def decode_batch(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
 
 
 def _decode(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
-    parsed = layout.parse(values)
+    parsed = vectorized_parser.parse(values)
     if parsed is None:
         return _decode_each(values, rules)
     times = to_microseconds_column(parsed.timestamps)
@@ -206,7 +206,7 @@ def _decode(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
     return DecodedBatch(len(values), trades, parsed.symbols, parsed.starts, [])
 
 
-def _is_valid(parsed: layout.ParsedTrades, times: Integers, rules: Rules) -> bool:
+def _is_valid(parsed: vectorized_parser.ParsedTrades, times: Integers, rules: Rules) -> bool:
     """Whether :func:`decode_one` would accept all ``parsed`` trades, whose times in microseconds are ``times``."""
     return bool(
         rules.symbols.issuperset(parsed.symbols)

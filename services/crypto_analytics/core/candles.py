@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crypto_analytics.core.exact_sums import exact_sum, exact_sum_of_products
 from crypto_analytics.core.minutes import MINUTE
-from crypto_analytics.core.totals import exact_sum, exact_sum_of_products
 from crypto_analytics.core.trades import Trade, TradeColumns
 
 

@@ -1,7 +1,7 @@
 """Convert decimal strings to integers scaled by 10^8, the precision of the exchange's fixed-point numbers, and back.
 
 Prices and quantities are decimal strings on the wire and never pass through a float. A product of the two is scaled by
-10^16 and does not fit 64 bits: see :mod:`.totals`.
+10^16 and does not fit 64 bits: see :mod:`.exact_sums`.
 """
 
 import re

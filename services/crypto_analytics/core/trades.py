@@ -1,7 +1,7 @@
 """Trades as columns, the form in which a batch is validated, deduplicated and aggregated.
 
 The columns are arrays of 64-bit integers: one numpy pass over an array takes a hundredth of the time of a Python loop
-over objects. Each field of a valid trade fits 64 bits; sums of them may not, see :mod:`.totals`.
+over objects. Each field of a valid trade fits 64 bits; sums of them may not, see :mod:`.exact_sums`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto_analytics.core.lines import BytesColumn
+from crypto_analytics.core.bytes_column import BytesColumn
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]

@@ -18,7 +18,7 @@ from isal import igzip
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
-from crypto_analytics.core.lines import BytesColumn
+from crypto_analytics.core.bytes_column import BytesColumn
 from crypto_analytics.core.minutes import to_datetime
 from crypto_analytics.core.trades import TradeColumns
 from crypto_analytics.store.objects import ObjectStore

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from crypto_analytics.core.dedup import Deduplicated, deduplicate
+from crypto_analytics.core.deduplication import Deduplicated, deduplicate
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.store import merge_sql
 from crypto_analytics.store.archive import HOUR, RawArchive, Uploads

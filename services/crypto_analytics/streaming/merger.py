@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from crypto_analytics.binance.wire import Rules, latest_allowed
-from crypto_analytics.core.dedup import PARTIAL_OVERLAP
+from crypto_analytics.core.deduplication import PARTIAL_OVERLAP
 from crypto_analytics.core.minutes import SECOND
 from crypto_analytics.core.trades import TradeColumns
 from crypto_analytics.runtime import kafka, metrics

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.candles import EMPTY, PartialCandle, aggregate, candle_of, merge, merge_all
 from crypto_analytics.core.decimals import UNIT
-from crypto_analytics.core.dedup import deduplicate
+from crypto_analytics.core.deduplication import deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.minutes import MINUTE, minute_of, to_datetime
 from crypto_analytics.core.trades import Trade, TradeColumns

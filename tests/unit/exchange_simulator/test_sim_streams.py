@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from crypto_analytics.binance.wire import Rules, decode_one
-from crypto_analytics.core.dedup import deduplicate
+from crypto_analytics.core.deduplication import deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.trades import TradeColumns
 from tests.unit.exchange_simulator.harness import SECONDS, Exchange, exchange, ids, messages, to_the_end

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
-from crypto_analytics.core.lines import BytesColumn
+from crypto_analytics.core.bytes_column import BytesColumn
 from crypto_analytics.exporter.raw_hour_reader import READERS, ListedObject, RawHourReader
 from crypto_analytics.exporter.trades import encode_hour
 from crypto_analytics.store.archive import RawArchive, encode

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_analytics.binance.wire import Rules, decode_batch
-from crypto_analytics.core.lines import BytesColumn
+from crypto_analytics.core.bytes_column import BytesColumn
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.jobs.orphan_cleanup.orphans import GRACE
 from crypto_analytics.store.archive import HOUR, REUSE_SECONDS, RawArchive, RawObject, Uploads, encode

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto_analytics.binance import layout
+from crypto_analytics.binance import vectorized_parser
 from crypto_analytics.binance.wire import MAX_TRADE_ID, BadTrade, Rules, decode_batch, decode_one
 from crypto_analytics.core.symbols import is_symbol
 from crypto_analytics.core.trades import Trade
@@ -56,7 +56,7 @@ def agrees(values: list[bytes]) -> None:
 
 @given(st.lists(trades, min_size=1, max_size=30))
 def test_trades_as_the_exchange_sends_them_are_parsed_exactly(values: list[bytes]) -> None:
-    assert layout.parse(values) is not None
+    assert vectorized_parser.parse(values) is not None
     agrees(values)
 
 
@@ -144,8 +144,8 @@ def test_edge_cases_agree_with_decode_one(value: bytes) -> None:
     ],
 )
 def test_values_that_the_parser_declines_are_decoded_one_by_one(value: bytes) -> None:
-    assert layout.parse([GOOD]) is not None
-    assert layout.parse([value]) is None
+    assert vectorized_parser.parse([GOOD]) is not None
+    assert vectorized_parser.parse([value]) is None
 
 
 @pytest.mark.parametrize("symbol", ["A.B-USDT", "币安人生狗狗币USDT", "A" * 50, "1", "_1"])

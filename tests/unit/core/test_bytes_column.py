@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.core.lines import BytesColumn
+from crypto_analytics.core.bytes_column import BytesColumn
 
 values = st.lists(st.binary(max_size=20).map(lambda value: value.replace(b"\n", b"")), max_size=12)
 

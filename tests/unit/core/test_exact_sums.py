@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.core.totals import exact_sum, exact_sum_of_products
+from crypto_analytics.core.exact_sums import exact_sum, exact_sum_of_products
 
 LARGEST = 2**63 - 1
 numbers = st.one_of(st.integers(0, 10**6), st.integers(0, LARGEST), st.just(LARGEST))

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crypto_analytics.core.bytes_column import NEWLINE, BytesColumn
 from crypto_analytics.core.decimals import MAX_SCALED, MAX_WHOLE_DIGITS, SCALE, UNIT
-from crypto_analytics.core.lines import NEWLINE, BytesColumn
 from crypto_analytics.core.trades import Booleans, Integers
 
 Words = NDArray[np.uint64]

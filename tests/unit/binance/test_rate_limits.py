@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.binance.weights import WeightBudget
+from crypto_analytics.binance.rate_limits import WeightBudget
 
 
 class FakeTime:
