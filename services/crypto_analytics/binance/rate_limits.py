@@ -1,29 +1,35 @@
-"""Limit the request weight of the REST interface to the exchange's 6000 per minute and IP address.
+"""Stay within the exchange's rate limits: request weight of the REST interface, and connection attempts of streams.
 
-Rules: https://developers.binance.com/docs/binance-spot-api-docs/rest-api (IP Limits). The exchange counts per minute
-and reports its count in the header X-MBX-USED-WEIGHT-1M; between two responses the client counts. A request that would
-exceed the budget waits for the next minute, because repeated 429 responses lead to a ban of the address.
-
-The exchange's minutes start with those of the wall clock; durations are measured with a monotonic clock, which is never
-adjusted. If the wall clock is adjusted, the used weight stays counted until the minute has ended by both clocks.
+Rules: https://developers.binance.com/docs/binance-spot-api-docs/rest-api (IP Limits) and
+https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (WebSocket Limits).
 """
 
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from crypto_analytics.runtime import metrics
 
 MINUTE_SECONDS = 60.0
 LARGEST_WEIGHT = 80
-
+MAX_ATTEMPTS = 300
+ATTEMPTS_WINDOW = 300.0  # seconds
 
 _CLOCK_ADJUSTED_SECONDS = 1.0  # the clocks drift apart by less in a minute; more means that one was adjusted
 
 
 class WeightBudget:
-    """The request weight left in the current minute, shared by all requests of a process."""
+    """The request weight left in the current minute, of the exchange's 6000 per minute and IP address.
+
+    All requests of a process share it. The exchange counts per minute and reports its count in the header
+    X-MBX-USED-WEIGHT-1M; between two responses the client counts. A request that would exceed the budget waits for the
+    next minute, because repeated 429 responses lead to a ban of the address.
+
+    The exchange's minutes start with those of the wall clock; durations are measured with a monotonic clock, which is
+    never adjusted. If the wall clock is adjusted, the used weight stays counted until the minute has ended by both.
+    """
 
     def __init__(
         self,
@@ -88,3 +94,41 @@ class WeightBudget:
             self._minute_ends = max(self._minute_ends, next_minute)
         self._difference = wall - now
         return now
+
+
+class ConnectionAttempts:
+    """The exchange's limit of 300 connection attempts per 5 minutes and IP address, as a sliding window.
+
+    All connections of a process share it, and the pause after a 429 or 418: the exchange counts per address. ``now``
+    returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        limit: int = MAX_ATTEMPTS,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._limit = limit
+        self._now = now
+        self._sleep = sleep
+        self._attempt_times: deque[float] = deque()
+        self._paused_until = -math.inf
+
+    async def acquire(self, wait: Callable[[float], Awaitable[None]] | None = None) -> None:
+        """Wait until another attempt is allowed and count it; ``wait``, if given, is used instead of ``sleep``."""
+        while (seconds := self._seconds_until_allowed()) > 0:
+            await (wait or self._sleep)(seconds)
+        self._attempt_times.append(self._now())
+
+    def pause(self, seconds: float) -> None:
+        """Allow no attempt for ``seconds``."""
+        self._paused_until = max(self._paused_until, self._now() + seconds)
+
+    def _seconds_until_allowed(self) -> float:
+        now = self._now()
+        while self._attempt_times and self._attempt_times[0] + ATTEMPTS_WINDOW <= now:
+            self._attempt_times.popleft()
+        full = self._attempt_times[0] + ATTEMPTS_WINDOW - now if len(self._attempt_times) >= self._limit else 0.0
+        return max(self._paused_until - now, full, 0.0)

@@ -1,4 +1,4 @@
-"""Client of the exchange's combined WebSocket streams: connects, watches, hands over and reconnects.
+"""Client of the exchange's combined WebSocket streams: connects, hands over and reconnects.
 
 Rules: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (General WSS information, WebSocket
 Limits, Server Shutdown). The exchange does not replay missed trades. The listener finds gaps by trade ids, and by the
@@ -6,206 +6,38 @@ same ids it removes the duplicates of a hand-over. Frames are passed on as recei
 """
 
 import asyncio
-import math
 import os
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from random import Random
-from typing import Literal, Protocol
+from typing import Literal
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.frames import CloseCode
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from crypto_analytics.binance import tls
 from crypto_analytics.binance.errors import RateLimited, error_of, is_retryable, redacted
 from crypto_analytics.binance.proxies import proxy_for
+from crypto_analytics.binance.rate_limits import ConnectionAttempts
+from crypto_analytics.binance.websocket_connection import Cause, Listener, StreamConnection, StreamPolicy
 from crypto_analytics.runtime import metrics
-from crypto_analytics.runtime.clock import wall_clock
 from crypto_analytics.runtime.retry import backoff
 
 StreamType = Literal["trade", "aggTrade"]
-Cause = Literal["start", "closed", "stalled", "no_pong", "frame_too_large", "hand_over", "server_shutdown"]
 
 MAX_STREAMS = 1024
-MAX_ATTEMPTS = 300
-ATTEMPTS_WINDOW = 300.0
 
 log = structlog.get_logger("binance.websocket")
 
 
-class Listener(Protocol):
-    """The receiver of frames and connection events. An error that it raises ends the stream."""
-
-    async def on_frame(self, frame: bytes, received_at: int) -> bool:
-        """Handle a frame received at ``received_at`` (microseconds since the epoch).
-
-        The next frame is read after this returns: waiting here applies backpressure. Return True to have the connection
-        replaced at once: the server announced its shutdown, or a symbol was listed after the connection was opened.
-        """
-        ...
-
-    def on_connected(self, symbols: Sequence[str], cause: Cause) -> None:
-        """Handle a new connection for ``symbols``; ``cause`` is the reason for opening it."""
-        ...
-
-    def on_disconnected(self, symbols: Sequence[str], cause: Cause) -> None:
-        """Handle the loss of the connection: no frame comes for ``symbols`` until the next ``on_connected``."""
-        ...
-
-    async def is_behind(self, symbols: Sequence[str]) -> bool:
-        """Whether the exchange has newer trades than those received: a stalled stream, not a quiet market."""
-        ...
-
-
-@dataclass(frozen=True)
-class StreamPolicy:
-    """Time limits of a connection in seconds, and its size limits.
-
-    ``stall``: silence before the connection is probed. ``hand_over``: age at which it is replaced, before the exchange
-    closes it after 24 hours. ``overlap``: longest wait for the first frame of its replacement. ``pong``: longest wait
-    for the answer to a ping. ``open``: longest wait for the opening handshake.
-    """
-
-    stall: float = 30.0
-    hand_over: float = 23.5 * 3600
-    overlap: float = 10.0
-    pong: float = 10.0
-    open: float = 10.0
-    streams_per_connection: int = 400
-    max_frame_bytes: int = 4 * 1024 * 1024
-
-
-class ConnectionAttempts:
-    """The exchange's limit of 300 connection attempts per 5 minutes and IP address, as a sliding window.
-
-    All connections of a process share it, and the pause after a 429 or 418: the exchange counts per address. ``now``
-    returns monotonic seconds.
-    """
-
-    def __init__(
-        self,
-        limit: int = MAX_ATTEMPTS,
-        *,
-        now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._limit = limit
-        self._now = now
-        self._sleep = sleep
-        self._attempt_times: deque[float] = deque()
-        self._paused_until = -math.inf
-
-    async def acquire(self, wait: Callable[[float], Awaitable[None]] | None = None) -> None:
-        """Wait until another attempt is allowed and count it; ``wait``, if given, is used instead of ``sleep``."""
-        while (seconds := self._seconds_until_allowed()) > 0:
-            await (wait or self._sleep)(seconds)
-        self._attempt_times.append(self._now())
-
-    def pause(self, seconds: float) -> None:
-        """Allow no attempt for ``seconds``."""
-        self._paused_until = max(self._paused_until, self._now() + seconds)
-
-    def _seconds_until_allowed(self) -> float:
-        now = self._now()
-        while self._attempt_times and self._attempt_times[0] + ATTEMPTS_WINDOW <= now:
-            self._attempt_times.popleft()
-        full = self._attempt_times[0] + ATTEMPTS_WINDOW - now if len(self._attempt_times) >= self._limit else 0.0
-        return max(self._paused_until - now, full, 0.0)
-
-
-class _Opening(connect):
+class _Connect(connect):
     """A connection attempt that treats a redirect as an error, as the REST client does."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         """Return ``exc``: redirects are not followed."""
         return exc
-
-
-class _Connection:
-    """One open socket with two tasks: a reader, and a watchdog that probes the connection when it is silent."""
-
-    def __init__(
-        self, socket: ClientConnection, symbols: Sequence[str], listener: Listener, policy: StreamPolicy
-    ) -> None:
-        self._socket = socket
-        self._symbols = symbols
-        self._listener = listener
-        self._policy = policy
-        self._cause: Cause | None = None
-        self._idle_since: float | None = None
-        self.due = asyncio.Event()  # closed, or to be replaced
-        self.flowing = asyncio.Event()  # the first frame has arrived
-        self.reader = asyncio.create_task(self._read())
-        self.reader.add_done_callback(lambda _: self.due.set())
-
-    async def _read(self) -> Cause:
-        """Pass frames to the listener until the connection is closed; return the cause."""
-        socket, on_frame, now = self._socket, self._listener.on_frame, time.monotonic
-        watchdog = asyncio.create_task(self._watch())
-        try:
-            while True:
-                self._idle_since = now()
-                frame = await socket.recv(decode=False)
-                self._idle_since = None
-                if await on_frame(frame, wall_clock()):
-                    self._cause = "server_shutdown"
-                    self.due.set()
-                if not self.flowing.is_set():
-                    self.flowing.set()
-        except ConnectionClosed as error:
-            too_large = error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG
-            return self._cause or ("frame_too_large" if too_large else "closed")
-        finally:
-            watchdog.cancel()
-            await socket.close()
-            with suppress(asyncio.CancelledError):
-                await watchdog
-
-    async def _watch(self) -> None:
-        """Close the connection if it is dead (no pong) or stalled (the exchange has trades that do not arrive)."""
-        while True:
-            await asyncio.sleep(self._policy.stall / 4)
-            silent_since = self._idle_since
-            if silent_since is None or time.monotonic() - silent_since < self._policy.stall:
-                continue
-            failure = await self._probe()
-            if self._idle_since != silent_since:
-                continue  # a frame arrived meanwhile
-            if failure is None:
-                self._idle_since = time.monotonic()  # a quiet market: probe again after another ``stall`` seconds
-                continue
-            self._cause = failure
-            await self._socket.close()
-            return
-
-    async def _probe(self) -> Cause | None:
-        """Return why the connection is broken, None if it works."""
-        try:
-            async with asyncio.timeout(self._policy.pong):
-                await (await self._socket.ping())
-        except (TimeoutError, ConnectionClosed):
-            return "no_pong"
-        try:
-            async with asyncio.timeout(self._policy.stall):  # a rate limit or a ban may delay the response
-                behind = await self._listener.is_behind(self._symbols)
-        except TimeoutError:
-            return "stalled"
-        return "stalled" if behind else None
-
-    @property
-    def replace_because(self) -> Cause:
-        """Why the connection, which is still open, is to be replaced."""
-        return self._cause or "hand_over"
-
-    async def close(self) -> None:
-        """Close the socket and wait for the reader; raises what the reader raised."""
-        await self._socket.close()
-        await self.reader
 
 
 class TradeStream:
@@ -254,8 +86,8 @@ class TradeStream:
         """Keep one connection for ``symbols`` open; during a hand-over, two."""
         delays = self._delays()
         cause: Cause = "start"
-        old: _Connection | None = None
-        new: _Connection | None = None
+        old: StreamConnection | None = None
+        new: StreamConnection | None = None
 
         def check_old() -> None:
             """Notify the listener if the old connection closed before the new one opened: trades may be missing."""
@@ -295,7 +127,7 @@ class TradeStream:
                 reader.cancel()
             await asyncio.gather(*remaining, return_exceptions=True)
 
-    def _on_closed(self, connection: _Connection, symbols: Sequence[str]) -> Cause:
+    def _on_closed(self, connection: StreamConnection, symbols: Sequence[str]) -> Cause:
         """Notify the listener that ``connection`` is closed and return the cause; raises what the reader raised."""
         cause = connection.reader.result()
         log.warning("stream_disconnected", cause=cause, symbols=len(symbols))
@@ -310,14 +142,14 @@ class TradeStream:
 
     async def _connect(
         self, symbols: Sequence[str], delays: Iterator[float], pause: Callable[[float], Awaitable[None]]
-    ) -> _Connection:
+    ) -> StreamConnection:
         """Return an open connection; retryable failures are retried without limit, with a ``pause`` in between."""
         streams = "/".join(f"{symbol.lower()}@{self._type}" for symbol in symbols)
         address = f"{self._url}?streams={streams}&timeUnit=MICROSECOND"
         while True:
             await self._attempts.acquire(pause)
             try:
-                socket = await _Opening(
+                socket = await _Connect(
                     address,
                     ssl=self._tls,
                     proxy=self._proxy.url if self._proxy else None,
@@ -352,7 +184,7 @@ class TradeStream:
                     next="check the network, the proxy if one is named, and BINANCE_WS_URL",
                 )
             else:
-                return _Connection(socket, symbols, self._listener, self._policy)
+                return StreamConnection(socket, symbols, self._listener, self._policy)
             await pause(wait)
 
     def _delays(self) -> Iterator[float]:

@@ -23,8 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from crypto_analytics.core.markets import is_futures_host
-from crypto_analytics.core.symbols import SYMBOL_RULE, is_symbol
+from crypto_analytics.core.spot_market import SYMBOL_RULE, is_futures_host, is_symbol
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 HttpUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["http", "https"])]

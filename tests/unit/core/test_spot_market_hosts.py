@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from crypto_analytics.core.markets import is_futures_host
+from crypto_analytics.core.spot_market import is_futures_host
 from crypto_analytics.runtime.settings import MarketSettings
 
 FUTURES = [

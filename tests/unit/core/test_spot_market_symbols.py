@@ -2,7 +2,7 @@
 
 import pytest
 
-from crypto_analytics.core.symbols import is_symbol
+from crypto_analytics.core.spot_market import is_symbol
 
 
 @pytest.mark.parametrize(
