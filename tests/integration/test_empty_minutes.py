@@ -17,10 +17,9 @@ import pytest
 
 from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.merge import merge_batch
-from crypto_analytics.store.objects import MemoryStore
 from tests.batch_run import MEASURES, Batch, Key, Row, expected_silver, put_official, rolled_up, values
 from tests.servers import MIGRATIONS, Servers
+from tests.stores import MemoryStore, merge_batch
 from tests.unit.spelling import spelled
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)

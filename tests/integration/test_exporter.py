@@ -16,10 +16,10 @@ from crypto_analytics.exporter.__main__ import run
 from crypto_analytics.exporter.settings import ExporterSettings
 from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import DirectoryStore
 from tests.batch_run import Batch, kline, put_official, put_realtime
 from tests.servers import Servers
+from tests.stores import merge_batch
 from tests.unit.exporter.test_trades_parquet import trade
 
 NIGHT = datetime(2026, 1, 4, 23, 30, tzinfo=UTC)

@@ -28,11 +28,11 @@ from crypto_analytics.exporter.__main__ import run
 from crypto_analytics.exporter.settings import ExporterSettings
 from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import DirectoryStore, ObjectNotFound, ObjectStore, S3Store
 from ops.setup.environments import python_of
 from tests.batch_run import Batch, kline, put_official
 from tests.servers import ROOT, Servers
+from tests.stores import merge_batch
 from tests.unit.exporter.test_trades_parquet import trade
 
 Rows = list[tuple[str | None, ...]]

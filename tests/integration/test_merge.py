@@ -12,10 +12,9 @@ from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.trades import TradeColumns
 from crypto_analytics.jobs.orphan_cleanup.orphans import sweep
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.merge import merge_batch
-from crypto_analytics.store.objects import MemoryStore
 from tests.oracle import Oracle, stored_candles, stored_completeness, stored_ids
 from tests.servers import Database
+from tests.stores import MemoryStore, merge_batch
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 RULES = Rules(frozenset(SYMBOLS), 2**60)

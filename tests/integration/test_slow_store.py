@@ -13,9 +13,9 @@ import pytest
 
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.store.archive import HOUR, RawArchive
-from crypto_analytics.store.merge import BatchMerge, merge_batch
-from crypto_analytics.store.objects import MemoryStore
+from crypto_analytics.store.merge import BatchMerge
 from tests.servers import Database
+from tests.stores import MemoryStore, merge_batch
 
 START = 490_000 * HOUR
 ONE = 10**8

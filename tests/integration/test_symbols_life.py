@@ -13,11 +13,11 @@ from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.jobs.migrate import migrations
 from crypto_analytics.store import symbols
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.merge import merge_batch
 from crypto_analytics.store.objects import DirectoryStore
 from ops.platform import freshness
 from tests.batch_run import Batch, expected_gold, expected_silver, kline, put_official, put_realtime, values
 from tests.servers import MIGRATIONS, ROOT, Database
+from tests.stores import merge_batch
 from tests.unit.spelling import spelled
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)

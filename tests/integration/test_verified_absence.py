@@ -10,9 +10,8 @@ import pytest
 
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.merge import merge_batch
-from crypto_analytics.store.objects import MemoryStore
 from tests.servers import Database
+from tests.stores import MemoryStore, merge_batch
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 MINUTE = 60_000_000

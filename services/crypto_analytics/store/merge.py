@@ -83,15 +83,6 @@ class BatchMerge:
         return self._merged
 
 
-def merge_batch(connection: psycopg.Connection, archive: RawArchive, batch: Mapping[str, TradeColumns]) -> Merged:
-    """Merge the trades of ``batch`` (by symbol) that are not merged yet, in one attempt.
-
-    Raises:
-        psycopg.Error, OSError, MinioException, HTTPError: the same batch may be merged again; see :class:`BatchMerge`.
-    """
-    return BatchMerge(archive, batch).run(connection)
-
-
 def _shares(batch: Mapping[str, TradeColumns]) -> list[dict[str, TradeColumns]]:
     """Return ``batch`` in shares of at most 256 objects each; a batch of usual size is one share."""
     shares: list[dict[str, TradeColumns]] = []

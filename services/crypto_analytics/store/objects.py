@@ -1,7 +1,6 @@
-"""The object store interface and its implementations: S3, a directory, memory. Puts are atomic."""
+"""The object store interface and its implementations: S3 and a directory. Puts are atomic."""
 
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -54,45 +53,6 @@ class ObjectStore(Protocol):
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object, if it exists."""
-
-
-class MemoryStore:
-    """Objects in memory, for tests."""
-
-    def __init__(self) -> None:
-        self._objects: dict[tuple[str, str], tuple[bytes, datetime]] = {}
-        self._lock = threading.Lock()
-
-    def put(self, bucket: str, key: str, data: bytes) -> None:
-        """See ObjectStore."""
-        with self._lock:
-            self._objects[bucket, key] = (data, datetime.now(UTC))
-
-    def put_chunks(self, bucket: str, key: str, chunks: Iterable[bytes]) -> None:
-        """See ObjectStore."""
-        self.put(bucket, key, b"".join(chunks))
-
-    def get(self, bucket: str, key: str) -> bytes:
-        """See ObjectStore."""
-        try:
-            return self._objects[bucket, key][0]
-        except KeyError as error:
-            raise ObjectNotFound(f"{bucket}/{key}") from error
-
-    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
-        """See ObjectStore."""
-        with self._lock:
-            found = sorted(
-                ObjectInfo(key, len(data), modified)
-                for (its_bucket, key), (data, modified) in self._objects.items()
-                if its_bucket == bucket and key.startswith(prefix)
-            )
-        yield from found
-
-    def delete(self, bucket: str, key: str) -> None:
-        """See ObjectStore."""
-        with self._lock:
-            self._objects.pop((bucket, key), None)
 
 
 class DirectoryStore:

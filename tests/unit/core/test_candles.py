@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_analytics.binance.wire import Rules, decode_batch
-from crypto_analytics.core.candles import EMPTY, PartialCandle, aggregate, candle_of, merge, merge_all
+from crypto_analytics.core.candles import PartialCandle, aggregate
 from crypto_analytics.core.decimals import UNIT
 from crypto_analytics.core.deduplication import deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.minutes import MINUTE, minute_of, to_datetime
 from crypto_analytics.core.trades import Trade, TradeColumns
+from tests.candle_monoid import EMPTY, candle_of, merge, merge_all
 from tests.oracle import MEASURES, Candle, Oracle
 from tests.unit.core.strategies import START, trades_with_unique_ids
 from tests.unit.spelling import spelled

@@ -3,11 +3,12 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.core.candles import EMPTY, aggregate, candle_of, merge_all
+from crypto_analytics.core.candles import aggregate
 from crypto_analytics.core.decimals import format_scaled
 from crypto_analytics.core.deduplication import deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.trades import Trade, TradeColumns
+from tests.candle_monoid import EMPTY, candle_of, merge_all
 from tests.unit.core.strategies import START, trades_with_unique_ids
 
 

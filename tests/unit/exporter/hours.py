@@ -8,7 +8,8 @@ from crypto_analytics.core.bytes_column import BytesColumn
 from crypto_analytics.exporter.raw_hour_reader import READERS, ListedObject, RawHourReader
 from crypto_analytics.exporter.trades import encode_hour
 from crypto_analytics.store.archive import RawArchive, encode
-from crypto_analytics.store.objects import MemoryStore, ObjectStore
+from crypto_analytics.store.objects import ObjectStore
+from tests.stores import MemoryStore
 
 
 class Hour:

@@ -7,7 +7,7 @@ import pytest
 
 from crypto_analytics.exporter.partitions import MANIFEST, Fingerprint
 from crypto_analytics.exporter.table_writer import ExportCounts, ExportStopped, PartitionContent, TableWriter
-from crypto_analytics.store.objects import MemoryStore
+from tests.stores import MemoryStore
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 ONE, TWO = Fingerprint(1, T0), Fingerprint(2, T0)

@@ -13,7 +13,7 @@ from crypto_analytics.core.bytes_column import BytesColumn
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.jobs.orphan_cleanup.orphans import GRACE
 from crypto_analytics.store.archive import HOUR, REUSE_SECONDS, RawArchive, RawObject, Uploads, encode
-from crypto_analytics.store.objects import MemoryStore
+from tests.stores import MemoryStore
 
 START = 490_000 * HOUR  # 2025-11-24 16:00
 

@@ -10,14 +10,8 @@ from urllib3.exceptions import HTTPError
 
 from crypto_analytics.runtime.settings import ObjectStoreSettings
 from crypto_analytics.store.errors import is_retryable
-from crypto_analytics.store.objects import (
-    DirectoryStore,
-    MemoryStore,
-    ObjectNotFound,
-    ObjectStore,
-    S3Store,
-    open_store,
-)
+from crypto_analytics.store.objects import DirectoryStore, ObjectNotFound, ObjectStore, S3Store, open_store
+from tests.stores import MemoryStore
 
 
 @pytest.fixture(scope="module")
