@@ -14,7 +14,7 @@ from ops.compose import env_file
 from ops.compose import up as compose_up
 from ops.dev import dashboard_export
 from ops.kubernetes import airflow_run, doctor, down, logs, memory, port_forward, up
-from ops.kubernetes.cluster import ApiAway
+from ops.kubernetes.cluster import ApiUnavailable
 from ops.platform import make_command
 
 Command = Callable[[OpsSettings, list[str]], int]
@@ -56,7 +56,7 @@ def main() -> int:
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
-    except ApiAway as error:
+    except ApiUnavailable as error:
         print(Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:

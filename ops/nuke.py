@@ -34,7 +34,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
             out.print("cluster removed")
         compose.remove(out)
         if found:
-            run("docker", "image", "rm", "--force", *found, mend="docker ps --all; then make nuke again")
+            run("docker", "image", "rm", "--force", *found, fix="docker ps --all; then make nuke again")
             out.print(f"{len(found)} images removed")
         shutil.rmtree(STATE)
     out.print(".platform/ removed")
@@ -43,7 +43,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
 
 def our_images() -> list[str]:
     """Return the platform's images, by name and tag."""
-    shown = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", mend="make doctor")
+    shown = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", fix="make doctor")
     return ours(shown.split(), images.read_tags())
 
 

@@ -15,13 +15,13 @@ from ops.common.units import duration
 from ops.compose import project as compose
 from ops.compose import status as compose_status
 from ops.kubernetes import consumer_lag, helm, installation, kind, memory
-from ops.kubernetes.cluster import ApiAway, Cluster, Forbidden
+from ops.kubernetes.cluster import ApiUnavailable, Cluster, Forbidden
 from ops.kubernetes.pods import Pod, pods
 from ops.local import control
 from ops.local.display import Display
 from ops.local.settings import DemoSettings
 from ops.platform import freshness, make_command
-from ops.platform.endpoints import Way
+from ops.platform.endpoints import Installation
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
@@ -54,28 +54,28 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
             out.print(f"memory unknown: {problem}", markup=False, soft_wrap=True)
         out.print(release_line(helm.newest(helm.revisions(cluster.helm_secrets())).values()), soft_wrap=True)
         out.print(pod_table(pods(items), usages))
-        way = installation.in_cluster(settings)
-        if way is not None:
-            lag = consumer_lag.cluster_lag(cluster, items)
-            behind = "lag unknown: no consumer reports it, or Kafka does not answer" if lag is None else lag.story()
-            out.print(f"{_fresh(way)}; {behind}", markup=False, soft_wrap=True)
-    except ApiAway as error:
+        installed = installation.find(settings)
+        if installed is not None:
+            lag = consumer_lag.read(cluster, items)
+            behind = "lag unknown: no consumer reports it, or Kafka does not answer" if lag is None else lag.summary()
+            out.print(f"{_fresh(installed)}; {behind}", markup=False, soft_wrap=True)
+    except ApiUnavailable as error:
         out.print(f"{settings.KUBE_CONTEXT} does not answer: {error}", markup=False, soft_wrap=True)
 
 
 def _compose(out: Console) -> None:
-    way = compose.way()
-    if way is None:
+    installed = compose.installation()
+    if installed is None:
         out.print("not running")
         return
     found = compose.containers(load(compose.ComposeSettings, "compose").COMPOSE_PROJECT_NAME)
     out.print(compose_status.table(found, compose_status.memory(found)))
-    if "postgres" in way.components:
-        out.print(_fresh(way), markup=False, soft_wrap=True)
+    if "postgres" in installed.components:
+        out.print(_fresh(installed), markup=False, soft_wrap=True)
 
 
-def _fresh(way: Way) -> str:
-    return freshness.told(way.ports["POSTGRES_PORT"], way.passwords.get("POSTGRES_PASSWORD", ""))
+def _fresh(installed: Installation) -> str:
+    return freshness.describe(installed.ports["POSTGRES_PORT"], installed.passwords.get("POSTGRES_PASSWORD", ""))
 
 
 def release_line(found: Iterable[helm.Revision]) -> str:

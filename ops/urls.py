@@ -6,7 +6,7 @@ from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.compose import project as compose
-from ops.kubernetes.installation import in_cluster
+from ops.kubernetes.installation import find
 from ops.platform import make_command
 from ops.platform.url_table import add_no_passwords, show
 
@@ -16,9 +16,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops urls", description=__doc__)
     add_no_passwords(parser)
     hide = parser.parse_args(arguments).no_passwords
-    found = [way for way in (in_cluster(settings), compose.way()) if way is not None]
+    found = [installed for installed in (find(settings), compose.installation()) if installed is not None]
     if not found:
         raise Problem(
             "nothing is running", f"neither in {settings.KUBE_CONTEXT} nor in Compose", make_command.make_up()
         )
-    return max(show(way, console(), hide=hide) for way in found)
+    return max(show(installed, console(), hide=hide) for installed in found)

@@ -17,7 +17,7 @@ _WHERE = {
     "helmfile": "https://helmfile.readthedocs.io/en/latest/#installation",
     "kubectl": "https://kubernetes.io/docs/tasks/tools",
 }
-_TOLD_LINES = 15
+_SHOWN_LINES = 15
 
 # The oldest version of each tool that is known to do what is asked of it.
 VERSIONS: dict[str, tuple[int, ...]] = {
@@ -39,9 +39,9 @@ def install_hint(program: str) -> str:
     return f"install it ({_WHERE[program]}), {AIRGAP_HINT}" if program in _WHERE else f"install {program}"
 
 
-def version_of(said: str) -> tuple[int, ...] | None:
+def version_of(output: str) -> tuple[int, ...] | None:
     """Return the first dotted version in what a tool says; None where it was built without one ('0.0.0-dev')."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", said)
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", output)
     numbers = tuple(int(part) for part in found.groups() if part is not None) if found else ()
     return numbers if any(numbers) else None
 
@@ -60,7 +60,7 @@ def path_of(program: str) -> str:
 
 def run(
     *command: str | Path,
-    mend: str,
+    fix: str,
     env: Mapping[str, str] | None = None,
     cwd: Path = ROOT,
     timeout: float | None = None,
@@ -71,7 +71,7 @@ def run(
         Problem: the program is missing, fails, or takes longer than ``timeout`` seconds.
     """
     name, *arguments = map(str, command)
-    said = f"{name} {arguments[0] if arguments else ''}".strip()
+    shown = f"{name} {arguments[0] if arguments else ''}".strip()
     try:
         done = subprocess.run(
             [path_of(name), *arguments],
@@ -84,9 +84,9 @@ def run(
             timeout=timeout,
         )
     except subprocess.TimeoutExpired as error:
-        raise Problem(f"{said} does not end", f"it took longer than {timeout:.0f} s", mend) from error
+        raise Problem(f"{shown} does not end", f"it took longer than {timeout:.0f} s", fix) from error
     if done.returncode != 0:
-        raise Problem(f"{said} failed", last_lines(done.stderr or done.stdout) or f"exit code {done.returncode}", mend)
+        raise Problem(f"{shown} failed", last_lines(done.stderr or done.stdout) or f"exit code {done.returncode}", fix)
     return done.stdout
 
 
@@ -101,6 +101,6 @@ def succeeds(*command: str, timeout: float | None = 30) -> bool:
     return done.returncode == 0
 
 
-def last_lines(text: str, count: int = _TOLD_LINES) -> str:
+def last_lines(text: str, count: int = _SHOWN_LINES) -> str:
     """Return the last lines that say something."""
     return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-count:])

@@ -4,5 +4,5 @@
 class Problem(Exception):
     """The run cannot go on. ``what`` happened, its ``cause``, and ``mend``: the command to type next."""
 
-    def __init__(self, what: str, cause: str, mend: str) -> None:
-        super().__init__(f"{what}: {' '.join(cause.split())}; {mend}")
+    def __init__(self, what: str, cause: str, fix: str) -> None:
+        super().__init__(f"{what}: {' '.join(cause.split())}; {fix}")

@@ -46,7 +46,7 @@ _RANDOM_BYTES = 24
 
 
 @dataclass(frozen=True)
-class Made:
+class EnvFileChange:
     """What was done: whether the file is new, and which names were added to it."""
 
     is_new: bool
@@ -65,7 +65,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     return 0
 
 
-def ensure(file: Path) -> Made:
+def ensure(file: Path) -> EnvFileChange:
     """Make ``file`` if there is none, add the passwords that it lacks, and change nothing else.
 
     Raises:
@@ -78,7 +78,7 @@ def ensure(file: Path) -> Made:
         if not text.endswith("\n"):
             text += "\n"
         secret_files.write(file, text + "".join(f"{name}={secrets.token_urlsafe(_RANDOM_BYTES)}\n" for name in missing))
-    return Made(is_new, missing)
+    return EnvFileChange(is_new, missing)
 
 
 def missing(file: Path) -> tuple[str, ...]:
@@ -108,8 +108,8 @@ def _read(file: Path) -> str:
     text = file.read_text()
     values = secret_files.values(text)
     if empty := [name for name in NAMES if values.get(name) == ""]:
-        mend = (
+        fix = (
             f"write it back as it was; if nothing was started with it yet: remove the line, then make env ({file.name})"
         )
-        raise Problem(f"{file.name} is damaged", f"{', '.join(empty)} is empty", mend)
+        raise Problem(f"{file.name} is damaged", f"{', '.join(empty)} is empty", fix)
     return text

@@ -20,7 +20,7 @@ from ops.common.commands import path_of, run, succeeds
 from ops.common.errors import Problem
 from ops.common.paths import ROOT, STATE
 from ops.compose import env_file
-from ops.platform.endpoints import ENDPOINTS, Way
+from ops.platform.endpoints import ENDPOINTS, Installation
 
 FILE = ROOT / "docker-compose.yml"
 TAGS = STATE / "images.env"
@@ -100,7 +100,7 @@ class Project:
         Raises:
             Problem: it fails.
         """
-        return run(*self.command(*arguments, profile=profile), env=self.environment(), mend="make compose-up")
+        return run(*self.command(*arguments, profile=profile), env=self.environment(), fix="make compose-up")
 
     def remember(self) -> None:
         """Keep the variables for later commands."""
@@ -119,8 +119,8 @@ def asked(settings: ComposeSettings, environment: Mapping[str, str] = os.environ
         (missing,) = set(_EXCHANGE) - set(given)
         cause = f"{given[0]} is set and {missing} is not: holes would be filled with another exchange's trades"
         both = f"{given[0]}={environment[given[0]]} {missing}=…"
-        mend = f"make compose-up {both}; for Binance's own hosts: FEED=binance alone"
-        raise Problem("half of an exchange is named", cause, mend)
+        fix = f"make compose-up {both}; for Binance's own hosts: FEED=binance alone"
+        raise Problem("half of an exchange is named", cause, fix)
     return _named(settings, environment)
 
 
@@ -173,10 +173,10 @@ class Container:
 
 def containers(name: str) -> list[Container]:
     """Return the project's containers, running or not, in order of their services."""
-    listed = run("docker", "ps", "--all", "--quiet", "--filter", f"label={_LABEL}={name}", mend="make doctor").split()
+    listed = run("docker", "ps", "--all", "--quiet", "--filter", f"label={_LABEL}={name}", fix="make doctor").split()
     if not listed:
         return []
-    return parse(json.loads(run("docker", "inspect", *listed, mend="run the same command again")))
+    return parse(json.loads(run("docker", "inspect", *listed, fix="run the same command again")))
 
 
 def parse(inspected: Iterable[Mapping[str, Any]]) -> list[Container]:
@@ -217,7 +217,7 @@ def ended(name: str, services: Iterable[str]) -> bool:
     wanted = set(services)
     names = [one.name for one in containers(name) if one.service in wanted]
     if names:
-        run("docker", "wait", *names, mend="docker ps --all")
+        run("docker", "wait", *names, fix="docker ps --all")
     return not any(one.failed for one in containers(name) if one.service in wanted)
 
 
@@ -231,10 +231,10 @@ def last_lines(container: str, count: int) -> list[str]:
 
 def volumes(name: str) -> list[str]:
     """Return the names of the project's volumes, of every feed."""
-    return run("docker", "volume", "ls", "--quiet", "--filter", f"label={_LABEL}={name}", mend="make doctor").split()
+    return run("docker", "volume", "ls", "--quiet", "--filter", f"label={_LABEL}={name}", fix="make doctor").split()
 
 
-def way() -> Way | None:
+def installation() -> Installation | None:
     """Return how the running project is reached from this machine; None where nothing of it runs.
 
     Raises:
@@ -243,17 +243,17 @@ def way() -> Way | None:
     if shutil.which("docker") is None or not succeeds("docker", "info"):
         return None
     name = load(ComposeSettings, "compose").COMPOSE_PROJECT_NAME
-    return way_of([one for one in containers(name) if one.state == "running"])
+    return installation_of([one for one in containers(name) if one.state == "running"])
 
 
-def way_of(found: Iterable[Container]) -> Way | None:
+def installation_of(found: Iterable[Container]) -> Installation | None:
     """Return how these containers are reached; None where there is no way in."""
     ports = {one.service: one.ports for one in found}
     reachable = [end for end in ENDPOINTS if end.pod_port in ports.get(end.component, {})]
     if not reachable:
         return None
     passwords = env_file.load(env_file.FILE)
-    return Way(
+    return Installation(
         title="Compose",
         ports={end.setting: ports[end.component][end.pod_port] for end in reachable},
         passwords={
@@ -275,7 +275,7 @@ def remove(out: Console) -> None:
     settings = load(ComposeSettings, "compose")
     take_down(running(settings))
     for volume in (names := volumes(settings.COMPOSE_PROJECT_NAME)):
-        run("docker", "volume", "rm", volume, mend=f"docker ps --all --filter volume={volume}")
+        run("docker", "volume", "rm", volume, fix=f"docker ps --all --filter volume={volume}")
     if names:
         out.print(f"removed the volumes {', '.join(names)}", markup=False, soft_wrap=True)
     _kept(settings.COMPOSE_PROJECT_NAME).unlink(missing_ok=True)

@@ -19,13 +19,13 @@ def memory(found: Iterable[Container]) -> dict[str, int]:
     names = [one.name for one in found if one.state == "running"]
     if not names:
         return {}
-    said = run("docker", "stats", "--no-stream", "--format", "{{json .}}", *names, mend="docker ps --all")
-    return parse(said)
+    output = run("docker", "stats", "--no-stream", "--format", "{{json .}}", *names, fix="docker ps --all")
+    return parse(output)
 
 
-def parse(said: str) -> dict[str, int]:
+def parse(output: str) -> dict[str, int]:
     """Return the bytes from docker's lines ("MemUsage": "53.2MiB / 384MiB")."""
-    rows = [json.loads(line) for line in said.splitlines() if line.strip()]
+    rows = [json.loads(line) for line in output.splitlines() if line.strip()]
     return {row["Name"]: quantity(row["MemUsage"].partition("/")[0].strip().removesuffix("B")) for row in rows}
 
 

@@ -21,7 +21,7 @@ from ops.platform import exposed_ports, images, url_table
 MEMORY_FREE = 2 * GIB
 JOBS = ("migrate", "topics", "buckets", "superset-prepare")
 _WAIT_SECONDS = 300
-_TOLD_LOG_LINES = 8
+_SHOWN_LOG_LINES = 8
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
@@ -38,12 +38,12 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     prepare(settings, project, profile, out)
     project.remember()
     if asked.PROFILE == "stream":
-        make_way(project, settings.VARIANT)
+        remove_other_variant(project, settings.VARIANT)
     up(project, profile, out)
-    way = compose.way()
-    if way is None:
+    installed = compose.installation()
+    if installed is None:
         raise Problem("nothing can be reached", "the containers are gone again", "make compose-up")
-    return url_table.show(way, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
+    return url_table.show(installed, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
 
 
 def prepare(settings: OpsSettings, project: Project, profile: str, out: Console) -> None:
@@ -77,15 +77,15 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     found = [*_ports(settings, {port for one in own for port in one.ports.values()}, unused)]
     free = psutil.virtual_memory().available
     if not own and free < MEMORY_FREE:
-        says = f"{free / GIB:.1f} GiB are free and {MEMORY_FREE / GIB:.0f} are needed"
-        found.append(Problem("too little memory", says, "close programs (ps aux --sort=-rss), or: make down"))
+        cause = f"{free / GIB:.1f} GiB are free and {MEMORY_FREE / GIB:.0f} are needed"
+        found.append(Problem("too little memory", cause, "close programs (ps aux --sort=-rss), or: make down"))
     try:
         images.check_readable()  # files of charts/ are mounted
     except Problem as unreadable:
         found.append(unreadable)
     if not env_file.FILE.exists() and (names := compose.volumes(project.name)):
-        says = f"the data in {', '.join(names)} was made with the passwords in it"
-        found.append(Problem(".env is missing", says, "put it back; or begin anew: make compose-down VOLUMES=1"))
+        cause = f"the data in {', '.join(names)} was made with the passwords in it"
+        found.append(Problem(".env is missing", cause, "put it back; or begin anew: make compose-down VOLUMES=1"))
     return found
 
 
@@ -94,11 +94,11 @@ def _docker() -> Problem | None:
         return Problem("docker does not answer", "it is missing, not started, or not yours to use", "make doctor")
     if not succeeds("docker", "compose", "version"):
         return Problem("docker compose is missing", "the plugin is not installed", "make doctor")
-    said = run("docker", "compose", "version", "--short", mend="make doctor")
-    version, needed = commands.version_of(said), commands.VERSIONS["compose"]
+    output = run("docker", "compose", "version", "--short", fix="make doctor")
+    version, needed = commands.version_of(output), commands.VERSIONS["compose"]
     if version is not None and version < needed:
         least = ".".join(map(str, needed))
-        return Problem("docker compose is too old", f"{said.strip()}, and {least} or newer is needed", "make doctor")
+        return Problem("docker compose is too old", f"{output.strip()}, and {least} or newer is needed", "make doctor")
     return None
 
 
@@ -110,8 +110,8 @@ def _ports(settings: OpsSettings, own: set[int], unused: set[str]) -> list[Probl
         number = wanted[name]
         if number in own or is_free(number):
             continue
-        mend = free_or_move(name, number, "make compose-up", "kind: make down")
-        found.append(Problem(f"port {number} is in use", f"{name} is {number} and another program listens there", mend))
+        fix = free_or_move(name, number, "make compose-up", "kind: make down")
+        found.append(Problem(f"port {number} is in use", f"{name} is {number} and another program listens there", fix))
     return found
 
 
@@ -121,7 +121,7 @@ def missing_images(project: Project, profile: str) -> list[str]:
     return sorted(image for image in wanted if not succeeds("docker", "image", "inspect", image))
 
 
-def make_way(project: Project, chosen: variant.Variant) -> None:
+def remove_other_variant(project: Project, chosen: variant.Variant) -> None:
     """Remove what merges trades and is not part of the chosen variant; trades wait in Kafka meanwhile.
 
     Raises:
@@ -154,12 +154,12 @@ def failure(found: list[Container], again: str, out: Console) -> Problem:
     """Print the last lines of the containers that failed and return what to say of them."""
     failed = [one for one in found if one.failed]
     for one in failed:
-        said = compose.last_lines(one.name, _TOLD_LOG_LINES)
-        out.print(f"{one.name}:", *(f"  {line}" for line in said), sep="\n", markup=False, soft_wrap=True)
+        output = compose.last_lines(one.name, _SHOWN_LOG_LINES)
+        out.print(f"{one.name}:", *(f"  {line}" for line in output), sep="\n", markup=False, soft_wrap=True)
     if not failed:
         return Problem("docker compose failed", "its message is above", again)
-    story = ", ".join(f"{one.service} {_how(one)}" for one in failed)
-    return Problem("not everything came up", story, f"docker logs {failed[0].name}; mend that, then: {again}")
+    summary = ", ".join(f"{one.service} {_how(one)}" for one in failed)
+    return Problem("not everything came up", summary, f"docker logs {failed[0].name}; mend that, then: {again}")
 
 
 def _how(one: Container) -> str:

@@ -48,27 +48,27 @@ def log_in(settings: OpsSettings) -> httpx.Client:
     Raises:
         Problem: none answers, or none takes the password.
     """
-    said = []
+    failures = []
     for port, password in _places(settings):
         client = httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=TIMEOUT, trust_env=False)
         body = {"username": SUPERSET_ADMIN, "password": password, "provider": "db"}
         try:
             answer = client.post("/api/v1/security/login", json=body).raise_for_status()
         except httpx.HTTPError as error:
-            said.append(f"port {port}: {error or type(error).__name__}")
+            failures.append(f"port {port}: {error or type(error).__name__}")
             client.close()
             continue
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         return client
-    cause = "; ".join(said) or "neither in the cluster nor in Compose nor in the embedded run"
+    cause = "; ".join(failures) or "neither in the cluster nor in Compose nor in the embedded run"
     raise Problem("there is no Superset to export from", cause, f"{make_command.make_up()}, or: make demo BI=1")
 
 
 def _places(settings: OpsSettings) -> Iterator[tuple[int, str]]:
     """Yield port and admin's password of every way of running that there is."""
-    for way in (installation.in_cluster(settings), compose.way()):
-        if way is not None and "superset" in way.components:
-            yield way.ports["SUPERSET_PORT"], way.passwords["SUPERSET_ADMIN_PASSWORD"]
+    for installed in (installation.find(settings), compose.installation()):
+        if installed is not None and "superset" in installed.components:
+            yield installed.ports["SUPERSET_PORT"], installed.passwords["SUPERSET_ADMIN_PASSWORD"]
     demo = load(DemoSettings, "embedded")
     secrets = RunFolders(demo.DEMO_DIR.resolve(), "play").secrets
     if secrets.exists():

@@ -93,8 +93,8 @@ def build(generated: Path, site: Path) -> None:
     _run("the site", command, {**os.environ, GENERATED: str(generated), "NO_MKDOCS_2_WARNING": "1"})
     found = external_requests(site)
     if found:
-        mend = "add the file to the site (SCRIPTS in ops/dev/docs_site.py), then make docs"
-        raise Problem("pages of the site request files from other hosts", ", ".join(found), mend)
+        fix = "add the file to the site (SCRIPTS in ops/dev/docs_site.py), then make docs"
+        raise Problem("pages of the site request files from other hosts", ", ".join(found), fix)
 
 
 def external_requests(site: Path) -> list[str]:
@@ -148,8 +148,8 @@ def add_scripts(generated: Path) -> None:
 def _fetched(script: Script) -> bytes:
     name = f"{script.package}@{script.version}"
     if shutil.which("npm") is None:
-        mend = "install Node.js with npm (Debian: apt-get install npm), then make docs"
-        raise Problem("npm is missing", f"the pages need the script {name} of the npm registry", mend)
+        fix = "install Node.js with npm (Debian: apt-get install npm), then make docs"
+        raise Problem("npm is missing", f"the pages need the script {name} of the npm registry", fix)
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", "--silent", "--ignore-scripts", f"--pack-destination={folder}", name]
         _run(f"the script {name}", command, dict(os.environ), output=subprocess.DEVNULL)

@@ -17,7 +17,7 @@ from ops.kubernetes import installation
 from ops.platform import airflow, make_command
 
 _LOOK_SECONDS = 2.0
-_TOLD_LINES = 15
+_SHOWN_LINES = 15
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
@@ -27,25 +27,25 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         Problem: Airflow cannot be reached, or the run failed.
     """
     argparse.ArgumentParser(prog="python -m ops airflow-run", description=__doc__).parse_args(arguments)
-    way = installation.in_cluster(settings)
-    if way is None or airflow.COMPONENT not in way.components:
+    installed = installation.find(settings)
+    if installed is None or airflow.COMPONENT not in installed.components:
         raise Problem("there is no Airflow", f"{settings.KUBE_CONTEXT} does not run it", make_command.make_up())
     out = console()
     try:
-        with airflow.Airflow(way.ports["AIRFLOW_PORT"], way.passwords[airflow.LOGIN_KEY]) as api:
+        with airflow.Airflow(installed.ports["AIRFLOW_PORT"], installed.passwords[airflow.LOGIN_KEY]) as api:
             if api.pipeline()["is_paused"]:
                 raise Problem("the pipeline is paused", "a run would wait", "unpause it in Airflow: make urls")
             run = api.trigger()
             out.print(f"run {run}; it begins when the one that runs has ended", markup=False)
-            told: set[str] = set()
+            printed: set[str] = set()
             while not airflow.has_ended(api.run(run)):
                 for name, task in api.tasks(run).items():
-                    story = f"{name}: {task['state']}" + (
+                    step_line = f"{name}: {task['state']}" + (
                         f", try {task['try_number']}" if task["try_number"] > 1 else ""
                     )
-                    if task["state"] not in (None, "scheduled", "queued") and story not in told:
-                        told.add(story)
-                        out.print(f"  {story}", markup=False)
+                    if task["state"] not in (None, "scheduled", "queued") and step_line not in printed:
+                        printed.add(step_line)
+                        out.print(f"  {step_line}", markup=False)
                 time.sleep(_LOOK_SECONDS)
             tasks = api.tasks(run)
             out.print(table(tasks))
@@ -54,12 +54,12 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
                 if (state := api.run(run)["state"]) != "success":
                     raise Problem(f"run {run} is {state}", "no task failed: somebody ended it", "make airflow-run")
                 return 0
-            for line in api.log(run, failed["task_id"], failed["try_number"])[-_TOLD_LINES:]:
+            for line in api.log(run, failed["task_id"], failed["try_number"])[-_SHOWN_LINES:]:
                 out.print(f"  {line}", markup=False, soft_wrap=True)
             raise Problem(f"{failed['task_id']} failed", f"after {failed['try_number']} tries, see above", RUNBOOK)
     except httpx.HTTPError as error:
-        mend = "make status; a cluster that is not kind's: make forward beside this"
-        raise Problem("Airflow does not answer", str(error), mend) from error
+        fix = "make status; a cluster that is not kind's: make forward beside this"
+        raise Problem("Airflow does not answer", str(error), fix) from error
 
 
 def table(tasks: Mapping[str, Mapping[str, Any]]) -> Table:

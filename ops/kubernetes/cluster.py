@@ -21,7 +21,7 @@ _REFUSED = (401, 403)
 _NOT_FOUND = 404
 
 
-class ApiAway(Exception):
+class ApiUnavailable(Exception):
     """The API server does not answer just now."""
 
 
@@ -41,14 +41,14 @@ class Cluster:
         try:
             self._api: Any = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
-            mend = f"{make_command.make_up()}; other clusters: kubectl config get-contexts"
-            raise Problem(f"there is no cluster {context}", str(error), mend) from error
+            fix = f"{make_command.make_up()}; other clusters: kubectl config get-contexts"
+            raise Problem(f"there is no cluster {context}", str(error), fix) from error
 
     def text(self, path: str, **query: str) -> str:
         """Return what the API answers to a GET.
 
         Raises:
-            ApiAway: the server does not answer.
+            ApiUnavailable: the server does not answer.
             Forbidden: this user may not read that.
             LookupError: there is no such object.
         """
@@ -59,14 +59,14 @@ class Cluster:
             answer = self._api.call_api(method, url, headers, _request_timeout=_SECONDS)
             body = str(answer.read().decode())
         except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiAway(f"{path}: {error}") from error
+            raise ApiUnavailable(f"{path}: {error}") from error
         if answer.status == _NOT_FOUND:
             raise LookupError(path)
         if answer.status in _REFUSED:
-            mend = f"kubectl --context {self.context} auth can-i --list --namespace {NAMESPACE}"
-            raise Forbidden(f"{path} may not be read", f"{answer.status} {answer.reason}", mend)
+            fix = f"kubectl --context {self.context} auth can-i --list --namespace {NAMESPACE}"
+            raise Forbidden(f"{path} may not be read", f"{answer.status} {answer.reason}", fix)
         if answer.status != _OK:
-            raise ApiAway(f"{path}: {answer.status} {answer.reason}")
+            raise ApiUnavailable(f"{path}: {answer.status} {answer.reason}")
         return body
 
     def get(self, path: str, **query: str) -> Any:
@@ -102,12 +102,12 @@ class Cluster:
             spec = self.get(path)["spec"]
         except LookupError:
             return []
-        said = []
+        lines_of_all = []
         for container in (*spec.get("initContainers", []), *spec["containers"]):
             name = container["name"]
             try:
                 log = self.text(f"{path}/log", container=name, tailLines=str(lines))
-            except (ApiAway, LookupError):  # it has not started, or is gone
+            except (ApiUnavailable, LookupError):  # it has not started, or is gone
                 continue
-            said += [f"{name}: {line}" for line in log.splitlines()]
-        return said
+            lines_of_all += [f"{name}: {line}" for line in log.splitlines()]
+        return lines_of_all

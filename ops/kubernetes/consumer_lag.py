@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops.common.settings import NAMESPACE
 from ops.common.units import duration
 from ops.common.variant import MERGERS
-from ops.kubernetes.cluster import ApiAway, Cluster
+from ops.kubernetes.cluster import ApiUnavailable, Cluster
 from ops.kubernetes.pods import Object, component
 
 _LAG, _LAG_SECONDS = "consumer_lag_trades", "consumer_lag_seconds"
@@ -18,7 +18,7 @@ _METRICS_PORT = 8000
 
 
 @dataclass(frozen=True)
-class Lag:
+class ConsumerLag:
     """What a consumer has not merged yet: so many ``trades``, and the age of the next one in ``seconds``.
 
     ``answer_age``: the seconds since Kafka said so.
@@ -28,7 +28,7 @@ class Lag:
     seconds: float
     answer_age: float
 
-    def story(self) -> str:
+    def summary(self) -> str:
         """Return it in a line."""
         age = f", the next one is {duration(self.seconds)} old" if self.trades and math.isfinite(self.seconds) else ""
         old = (
@@ -37,16 +37,16 @@ class Lag:
         return f"lag {self.trades:,} trades{age}{old}"
 
 
-def lag(metrics: str) -> Lag | None:
+def parse(metrics: str) -> ConsumerLag | None:
     """Return what a consumer has not merged yet, from its /metrics; None where it does not say or know."""
     found = {
         sample.name: sample.value for family in text_string_to_metric_families(metrics) for sample in family.samples
     }
     trades, age, answer_age = (found.get(name, math.nan) for name in (_LAG, _LAG_SECONDS, _ANSWER_AGE))
-    return Lag(int(trades), age, answer_age) if math.isfinite(trades) else None
+    return ConsumerLag(int(trades), age, answer_age) if math.isfinite(trades) else None
 
 
-def cluster_lag(cluster: Cluster, items: list[Object]) -> Lag | None:
+def read(cluster: Cluster, items: list[Object]) -> ConsumerLag | None:
     """Return the lag of what makes the candles; None where it is not known.
 
     Consumers share the topic, so theirs add up. Where Spark works beside them, a trade is merged by whoever is first.
@@ -55,21 +55,21 @@ def cluster_lag(cluster: Cluster, items: list[Object]) -> Lag | None:
     return min((one for one in lags if one is not None), key=lambda one: one.trades, default=None)
 
 
-def _lag_of(cluster: Cluster, items: list[Object], merger: str) -> Lag | None:
-    known: list[Lag] = []
+def _lag_of(cluster: Cluster, items: list[Object], merger: str) -> ConsumerLag | None:
+    known: list[ConsumerLag] = []
     for pod in items:
         if component(pod["metadata"]) != merger:
             continue
         name = pod["metadata"]["name"]
         try:
-            said = cluster.text(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:{_METRICS_PORT}/proxy/metrics")
-        except (ApiAway, LookupError):
+            text = cluster.text(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:{_METRICS_PORT}/proxy/metrics")
+        except (ApiUnavailable, LookupError):
             continue
-        one = lag(said)
+        one = parse(text)
         if one is None:
             return None  # a sum without its partitions would be too small
         known.append(one)
     if not known:
         return None
     trades, ages, answer_ages = zip(*((one.trades, one.seconds, one.answer_age) for one in known), strict=True)
-    return Lag(sum(trades), max(ages), max(answer_ages))
+    return ConsumerLag(sum(trades), max(ages), max(answer_ages))

@@ -17,7 +17,7 @@ from ops.common.loopback import free_or_move
 from ops.common.settings import Environment, OpsSettings
 from ops.common.units import GIB
 from ops.kubernetes import machine
-from ops.kubernetes.machine import Facts
+from ops.kubernetes.machine import MachineFacts
 from ops.platform import make_command
 
 MEMORY_TOTAL = {"lite": 6 * GIB, "default": 8 * GIB, "production": 8 * GIB}
@@ -39,7 +39,7 @@ class Level(Enum):
 
 
 @dataclass(frozen=True)
-class Line:
+class Check:
     """One check: what was found, and what to type where it is not as it should be."""
 
     level: Level
@@ -51,12 +51,12 @@ class Line:
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Print all checks; return 1 if something has to be mended before ``make up``."""
     argparse.ArgumentParser(prog="python -m ops doctor", description=__doc__).parse_args(arguments)
-    lines = examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=make_command.make_up())
+    lines = examine(machine.inspect(settings), settings.ENV, is_kind=settings.is_kind, again=make_command.make_up())
     show(lines, console())
     return 1 if blocks(lines) else 0
 
 
-def show(lines: list[Line], out: Console) -> None:
+def show(lines: list[Check], out: Console) -> None:
     """Print the checks as a table."""
     colours = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
     table = Table("", "check", "found", "to do", title="This machine", title_justify="left")
@@ -67,7 +67,9 @@ def show(lines: list[Line], out: Console) -> None:
     out.print(table)
 
 
-def examine(found: Facts, environment: Environment, *, is_kind: bool = True, again: str = "make up") -> list[Line]:
+def examine(
+    found: MachineFacts, environment: Environment, *, is_kind: bool = True, again: str = "make up"
+) -> list[Check]:
     """Judge the machine; a cluster that is not ours (``is_kind`` false) needs neither docker nor ports nor memory.
 
     ``again`` is the command that brings it up.
@@ -86,75 +88,75 @@ def examine(found: Facts, environment: Environment, *, is_kind: bool = True, aga
     ]
 
 
-def blocks(lines: list[Line]) -> bool:
+def blocks(lines: list[Check]) -> bool:
     """Whether something has to be mended first."""
     return any(line.level is Level.FAIL for line in lines)
 
 
-def _memory(found: Facts, environment: Environment) -> Line:
+def _memory(found: MachineFacts, environment: Environment) -> Check:
     needed, free = MEMORY_TOTAL[environment], MEMORY_FREE[environment]
-    says = f"{_gib(found.memory_total)} GiB, {_gib(found.memory_free)} free"
+    state = f"{_gib(found.memory_total)} GiB, {_gib(found.memory_free)} free"
     if found.memory_total < needed * 0.95:  # a part of the sticks is the kernel's
         smaller = "make up ENV=lite" if environment != "lite" else "make demo needs no Kubernetes"
-        return Line(Level.FAIL, "memory", says, f"{_gib(needed)} GiB are needed for ENV={environment}; {smaller}")
+        return Check(Level.FAIL, "memory", state, f"{_gib(needed)} GiB are needed for ENV={environment}; {smaller}")
     if found.memory_free < free and not found.cluster_runs:
-        return Line(Level.FAIL, "memory", says, f"{_gib(free)} GiB must be free: close programs (ps aux --sort=-rss)")
-    return Line(Level.OK, "memory", says)
+        return Check(Level.FAIL, "memory", state, f"{_gib(free)} GiB must be free: close programs (ps aux --sort=-rss)")
+    return Check(Level.OK, "memory", state)
 
 
-def _disk(found: Facts) -> Line:
+def _disk(found: MachineFacts) -> Check:
     if found.disk_free is None:
-        return Line(Level.WARN, "disk", "docker's folder is not on this file system", "docker system df")
-    says = f"{_gib(found.disk_free)} GiB free in {found.disk_path}"
+        return Check(Level.WARN, "disk", "docker's folder is not on this file system", "docker system df")
+    state = f"{_gib(found.disk_free)} GiB free in {found.disk_path}"
     if found.disk_free < DISK_FREE:
-        return Line(Level.FAIL, "disk", says, f"{_gib(DISK_FREE)} GiB are needed: docker builder prune")
+        return Check(Level.FAIL, "disk", state, f"{_gib(DISK_FREE)} GiB are needed: docker builder prune")
     if found.disk_free < DISK_FREE_COMFORTABLE:
         fix = f"{_gib(DISK_FREE_COMFORTABLE)} GiB are comfortable: docker builder prune"
-        return Line(Level.WARN, "disk", says, fix)
-    return Line(Level.OK, "disk", says)
+        return Check(Level.WARN, "disk", state, fix)
+    return Check(Level.OK, "disk", state)
 
 
-def _inotify_lines(limits: Mapping[str, int]) -> list[Line]:
+def _inotify_lines(limits: Mapping[str, int]) -> list[Check]:
     lines = []
     for name, needed in INOTIFY.items():
         if name not in limits:
             continue  # no Linux: the engine's machine has limits of its own
         level = Level.OK if limits[name] >= needed else Level.FAIL
         fix = f"sudo sysctl -w fs.inotify.{name}={needed}" if level is Level.FAIL else ""
-        lines.append(Line(level, f"inotify {name}", str(limits[name]), fix))
+        lines.append(Check(level, f"inotify {name}", str(limits[name]), fix))
     return lines
 
 
-def _port(setting: str, number: int, found: Facts, again: str) -> Line:
+def _port(setting: str, number: int, found: MachineFacts, again: str) -> Check:
     if number not in found.taken:
-        return Line(Level.OK, f"port {number}", "free" if not found.cluster_runs else "the cluster's, or free")
+        return Check(Level.OK, f"port {number}", "free" if not found.cluster_runs else "the cluster's, or free")
     holder = found.holders.get(number, "another program")
     fix = free_or_move(setting, number, again)
-    return Line(Level.FAIL, f"port {number}", f"taken by {holder}", fix)
+    return Check(Level.FAIL, f"port {number}", f"taken by {holder}", fix)
 
 
-def _tool(name: str, found: Facts) -> Line:
-    said, needed = found.versions.get(name), VERSIONS[name]
+def _tool(name: str, found: MachineFacts) -> Check:
+    output, needed = found.versions.get(name), VERSIONS[name]
     blocking = Level.WARN if name in ONLY_FOR_COMPOSE else Level.FAIL
     least = ".".join(map(str, needed))
-    if said is None:
+    if output is None:
         if name == "docker engine" and found.versions.get("docker") is not None:
             fix = f"sudo systemctl start docker; may you use it? sudo usermod -aG docker $USER; {AIRGAP_HINT}"
-            return Line(blocking, name, found.engine_said or "it does not answer", fix)
+            return Check(blocking, name, found.engine_error or "it does not answer", fix)
         program = {"docker engine": "docker", "buildx": "docker", "compose": "docker"}.get(name, name)
-        return Line(blocking, name, "missing", install_hint(program))
-    version = version_of(said)
+        return Check(blocking, name, "missing", install_hint(program))
+    version = version_of(output)
     if version is None:
-        return Line(Level.OK, name, "a build without a version number")
-    says = ".".join(map(str, version))
+        return Check(Level.OK, name, "a build without a version number")
+    state = ".".join(map(str, version))
     if version < needed:
-        return Line(blocking, name, says, f"{least} or newer is needed: {install_hint(name.split(maxsplit=1)[0])}")
-    return Line(Level.OK, name, says)
+        return Check(blocking, name, state, f"{least} or newer is needed: {install_hint(name.split(maxsplit=1)[0])}")
+    return Check(Level.OK, name, state)
 
 
-def _no_diff() -> Line:
+def _no_diff() -> Check:
     fix = "make up needs none; for helmfile apply and helmfile diff: helmfile init"
-    return Line(Level.WARN, "helm-diff", "missing", fix)
+    return Check(Level.WARN, "helm-diff", "missing", fix)
 
 
 def _gib(size: float) -> str:

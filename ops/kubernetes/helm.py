@@ -53,7 +53,7 @@ class Recovery:
     to: int | None
 
     @property
-    def story(self) -> str:
+    def summary(self) -> str:
         """Say what is done and why."""
         done = "removing it" if self.to is None else f"going back to revision {self.to}"
         return f"release {self.release} was left {self.status}: {done}"
@@ -105,8 +105,8 @@ def recover(recovery: Recovery, context: str) -> None:
     Raises:
         Problem: helm refuses.
     """
-    mend = f"helm history {recovery.release} {' '.join(_where(context))}"
-    run(*recovery.command(context), mend=mend, timeout=_SECONDS)
+    fix = f"helm history {recovery.release} {' '.join(_where(context))}"
+    run(*recovery.command(context), fix=fix, timeout=_SECONDS)
 
 
 def _where(context: str) -> list[str]:

@@ -81,17 +81,17 @@ def refuse_own(file: Path, context: str) -> None:
     Raises:
         Problem: they set one of them.
     """
-    said = yaml.safe_load(file.read_text()) if file.suffix in (".yaml", ".yml") else None
-    if not isinstance(said, dict):
+    content = yaml.safe_load(file.read_text()) if file.suffix in (".yaml", ".yml") else None
+    if not isinstance(content, dict):
         return
     reasons = {}
-    if "variant" in said:
+    if "variant" in content:
         reasons["variant"] = ("VARIANT", "images and hints follow the variable VARIANT")
-    if said.get("kubeContext", context) != context:
+    if content.get("kubeContext", context) != context:
         reasons["kubeContext"] = ("KUBE_CONTEXT", f"make up works on {context}, as the variable KUBE_CONTEXT names it")
     for key, (variable, cause) in reasons.items():
-        mend = f"remove that line, and say it: make up {variable}={said[key]}"
-        raise Problem(f"{file.name} says {key}: {said[key]}", cause, mend)
+        fix = f"remove that line, and say it: make up {variable}={content[key]}"
+        raise Problem(f"{file.name} says {key}: {content[key]}", cause, fix)
 
 
 def values(
@@ -107,7 +107,7 @@ def values(
         files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
         line = command(environment, context, "write-values", *chosen, "--output-file-template", files, own=own)
         shown = " ".join(command(environment, context, "write-values", own=own))
-        commands.run(*line, env=env, mend=f"mend environments/; to see it: {shown}", timeout=_VALUES_SECONDS)
+        commands.run(*line, env=env, fix=f"mend environments/; to see it: {shown}", timeout=_VALUES_SECONDS)
         return {name: yaml.safe_load(Path(folder, f"{name}.yaml").read_text()) for name in releases}
 
 
@@ -135,15 +135,15 @@ def run(
         finally:
             stop(process, grace_seconds=_END_SECONDS)
     if process.returncode != 0:
-        mend = f"less {log}; then {make_command.make_up()} again goes on from here"
-        raise Problem("helmfile failed", errors(log.read_text()), mend)
+        fix = f"less {log}; then {make_command.make_up()} again goes on from here"
+        raise Problem("helmfile failed", errors(log.read_text()), fix)
 
 
-def errors(said: str) -> str:
+def errors(output: str) -> str:
     """Return the lines of helmfile's output that tell the error, without its noise."""
-    lines = [line.strip() for line in said.splitlines()]
+    lines = [line.strip() for line in output.splitlines()]
     telling = [line for line in lines if line.lower().startswith(("error:", "error "))]
-    return "\n".join(dict.fromkeys(telling)) or last_lines(said, 8)
+    return "\n".join(dict.fromkeys(telling)) or last_lines(output, 8)
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:

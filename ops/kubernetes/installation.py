@@ -3,13 +3,13 @@
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.kubernetes import kind
-from ops.kubernetes.cluster import ApiAway, Cluster
+from ops.kubernetes.cluster import ApiUnavailable, Cluster
 from ops.kubernetes.pods import component
 from ops.platform import airflow, exposed_ports, make_command
-from ops.platform.endpoints import READER, Way
+from ops.platform.endpoints import READER, Installation
 
 
-def in_cluster(settings: OpsSettings) -> Way | None:
+def find(settings: OpsSettings) -> Installation | None:
     """Return how the platform in the cluster is reached; None where there is no cluster, or nothing in it.
 
     A cluster of others is reached through ``make forward``, which uses the same ports.
@@ -28,7 +28,7 @@ def in_cluster(settings: OpsSettings) -> Way | None:
             passwords |= {airflow.LOGIN_KEY: cluster.secret(airflow.COMPONENT).get(airflow.LOGIN_KEY, "")}
     except LookupError:
         return None
-    except ApiAway as error:
+    except ApiUnavailable as error:
         raise Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()) from error
     where = settings.KUBE_CONTEXT if settings.is_kind else f"{settings.KUBE_CONTEXT}, while make forward runs"
-    return Way(f"Kubernetes ({where})", exposed_ports.effective(settings, bound), passwords, components)
+    return Installation(f"Kubernetes ({where})", exposed_ports.effective(settings, bound), passwords, components)

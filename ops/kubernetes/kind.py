@@ -52,10 +52,10 @@ class Node:
 
 def node() -> Node | None:
     """Return the node's container, running or not; None if there is none."""
-    names = run("docker", "ps", "--all", "--filter", f"name=^{NODE}$", "--format", "{{.Names}}", mend="make doctor")
+    names = run("docker", "ps", "--all", "--filter", f"name=^{NODE}$", "--format", "{{.Names}}", fix="make doctor")
     if NODE not in names.split():
         return None
-    return parse_node(json.loads(run("docker", "inspect", NODE, mend="make doctor")))
+    return parse_node(json.loads(run("docker", "inspect", NODE, fix="make doctor")))
 
 
 def parse_node(inspected: Any) -> Node:
@@ -102,7 +102,7 @@ def load_config() -> dict[str, Any]:
     return dict(yaml.safe_load(CONFIG.read_text()))
 
 
-def ensure(ports: Mapping[int, int], tell: Callable[[str], None]) -> Action:
+def ensure(ports: Mapping[int, int], report: Callable[[str], None]) -> Action:
     """Make sure that the cluster is up and answers, and return what had to be done first.
 
     ``ports`` ({NodePort: port of the machine}) are used if the cluster is made. One whose making was interrupted is
@@ -114,15 +114,15 @@ def ensure(ports: Mapping[int, int], tell: Callable[[str], None]) -> Action:
     found = node()
     action = next_action(found)
     if found is not None:
-        if _comes_up(action, tell):
+        if _comes_up(action, report):
             return action
-        tell("removing a cluster whose making was interrupted")
+        report("removing a cluster whose making was interrupted")
         delete()
-    _create(ports, tell)
+    _create(ports, report)
     return Action.CREATE
 
 
-def _comes_up(action: Action, tell: Callable[[str], None]) -> bool:
+def _comes_up(action: Action, report: Callable[[str], None]) -> bool:
     """Have the cluster that is there up; return False where its making certainly never ended.
 
     Raises:
@@ -132,8 +132,8 @@ def _comes_up(action: Action, tell: Callable[[str], None]) -> bool:
     if not whole and not _holds(_KUBECONFIG):
         return False
     if action is Action.START:
-        tell(f"starting the stopped node container {NODE}")
-        run("docker", "start", NODE, mend="docker logs " + NODE)
+        report(f"starting the stopped node container {NODE}")
+        run("docker", "start", NODE, fix="docker logs " + NODE)
     deadline = time.monotonic() + _ANSWER_SECONDS
     if not _answers(deadline):
         raise _away("its API did not answer")
@@ -146,14 +146,14 @@ def _comes_up(action: Action, tell: Callable[[str], None]) -> bool:
     return True
 
 
-def _away(story: str) -> Problem:
+def _away(failure: str) -> Problem:
     found = node()
     state = found.state if found else "gone"
-    cause = f"its node {NODE} is {state}, and {story} within {_ANSWER_SECONDS:.0f} s; it may hold data"
+    cause = f"its node {NODE} is {state}, and {failure} within {_ANSWER_SECONDS:.0f} s; it may hold data"
     return Problem("the cluster does not come up", cause, f"docker logs {NODE}; if its data may go: {_BEGIN_ANEW}")
 
 
-def _have_image(image: str, tell: Callable[[str], None]) -> None:
+def _have_image(image: str, report: Callable[[str], None]) -> None:
     """Pull the node's image where it is missing: kind would do so silently, inside its own time limit.
 
     Raises:
@@ -161,21 +161,21 @@ def _have_image(image: str, tell: Callable[[str], None]) -> None:
     """
     if succeeds("docker", "image", "inspect", image):
         return
-    tell(f"pulling {image} (once)")
+    report(f"pulling {image} (once)")
     if subprocess.run([path_of("docker"), "pull", image], check=False).returncode != 0:
-        mend = f"docker pull {image}; {AIRGAP_HINT}"
-        raise Problem("the node's image cannot be had", f"docker pull {image} failed, its message is above", mend)
+        fix = f"docker pull {image}; {AIRGAP_HINT}"
+        raise Problem("the node's image cannot be had", f"docker pull {image} failed, its message is above", fix)
 
 
-def _create(ports: Mapping[int, int], tell: Callable[[str], None]) -> None:
+def _create(ports: Mapping[int, int], report: Callable[[str], None]) -> None:
     STATE.mkdir(exist_ok=True)
     for image in sorted({entry["image"] for entry in load_config()["nodes"] if "image" in entry}):
-        _have_image(image, tell)
+        _have_image(image, report)
     config = STATE / "kind-config.yaml"
     config.write_text(yaml.safe_dump(with_ports(load_config(), ports), sort_keys=False))
     wait = f"{_ANSWER_SECONDS:.0f}s"
     create = ("kind", "create", "cluster", "--name", CLUSTER, "--config", str(config), "--wait", wait)
-    run(*create, mend=f"{make_command.make_up()} again; what the node says: docker logs {NODE}", timeout=_MAKE_SECONDS)
+    run(*create, fix=f"{make_command.make_up()} again; what the node says: docker logs {NODE}", timeout=_MAKE_SECONDS)
     deadline = time.monotonic() + _ANSWER_SECONDS
     if not (_answers(deadline) and _is_complete() and _is_ready(deadline)):
         raise Problem("the new cluster is not ready", f"{NODE} did not become Ready", make_command.make_up())
@@ -186,7 +186,7 @@ def is_whole() -> bool:
     """Whether the cluster, running or not, was once complete, and may hold data.
 
     Raises:
-        Problem: docker does not tell.
+        Problem: docker does not report.
     """
     return _holds(_WHOLE)
 
@@ -194,19 +194,19 @@ def is_whole() -> bool:
 def _holds(file: str) -> bool:
     """Whether the node, running or not, has a file. Only docker's word that it is missing counts as no."""
     try:
-        mend = f"{make_command.make_up()} again; if the cluster's data may go: {_BEGIN_ANEW}"
-        run("docker", "cp", f"{NODE}:{file}", "-", mend=mend, timeout=_COPY_SECONDS)
+        fix = f"{make_command.make_up()} again; if the cluster's data may go: {_BEGIN_ANEW}"
+        run("docker", "cp", f"{NODE}:{file}", "-", fix=fix, timeout=_COPY_SECONDS)
     except Problem as problem:
-        said = str(problem).lower()
+        message = str(problem).lower()
         missing = (f"could not find the file {file}", f"{file}: no such file", f"no such container:path: {NODE}:{file}")
-        if any(words in said for words in missing):
+        if any(words in message for words in missing):
             return False
         raise
     return True
 
 
 def _mark() -> None:
-    run("docker", "exec", NODE, "touch", _WHOLE, mend=make_command.make_up())
+    run("docker", "exec", NODE, "touch", _WHOLE, fix=make_command.make_up())
 
 
 def _answers(deadline: float) -> bool:
@@ -229,7 +229,7 @@ def _is_complete() -> bool:
     """Whether the last thing that kind installs, the StorageClass, is there, or anything that was stored.
 
     Raises:
-        Problem: the API does not tell.
+        Problem: the API does not report.
     """
     deadline = time.monotonic() + _FINISH_SECONDS
     while not (_names("storageclass", "standard") or _names("persistentvolume")):
@@ -240,9 +240,9 @@ def _is_complete() -> bool:
 
 
 def _names(*what: str) -> str:
-    return run(*_KUBECTL, *what, "--ignore-not-found", "--output=name", mend=make_command.make_up())
+    return run(*_KUBECTL, *what, "--ignore-not-found", "--output=name", fix=make_command.make_up())
 
 
 def delete() -> None:
     """Remove the cluster with all that it holds."""
-    run("kind", "delete", "cluster", "--name", CLUSTER, mend=f"docker rm -f -v {NODE}", timeout=120)
+    run("kind", "delete", "cluster", "--name", CLUSTER, fix=f"docker rm -f -v {NODE}", timeout=120)

@@ -30,7 +30,7 @@ _ASK_SECONDS = 20
 
 
 @dataclass(frozen=True)
-class Facts:
+class MachineFacts:
     """What the machine is like. Sizes are bytes; None where it cannot be known."""
 
     memory_total: float
@@ -39,7 +39,7 @@ class Facts:
     disk_path: str
     inotify: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str | None] = field(default_factory=dict)  # what the tool says; None: missing or silent
-    engine_said: str = ""
+    engine_error: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)  # by setting
     taken: frozenset[int] = frozenset()  # ports that somebody else has
     holders: Mapping[int, str] = field(default_factory=dict)  # program that has a taken port
@@ -47,7 +47,7 @@ class Facts:
     has_diff: bool = True
 
 
-def look(settings: OpsSettings) -> Facts:
+def inspect(settings: OpsSettings) -> MachineFacts:
     """Look at the machine."""
     memory = psutil.virtual_memory()
     versions = {name: _ask(command) for name, command in _ASK.items()}
@@ -57,14 +57,14 @@ def look(settings: OpsSettings) -> Facts:
     own = set(found.bound.values()) if found and found.state == "running" else set()
     taken = frozenset(number for number in wanted.values() if number not in own and not is_free(number))
     folder = _docker_folder() if engine_up else None
-    return Facts(
+    return MachineFacts(
         memory_total=memory.total,
         memory_free=memory.available,
         disk_free=shutil.disk_usage(folder).free if folder else None,
         disk_path=str(folder or ""),
         inotify=_inotify(),
         versions=versions,
-        engine_said="" if engine_up else _complaint(_ASK["docker engine"]),
+        engine_error="" if engine_up else _complaint(_ASK["docker engine"]),
         ports=wanted,
         taken=taken,
         holders=_holders(taken),
@@ -94,8 +94,8 @@ def _complaint(command: tuple[str, ...]) -> str:
 
 
 def _docker_folder() -> Path | None:
-    said = _ask(("docker", "info", "--format", "{{json .DockerRootDir}}"))
-    folder = Path(json.loads(said)) if said else None
+    output = _ask(("docker", "info", "--format", "{{json .DockerRootDir}}"))
+    folder = Path(json.loads(output)) if output else None
     return folder if folder and folder.is_dir() else None
 
 

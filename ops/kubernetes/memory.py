@@ -63,7 +63,7 @@ def read(cluster: Cluster) -> list[Usage]:
     """Return what each running pod of the platform uses now.
 
     Raises:
-        ApiAway: the cluster does not answer.
+        ApiUnavailable: the cluster does not answer.
     """
     return usages(cluster.items("pods"), cluster.stats())
 

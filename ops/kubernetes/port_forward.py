@@ -18,7 +18,7 @@ from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK, another_port, is_free
 from ops.common.processes import stop
 from ops.common.settings import NAMESPACE, OpsSettings
-from ops.kubernetes.cluster import ApiAway, Cluster
+from ops.kubernetes.cluster import ApiUnavailable, Cluster
 from ops.kubernetes.pods import Object, Pod, component, pods
 from ops.platform import exposed_ports, make_command
 from ops.platform.endpoints import ENDPOINTS, Endpoint, url
@@ -38,7 +38,7 @@ def _file() -> IO[str]:
 
 
 @dataclass
-class Forward:
+class PortForward:
     """One port on this machine that leads to one component."""
 
     endpoint: Endpoint
@@ -46,9 +46,9 @@ class Forward:
     context: str
     process: subprocess.Popen[bytes] | None = None
     pod: str = ""
-    told: str = field(default="", repr=False)
+    last_message: str = field(default="", repr=False)
     # A file, not a pipe: nobody reads while kubectl runs, and a full pipe would stop it.
-    said: IO[str] = field(default_factory=_file, repr=False)
+    output: IO[str] = field(default_factory=_file, repr=False)
 
     def command(self, pod: str) -> list[str]:
         """Return kubectl's command line."""
@@ -62,25 +62,25 @@ class Forward:
             f"{self.port}:{self.endpoint.pod_port}",
         ]
 
-    def step(self, running: list[Pod], tell: Callable[[str], None]) -> None:
-        """Start it if it does not run; tell what changed."""
+    def step(self, running: list[Pod], report: Callable[[str], None]) -> None:
+        """Start it if it does not run; report what changed."""
         if self.process is not None and self.process.poll() is None:
             return
         if self.process is not None:
-            self.said.seek(0)
-            self._say(tell, f"broke off: {last_lines(self.said.read(), 1) or 'no message'}")
+            self.output.seek(0)
+            self._report_change(report, f"broke off: {last_lines(self.output.read(), 1) or 'no message'}")
             self.process = None
         pod = target(running, self.endpoint.component)
         if pod is None:
-            self._say(tell, f"waits for a ready pod of {self.endpoint.component}")
+            self._report_change(report, f"waits for a ready pod of {self.endpoint.component}")
             return
-        if pod != self.pod or self.told:
-            self._say(tell, f"leads to {pod}")
+        if pod != self.pod or self.last_message:
+            self._report_change(report, f"leads to {pod}")
         self.pod = pod
-        self.said.seek(0)
-        self.said.truncate()
+        self.output.seek(0)
+        self.output.truncate()
         self.process = subprocess.Popen(
-            self.command(pod), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.said
+            self.command(pod), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.output
         )
 
     def stop(self) -> None:
@@ -88,10 +88,10 @@ class Forward:
         if self.process is not None:
             stop(self.process, grace_seconds=_STOP_SECONDS)
 
-    def _say(self, tell: Callable[[str], None], story: str) -> None:
-        if story != self.told:
-            self.told = story
-            tell(f"{self.endpoint.name:<14} {story}")
+    def _report_change(self, report: Callable[[str], None], message: str) -> None:
+        if message != self.last_message:
+            self.last_message = message
+            report(f"{self.endpoint.name:<14} {message}")
 
 
 def target(running: list[Pod], component: str) -> str | None:
@@ -118,7 +118,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         there.remove("kafka")
         out.print(f"{'Kafka':<14} {_NO_KAFKA}", soft_wrap=True)
     reached = [endpoint for endpoint in ENDPOINTS if endpoint.component in there]
-    forwards = [Forward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT) for endpoint in one_a_port(reached)]
+    forwards = [
+        PortForward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT) for endpoint in one_a_port(reached)
+    ]
     if not forwards:
         raise Problem(
             "there is nothing to forward to", f"{settings.KUBE_CONTEXT} runs no pod of ours", make_command.make_up()
@@ -147,7 +149,7 @@ def kafka_listens(items: Iterable[Object]) -> bool:
     return any(port["containerPort"] == _KAFKA_PORT for one in containers for port in one.get("ports", []))
 
 
-def refuse_taken(forward: Forward) -> None:
+def refuse_taken(forward: PortForward) -> None:
     """Check that a forward's port is free.
 
     Raises:
@@ -156,13 +158,13 @@ def refuse_taken(forward: Forward) -> None:
     if not is_free(forward.port):
         setting = forward.endpoint.setting
         moved = f"{setting}={another_port(forward.port)}"
-        mend = f"make forward {moved}"
-        if forward.endpoint.component == "kafka":  # the broker sends its clients on to the port that it was told of
-            mend = f"tell the broker first: {make_command.make_up(moved)}; then {mend}"
-        raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} would come there", mend)
+        fix = f"make forward {moved}"
+        if forward.endpoint.component == "kafka":  # the broker sends its clients to the port in its settings
+            fix = f"tell the broker first: {make_command.make_up(moved)}; then {fix}"
+        raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} would come there", fix)
 
 
-def keep(forwards: list[Forward], cluster: Cluster, tell: Callable[[str], None], stop: threading.Event) -> None:
+def keep(forwards: list[PortForward], cluster: Cluster, report: Callable[[str], None], stop: threading.Event) -> None:
     """Keep all forwards up until ``stop``, or until the user interrupts; all are ended then."""
     try:
         while not stop.is_set():
@@ -170,11 +172,11 @@ def keep(forwards: list[Forward], cluster: Cluster, tell: Callable[[str], None],
             if broken:
                 try:
                     running = pods(cluster.items("pods"))
-                except ApiAway as error:
-                    tell(f"the cluster does not answer: {error}")
+                except ApiUnavailable as error:
+                    report(f"the cluster does not answer: {error}")
                 else:
                     for forward in broken:
-                        forward.step(running, tell)
+                        forward.step(running, report)
             stop.wait(_CALM_SECONDS if broken else _LOOK_SECONDS)
     finally:
         for forward in forwards:

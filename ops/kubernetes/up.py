@@ -19,7 +19,7 @@ from ops.common.settings import CLUSTER, OpsSettings
 from ops.kubernetes import doctor, helm, helmfile, installation, kind, machine, upgrade_check
 from ops.kubernetes.cluster import Cluster
 from ops.kubernetes.pods import last_warnings
-from ops.kubernetes.progress import Progress, look
+from ops.kubernetes.release_progress import ReleaseProgress, snapshot
 from ops.platform import exposed_ports, images, make_command, state, url_table
 
 _TOLD_EVENTS = 8
@@ -35,15 +35,15 @@ class Phases:
         self._clock = clock
 
     @contextmanager
-    def phase(self, name: str, story: str) -> Iterator[None]:
+    def phase(self, name: str, description: str) -> Iterator[None]:
         """Tell that a phase begins, and its seconds when it ended well."""
-        self._out.print(f"[bold]{name}[/bold]: {story}", soft_wrap=True)
+        self._out.print(f"[bold]{name}[/bold]: {description}", soft_wrap=True)
         started = self._clock()
         yield
         self.seconds[name] = round(self._clock() - started, 1)
         self._out.print(f"{self.seconds[name]:7.1f} s  {name} done")
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Tell what is done inside a phase."""
         self._out.print(f"           {text}", markup=False, soft_wrap=True)
 
@@ -70,26 +70,26 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         refuse_change(settings, cluster, env)
         if settings.is_kind:
             _images(phases, variant.images(settings.VARIANT, images.NAMES))
-        story = {
+        remembered = {
             "environment": settings.ENV,
             "variant": settings.VARIANT,
             "values": str(helmfile.own_values(settings.VALUES)) if settings.VALUES else "",
             "context": settings.KUBE_CONTEXT,
             "ports": numbers,
         }
-        state.remember(story)  # before anything is there: `make down` has to know it even if this fails
+        state.remember(remembered)  # before anything is there: `make down` has to know it even if this fails
         with phases.phase("releases", f"environment {settings.ENV} on {settings.KUBE_CONTEXT}"):
-            recover(settings, cluster, phases.say)
+            recover(settings, cluster, phases.report)
             _releases(settings, cluster, env, out)
         total = round(sum(phases.seconds.values()), 1)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        state.remember({**story, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
+        state.remember({**remembered, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
     out.print(f"{total:7.1f} s  in all")
-    way = installation.in_cluster(settings)
-    if way is None or not settings.is_kind:
+    installed = installation.find(settings)
+    if installed is None or not settings.is_kind:
         out.print("reach it from this machine: make forward, then make urls")
         return 0
-    return url_table.show(way, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
+    return url_table.show(installed, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
 
 
 def make_cluster(settings: OpsSettings, arguments: list[str]) -> int:
@@ -131,19 +131,19 @@ def load_images(settings: OpsSettings, arguments: list[str]) -> int:
 def _refuse_others(settings: OpsSettings, target: str) -> None:
     if not settings.is_kind:
         cause = f"{target} works on the kind cluster of this machine, and KUBE_CONTEXT names another"
-        mend = "make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me, then make up with the same IMAGE_REGISTRY"
-        raise Problem(f"{settings.KUBE_CONTEXT} is not kind's", cause, mend)
+        fix = "make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me, then make up with the same IMAGE_REGISTRY"
+        raise Problem(f"{settings.KUBE_CONTEXT} is not kind's", cause, fix)
 
 
 def _check_machine(settings: OpsSettings, phases: Phases, out: Console) -> None:
     again = make_command.make_up()
-    lines = doctor.examine(machine.look(settings), settings.ENV, is_kind=settings.is_kind, again=again)
+    lines = doctor.examine(machine.inspect(settings), settings.ENV, is_kind=settings.is_kind, again=again)
     if doctor.blocks(lines):
         doctor.show(lines, out)
         raise Problem("this machine is not ready", "see the lines marked FAIL", f"mend them, then {again} again")
     for line in lines:
         if line.level is doctor.Level.WARN:
-            phases.say(f"{line.name}: {line.found}; {line.fix}")
+            phases.report(f"{line.name}: {line.found}; {line.fix}")
 
 
 def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
@@ -154,7 +154,7 @@ def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
     numbers = exposed_ports.effective(settings, found.bound if found else None)
     mapped = {port.node_port: numbers[port.setting] for port in exposed_ports.EXPOSED}
     with phases.phase("cluster", f"kind cluster {CLUSTER}"):
-        kind.ensure(mapped, phases.say)
+        kind.ensure(mapped, phases.report)
     return numbers
 
 
@@ -189,10 +189,10 @@ def refuse_images_of_nobody(settings: OpsSettings, env: dict[str, str]) -> None:
         return
     registry = "IMAGE_REGISTRY=registry.example.com/me"
     cause = f"{settings.KUBE_CONTEXT} would ask Docker Hub for crypto-analytics/producer, which is not there"
-    mend = (
+    fix = (
         f"push them to a registry that it reaches: make images PUSH=1 {registry}, then {make_command.make_up(registry)}"
     )
-    raise Problem("the cluster cannot have the images", cause, mend)
+    raise Problem("the cluster cannot have the images", cause, fix)
 
 
 def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) -> None:
@@ -203,11 +203,11 @@ def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) 
     """
     releases = ("producer", "kafka")
     values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, *releases, own=settings.VALUES)
-    then = upgrade_check.of_values(values)
-    upgrade_check.refuse_change(upgrade_check.look(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
+    then = upgrade_check.planned(values)
+    upgrade_check.refuse_change(upgrade_check.installed(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
 
 
-def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None]) -> None:
+def recover(settings: OpsSettings, cluster: Cluster, report: Callable[[str], None]) -> None:
     """Free the releases that a killed helm left half done, in our own cluster.
 
     Raises:
@@ -216,9 +216,9 @@ def recover(settings: OpsSettings, cluster: Cluster, say: Callable[[str], None])
     for recovery in helm.recoveries(helm.revisions(cluster.helm_secrets())):
         if not settings.is_kind:
             freed = " ".join(recovery.command(cluster.context))
-            mend = f"if no other helm is at work: {freed}; then {make_command.make_up()} again"
-            raise Problem(f"release {recovery.release} is {recovery.status}", "a helm was ended, or works on it", mend)
-        say(recovery.story)
+            fix = f"if no other helm is at work: {freed}; then {make_command.make_up()} again"
+            raise Problem(f"release {recovery.release} is {recovery.status}", "a helm was ended, or works on it", fix)
+        report(recovery.summary)
         helm.recover(recovery, cluster.context)
 
 
@@ -230,8 +230,8 @@ def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out:
     log = state.logs() / "helmfile.log"
     limit = settings.UP_TIMEOUT_MINUTES * 60
     try:
-        with Progress(out) as progress:
-            helmfile.run(line, env, log, limit=limit, watch=lambda: progress.show(look(cluster)))
+        with ReleaseProgress(out) as progress:
+            helmfile.run(line, env, log, limit=limit, watch=lambda: progress.show(snapshot(cluster)))
     except Problem:
         tell_failure(cluster, out)
         raise
@@ -239,7 +239,7 @@ def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out:
 
 def tell_failure(cluster: Cluster, out: Console) -> None:
     """Print the last warnings, and the last lines of what is not well."""
-    sight = look(cluster)
+    sight = snapshot(cluster)
     if sight is None:
         out.print("the cluster's API does not answer")
         return

@@ -24,18 +24,18 @@ _STRIMZI = "kafka.strimzi.io/v1"
 
 
 @dataclass(frozen=True)
-class Running:
+class Installed:
     """The producer's exchange, and Kafka's mode (kraft or strimzi); None for what does not run."""
 
     feed: str | None
     kafka: str | None
 
 
-def look(cluster: Cluster, wanted: str) -> Running:
+def installed(cluster: Cluster, wanted: str) -> Installed:
     """Return what runs in the cluster, where Kafka's mode ``wanted`` is asked for.
 
     Raises:
-        ApiAway: the cluster does not answer.
+        ApiUnavailable: the cluster does not answer.
         Problem: this user may not read it.
     """
     producer = _found(cluster, "apps/v1", "deployments/producer")
@@ -45,7 +45,7 @@ def look(cluster: Cluster, wanted: str) -> Running:
         kafka = "strimzi"
     else:
         kafka = None
-    return Running(_feed(producer) if producer is not None else None, kafka)
+    return Installed(_feed(producer) if producer is not None else None, kafka)
 
 
 def _strimzi(cluster: Cluster, wanted: str) -> bool:
@@ -73,9 +73,9 @@ def _feed(producer: Object) -> str | None:
     return next((env.get("value") for one in containers for env in one.get("env", []) if env["name"] == _FEED), None)
 
 
-def of_values(values: Mapping[str, Mapping[str, Any]]) -> Running:
+def planned(values: Mapping[str, Mapping[str, Any]]) -> Installed:
     """Return what the values of the releases producer and kafka bring up."""
-    return Running(values["producer"]["settings"][_FEED], values["kafka"]["mode"])
+    return Installed(values["producer"]["settings"][_FEED], values["kafka"]["mode"])
 
 
 def exchange(url: str) -> str:
@@ -83,7 +83,7 @@ def exchange(url: str) -> str:
     return "binance" if _BINANCE.fullmatch(urlsplit(url).hostname or "") else url
 
 
-def refuse_change(now: Running, then: Running, context: str) -> None:
+def refuse_change(now: Installed, then: Installed, context: str) -> None:
     """Check that what is brought up goes on with what runs.
 
     Raises:
@@ -94,12 +94,12 @@ def refuse_change(now: Running, then: Running, context: str) -> None:
         if now.kafka == "strimzi":
             anew = "first what `make down` prints of Kafka, then make down"
         anew += f" KUBE_CONTEXT={context}, then kubectl --context {context} delete namespace {NAMESPACE}"
-    mend = f"keep ENV, FEED and {_FEED} as they were; or begin anew without the data: {anew}"
+    fix = f"keep ENV, FEED and {_FEED} as they were; or begin anew without the data: {anew}"
     if now.feed is not None and then.feed is not None and exchange(now.feed) != exchange(then.feed):
         cause = (
             f"{now.feed} feeds the database and {then.feed} would: both number their trades alike, so that trades of"
         )
-        raise Problem("the feed cannot change", f"{cause} one would pass for duplicates of the other's", mend)
+        raise Problem("the feed cannot change", f"{cause} one would pass for duplicates of the other's", fix)
     if now.kafka is not None and now.kafka != then.kafka:
         cause = f"mode {now.kafka} runs, and one of mode {then.kafka} would begin empty and leave its trades unread"
-        raise Problem("Kafka's mode cannot change", cause, mend)
+        raise Problem("Kafka's mode cannot change", cause, fix)

@@ -48,7 +48,7 @@ def main() -> int:
     try:
         return actions[command](settings, shutdown.stop_event(), display)
     except Interrupted:
-        display.say("stopped: no process is left behind")
+        display.print("stopped: no process is left behind")
         return 130
     except Problem as problem:
         print(problem, file=sys.stderr)

@@ -33,13 +33,13 @@ def stop(settings: DemoSettings, stop_event: threading.Event, display: Display) 
         folders = RunFolders(settings.DEMO_DIR.resolve(), mode)
         holder = run_lock(folders.state).signal(signal.SIGTERM)
         if holder is not None:
-            display.say(f"stopping the {mode} run (process {holder})")
+            display.print(f"stopping the {mode} run (process {holder})")
             _wait_until_free(folders, holder)
         if (folders.state / "run").is_dir():
             with Supervisor(folders.state) as supervisor:
                 for name in supervisor.leftovers:
-                    display.say(f"stopped {name}, left behind by a {mode} run that was killed")
-    display.say("nothing is running")
+                    display.print(f"stopped {name}, left behind by a {mode} run that was killed")
+    display.print("nothing is running")
     return 0
 
 
@@ -50,9 +50,9 @@ def status(settings: DemoSettings, stop_event: threading.Event, display: Display
         holder = run_lock(folders.state).holder()
         if holder is None:
             kept = "its stores are kept" if folders.postgres.is_dir() else "never ran"
-            display.say(f"{mode:<8} not running, {kept}")
+            display.print(f"{mode:<8} not running, {kept}")
         else:
-            display.say(f"{mode:<8} running as process {holder}{_summary(folders)}")
+            display.print(f"{mode:<8} running as process {holder}{_summary(folders)}")
     return 0
 
 

@@ -15,7 +15,7 @@ from ops.local.supervisor import Interrupted
 _TIMEOUT = 10.0
 _AT_ONCE = 1000
 _POLL_SECONDS = 0.2  # a stop is noticed within this time
-_MEND = "see the log of kafka, then run it again"
+_FIX = "see the log of kafka, then run it again"
 STILL_SECONDS = 30.0  # without a further record before the end of a partition
 
 
@@ -53,7 +53,7 @@ def read(
                 consumer, TopicPartition(topic, number), found, _StallCheck(is_stopped, still_seconds, clock)
             )
     except KafkaException as error:
-        raise Problem("the dead letters cannot be read", str(error), _MEND) from error
+        raise Problem("the dead letters cannot be read", str(error), _FIX) from error
     finally:
         consumer.close()
     return found
@@ -88,7 +88,7 @@ class _StallCheck:
             self._moved_at = self._clock()
         elif self._clock() - self._moved_at > self._still:
             cause = f"{missing}, and nothing came for {self._still:.0f} s"
-            raise Problem("the dead letters cannot be read", cause, _MEND)
+            raise Problem("the dead letters cannot be read", cause, _FIX)
 
 
 def _count(message: Message, found: DeadLetters) -> None:

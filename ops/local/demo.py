@@ -73,8 +73,8 @@ def clear(folders: RunFolders) -> None:
         for log in (folders.state / "logs").glob("*.log"):
             log.unlink()
     except PermissionError as error:
-        mend = f"remove the folder as its owner: sudo rm -rf {folders.state}"
-        raise Problem("the last run's files cannot be removed", str(error), mend) from error
+        fix = f"remove the folder as its owner: sudo rm -rf {folders.state}"
+        raise Problem("the last run's files cannot be removed", str(error), fix) from error
 
 
 def main(settings: DemoSettings, stop: threading.Event, display: Display) -> int:
@@ -94,7 +94,7 @@ def main(settings: DemoSettings, stop: threading.Event, display: Display) -> int
         try:
             _play(run) if settings.mode == "play" else _follow(run)
         except Interrupted:
-            display.say("stopping")
+            display.print("stopping")
             return INTERRUPTED
     display.where(places(folders))
     return 0
@@ -130,7 +130,7 @@ def _follow(run: Run) -> None:
     if run.settings.BI:
         run.batch()  # fills the tables of the dashboard
         run.start_dashboard()
-    run.display.say(f"           following {', '.join(feed.symbols)}: Ctrl-C ends it")
+    run.display.print(f"           following {', '.join(feed.symbols)}: Ctrl-C ends it")
     with suppress(Interrupted):
         run.follow()
     run.display.seconds["total"] = round(time.monotonic() - started, 2)

@@ -25,7 +25,7 @@ class Display:
         self.seconds: dict[str, float] = {}
         self._clock = clock
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line."""
         self.console.print(text, markup=False, soft_wrap=True)
 
@@ -35,7 +35,7 @@ class Display:
         started = self._clock()
         yield
         self.seconds[name] = round(self._clock() - started, 2)
-        self.say(f"{self.seconds[name]:7.1f} s  {done}")
+        self.print(f"{self.seconds[name]:7.1f} s  {done}")
 
     @contextmanager
     def streaming(
@@ -45,9 +45,9 @@ class Display:
 
         ``total``: the number of trades of the play. ``quiet_seconds``: between two lines, where there is no terminal.
         """
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[story]}"))
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[summary]}"))
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
-            task = bar.add_task("trades", total=total, story="")
+            task = bar.add_task("trades", total=total, summary="")
             started = last = self._clock()
             before: int | None = None
 
@@ -58,17 +58,17 @@ class Display:
                 before = counts.merged if before is None else before
                 now = self._clock()
                 rate = (counts.merged - before) / max(now - started, 0.001)
-                story = f"{counts.merged:,} merged, {rate:,.0f}/s, lag {counts.lag:,}"
-                bar.update(task, completed=counts.merged, story=story)
+                summary = f"{counts.merged:,} merged, {rate:,.0f}/s, lag {counts.lag:,}"
+                bar.update(task, completed=counts.merged, summary=summary)
                 if not self.console.is_terminal and now - last > quiet_seconds:
                     last = now
-                    self.say(f"           {story}")
+                    self.print(f"           {summary}")
 
             yield show
 
     def restarted(self, name: str, code: int) -> None:
         """Print that a child died and is restarted."""
-        self.say(f"           {name} ended with exit code {code}: restarting it")
+        self.print(f"           {name} ended with exit code {code}: restarting it")
 
     def hops(self, report: Report) -> None:
         """Print rows and lag of each hop."""
@@ -93,21 +93,21 @@ class Display:
             table.add_row(*row)
         self.console.print(table)
         verdicts = ", ".join(f"{count:,} {status}" for status, count in report.reconciliation.items())
-        self.say(f"completeness:    {report.complete_candles} of {report.candles} candles complete")
-        self.say(f"reconciliation:  {verdicts} (minutes, realtime against official)")
-        self.say(
+        self.print(f"completeness:    {report.complete_candles} of {report.candles} candles complete")
+        self.print(f"reconciliation:  {verdicts} (minutes, realtime against official)")
+        self.print(
             f"gaps:            {report.gaps_found} found, {report.gaps_repaired} repaired, {report.gaps_open} open"
         )
         for gap in report.gaps[:5]:
-            self.say(f"                 {gap.symbol} ids {gap.first_missing_id} to {gap.last_missing_id} are missing")
+            self.print(f"                 {gap.symbol} ids {gap.first_missing_id} to {gap.last_missing_id} are missing")
         restarts = {name: count for name, count in report.restarts.items() if count}
         if restarts:
-            self.say(f"restarts:        {', '.join(f'{name} {count}' for name, count in restarts.items())}")
+            self.print(f"restarts:        {', '.join(f'{name} {count}' for name, count in restarts.items())}")
 
     def gold(self, rows: Sequence[tuple[object, ...]]) -> None:
         """Print the newest gold candles."""
         if not rows:
-            self.say("gold:            no whole 5 minutes yet")
+            self.print("gold:            no whole 5 minutes yet")
             return
         names = ("symbol", "open time (UTC)", "open", "high", "low", "close", "volume", "trades")
         table = Table(*names, title="Newest 5-minute candles", title_justify="left")
@@ -120,7 +120,7 @@ class Display:
     def where(self, places: Sequence[tuple[str, Path | str]]) -> None:
         """Print the places to look at, by name."""
         for name, place in places:
-            self.say(f"{name + ':':<17}{place}")
+            self.print(f"{name + ':':<17}{place}")
 
 
 def _short(number: object) -> str:

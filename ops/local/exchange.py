@@ -147,8 +147,8 @@ def check_reachable(feed: TradeSource) -> None:
         ) from None
     except (urllib.error.URLError, ssl.SSLError, TimeoutError, ConnectionError) as error:
         cause = f"{url}: {getattr(error, 'reason', error)}"
-        mend = f"check this machine's network and proxy (curl {url}), or play without it: make demo"
-        raise Problem("the exchange cannot be reached", cause, mend) from None
+        fix = f"check this machine's network and proxy (curl {url}), or play without it: make demo"
+        raise Problem("the exchange cannot be reached", cause, fix) from None
 
 
 def check_recording(setting: str, path: Path | None, symbols: Sequence[str] = ()) -> None:

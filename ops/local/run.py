@@ -146,7 +146,7 @@ class Run:
                 try:
                     self.batch()
                 except Problem as problem:
-                    self.display.say(f"           {problem}")  # the next batch run may succeed
+                    self.display.print(f"           {problem}")  # the next batch run may succeed
         finally:
             topic.close()
 
@@ -179,7 +179,7 @@ class Run:
 
     def show_dashboard(self) -> None:
         """Keep the dashboard up until the run is stopped."""
-        self.display.say("           Ctrl-C ends it")
+        self.display.print("           Ctrl-C ends it")
         self.supervisor.wait_until(lambda: False, float("inf"), "the run was not stopped", every=1.0)
 
     def settle(self) -> None:
@@ -273,8 +273,8 @@ def _read_back(connection: psycopg.Connection, archive: RawArchive) -> archive_c
     try:
         return archive_check.read_back(connection, archive)
     except (ObjectNotFound, ValueError) as error:
-        mend = "keep this folder and report it as a bug"
-        raise Problem("the raw archive is not what raw_objects lists", str(error), mend) from error
+        fix = "keep this folder and report it as a bug"
+        raise Problem("the raw archive is not what raw_objects lists", str(error), fix) from error
 
 
 def last_line(log: Path) -> str:

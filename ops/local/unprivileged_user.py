@@ -13,7 +13,7 @@ from ops.local.programs import Account
 
 # Linux capability numbers (capabilities(7)), the weaker one first: read whatever the mode, or write too.
 _CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
-_MEND = "run as an ordinary user, or in a folder that every user may enter (chmod a+x its parents)"
+_FIX = "run as an ordinary user, or in a folder that every user may enter (chmod a+x its parents)"
 
 
 def unprivileged(program: Path, *folders: Path) -> Account | None:
@@ -30,7 +30,7 @@ def unprivileged(program: Path, *folders: Path) -> Account | None:
     try:
         user = pwd.getpwnam("nobody")
     except KeyError as error:
-        raise Problem("PostgreSQL cannot run as root", "there is no user 'nobody' to run it as", _MEND) from error
+        raise Problem("PostgreSQL cannot run as root", "there is no user 'nobody' to run it as", _FIX) from error
     account = Account(user.pw_uid, user.pw_gid)
     if not all(_may_enter(folder.resolve(), account) for folder in (program, *folders)):
         account = Account(account.uid, account.gid, tuple(_launcher(account)))
@@ -61,11 +61,11 @@ def _may_search(folder: Path, account: Account) -> bool:
 def _launcher(account: Account) -> Iterable[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        raise Problem("PostgreSQL cannot run as root", "its folders are private and setpriv is missing", _MEND)
+        raise Problem("PostgreSQL cannot run as root", "its folders are private and setpriv is missing", _FIX)
     held = _effective_capabilities()
     usable = [name for name, number in _CAPABILITIES.items() if held >> number & 1]
     if not usable:
-        raise Problem("PostgreSQL cannot run as root", "its folders are private and no capability opens them", _MEND)
+        raise Problem("PostgreSQL cannot run as root", "its folders are private and no capability opens them", _FIX)
     only = f"-all,+{usable[0]}"
     ids = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--no-new-privs"]
     # PostgreSQL's programs find each other by access(2), which ignores capabilities without no_setuid_fixup.
@@ -96,4 +96,4 @@ def _check(program: Path, account: Account) -> None:
         **as_account(account),  # type: ignore[call-overload]
     )
     if done.returncode != 0:
-        raise Problem("PostgreSQL cannot run as root", f"'nobody' cannot run {program}: {done.stderr}", _MEND)
+        raise Problem("PostgreSQL cannot run as root", f"'nobody' cannot run {program}: {done.stderr}", _FIX)

@@ -31,8 +31,8 @@ class Airflow:
 
     def health(self) -> dict[str, str]:
         """Return the status of each part; nobody logs in."""
-        said = self._http.get("/api/v2/monitor/health").raise_for_status().json()
-        return {part: str(said[part]["status"]) for part in PARTS}
+        answer = self._http.get("/api/v2/monitor/health").raise_for_status().json()
+        return {part: str(answer[part]["status"]) for part in PARTS}
 
     def pipeline(self) -> Object:
         """Return what is known of the DAG."""
@@ -62,8 +62,8 @@ class Airflow:
 
     def log(self, run: str, task: str, number: int) -> list[str]:
         """Return the lines of a try's log."""
-        said = self._ask("GET", f"/dagRuns/{run}/taskInstances/{task}/logs/{number}?full_content=true")
-        return [line if isinstance(line, str) else str(line.get("event", "")) for line in said["content"]]
+        answer = self._ask("GET", f"/dagRuns/{run}/taskInstances/{task}/logs/{number}?full_content=true")
+        return [line if isinstance(line, str) else str(line.get("event", "")) for line in answer["content"]]
 
     def _ask(self, method: str, path: str, body: Object | None = None) -> Any:
         if "Authorization" not in self._http.headers:

@@ -72,7 +72,7 @@ def url(endpoint: Endpoint, ports: Mapping[str, int]) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class Way:
+class Installation:
     """One way of running the platform, as seen from this machine: its ports by setting, the passwords."""
 
     title: str

@@ -7,7 +7,7 @@ from ops.common.settings import OpsSettings
 
 
 @dataclass(frozen=True)
-class Exposed:
+class ExposedPort:
     """A setting that moves a port, the port without it, and the NodePort behind it."""
 
     setting: str
@@ -16,14 +16,14 @@ class Exposed:
 
 
 EXPOSED = (
-    Exposed("KAFKA_PORT", 9092, 30092),
-    Exposed("POSTGRES_PORT", 5432, 30432),
-    Exposed("MINIO_PORT", 9000, 30900),
-    Exposed("MINIO_CONSOLE_PORT", 9001, 30901),
-    Exposed("AIRFLOW_PORT", 8080, 30808),
-    Exposed("SUPERSET_PORT", 8088, 30888),
-    Exposed("SPARK_UI_PORT", 4040, 30404),
-    Exposed("SIM_PORT", 8899, 30899),
+    ExposedPort("KAFKA_PORT", 9092, 30092),
+    ExposedPort("POSTGRES_PORT", 5432, 30432),
+    ExposedPort("MINIO_PORT", 9000, 30900),
+    ExposedPort("MINIO_CONSOLE_PORT", 9001, 30901),
+    ExposedPort("AIRFLOW_PORT", 8080, 30808),
+    ExposedPort("SUPERSET_PORT", 8088, 30888),
+    ExposedPort("SPARK_UI_PORT", 4040, 30404),
+    ExposedPort("SIM_PORT", 8899, 30899),
 )
 
 

@@ -34,7 +34,7 @@ class Freshness:
     gaps: int
     missing: int
 
-    def story(self, now: datetime) -> str:
+    def summary(self, now: datetime) -> str:
         """Return it in a line."""
         if self.newest is None or self.changed is None:
             return "no candle yet"
@@ -57,9 +57,9 @@ def read(port: int, password: str) -> Freshness:
     return Freshness(row[0], row[1], int(row[2]), int(row[3]), int(row[4]))
 
 
-def told(port: int, password: str) -> str:
+def describe(port: int, password: str) -> str:
     """Return freshness in a line, or why it is not known."""
     try:
-        return read(port, password).story(datetime.now(UTC))
+        return read(port, password).summary(datetime.now(UTC))
     except psycopg.Error as error:
         return f"PostgreSQL does not tell: {str(error).strip().splitlines()[0]}"

@@ -16,7 +16,7 @@ from minio.error import MinioException
 
 from ops.common.loopback import LOOPBACK
 from ops.platform import airflow
-from ops.platform.endpoints import READER, SUPERSET_ADMIN, Way
+from ops.platform.endpoints import READER, SUPERSET_ADMIN, Installation
 
 TIMEOUT = 5.0
 _SUPERSET_SECONDS = 15.0  # its first answer makes Python load the rest of it
@@ -26,7 +26,7 @@ DATABASE = "crypto_analytics"
 _BUCKET = "raw"
 
 
-class Unwell(Exception):
+class Unhealthy(Exception):
     """An endpoint does not answer, or refuses; the text says how."""
 
 
@@ -45,11 +45,11 @@ class Health:
         return self.problem or f"ok, {self.note or f'{self.seconds * 1000:.0f} ms'}"
 
 
-def check_all(way: Way) -> dict[str, Health]:
+def check_all(installed: Installation) -> dict[str, Health]:
     """Return how each endpoint of ``way`` is, by its name, all asked at the same time."""
-    names = [endpoint.name for endpoint in way.endpoints]
-    secrets = {endpoint.name: way.passwords.get(endpoint.secret, "") for endpoint in way.endpoints}
-    ports = {endpoint.name: way.ports[endpoint.setting] for endpoint in way.endpoints}
+    names = [endpoint.name for endpoint in installed.endpoints]
+    secrets = {endpoint.name: installed.passwords.get(endpoint.secret, "") for endpoint in installed.endpoints}
+    ports = {endpoint.name: installed.ports[endpoint.setting] for endpoint in installed.endpoints}
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:
         return dict(zip(names, threads.map(lambda name: check(name, ports[name], secrets[name]), names), strict=True))
 
@@ -59,7 +59,7 @@ def check(name: str, port: int, password: str) -> Health:
     started = time.monotonic()
     try:
         note = _CHECKS[name](port, password)
-    except Unwell as problem:
+    except Unhealthy as problem:
         return Health(" ".join(str(problem).split()), time.monotonic() - started)
     return Health("", time.monotonic() - started, note or "")
 
@@ -68,16 +68,16 @@ def kafka(port: int, password: str) -> None:
     """List the topics.
 
     Raises:
-        Unwell: the broker is away or refuses the login.
+        Unhealthy: the broker is away or refuses the login.
     """
-    said: list[KafkaError] = []
+    errors: list[KafkaError] = []
     config: dict[str, Any] = {
         "bootstrap.servers": f"{LOOPBACK}:{port}",
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": READER,
         "sasl.password": password,
-        "error_cb": said.append,
+        "error_cb": errors.append,
         "log_level": 0,
     }
     client = AdminClient(config)
@@ -85,17 +85,17 @@ def kafka(port: int, password: str) -> None:
         topics = client.list_topics(timeout=TIMEOUT).topics
     except KafkaException as error:
         client.poll(0)
-        refused = [one for one in said if one.code() == KafkaError._AUTHENTICATION]
-        raise Unwell("the login is refused" if refused else _short(error.args[0])) from error
+        refused = [one for one in errors if one.code() == KafkaError._AUTHENTICATION]
+        raise Unhealthy("the login is refused" if refused else _short(error.args[0])) from error
     if not topics:
-        raise Unwell("it has no topics, or shows none to reader")
+        raise Unhealthy("it has no topics, or shows none to reader")
 
 
 def postgres(port: int, password: str) -> None:
     """Ask the database for a row.
 
     Raises:
-        Unwell: the server is away or refuses the login.
+        Unhealthy: the server is away or refuses the login.
     """
     try:
         with psycopg.connect(
@@ -103,29 +103,29 @@ def postgres(port: int, password: str) -> None:
         ) as connection:
             connection.execute("select count(*) from completeness")
     except psycopg.Error as error:
-        raise Unwell(_short(error)) from error
+        raise Unhealthy(_short(error)) from error
 
 
 def minio(port: int, password: str) -> None:
     """Ask the store for a bucket.
 
     Raises:
-        Unwell: the store is away, refuses the login or lacks the bucket.
+        Unhealthy: the store is away, refuses the login or lacks the bucket.
     """
     pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False)
     store = Minio(f"{LOOPBACK}:{port}", access_key=READER, secret_key=password, secure=False, http_client=pool)
     try:
         if not store.bucket_exists(_BUCKET):
-            raise Unwell(f"bucket {_BUCKET} is missing")
+            raise Unhealthy(f"bucket {_BUCKET} is missing")
     except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise Unwell(_short(error)) from error
+        raise Unhealthy(_short(error)) from error
 
 
 def minio_console(port: int, password: str) -> None:
     """Log in to the console.
 
     Raises:
-        Unwell: it is away or refuses the login.
+        Unhealthy: it is away or refuses the login.
     """
     login = {"accessKey": READER, "secretKey": password}
     _ask("POST", f"http://{LOOPBACK}:{port}/api/v1/login", login)
@@ -135,13 +135,13 @@ def data_docs(port: int, password: str) -> str:
     """Ask for the front page of the quality gate, as a browser does; nobody logs in.
 
     Raises:
-        Unwell: the store is away.
+        Unhealthy: the store is away.
     """
     url = f"http://{LOOPBACK}:{port}/data-docs/site/index.html"
     try:
         status = httpx.get(url, timeout=TIMEOUT, trust_env=False).status_code
     except httpx.HTTPError as error:
-        raise Unwell(_short(error)) from error
+        raise Unhealthy(_short(error)) from error
     match status:
         case httpx.codes.OK:
             return ""
@@ -149,14 +149,14 @@ def data_docs(port: int, password: str) -> str:
             return "the gate has not run yet"
         case httpx.codes.FORBIDDEN:
             return "closed to who has no login: look into the console"
-    raise Unwell(f"HTTP {status}")
+    raise Unhealthy(f"HTTP {status}")
 
 
 def superset(port: int, password: str) -> None:
     """Log in as its admin.
 
     Raises:
-        Unwell: it is away or refuses the login.
+        Unhealthy: it is away or refuses the login.
     """
     login = {"username": SUPERSET_ADMIN, "password": password, "provider": "db"}
     _ask("POST", f"http://{LOOPBACK}:{port}/api/v1/security/login", login, timeout=_SUPERSET_SECONDS)
@@ -166,7 +166,7 @@ def simulator(port: int, password: str) -> None:
     """Ask for its health; nobody logs in.
 
     Raises:
-        Unwell: it is away or not well.
+        Unhealthy: it is away or not well.
     """
     _ask("GET", f"http://{LOOPBACK}:{port}/healthz")
 
@@ -175,7 +175,7 @@ def airflow_api(port: int, password: str) -> None:
     """Log in as admin, and ask for each part's health and for the pipeline.
 
     Raises:
-        Unwell: it is away, refuses the login, or a part is not well.
+        Unhealthy: it is away, refuses the login, or a part is not well.
     """
     with airflow.Airflow(port, password, timeout=_AIRFLOW_SECONDS) as api:
         try:
@@ -183,18 +183,18 @@ def airflow_api(port: int, password: str) -> None:
             if not unwell and api.pipeline()["has_import_errors"]:
                 unwell = ["the pipeline has errors"]
         except httpx.HTTPStatusError as error:
-            raise Unwell(f"{error.response.status_code} {error.response.reason_phrase}") from error
+            raise Unhealthy(f"{error.response.status_code} {error.response.reason_phrase}") from error
         except httpx.HTTPError as error:
-            raise Unwell(_short(error)) from error
+            raise Unhealthy(_short(error)) from error
     if unwell:
-        raise Unwell(", ".join(unwell))
+        raise Unhealthy(", ".join(unwell))
 
 
 def spark_ui(port: int, password: str) -> None:
     """Ask for the applications; nobody logs in.
 
     Raises:
-        Unwell: it is away or not well.
+        Unhealthy: it is away or not well.
     """
     _ask("GET", f"http://{LOOPBACK}:{port}/api/v1/applications", timeout=_SPARK_SECONDS)
 
@@ -203,9 +203,9 @@ def _ask(method: str, url: str, body: dict[str, str] | None = None, timeout: flo
     try:
         httpx.request(method, url, json=body, timeout=timeout, trust_env=False).raise_for_status()
     except httpx.HTTPStatusError as error:
-        raise Unwell(f"{error.response.status_code} {error.response.reason_phrase}") from error
+        raise Unhealthy(f"{error.response.status_code} {error.response.reason_phrase}") from error
     except httpx.HTTPError as error:
-        raise Unwell(_short(error)) from error
+        raise Unhealthy(_short(error)) from error
 
 
 def _short(error: object) -> str:

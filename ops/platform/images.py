@@ -51,13 +51,13 @@ NOT_IN_COMPOSE = frozenset({"airflow"})
 WITH_PACKAGES = frozenset({"airflow", "backfill", "dbt", "exporter", "ge", "simulator", "tools"})
 _ID_DIGITS = 12
 _DONE = re.compile(r"naming to \S*?crypto-analytics/([a-z]+):\S+.*( done|$)")
-_MEND = "make images"
+_FIX = "make images"
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Image:
+class BuiltImage:
     """A built image.
 
     Attributes:
@@ -91,10 +91,10 @@ def content_tag(image_id: str, version: str = __version__) -> str:
     return f"{version}-{image_id.removeprefix('sha256:')[:_ID_DIGITS]}"
 
 
-def build(names: Iterable[str] = NAMES, registry: str | None = None, tell: Tell = print) -> list[Image]:
+def build(names: Iterable[str] = NAMES, registry: str | None = None, report: Report = print) -> list[BuiltImage]:
     """Build the images ``names``, tag them and note their tags; what did not change costs a second or two.
 
-    ``registry`` is a prefix (default: the variable IMAGE_REGISTRY); ``tell`` gets a line for each finished image.
+    ``registry`` is a prefix (default: the variable IMAGE_REGISTRY); ``report`` gets a line for each finished image.
 
     Raises:
         Problem: docker or buildx is missing, the engine does not run, a build failed, or the disk is full.
@@ -109,10 +109,10 @@ def build(names: Iterable[str] = NAMES, registry: str | None = None, tell: Tell 
     started = time.monotonic()
     packages = (f"{name}-packages" for name in wanted if name in WITH_PACKAGES)
     done = _bake(["base", *packages], prefix, log, lambda _: None, started)
-    done |= _bake(wanted, prefix, log, tell, started)
+    done |= _bake(wanted, prefix, log, report, started)
     tags = {name: content_tag(_image_id(reference(name, __version__, prefix))) for name in wanted}
     for name, tag in tags.items():
-        run("docker", "tag", reference(name, __version__, prefix), reference(name, tag, prefix), mend=_MEND)
+        run("docker", "tag", reference(name, __version__, prefix), reference(name, tag, prefix), fix=_FIX)
     write_tags(tags)
     return _described({name: reference(name, tag, prefix) for name, tag in tags.items()}, done)
 
@@ -126,12 +126,12 @@ def check_docker() -> None:
     path_of("docker")
     if not succeeds("docker", "version", "--format", "{{.Server.Version}}"):
         cause = "`docker version` finds none, or may not speak to it"
-        mend = f"start Docker (sudo systemctl start docker), or join its group; {AIRGAP_HINT}"
-        raise Problem("the docker engine does not answer", cause, mend)
+        fix = f"start Docker (sudo systemctl start docker), or join its group; {AIRGAP_HINT}"
+        raise Problem("the docker engine does not answer", cause, fix)
     if not succeeds("docker", "buildx", "version"):
-        mend = f"install it (https://docs.docker.com/build/install-buildx), {AIRGAP_HINT}"
-        raise Problem("docker's plugin buildx is missing", "`docker buildx version` fails", mend)
-    driver = re.search(r"^Driver:\s*(\S+)", run("docker", "buildx", "inspect", mend="docker buildx ls"), re.MULTILINE)
+        fix = f"install it (https://docs.docker.com/build/install-buildx), {AIRGAP_HINT}"
+        raise Problem("docker's plugin buildx is missing", "`docker buildx version` fails", fix)
+    driver = re.search(r"^Driver:\s*(\S+)", run("docker", "buildx", "inspect", fix="docker buildx ls"), re.MULTILINE)
     if driver is not None and driver.group(1) != "docker":
         # Images that start FROM one that was just built find it in the engine, and only this driver builds there.
         cause = f"the chosen builder has the driver {driver.group(1)}, which does not see the engine's own images"
@@ -151,8 +151,8 @@ def check_readable(root: Path = ROOT) -> None:
             raise Problem("the checkout cannot be read in containers", cause, "chmod -R go+rX .")
 
 
-def _bake(targets: Iterable[str], registry: str, log: Path, tell: Tell, started: float) -> dict[str, float]:
-    """Bake; return the seconds after ``started`` at which each image was done. Everything said goes to ``log``."""
+def _bake(targets: Iterable[str], registry: str, log: Path, report: Report, started: float) -> dict[str, float]:
+    """Bake; return the seconds after ``started`` at which each image was done. Everything output goes to ``log``."""
     command = [path_of("docker"), "buildx", "bake", "--progress", "plain", "--file", BAKE_FILE, *targets]
     # An attestation says when the build was: with containerd's image store it would make a new id of each one.
     fixed = {"TAG": __version__, "IMAGE_REGISTRY": registry, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
@@ -176,7 +176,7 @@ def _bake(targets: Iterable[str], registry: str, log: Path, tell: Tell, started:
             found = finished(line)
             if found is not None and found not in done:
                 done[found] = time.monotonic() - started
-                tell(f"  {found:<10} {done[found]:6.1f} s")
+                report(f"  {found:<10} {done[found]:6.1f} s")
     if process.returncode != 0:
         raise failure(log.read_text(errors="replace"), log)
     return done
@@ -188,36 +188,38 @@ def finished(line: str) -> str | None:
     return found.group(1) if found else None
 
 
-def failure(said: str, log: Path) -> Problem:
-    """Return what is wrong, from what bake said."""
-    tail = last_lines("\n".join(line for line in said.splitlines() if "ERROR" in line or "error" in line) or said, 5)
-    if "no space left on device" in said:
+def failure(output: str, log: Path) -> Problem:
+    """Return what is wrong, from what bake output."""
+    tail = last_lines(
+        "\n".join(line for line in output.splitlines() if "ERROR" in line or "error" in line) or output, 5
+    )
+    if "no space left on device" in output:
         free = f"{shutil.disk_usage(ROOT).free / 1024**3:.1f} GB are free here"
         return Problem(
             "the disk is full", free, "free some (docker system df; docker builder prune), then: make images"
         )
-    if re.search(r"pull access denied|failed to resolve source metadata|registry-1\.docker\.io", said):
-        mend = f"set DEBIAN_IMAGE and GOLANG_IMAGE to your mirror's, {AIRGAP_HINT}"
-        return Problem("a base image cannot be had", tail, mend)
+    if re.search(r"pull access denied|failed to resolve source metadata|registry-1\.docker\.io", output):
+        fix = f"set DEBIAN_IMAGE and GOLANG_IMAGE to your mirror's, {AIRGAP_HINT}"
+        return Problem("a base image cannot be had", tail, fix)
     return Problem("an image could not be built", tail, f"look at {log.relative_to(ROOT)}, mend it, then: make images")
 
 
 def _image_id(name: str) -> str:
-    return run("docker", "image", "inspect", "--format", "{{.Id}}", name, mend=_MEND).strip()
+    return run("docker", "image", "inspect", "--format", "{{.Id}}", name, fix=_FIX).strip()
 
 
-def _described(references: Mapping[str, str], done: Mapping[str, float]) -> list[Image]:
-    unique = unique_sizes(run("docker", "system", "df", "--verbose", "--format", "{{json .Images}}", mend=_MEND))
+def _described(references: Mapping[str, str], done: Mapping[str, float]) -> list[BuiltImage]:
+    unique = unique_sizes(run("docker", "system", "df", "--verbose", "--format", "{{json .Images}}", fix=_FIX))
     images = []
     for name, full in references.items():
-        inspected = json.loads(run("docker", "image", "inspect", full, mend=_MEND))[0]
-        images.append(Image(name, full, inspected["Size"], unique.get(inspected["Id"], ""), done.get(name, 0.0)))
+        inspected = json.loads(run("docker", "image", "inspect", full, fix=_FIX))[0]
+        images.append(BuiltImage(name, full, inspected["Size"], unique.get(inspected["Id"], ""), done.get(name, 0.0)))
     return images
 
 
-def unique_sizes(said: str) -> dict[str, str]:
+def unique_sizes(output: str) -> dict[str, str]:
     """Return {id: size that is not shared} from what ``docker system df`` prints."""
-    return {image["ID"]: image["UniqueSize"] for image in json.loads(said)}
+    return {image["ID"]: image["UniqueSize"] for image in json.loads(output)}
 
 
 def write_tags(tags: Mapping[str, str], state: Path = STATE) -> None:
@@ -254,31 +256,31 @@ def load_into_kind(cluster: str = CLUSTER, registry: str | None = None, names: I
     chosen = set(names)
     wanted = [reference(name, tag, prefix) for name, tag in sorted(read_tags().items()) if name in chosen]
     if not wanted:
-        raise Problem("there is no image to load", f"{STATE.name}/images.yaml names none", _MEND)
-    nodes = run("kind", "get", "nodes", "--name", cluster, mend="kind get clusters").split()
+        raise Problem("there is no image to load", f"{STATE.name}/images.yaml names none", _FIX)
+    nodes = run("kind", "get", "nodes", "--name", cluster, fix="kind get clusters").split()
     if not nodes:
         raise Problem("there is no node to load images into", f"kind has no cluster {cluster}", make_command.make_up())
     listing = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
-    held = [set(run("docker", "exec", node, *listing, mend=f"docker start {node}").split()) for node in nodes]
+    held = [set(run("docker", "exec", node, *listing, fix=f"docker start {node}").split()) for node in nodes]
     missing = [image for image in wanted if not all({image, f"docker.io/{image}"} & images for images in held)]
     if missing:
-        mend = "df -h (a full disk is the usual cause), then run the same command again"
-        run("kind", "load", "docker-image", "--name", cluster, *missing, mend=mend)
+        fix = "df -h (a full disk is the usual cause), then run the same command again"
+        run("kind", "load", "docker-image", "--name", cluster, *missing, fix=fix)
     return missing
 
 
-def push(images: Iterable[Image], tell: Tell = print) -> None:
+def push(images: Iterable[BuiltImage], report: Report = print) -> None:
     """Push ``images`` to their registry.
 
     Raises:
         Problem: it refuses one.
     """
     for image in images:
-        tell(f"  pushing {image.reference}")
-        run("docker", "push", image.reference, mend=f"docker login {image.reference.partition('/')[0]}")
+        report(f"  pushing {image.reference}")
+        run("docker", "push", image.reference, fix=f"docker login {image.reference.partition('/')[0]}")
 
 
-def show(images: Iterable[Image], out: Console) -> None:
+def show(images: Iterable[BuiltImage], out: Console) -> None:
     """Print the table of images."""
     table = Table("image", "tag", title="Images", title_justify="left")
     for column in ("size", "of it unshared", "done after"):

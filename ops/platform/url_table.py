@@ -5,7 +5,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from ops.platform.endpoints import Way, url
+from ops.platform.endpoints import Installation, url
 from ops.platform.health import Health, check_all
 
 HIDDEN = "(hidden)"
@@ -21,24 +21,26 @@ def hidden(out: Console, *, asked: bool) -> bool:
     return asked or not out.file.isatty()
 
 
-def show(way: Way, out: Console, *, hide: bool = False) -> int:
+def show(installed: Installation, out: Console, *, hide: bool = False) -> int:
     """Check and print one way; return 1 where something is not well."""
-    health = check_all(way)
-    out.print(table(way, health, hide=hide))
+    health = check_all(installed)
+    out.print(table(installed, health, hide=hide))
     if hide:
         out.print("passwords: make urls")
     return 1 if any(one.problem for one in health.values()) else 0
 
 
-def table(way: Way, health: dict[str, Health], *, hide: bool = False) -> Table:
+def table(installed: Installation, health: dict[str, Health], *, hide: bool = False) -> Table:
     """Return the table of one way of running."""
-    shown = Table("", "URL", "user", "password", "health", title=way.title, title_justify="left")
+    shown = Table("", "URL", "user", "password", "health", title=installed.title, title_justify="left")
     for column in shown.columns:
         column.overflow = "fold"  # a password that is cut is of no use
-    for endpoint in way.endpoints:
-        password = way.passwords.get(endpoint.secret, "") if endpoint.secret else ""
+    for endpoint in installed.endpoints:
+        password = installed.passwords.get(endpoint.secret, "") if endpoint.secret else ""
         state = health[endpoint.name]
         colour = "red" if state.problem else "green"
         secret = HIDDEN if hide and password else password
-        shown.add_row(endpoint.name, url(endpoint, way.ports), endpoint.user, secret, f"[{colour}]{state}[/{colour}]")
+        shown.add_row(
+            endpoint.name, url(endpoint, installed.ports), endpoint.user, secret, f"[{colour}]{state}[/{colour}]"
+        )
     return shown

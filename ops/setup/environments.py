@@ -69,8 +69,8 @@ def _run(name: str, *command: str) -> None:
     env = {**child_environment.fetcher(os.environ), **caches, "UV_PYTHON_DOWNLOADS": "never"}
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, env=env)
     if done.returncode != 0:
-        said = f"{Path(command[0]).name} exited with {done.returncode}, its message is above"
-        raise Problem(f"the environment {name} could not be made", said, "mend that and run the same command again")
+        cause = f"{Path(command[0]).name} exited with {done.returncode}, its message is above"
+        raise Problem(f"the environment {name} could not be made", cause, "mend that and run the same command again")
 
 
 def main(arguments: list[str]) -> int:

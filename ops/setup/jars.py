@@ -87,8 +87,8 @@ def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
                 check=False,
             )
         if done.returncode != 0:
-            mend = f"check the network and what Maven says in {log}, then run the same command again"
-            raise Problem(f"the jars of {name} could not be fetched", f"mvn exited with {done.returncode}", mend)
+            fix = f"check the network and what Maven says in {log}, then run the same command again"
+            raise Problem(f"the jars of {name} could not be fetched", f"mvn exited with {done.returncode}", fix)
         try:
             unfinished.rename(target)
         except OSError:  # another run was faster: a folder that is not empty is never replaced

@@ -23,8 +23,8 @@ def python() -> None:
     """Check the interpreter and its means to make virtual environments."""
     if sys.version_info < PYTHON_NEEDED:
         has, needed = (".".join(map(str, version[:2])) for version in (sys.version_info, PYTHON_NEEDED))
-        mend = f"install it and name it: make demo PYTHON=python{needed}"
-        raise Problem("Python is too old", f"this is {has} and {needed} or newer is needed", mend)
+        fix = f"install it and name it: make demo PYTHON=python{needed}"
+        raise Problem("Python is too old", f"this is {has} and {needed} or newer is needed", fix)
     try:
         import ensurepip  # noqa: F401, PLC0415  # Debian has it in a package of its own
         import venv  # noqa: F401, PLC0415
@@ -41,23 +41,23 @@ def java_command() -> str:
 
 def java() -> None:
     """Check that there is a Java and that it is new enough."""
-    mend = _install("openjdk-17-jre-headless")
+    fix = _install("openjdk-17-jre-headless")
     program = shutil.which(java_command())
     if program is None:
-        raise Problem("Java is missing", f"{java_command()} was not found", mend)
-    said = subprocess.run(
+        raise Problem("Java is missing", f"{java_command()} was not found", fix)
+    output = subprocess.run(
         [program, "-version"], capture_output=True, text=True, check=False, env=child_environment.plain(os.environ)
     ).stderr
-    version = java_version(said)
+    version = java_version(output)
     if version is None:
-        raise Problem("Java does not run", f"{program} -version said: {said or 'nothing'}", mend)
+        raise Problem("Java does not run", f"{program} -version output: {output or 'nothing'}", fix)
     if version < JAVA_NEEDED:
-        raise Problem("Java is too old", f"{program} is version {version} and {JAVA_NEEDED} or newer is needed", mend)
+        raise Problem("Java is too old", f"{program} is version {version} and {JAVA_NEEDED} or newer is needed", fix)
 
 
-def java_version(said: str) -> int | None:
+def java_version(output: str) -> int | None:
     """Return the major version from what ``java -version`` prints ('1.8.0_392' is 8), or None."""
-    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    found = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(found.group(1)) if found else None
 
 

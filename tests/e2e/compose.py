@@ -61,7 +61,7 @@ class Compose(Platform):
 
     def find_port(self, server: Server) -> int:
         """See :class:`Platform`, as for all below."""
-        way = compose.way()
+        way = compose.installation()
         assert way is not None, "nothing of the project runs: make compose-up"
         return way.ports[_SETTINGS[server]]
 

@@ -21,10 +21,10 @@ from ops.compose import project as compose
 from ops.compose import up as compose_up
 from ops.kubernetes import down, installation, logs, up
 from ops.platform import endpoints, exposed_ports, health, state, url_table
-from ops.platform.endpoints import ENDPOINTS, Way
+from ops.platform.endpoints import ENDPOINTS, Installation
 from ops.platform.health import Health
 
-WAY = Way(
+WAY = Installation(
     "Kubernetes",
     exposed_ports.effective(OpsSettings(KAFKA_PORT=19092)),
     {"KAFKA_SASL_PASSWORD": "k-word", "POSTGRES_PASSWORD": "p-word", "S3_SECRET_KEY": "s-word"},
@@ -76,10 +76,10 @@ def test_both_ways_up_leave_passwords_out_of_a_log(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "console", lambda: Console(file=Nobody(), width=160))
     if module is compose_up:
         monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
-        monkeypatch.setattr(compose_up, "make_way", lambda *_: None)
+        monkeypatch.setattr(compose_up, "remove_other_variant", lambda *_: None)
         monkeypatch.setattr(compose_up, "up", lambda *_: None)
         monkeypatch.setattr(compose.Project, "remember", lambda self: None)
-        monkeypatch.setattr(compose, "way", lambda: WAY)
+        monkeypatch.setattr(compose, "installation", lambda: WAY)
     else:
         without_machine(monkeypatch)
         monkeypatch.setattr(state, "remember", lambda what: None)
@@ -89,14 +89,14 @@ def test_both_ways_up_leave_passwords_out_of_a_log(monkeypatch: pytest.MonkeyPat
 
 def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave of `make up` what is remembered and shown."""
-    monkeypatch.setattr(up.machine, "look", lambda settings: None)
+    monkeypatch.setattr(up.machine, "inspect", lambda settings: None)
     monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(WAY.ports))
     monkeypatch.setattr(up, "Cluster", lambda context: None)
     monkeypatch.setattr(up, "_images", lambda phases, names: None)
     for step in ("refuse_change", "recover", "_releases"):
         monkeypatch.setattr(up, step, lambda *_: None)
-    monkeypatch.setattr(installation, "in_cluster", lambda settings: WAY)
+    monkeypatch.setattr(installation, "find", lambda settings: WAY)
     monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
 
 
@@ -199,7 +199,7 @@ def test_nuke_names_the_projects_whose_state_goes(monkeypatch: pytest.MonkeyPatc
 
 
 def test_only_what_runs_is_listed() -> None:
-    way = Way("x", WAY.ports, {}, frozenset({"postgres"}))
+    way = Installation("x", WAY.ports, {}, frozenset({"postgres"}))
     assert [endpoint.name for endpoint in way.endpoints] == ["PostgreSQL"]
 
 
@@ -284,18 +284,18 @@ def test_the_story_of_the_last_up_is_kept(tmp_path: Path) -> None:
 def test_a_missing_program_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match=r"kind is missing: .*kind.sigs.k8s.io.*make airgap"):
-        commands.run("kind", "version", mend="make doctor")
+        commands.run("kind", "version", fix="make doctor")
     assert not commands.succeeds("kind", "version")
 
 
 def test_a_failed_program_says_its_last_words_and_the_next_command() -> None:
     with pytest.raises(Problem, match="sh -c failed: no such cluster; make up"):
-        commands.run("sh", "-c", "echo no such cluster >&2; exit 3", mend="make up")
+        commands.run("sh", "-c", "echo no such cluster >&2; exit 3", fix="make up")
     with pytest.raises(Problem, match="exit code 4"):
-        commands.run("sh", "-c", "exit 4", mend="make up")
+        commands.run("sh", "-c", "exit 4", fix="make up")
     with pytest.raises(Problem, match="longer than"):
-        commands.run("sleep", "5", mend="make up", timeout=0.1)
-    assert commands.run("sh", "-c", "echo $WORD", mend="", env={"WORD": "yes"}) == "yes\n"
+        commands.run("sleep", "5", fix="make up", timeout=0.1)
+    assert commands.run("sh", "-c", "echo $WORD", fix="", env={"WORD": "yes"}) == "yes\n"
 
 
 def test_logs_are_of_one_component_or_of_all(monkeypatch: pytest.MonkeyPatch) -> None:

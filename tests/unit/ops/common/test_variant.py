@@ -51,7 +51,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def test_compose_removes_what_makes_way(
     called: list[tuple[str, ...]], chosen: variant.Variant, removed: list[tuple[str, ...]]
 ) -> None:
-    compose_up.make_way(Project("crypto-analytics", {}), chosen)
+    compose_up.remove_other_variant(Project("crypto-analytics", {}), chosen)
     assert called == removed
 
 

@@ -170,7 +170,7 @@ def test_the_way_in_is_what_is_published() -> None:
     env_file.ensure(env_file.FILE)
     passwords = env_file.load(env_file.FILE)
 
-    way = compose.way_of([container("kafka", ports={9094: 19092}), container("postgres", ports={5432: 15432})])
+    way = compose.installation_of([container("kafka", ports={9094: 19092}), container("postgres", ports={5432: 15432})])
 
     assert way is not None
     assert way.ports == {"KAFKA_PORT": 19092, "POSTGRES_PORT": 15432}
@@ -180,9 +180,9 @@ def test_the_way_in_is_what_is_published() -> None:
 
 
 def test_without_containers_there_is_no_way_in_and_no_password_is_needed() -> None:
-    assert compose.way_of([]) is None
+    assert compose.installation_of([]) is None
     with pytest.raises(Problem, match="make env"):
-        compose.way_of([container("kafka", ports={9094: 19092})])
+        compose.installation_of([container("kafka", ports={9094: 19092})])
 
 
 def test_a_failure_shows_the_last_lines_and_names_the_next_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     for name in helmfile.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
-    monkeypatch.setattr(up.machine, "look", lambda settings: None)
+    monkeypatch.setattr(up.machine, "inspect", lambda settings: None)
     monkeypatch.setattr(doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(helm, "has_diff", lambda: True)
     monkeypatch.setattr(helmfile, "path_of", lambda name: name)

@@ -7,10 +7,10 @@ import pytest
 from ops.common import commands
 from ops.common.units import GIB
 from ops.kubernetes import doctor
-from ops.kubernetes.doctor import Level, Line
-from ops.kubernetes.machine import Facts
+from ops.kubernetes.doctor import Check, Level
+from ops.kubernetes.machine import MachineFacts
 
-GOOD = Facts(
+GOOD = MachineFacts(
     memory_total=16 * GIB,
     memory_free=10 * GIB,
     disk_free=80 * GIB,
@@ -30,7 +30,7 @@ GOOD = Facts(
 )
 
 
-def failed(facts: Facts, environment: str = "lite", *, is_kind: bool = True) -> list[Line]:
+def failed(facts: MachineFacts, environment: str = "lite", *, is_kind: bool = True) -> list[Check]:
     lines = doctor.examine(facts, environment, is_kind=is_kind)  # type: ignore[arg-type]
     assert all(line.fix for line in lines if line.level is not Level.OK), "each tells what to do"
     assert doctor.blocks(lines) == any(line.level is Level.FAIL for line in lines)
@@ -103,7 +103,7 @@ def test_the_operators_need_more_memory_than_lite() -> None:
 
 
 def test_a_cluster_of_others_needs_no_docker_no_ports_and_no_memory() -> None:
-    bare = Facts(0, 0, None, "", versions={name: GOOD.versions[name] for name in doctor.FOR_A_FOREIGN_CLUSTER})
+    bare = MachineFacts(0, 0, None, "", versions={name: GOOD.versions[name] for name in doctor.FOR_A_FOREIGN_CLUSTER})
     assert failed(bare, is_kind=False) == []
     assert [line.name for line in failed(replace(bare, versions={}), is_kind=False)] == ["helm", "helmfile", "kubectl"]
 

@@ -107,15 +107,15 @@ class Machine:
         monkeypatch.setattr(kind, "_FINISH_SECONDS", 0.0)
         monkeypatch.setattr(kind, "_PAUSE", 0.0)
 
-    def run(self, *command: object, mend: str, timeout: float | None = None) -> str:
+    def run(self, *command: object, fix: str, timeout: float | None = None) -> str:
         line = " ".join(map(str, command))
         if line.startswith("docker cp"):
             file = line.split()[2].partition(":")[2]
             if self.cp_says:
-                raise Problem("docker cp failed", self.cp_says, mend)
+                raise Problem("docker cp failed", self.cp_says, fix)
             if not (self.whole if file == kind._WHOLE else self.has_kubeconfig):
                 cause = f"Error response from daemon: Could not find the file {file} in container {kind.NODE}"
-                raise Problem("docker cp failed", cause, mend)
+                raise Problem("docker cp failed", cause, fix)
             return ""
         if "storageclass" in line:
             return "storageclass.storage.k8s.io/standard\n" if self.complete else ""

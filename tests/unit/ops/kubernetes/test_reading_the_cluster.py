@@ -13,11 +13,11 @@ from ops import status
 from ops.common import units
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
-from ops.kubernetes import consumer_lag, memory, port_forward, progress
+from ops.kubernetes import consumer_lag, memory, port_forward, release_progress
 from ops.kubernetes.cluster import Forbidden
 from ops.kubernetes.helm import Revision
 from ops.kubernetes.pods import Event, Pod, last_warnings, newest_events, pods
-from ops.kubernetes.progress import Progress, Sight
+from ops.kubernetes.release_progress import ClusterSnapshot, ReleaseProgress
 from ops.platform import freshness
 from ops.platform.endpoints import ENDPOINTS
 
@@ -140,11 +140,13 @@ def test_events_of_the_newer_api_have_their_time_elsewhere() -> None:
 
 
 def test_troubles_name_pod_cause_and_warning() -> None:
-    sight = Sight(
+    sight = ClusterSnapshot(
         pods=pods([pod("kafka-0"), pod("minio-0", ready=True)], NOW),
         events={"kafka-0": Event("kafka-0", "Unhealthy", "Readiness probe failed", is_warning=True, at="")},
     )
-    assert progress.troubles(sight) == ["kafka-0 0/1: consumer runs, not ready yet (Unhealthy: Readiness probe failed)"]
+    assert release_progress.troubles(sight) == [
+        "kafka-0 0/1: consumer runs, not ready yet (Unhealthy: Readiness probe failed)"
+    ]
 
 
 def test_the_headline_says_which_release_is_at_work() -> None:
@@ -153,14 +155,20 @@ def test_the_headline_says_which_release_is_at_work() -> None:
         "postgres": Revision("postgres", 2, "deployed"),
         "minio": Revision("minio", 1, "failed"),
     }
-    assert progress.headline(Sight(releases)) == "1 releases deployed; at work on kafka; failed: minio"
+    assert (
+        release_progress.headline(ClusterSnapshot(releases)) == "1 releases deployed; at work on kafka; failed: minio"
+    )
 
 
 def test_without_a_terminal_a_line_is_printed_when_something_changes() -> None:
     out, now = io.StringIO(), [0.0]
     console = Console(file=out, width=200)
-    with Progress(console, clock=lambda: now[0]) as shown:
-        for seconds, sight in ((0, Sight()), (2, Sight()), (4, Sight({"kafka": Revision("kafka", 1, "deployed")}))):
+    with ReleaseProgress(console, clock=lambda: now[0]) as shown:
+        for seconds, sight in (
+            (0, ClusterSnapshot()),
+            (2, ClusterSnapshot()),
+            (4, ClusterSnapshot({"kafka": Revision("kafka", 1, "deployed")})),
+        ):
             now[0] = float(seconds)
             shown.show(sight)
         now[0] = 6.0
@@ -231,7 +239,7 @@ class OfANamespace:
 
 def test_without_rights_on_nodes_the_status_lacks_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "Cluster", lambda context: OfANamespace())
-    monkeypatch.setattr(status.installation, "in_cluster", lambda settings: None)
+    monkeypatch.setattr(status.installation, "find", lambda settings: None)
     out = io.StringIO()
     status._kubernetes(OpsSettings(KUBE_CONTEXT="theirs"), Console(file=out, width=160))
     assert "memory unknown: /api/v1/nodes may not be read" in out.getvalue()
@@ -257,44 +265,46 @@ def told(trades: str, age: str = "0.0", answer_age: str = "0.4") -> str:
 
 
 def test_lag_is_read_from_the_consumers_metrics() -> None:
-    assert consumer_lag.lag(told("42.0", "3.5")) == consumer_lag.Lag(42, 3.5, 0.4)
-    assert consumer_lag.lag(told("NaN", "NaN", "NaN")) is None
-    assert consumer_lag.lag("# TYPE a gauge\na 1\n") is None
+    assert consumer_lag.parse(told("42.0", "3.5")) == consumer_lag.ConsumerLag(42, 3.5, 0.4)
+    assert consumer_lag.parse(told("NaN", "NaN", "NaN")) is None
+    assert consumer_lag.parse("# TYPE a gauge\na 1\n") is None
 
 
 @pytest.mark.parametrize(
     ("lag", "line"),
     [
-        (consumer_lag.Lag(0, 0.0, 0.4), "lag 0 trades"),
-        (consumer_lag.Lag(6000, 65.0, 0.4), "lag 6,000 trades, the next one is 1m05s old"),
-        (consumer_lag.Lag(6000, float("nan"), 0.4), "lag 6,000 trades"),
-        (consumer_lag.Lag(0, 0.0, 61.0), "lag 0 trades (as of 1m01s ago: Kafka does not answer)"),
+        (consumer_lag.ConsumerLag(0, 0.0, 0.4), "lag 0 trades"),
+        (consumer_lag.ConsumerLag(6000, 65.0, 0.4), "lag 6,000 trades, the next one is 1m05s old"),
+        (consumer_lag.ConsumerLag(6000, float("nan"), 0.4), "lag 6,000 trades"),
+        (consumer_lag.ConsumerLag(0, 0.0, 61.0), "lag 0 trades (as of 1m01s ago: Kafka does not answer)"),
     ],
 )
-def test_lag_in_a_line(lag: consumer_lag.Lag, line: str) -> None:
-    assert lag.story() == line
+def test_lag_in_a_line(lag: consumer_lag.ConsumerLag, line: str) -> None:
+    assert lag.summary() == line
 
 
 @pytest.mark.parametrize(
     ("answers", "lag"),
     [
-        ([told("30.0", "4.0", "0.2"), told("12.0", "7.0", "0.9")], consumer_lag.Lag(42, 7.0, 0.9)),
+        ([told("30.0", "4.0", "0.2"), told("12.0", "7.0", "0.9")], consumer_lag.ConsumerLag(42, 7.0, 0.9)),
         ([told("30.0"), told("NaN")], None),
         ([], None),
     ],
     ids=["shared", "one does not know", "none"],
 )
-def test_the_lag_of_consumers_that_share_the_topic_adds_up(answers: list[str], lag: consumer_lag.Lag | None) -> None:
+def test_the_lag_of_consumers_that_share_the_topic_adds_up(
+    answers: list[str], lag: consumer_lag.ConsumerLag | None
+) -> None:
     cluster: Any = SimpleNamespace(text=lambda path: answers[int(path.partition("consumer-")[2][0])])
     consumers = [pod(f"consumer-{number}") for number in range(len(answers))]
-    assert consumer_lag.cluster_lag(cluster, consumers) == lag
+    assert consumer_lag.read(cluster, consumers) == lag
 
 
 def test_freshness_in_a_line() -> None:
     fresh = freshness.Freshness(NOW, NOW, 1200, 0, 0)
-    assert fresh.story(NOW) == "newest candle 2026-11-23 10:00, changed 0s ago; 1,200 candles, no gap"
-    assert "2 gaps, 30 trades missing" in freshness.Freshness(NOW, NOW, 1, 2, 30).story(NOW)
-    assert freshness.Freshness(None, None, 0, 0, 0).story(NOW) == "no candle yet"
+    assert fresh.summary(NOW) == "newest candle 2026-11-23 10:00, changed 0s ago; 1,200 candles, no gap"
+    assert "2 gaps, 30 trades missing" in freshness.Freshness(NOW, NOW, 1, 2, 30).summary(NOW)
+    assert freshness.Freshness(None, None, 0, 0, 0).summary(NOW) == "no candle yet"
 
 
 @pytest.mark.parametrize(("ports", "listens"), [([9092, 9094], True), ([9092], False)])
@@ -334,7 +344,7 @@ def test_a_forward_that_complains_a_lot_goes_on(monkeypatch: pytest.MonkeyPatch,
     kubectl.chmod(0o755)
     monkeypatch.setattr(port_forward, "path_of", lambda _: str(kubectl))
     told: list[str] = []
-    one = port_forward.Forward(next(end for end in ENDPOINTS if end.component == "postgres"), 1, "theirs")
+    one = port_forward.PortForward(next(end for end in ENDPOINTS if end.component == "postgres"), 1, "theirs")
     ready = pods([pod("postgres-0", ready=True)], NOW)
     monkeypatch.setattr(port_forward, "target", lambda running, component: "postgres-0")
     one.step(ready, told.append)
@@ -349,6 +359,6 @@ def test_a_port_of_kafka_moves_at_the_broker_first(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(port_forward, "is_free", lambda port: False)
     kafka, postgres = (next(one for one in ENDPOINTS if one.component == name) for name in ("kafka", "postgres"))
     with pytest.raises(Problem, match=r"make up KAFKA_PORT=19092.*; then make forward KAFKA_PORT=19092$"):
-        port_forward.refuse_taken(port_forward.Forward(kafka, 9092, "theirs"))
+        port_forward.refuse_taken(port_forward.PortForward(kafka, 9092, "theirs"))
     with pytest.raises(Problem, match=r"; make forward POSTGRES_PORT=15432$"):
-        port_forward.refuse_taken(port_forward.Forward(postgres, 5432, "theirs"))
+        port_forward.refuse_taken(port_forward.PortForward(postgres, 5432, "theirs"))

@@ -14,7 +14,7 @@ from ops.kubernetes import helm, helmfile, up, upgrade_check
 from ops.kubernetes.cluster import Forbidden
 from ops.kubernetes.helm import Recovery, Revision
 from ops.kubernetes.pods import Object
-from ops.kubernetes.upgrade_check import Running
+from ops.kubernetes.upgrade_check import Installed
 
 
 def secret(name: str, number: int, status: str, owner: str = "helm") -> dict[str, object]:
@@ -82,8 +82,8 @@ def test_only_in_our_own_cluster_is_a_release_mended_unasked(monkeypatch: pytest
 
 
 def test_the_story_says_what_is_done() -> None:
-    assert Recovery("kafka", "pending-upgrade", 3).story.endswith("left pending-upgrade: going back to revision 3")
-    assert Recovery("kafka", "pending-install", None).story.endswith("left pending-install: removing it")
+    assert Recovery("kafka", "pending-upgrade", 3).summary.endswith("left pending-upgrade: going back to revision 3")
+    assert Recovery("kafka", "pending-install", None).summary.endswith("left pending-install: removing it")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
     monkeypatch.setattr(helmfile, "path_of", lambda _: helmfile_program)
     monkeypatch.setattr(helmfile.commands, "path_of", lambda name: name)
     found = helmfile.values("lite", KIND_CONTEXT, {"FEED": "wss://x"}, "producer", "kafka")
-    assert upgrade_check.of_values(found) == Running("wss://x", "kraft")
+    assert upgrade_check.planned(found) == Installed("wss://x", "kraft")
 
 
 @pytest.mark.parametrize(
@@ -259,34 +259,34 @@ def producer(feed: str) -> Object:
 
 def test_what_runs_is_read_from_the_cluster() -> None:
     lite = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
-    assert upgrade_check.look(lite, "kraft") == Running("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
+    assert upgrade_check.installed(lite, "kraft") == Installed("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
     default = Answers("kafka.strimzi.io/v1", deployments__producer=producer("wss://x"), kafkas__crypto={})
-    assert upgrade_check.look(default, "strimzi") == Running("wss://x", "strimzi")  # type: ignore[arg-type]
-    assert upgrade_check.look(Answers(), "kraft") == Running(None, None)  # type: ignore[arg-type]
+    assert upgrade_check.installed(default, "strimzi") == Installed("wss://x", "strimzi")  # type: ignore[arg-type]
+    assert upgrade_check.installed(Answers(), "kraft") == Installed(None, None)  # type: ignore[arg-type]
 
 
 def test_who_may_not_read_strimzis_kafka_has_none_of_it() -> None:
     cluster: Any = Answers("kafka.strimzi.io/v1", forbidden="kafkas/crypto")
-    assert upgrade_check.look(cluster, "kraft") == Running(None, None)
+    assert upgrade_check.installed(cluster, "kraft") == Installed(None, None)
     with pytest.raises(Forbidden):
-        upgrade_check.look(cluster, "strimzi")
+        upgrade_check.installed(cluster, "strimzi")
 
 
 @pytest.mark.parametrize(
     ("now", "then", "says"),
     [
-        (Running("ws://simulator", "kraft"), Running("wss://x", "kraft"), "pass for duplicates of the other's"),
-        (Running("wss://x", "kraft"), Running("wss://x", "strimzi"), "Kafka's mode cannot change"),
-        (Running(None, "strimzi"), Running("wss://x", "kraft"), "Kafka's mode cannot change"),
+        (Installed("ws://simulator", "kraft"), Installed("wss://x", "kraft"), "pass for duplicates of the other's"),
+        (Installed("wss://x", "kraft"), Installed("wss://x", "strimzi"), "Kafka's mode cannot change"),
+        (Installed(None, "strimzi"), Installed("wss://x", "kraft"), "Kafka's mode cannot change"),
     ],
 )
-def test_two_feeds_never_meet_in_one_database(now: Running, then: Running, says: str) -> None:
+def test_two_feeds_never_meet_in_one_database(now: Installed, then: Installed, says: str) -> None:
     with pytest.raises(Problem, match=f"{says}.*; .*make down$"):
         upgrade_check.refuse_change(now, then, KIND_CONTEXT)
     with pytest.raises(Problem, match=f"make down.* KUBE_CONTEXT=theirs, then .* delete namespace {NAMESPACE}$"):
         upgrade_check.refuse_change(now, then, "theirs")
     upgrade_check.refuse_change(now, now, KIND_CONTEXT)
-    upgrade_check.refuse_change(Running(None, None), then, KIND_CONTEXT)
+    upgrade_check.refuse_change(Installed(None, None), then, KIND_CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_two_feeds_never_meet_in_one_database(now: Running, then: Running, says:
     ],
 )
 def test_an_exchange_may_be_followed_under_its_other_name(one: str, other: str, same: bool) -> None:
-    now, then = Running(one, "kraft"), Running(other, "kraft")
+    now, then = Installed(one, "kraft"), Installed(other, "kraft")
     if same:
         upgrade_check.refuse_change(now, then, KIND_CONTEXT)
         return

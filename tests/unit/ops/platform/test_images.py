@@ -60,17 +60,17 @@ def test_a_finished_image_is_told_from_the_progress(line: str, expected: str | N
 
 
 @pytest.mark.parametrize(
-    ("said", "what", "mend"),
+    ("said", "what", "fix"),
     [
         ("ERROR: write /x: no space left on device", "the disk is full", "docker builder prune"),
         ("ERROR: pull access denied, repository does not exist", "a base image cannot be had", "make airgap"),
         ("ERROR: executor failed running [x]: exit code: 1", "an image could not be built", "make images"),
     ],
 )
-def test_a_failed_build_says_what_to_type(said: str, what: str, mend: str) -> None:
+def test_a_failed_build_says_what_to_type(said: str, what: str, fix: str) -> None:
     problem = str(images.failure(said, ROOT / ".platform" / "logs" / "images.log"))
     assert problem.startswith(what)
-    assert mend in problem
+    assert fix in problem
 
 
 def test_sizes_are_found_by_id() -> None:

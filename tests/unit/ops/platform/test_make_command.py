@@ -42,5 +42,5 @@ def test_the_hints_use_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Non
     with pytest.raises(Problem, match="then make up ENV=lite again"):
         helmfile.run(["false"], {}, tmp_path / "log", limit=9)
     assert doctor.examine(GOOD, "lite", is_kind=False)
-    monkeypatch.setattr(kind, "run", lambda *_, mend, **__: mend)
+    monkeypatch.setattr(kind, "run", lambda *_, fix, **__: fix)
     assert kind._names("x") == "make up ENV=lite"

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ops.common.units import duration
-from ops.kubernetes.cluster import ApiAway, Cluster
+from ops.kubernetes.cluster import ApiUnavailable, Cluster
 from ops.kubernetes.helm import Revision, newest, revisions
 from ops.kubernetes.pods import Event, Pod, newest_events, pods
 
@@ -21,7 +21,7 @@ _AT_WORK = {"pending-install", "pending-upgrade", "pending-rollback", "uninstall
 
 
 @dataclass(frozen=True)
-class Sight:
+class ClusterSnapshot:
     """One look at the cluster."""
 
     releases: dict[str, Revision] = field(default_factory=dict)
@@ -29,16 +29,16 @@ class Sight:
     events: dict[str, Event] = field(default_factory=dict)
 
 
-def look(cluster: Cluster) -> Sight | None:
+def snapshot(cluster: Cluster) -> ClusterSnapshot | None:
     """Return what the cluster shows; None where its API is just away."""
     try:
         releases = newest(revisions(cluster.helm_secrets()))
-        return Sight(releases, pods(cluster.items("pods")), newest_events(cluster.items("events")))
-    except ApiAway:
+        return ClusterSnapshot(releases, pods(cluster.items("pods")), newest_events(cluster.items("events")))
+    except ApiUnavailable:
         return None
 
 
-def headline(sight: Sight) -> str:
+def headline(sight: ClusterSnapshot) -> str:
     """Say how far the releases are: which are in work, how many are done."""
     at_work = [name for name, revision in sight.releases.items() if revision.status in _AT_WORK]
     done = sum(revision.status == "deployed" for revision in sight.releases.values())
@@ -51,17 +51,17 @@ def headline(sight: Sight) -> str:
     return "; ".join(parts)
 
 
-def troubles(sight: Sight) -> list[str]:
+def troubles(sight: ClusterSnapshot) -> list[str]:
     """Return a line for each pod that is not ready: why, and its newest event where that tells more."""
     lines = []
     for pod in sight.pods:
         if pod.is_well:
             continue
         event = sight.events.get(pod.name)
-        story = pod.why
-        if event and event.message not in story and (event.is_warning or story == "starting"):
-            story = f"{story} ({event})"
-        lines.append(_cut(f"{pod.name} {pod.ready}/{pod.containers}: {story}"))
+        reason = pod.why
+        if event and event.message not in reason and (event.is_warning or reason == "starting"):
+            reason = f"{reason} ({event})"
+        lines.append(_cut(f"{pod.name} {pod.ready}/{pod.containers}: {reason}"))
     return lines
 
 
@@ -69,7 +69,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _WIDE else text[: _WIDE - 1] + "…"
 
 
-class Progress:
+class ReleaseProgress:
     """Shows looks at the cluster: repainted on a terminal, elsewhere a line whenever something changes."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -91,7 +91,7 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def show(self, sight: Sight | None) -> None:
+    def show(self, sight: ClusterSnapshot | None) -> None:
         """Show one look; ``None`` is shown as an API that does not answer."""
         lines = ["the API does not answer just now"] if sight is None else [headline(sight), *troubles(sight)]
         elapsed = duration(self._clock() - self._started)
