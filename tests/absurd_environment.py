@@ -1,7 +1,8 @@
-"""An environment in which every variable that the programs of a run know is set to something absurd.
+"""Build an environment in which every variable that the programs of a local run read has an absurd value.
 
-libpq's and Python's lists are their own; of the others it has what their documentation names, and one of each prefix.
-Not in it: PATH, without which nothing is found, JAVA_HOME, which says which Java to take, and the platform's settings.
+Python and libpq list their variables themselves. For the other programs, it has the documented variables and one of
+each prefix. It leaves out PATH, without which no program is found, JAVA_HOME, which chooses the Java, and the
+platform's settings.
 """
 
 import os
@@ -12,9 +13,9 @@ from collections.abc import Iterable
 
 from psycopg.pq import Conninfo
 
-NOWHERE = "/dev/null/absurd"  # not even root can make it
-_PROXY = "http://127.0.0.1:9"  # where nobody listens
-_OPTIONS = "-XX:NoSuchOption -Dabsurd"  # no Java starts with it
+NOWHERE = "/dev/null/absurd"  # not even root can create it
+_PROXY = "http://127.0.0.1:9"  # no server listens there
+_OPTIONS = "-XX:NoSuchOption -Dabsurd"  # Java does not start with it
 
 _JAVA = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "MAVEN_OPTS", "MAVEN_ARGS")
 _KAFKA = ("KAFKA_OPTS", "KAFKA_HEAP_OPTS", "KAFKA_LOG4J_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS", "KAFKA_GC_LOG_OPTS")
@@ -59,19 +60,19 @@ _NUMBERS = {"OMP_NUM_THREADS": "-1", "ARROW_DEFAULT_MEMORY_POOL": "absurd", "PRO
 
 
 def python_variables() -> tuple[str, ...]:
-    """Return the variables that this Python knows: as it lists them."""
+    """Return the variables that this Python reads, from its own list."""
     told = subprocess.run([sys.executable, "--help-env"], capture_output=True, text=True, check=True).stdout
     return tuple(sorted(set(re.findall(r"^(PYTHON[A-Z0-9]+)", told, re.MULTILINE))))
 
 
 def libpq_variables() -> tuple[str, ...]:
-    """Return the variables that libpq takes connection parameters from: as it lists them."""
+    """Return the variables of libpq's connection parameters, from its own list."""
     found = (option.envvar for option in Conninfo.get_defaults())
     return (*(name.decode() for name in found if name), *_LIBPQ)
 
 
 def absurd() -> dict[str, str]:
-    """Return the absurd variables alone."""
+    """Return only the absurd variables."""
     proxies = [*_PROXIES, *(name.upper() for name in _PROXIES)]
     return {
         **_set(python_variables(), NOWHERE),
@@ -96,7 +97,7 @@ def absurd() -> dict[str, str]:
 
 
 def absurd_environment(**settings: str) -> dict[str, str]:
-    """Return the absurd variables, what must be right for anything to be found, and ``settings``."""
+    """Return the absurd variables, those that must be valid for programs to be found, and ``settings``."""
     needed = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "JAVA_HOME") if name in os.environ}
     return {**absurd(), **needed, **settings}
 

@@ -1,4 +1,4 @@
-"""Generated bad input: values that are no good trade, each with the reason that must be given for it."""
+"""Generate values that are no valid trade, each with the expected reason."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ _RAW: list[tuple[str, Callable[[Random], bytes | None]]] = [
 
 
 def bad_values(random: Random, count: int) -> Iterator[tuple[bytes | None, str]]:
-    """Yield ``count`` bad values and their reasons, every kind in turn, a few of them one megabyte long."""
+    """Yield ``count`` bad values with their reasons, each kind in turn; a few of them are one megabyte long."""
     kinds = [*_OBJECTS, *_RAW]
     for number in range(count - 3):
         reason, make = kinds[number % len(kinds)]

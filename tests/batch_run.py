@@ -1,4 +1,4 @@
-"""Run dbt, the quality gate and the batch on a test's database, and compare what they built with plain Python."""
+"""Run dbt, the quality gate and the batch on a test's database, and compute the expected rows in plain Python."""
 
 import os
 import subprocess
@@ -26,18 +26,18 @@ Key = tuple[str, datetime]
 
 
 def dbt_program() -> Path:
-    """Return the dbt of BATCH_DBT, or of the environment that ``make test`` makes."""
+    """Return the dbt of BATCH_DBT, or that of the environment created by ``make test``."""
     return Path(os.environ.get("BATCH_DBT") or python_of("dbt").with_name("dbt"))
 
 
 def ge_python() -> Path:
-    """Return the Python of BATCH_PYTHON_GE, or of the environment that ``make test`` makes."""
+    """Return the Python of BATCH_PYTHON_GE, or that of the environment created by ``make test``."""
     return Path(os.environ.get("BATCH_PYTHON_GE") or python_of("ge"))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The batch on one database; its files are below ``folder``."""
+    """The batch on one database, with its files below ``folder``."""
 
     database: Database
     folder: Path
@@ -67,7 +67,7 @@ class Batch:
         }
 
     def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run the batch with ``arguments`` and return what it said."""
+        """Run the batch with ``arguments`` and return its exit code and output."""
         command = [sys.executable, "-m", "crypto_analytics.batch", *arguments]
         return self._run(command, self.env(**changes))
 
@@ -101,7 +101,7 @@ class Batch:
 
 
 def kline(open_time: datetime, price: int, symbol: str = "BTCUSDT", **changes: object) -> Row:
-    """Return a kline that is as it should be: ``price`` tells it from others."""
+    """Return a valid kline with the given ``price``, and with ``changes`` to its fields."""
     return {
         "symbol": symbol,
         "open_time": open_time,
@@ -126,7 +126,7 @@ def put_official(connection: psycopg.Connection, *rows: Row) -> None:
 
 
 def put_realtime(connection: psycopg.Connection, *rows: Row) -> None:
-    """Insert or change realtime candles, as the consumer does; complete ones unless they say otherwise."""
+    """Insert or change realtime candles, as the consumer does; complete unless ``is_complete`` is False."""
     _follow(connection, rows)
     for row in rows:
         _upsert(
@@ -153,7 +153,7 @@ def _upsert(connection: psycopg.Connection, table: str, row: Row) -> None:
 
 
 def expected_silver(batch: Batch) -> dict[Key, Row]:
-    """Return what silver has to hold, from what the services wrote."""
+    """Return the expected rows of silver, computed from the services' tables."""
     chosen = {
         key: {**row, "source": "realtime"}
         for key, row in batch.rows("fact_realtime_trades_1m").items()
@@ -164,12 +164,12 @@ def expected_silver(batch: Batch) -> dict[Key, Row]:
 
 
 def expected_gold(batch: Batch, minutes: int) -> dict[Key, Row]:
-    """Return what the rollup of ``minutes`` minutes has to hold, from what silver has to hold."""
+    """Return the expected rows of the rollup to ``minutes`` minutes, computed from the services' tables."""
     return rolled_up(expected_silver(batch), minutes)
 
 
 def rolled_up(silver: dict[Key, Row], minutes: int) -> dict[Key, Row]:
-    """Return the whole buckets of ``minutes`` minutes of ``silver``."""
+    """Return the complete buckets of ``minutes`` minutes of ``silver``."""
     buckets: dict[Key, list[tuple[datetime, Row]]] = defaultdict(list)
     for (symbol, open_time), row in silver.items():
         midnight = open_time.replace(hour=0, minute=0)
@@ -199,7 +199,7 @@ def values(rows: dict[Key, Row], *extra: str) -> dict[Key, Row]:
 
 
 def changed(before: dict[Key, Row], after: dict[Key, Row]) -> set[Key]:
-    """Return the keys of rows whose updated_at moved, and of rows that came or went."""
+    """Return the keys of the rows whose updated_at changed, and of the inserted and deleted rows."""
     keys = before.keys() | after.keys()
     return {
         key for key in keys if (before.get(key) or {}).get("updated_at") != (after.get(key) or {}).get("updated_at")

@@ -1,4 +1,4 @@
-"""Fixtures: a fresh migrated database, topics of one's own, the simulator, and the recorded market data."""
+"""Fixtures: a new migrated database and new topics for each test, the simulator, and the recorded market data."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without recorded data, leave out what needs it and say so; in CI the fixture fails instead."""
+    """Deselect the tests that need recorded data if there is none, with a message; in CI the fixture fails instead."""
     if IN_CI:
         return
     for fixture, folder in (("recorded_data", RECORDED_DATA), ("recorded_faults", RECORDED_FAULTS)):
@@ -40,7 +40,7 @@ def recorded_data() -> Path:
 
 @pytest.fixture(scope="session")
 def recorded_faults() -> Path:
-    """Return the folder with the small inputs that were tried and went wrong."""
+    """Return the folder with the recorded inputs that once failed."""
     if not RECORDED_FAULTS.is_dir():
         pytest.fail(f"no faulty recordings in {RECORDED_FAULTS}: set RECORDED_FAULTS_DIR")
     return RECORDED_FAULTS
@@ -48,28 +48,28 @@ def recorded_faults() -> Path:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Yield the Kafka and the PostgreSQL that all tests share, each started when first asked for."""
+    """Yield the Kafka and the PostgreSQL that all tests share; each is started at its first use."""
     with running_servers(tmp_path_factory.mktemp("shared")) as shared:
         yield shared
 
 
 @pytest.fixture
 def private_servers(tmp_path: Path) -> Iterator[Servers]:
-    """Yield a Kafka and a PostgreSQL of the test's own, for tests that kill them."""
+    """Yield a Kafka and a PostgreSQL for this test alone, for tests that kill them."""
     with running_servers(tmp_path / "private") as own:
         yield own
 
 
 @pytest.fixture
 def postgres(servers: Servers) -> Iterator[Database]:
-    """Yield a freshly migrated database of the test's own."""
+    """Yield a new migrated database for this test."""
     with servers.database() as database:
         yield database
 
 
 @pytest.fixture
 def kafka(servers: Servers) -> Broker:
-    """Return the broker with empty topics of the test's own."""
+    """Return the broker with new, empty topics for this test."""
     return servers.broker()
 
 

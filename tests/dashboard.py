@@ -1,4 +1,4 @@
-"""The dashboard as a program and as a person see it: Superset's REST interface, and a headless browser."""
+"""Read the dashboard through Superset's REST API and in a headless browser."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.servers import ROOT
 
 ASSETS = ROOT / "superset" / "assets"
 CHARTS = {yaml.safe_load(path.read_text())["slice_name"] for path in (ASSETS / "charts").glob("*.yaml")}
-# Wide as a small laptop's screen, high enough for all of it: what is out of sight is not drawn.
+# As wide as a small laptop's screen, and high enough for all charts: charts out of sight are not drawn.
 WINDOW = (1280, 1600)
 SECONDS = 60
 _PROGRAMS = ("chromium", "chromedriver")
@@ -35,7 +35,7 @@ _FLAGS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
 )
-# What each holder of a chart shows: drawn (a canvas with something on it, a number, rows), or not yet, or an error.
+# The state of each chart's element: drawn (a canvas that is not blank, a number, or rows), not drawn yet, or an error.
 _STATES = """
 return [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => {
   const name = (holder.querySelector('[data-test="slice-header"], .header-title') || holder).innerText.split('\\n')[0]
@@ -54,7 +54,7 @@ return [...document.querySelectorAll('.dashboard-component-chart-holder')].map(h
 
 
 class Superset:
-    """Superset's REST interface. Close it in the end."""
+    """A client of Superset's REST API, to be closed at the end."""
 
     def __init__(self, base: str) -> None:
         self._client = httpx.Client(base_url=base, timeout=SECONDS, trust_env=False)
@@ -64,7 +64,7 @@ class Superset:
         self._client.close()
 
     def log_in(self, password: str, user: str = SUPERSET_ADMIN) -> int:
-        """Log in; return the status of the answer."""
+        """Log in; return the HTTP status."""
         body = {"username": user, "password": password, "provider": "db"}
         answer = self._client.post("/api/v1/security/login", json=body)
         if answer.status_code == httpx.codes.OK:
@@ -76,10 +76,10 @@ class Superset:
         return self._client.get(path, params=query)
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what the query of each chart answers, by the chart's name.
+        """Return the query result of each chart, by the chart's name.
 
         Raises:
-            AssertionError: one answers with an error.
+            AssertionError: the query of a chart fails.
         """
         found = {}
         for chart in self.get("/api/v1/chart/", q="(page_size:100)").json()["result"]:
@@ -90,14 +90,14 @@ class Superset:
 
 
 class Browser:
-    """A person in front of the dashboard."""
+    """A browser that shows the dashboard."""
 
     def __init__(self, driver: webdriver.Chrome, base: str) -> None:
         self._driver = driver
         self._base = base
 
     def log_in(self, password: str) -> None:
-        """Ask for the dashboard, and log in where the page asks for it."""
+        """Open the dashboard, and log in if the page requires it."""
         self._driver.get(f"{self._base}{DASHBOARD}")
         self._wait(lambda: bool(self._driver.find_elements(By.ID, "username")), "the login page")
         self._driver.find_element(By.ID, "username").send_keys(SUPERSET_ADMIN)
@@ -105,14 +105,14 @@ class Browser:
         self._driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
 
     def is_refused(self) -> None:
-        """Wait until the page says that the login is refused."""
+        """Wait until the page shows that the login is refused."""
         self._wait(lambda: "Invalid login" in self._driver.page_source, "the login is refused")
 
     def sees(self, charts: set[str]) -> None:
         """Wait until each of ``charts`` is drawn.
 
         Raises:
-            AssertionError: one shows an error, or nothing in time.
+            AssertionError: a chart shows an error, or is not drawn in time.
         """
         self._wait(lambda: all(state == "drawn" for state in self._states(charts).values()), "the charts are drawn")
 
@@ -123,7 +123,7 @@ class Browser:
         return states
 
     def keep(self, path: Path) -> None:
-        """Keep a screenshot."""
+        """Save a screenshot."""
         path.parent.mkdir(parents=True, exist_ok=True)
         assert self._driver.save_screenshot(str(path))
 
@@ -137,10 +137,10 @@ class Browser:
 
 @contextmanager
 def browser(base: str) -> Iterator[Browser]:
-    """Yield a new browser, and end it.
+    """Yield a new browser, and quit it at the end.
 
     Raises:
-        AssertionError: this machine has none.
+        AssertionError: no browser is installed.
     """
     missing = [program for program in _PROGRAMS if shutil.which(program) is None]
     assert not missing, f"{', '.join(missing)} missing: sudo apt-get install -y chromium chromium-driver"

@@ -1,4 +1,4 @@
-"""Candles computed the plain way, with nothing of the platform's own code: what every result is compared with."""
+"""Compute the expected candles in plain Python, without the platform's own code (a test oracle)."""
 
 import csv
 import json
@@ -48,7 +48,7 @@ class Oracle:
             candle[name] = candle.get(name, Decimal(0)) + value
 
     def add_values(self, values: Iterable[bytes]) -> None:
-        """Add trade and aggTrade objects as the exchange sends them."""
+        """Add trade and aggTrade objects in the exchange's format."""
         for value in values:
             t = json.loads(value)
             first, last = (t["t"], t["t"]) if t["e"] == "trade" else (t["f"], t["l"])
@@ -62,7 +62,7 @@ class Oracle:
                 self.add(symbol, int(trade_id), int(trade_id), price, quantity, int(time), maker == "True")
 
     def is_complete(self, key: Key) -> bool:
-        """Whether all ids of the candle, and one on either side, were seen."""
+        """Whether all ids of the candle, and its two neighbouring ids, were seen."""
         candle, seen = self.candles[key], self.ids[key[0]]
         return all(i in seen for i in range(int(candle["first_trade_id"]) - 1, int(candle["last_trade_id"]) + 2))
 
@@ -74,13 +74,13 @@ def stored_candles(connection: psycopg.Connection) -> dict[Key, Candle]:
 
 
 def stored_completeness(connection: psycopg.Connection) -> dict[Key, bool]:
-    """Return which realtime candles a database holds complete."""
+    """Return the keys of the complete realtime candles of a database."""
     rows = connection.execute("select symbol, open_time, is_complete from fact_realtime_trades_1m")
     return {(symbol, time): complete for symbol, time, complete in rows}
 
 
 def stored_ids(connection: psycopg.Connection) -> dict[str, set[int]]:
-    """Return the trade ids that a database says are merged."""
+    """Return the merged trade ids of a database."""
     ids: dict[str, set[int]] = {}
     for symbol, first, last in connection.execute("select symbol, first_id, last_id from trade_id_ranges"):
         its = set(range(first, last + 1))

@@ -1,6 +1,6 @@
 """Read data sets of the lake with Spark and print their rows as JSON, each value as PostgreSQL writes it as text.
 
-Run by Spark's own environment: ``python tests/read_lake_with_spark.py '{"folder": ["column", …]}'``.
+Run it in Spark's virtual environment: ``python tests/read_lake_with_spark.py '{"folder": ["column", …]}'``.
 """
 
 import json
@@ -28,7 +28,7 @@ def main(wanted: dict[str, list[str]]) -> None:
 
 
 def rows(table: DataFrame) -> list[list[str | None]]:
-    """Return all rows as text; decimals come as they are, for Spark writes small ones as powers of ten."""
+    """Return all rows as text; decimals are not cast, because Spark writes small ones in exponential notation."""
     kinds = [field.dataType for field in table.schema]
     texts = table.selectExpr(
         *(

@@ -1,4 +1,4 @@
-"""What the fixtures hand out: addresses, logins and settings of the servers that the tests share."""
+"""Start the servers that the tests share, and return their addresses, logins and settings."""
 
 import json
 import os
@@ -33,7 +33,7 @@ ROLES = ("writer", "transformer", "gate", "producer", "reader")
 
 @dataclass(frozen=True)
 class Database:
-    """A migrated database of the test's own. ``passwords`` are those of the three roles and of "superuser"."""
+    """A migrated database for one test. ``passwords`` are those of the roles and of "superuser"."""
 
     host: str
     port: int
@@ -71,7 +71,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Broker:
-    """The broker, and topics of the test's own: created as the contract wants them. ``login`` is a user's, if any."""
+    """The broker, and topics for one test with the declared configuration. ``login`` is (user, password), or None."""
 
     bootstrap_servers: str
     topic_trades: str
@@ -107,12 +107,12 @@ class SimulatedExchange:
 
     @property
     def rest_url(self) -> str:
-        """Return what BINANCE_REST_URL is to be."""
+        """Return the value of BINANCE_REST_URL."""
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def ws_url(self) -> str:
-        """Return what BINANCE_WS_URL is to be."""
+        """Return the value of BINANCE_WS_URL."""
         return f"ws://{LOOPBACK}:{self.port}"
 
     def env(self) -> dict[str, str]:
@@ -120,13 +120,13 @@ class SimulatedExchange:
         return {"BINANCE_WS_URL": self.ws_url, "BINANCE_REST_URL": self.rest_url}
 
     def status(self) -> dict[str, object]:
-        """Return the simulator's own account of the play."""
+        """Return the simulator's status."""
         with loopback.get(f"{self.rest_url}/sim/status", 5) as answer:
             status: dict[str, object] = json.load(answer)
         return status
 
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Whether the simulator answers."""
         try:
             self.status()
         except OSError:
@@ -135,7 +135,7 @@ class SimulatedExchange:
 
 
 class Servers:
-    """One Kafka and one PostgreSQL under a supervisor, each started when it is first asked for."""
+    """A Kafka and a PostgreSQL under a supervisor; each is started at its first use."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
@@ -146,7 +146,7 @@ class Servers:
         self._numbers = count(1)
 
     def postgres(self) -> postgres.PostgresServer:
-        """Return the running PostgreSQL, with a migrated database ``migrated`` to copy from."""
+        """Return the running PostgreSQL, with a migrated database ``migrated`` as a template."""
         if self._postgres is None:
             folder = self.supervisor.state / "postgres"
             server = postgres.PostgresServer(folder, free_port(), self._passwords["superuser"])
@@ -160,7 +160,7 @@ class Servers:
         return self._postgres
 
     def guarded_kafka(self) -> kafka.KafkaServer:
-        """Return a second running Kafka: one with logins, where nothing is allowed yet but to its administrator."""
+        """Return a second running Kafka with logins, on which only the administrator has permissions."""
         if self._guarded is None:
             folder = self.supervisor.state / "guarded"
             server = kafka.KafkaServer(folder, free_port(), free_port(), free_port(), postgres.new_password())
@@ -182,7 +182,7 @@ class Servers:
 
     @contextmanager
     def database(self) -> Iterator[Database]:
-        """Copy the migrated database, and drop the copy at the end whoever is connected."""
+        """Copy the migrated database, and drop the copy at the end even if clients are connected."""
         server = self.postgres()
         name = f"test_{next(self._numbers)}"
         with psycopg.connect(server.conninfo(), autocommit=True) as connection:
@@ -190,11 +190,11 @@ class Servers:
         try:
             yield Database(LOOPBACK, server.port, name, self._passwords)
         finally:
-            with psycopg.connect(server.conninfo(), autocommit=True) as connection:  # the test may have killed it
+            with psycopg.connect(server.conninfo(), autocommit=True) as connection:  # a test may have killed it
                 connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
     def broker(self) -> Broker:
-        """Create topics of the test's own."""
+        """Create new topics for one test."""
         mark = uuid4().hex[:8]
         broker = Broker(self.kafka().bootstrap_servers, f"crypto.trades.raw.{mark}", f"crypto.trades.dlq.{mark}")
         topics.ensure_copies(broker.settings())
@@ -216,7 +216,7 @@ class Servers:
 
 
 def service(name: str, module: str, env: Mapping[str, str]) -> Program:
-    """Return the program ``python -m crypto_analytics.<module>`` with ``env`` and nothing of this environment."""
+    """Return the program ``python -m crypto_analytics.<module>`` with only ``env`` as its settings."""
     path = os.pathsep.join([str(ROOT / "services"), str(ROOT)])
     return Program(
         name=name,
@@ -227,7 +227,7 @@ def service(name: str, module: str, env: Mapping[str, str]) -> Program:
 
 
 def spark(name: str, env: Mapping[str, str], log: Path) -> Program:
-    """Return the Spark variant of the consumer as a program, with what it takes in the environment of its own."""
+    """Return the Spark variant of the consumer as a program, run in Spark's virtual environment."""
     jars_dir = jars.ensure_jars(log, "spark", jars.SPARK_POM)
     addresses = {"SPARK_LOCAL_IP": LOOPBACK, "SPARK_UI_PORT": str(free_port())}
     program = service(name, "spark_candles", {**addresses, "SPARK_JARS_DIR": str(jars_dir), **env})

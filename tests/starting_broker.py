@@ -1,8 +1,8 @@
-"""A broker as clients see it while it starts: a proxy whose first answers name no broker at all.
+"""Imitate a starting broker: a proxy whose first answers have an empty list of brokers.
 
-For a moment after its start a KRaft broker answers before it knows that it is registered: its metadata then has topics
-and an empty list of brokers. The moment is too short to be met by restarting a real broker; the proxy makes it as
-long as a test wants. Kafka's protocol: https://kafka.apache.org/protocol, API key 3 (Metadata).
+Shortly after its start, a KRaft broker answers before it knows that it is registered: its metadata then has topics and
+an empty list of brokers. That moment is too short for a test with a real broker; the proxy extends it. Kafka's
+protocol: https://kafka.apache.org/protocol, API key 3 (Metadata).
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from ops.common.loopback import LOOPBACK
 
 _METADATA = 3
-_FLEXIBLE = 9  # from this version on lengths are variable and entries carry tags
+_FLEXIBLE = 9  # from this version on, lengths are variable and entries have tags
 
 
 @dataclass
 class StartingBroker:
-    """Forwards to the broker at ``target`` and gives itself out as that broker.
+    """A proxy of the broker at ``target`` that replaces the broker's address with its own.
 
-    While ``unregistered``, the first Metadata answer on each connection names no broker.
+    While ``unregistered``, the first Metadata answer on each connection has an empty list of brokers.
     """
 
     target: int
@@ -46,7 +46,7 @@ class StartingBroker:
         self._loop.close()
 
     def restart(self) -> None:
-        """Break all connections and be unregistered, as a killed broker that starts again."""
+        """Close all connections and become unregistered, like a killed broker that starts again."""
         self.unregistered = True
         asyncio.run_coroutine_threadsafe(self._break_all(), self._loop).result(10)
 
@@ -81,7 +81,7 @@ class StartingBroker:
                 if version is not None and self.unregistered and not told:
                     shown, told = _without_brokers(response, version), True
                     self.emptied += 1
-                # Wherever the broker tells its address, in metadata or as a group's coordinator, it is the proxy's.
+                # Replace the broker's address by the proxy's, in metadata and in answers about a group's coordinator.
                 shown = shown.replace(_address(self.target), _address(self.port))
                 writer.write(struct.pack(">i", len(shown)) + shown)
                 await writer.drain()
@@ -123,7 +123,7 @@ def _without_brokers(response: bytes, version: int) -> bytes:
 
 
 def _length(data: bytes, place: int, flexible: bool, width: int = 2) -> tuple[int, int]:
-    """Return where a string or array begins whose length stands at ``place``, and that length (-1: null)."""
+    """Return the offset of the string or array whose length is at ``place``, and that length (-1: null)."""
     if not flexible:
         (length,) = struct.unpack_from(">h" if width == 2 else ">i", data, place)
         return place + width, length

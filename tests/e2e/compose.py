@@ -1,4 +1,4 @@
-"""The platform in Compose: docker and docker compose."""
+"""The platform in Compose, driven by docker and docker compose."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ _UNITS = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0, "kB": 1e3 / 1024**2, "MB":
 
 
 class Compose(Platform):
-    """The project as it was brought up last; changes come as one more Compose file, from standard input."""
+    """The Compose project of the last `make compose-up`; changes are a further Compose file on standard input."""
 
     name = "compose"
 
@@ -47,14 +47,14 @@ class Compose(Platform):
         self._second: list[str] = []
 
     def compose(self, *arguments: str, seconds: float = 300) -> str:
-        """Return what docker compose says, with the changes made so far."""
+        """Run docker compose with the changes so far and return its output."""
         changes = json.dumps({"services": self._changed}) if self._changed else None
         files = ["--file", "-"] if changes else []
         command = self._project.command(*files, *arguments, profile=PROFILES["both"])
         return run(*command, stdin=changes, env=self._project.environment(), seconds=seconds)
 
     def containers(self, component: str, *options: str) -> list[dict[str, Any]]:
-        """Return what docker knows of the containers of ``component``."""
+        """Return docker's description of each container of ``component``."""
         ids = self.compose("ps", "--quiet", *options, component).split()
         inspected: list[dict[str, Any]] = json.loads(run("docker", "inspect", *ids)) if ids else []
         return inspected
@@ -83,7 +83,7 @@ class Compose(Platform):
     def kill(self, component: str) -> None:
         (container,) = self.containers(component)
         run("docker", "kill", container["Id"])
-        run("docker", "start", container["Id"])  # docker takes a kill by hand for a wish and does not restart it
+        run("docker", "start", container["Id"])  # docker does not restart a container killed by a command
 
     def change(self, component: str, *, settings: Mapping[str, str] | None = None, tag: str | None = None) -> None:
         change = self._changed.setdefault(component, {})
@@ -155,6 +155,6 @@ def _repository(image: str) -> str:
 
 
 def _mebibytes(text: str) -> float:
-    """Return the MiB in what docker stats prints ("52.13MiB")."""
+    """Parse a size printed by docker stats ("52.13MiB") and return it in MiB."""
     number = text.rstrip("BKMGikTe")
     return round(float(number) * _UNITS[text.removeprefix(number)], 1)

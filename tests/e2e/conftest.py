@@ -1,6 +1,6 @@
-"""One platform a run (``--platform kind|compose``), checked to be one to work on, and a report at the end.
+"""One platform per run (``--platform kind|compose``), checked to be usable, and a report at the end.
 
-Nothing is left out silently: a platform that is not there fails the run with the command that brings it up.
+No test is skipped silently: a platform that does not run fails the run, with the command that starts it.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from tests.e2e.platforms import Platform, streaming
 from tests.e2e.programs import attempt, run
 from tests.e2e.report import Report
 
-# At rest first, because its memory is measured; what disturbs more comes later.
+# At rest first, because its memory is measured; the tests that disturb the platform come last.
 ORDER = (
     "test_at_rest",
     "test_logins",
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "with_spark: needs Spark's image; left out for the variant python")
     config.addinivalue_line("markers", "kind: only means something in a cluster; left out for Compose")
     config.stash[_REPORT] = Report(config.getoption("platform"), config.getoption("variant"))
-    # pytest-kind would download its own programs and remove the cluster at the end: this one is the user's.
+    # pytest-kind would download its own programs and remove the cluster at the end, but this cluster is the user's.
     config.option.cluster_name = CLUSTER
     config.option.keep_cluster = True
     config.option.kind_bin = shutil.which("kind")
@@ -58,13 +58,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give tests the components of the variant; those that merge trades are what a second variant is tested for."""
+    """Parametrize tests with the components of the variant; for a second variant, only its merging one is tested."""
     variant: Variant = metafunc.config.getoption("variant")
     mergers = [pytest.param(name, marks=pytest.mark.variant) for name in MERGERS[variant]]
     others = [name for name in streaming(variant) if name not in MERGERS[variant]]
     for fixture, values in {
         "component": [*others, *mergers],
-        "victim": [*mergers, *(name for name in others if name != "simulator")],  # nothing is learned without a feed
+        "victim": [
+            *mergers,
+            *(name for name in others if name != "simulator"),  # without a feed the tests prove nothing
+        ],
         "merger": mergers,
     }.items():
         if fixture in metafunc.fixturenames and not _parametrizes(metafunc, fixture):
@@ -83,7 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
     for item in items:
-        # The first one's fixtures wait for a batch that runs, which may take longer than any test.
+        # The fixtures of the first test wait for a running batch, which may take longer than any test.
         own = item.get_closest_marker("timeout")
         seconds = own.args[0] if own else float(config.getini("timeout"))
         item.add_marker(pytest.mark.timeout(seconds, func_only=True), append=False)
@@ -91,7 +94,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def running_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Make sure that there is a cluster before ``kind_cluster`` would make one, and that nobody else changes it."""
+    """Require a cluster before ``kind_cluster`` would create one, and lock it against other commands."""
     for program in ("docker", "kind", "kubectl", "helm", "helmfile"):
         if shutil.which(program) is None:
             pytest.fail(f"{program} is missing on the PATH: make doctor", pytrace=False)
@@ -116,7 +119,7 @@ def kind_cluster(running_cluster: None, kind_cluster: KindCluster) -> KindCluste
 
 @pytest.fixture(scope="session")
 def kubernetes(request: pytest.FixtureRequest, kind_cluster: KindCluster) -> Iterator[Kubernetes]:
-    """Yield the platform on kind; its batch waits, so that memory and load are what the tests make them."""
+    """Yield the platform on kind; its batch is paused, so that memory and load come from the tests alone."""
     platform = Kubernetes(kind_cluster, request.config.getoption("variant"))
     with platform.batch_paused():
         yield platform
@@ -140,7 +143,7 @@ def platform(request: pytest.FixtureRequest) -> Platform:
 
 @pytest.fixture(scope="session")
 def report(request: pytest.FixtureRequest) -> Report:
-    """Return what the run has measured so far."""
+    """Return the measurements of the run."""
     return request.config.stash[_REPORT]
 
 
@@ -148,7 +151,7 @@ def report(request: pytest.FixtureRequest) -> Report:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note durations; add to a failure what the platform has to say."""
+    """Record durations; add the platform's states, events and logs to a failure."""
     outcome = yield
     config = item.config
     seconds = config.stash[_REPORT].seconds

@@ -1,4 +1,4 @@
-"""The platform on kind: kubectl, helm and the node's container."""
+"""The platform on kind, driven by kubectl, helm and the node's container."""
 
 import json
 from base64 import b64decode
@@ -18,11 +18,11 @@ from tests.e2e.programs import Done, attempt, run
 from tests.e2e.waiting import wait_until
 
 SECOND_TAG = "-second"
-_BATCH_SECONDS = 600.0  # what runs may have tries to come
+_BATCH_SECONDS = 600.0  # a running task may still be retried
 _NODE_PORTS: dict[Server, int] = {
     "kafka": 30092, "postgres": 30432, "minio": 30900, "simulator": 30899, "airflow": 30808, "superset": 30888,
 }  # fmt: skip
-# Whose Secret holds a user's password, and under which name.
+# The Secret and the key that hold each user's password.
 _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("kafka", "admin"): ("kafka", "KAFKA_ADMIN_PASSWORD"),
     ("kafka", "producer"): ("producer", "KAFKA_SASL_PASSWORD"),
@@ -59,17 +59,17 @@ class Kubernetes(Platform):
         super().__init__(variant)
         self.cluster = cluster
         self._kubeconfig = str(cluster.kubeconfig_path)
-        self._before: dict[str, int] = {}  # revision of each changed release before its first change
+        self._before: dict[str, int] = {}  # the revision of each changed release before its first change
         self._second: list[str] = []
 
-    # Kubernetes' own means
+    # Helpers for kubectl and helm
 
     def kubectl(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
-        """Return what kubectl says in the namespace."""
+        """Run kubectl in the namespace and return its output."""
         return run(*self._kubectl(*arguments), stdin=stdin, seconds=seconds)
 
     def tries(self, *arguments: str, stdin: str | None = None) -> Done:
-        """Return how kubectl ends, whatever that is."""
+        """Run kubectl in the namespace and return its exit code and output."""
         return attempt(*self._kubectl(*arguments), stdin=stdin)
 
     def _kubectl(self, *arguments: str) -> list[str]:
@@ -78,7 +78,7 @@ class Kubernetes(Platform):
         return [*program, "--namespace", NAMESPACE, *arguments]
 
     def helm(self, *arguments: str, stdin: str | None = None, seconds: float = 300) -> str:
-        """Return what helm says in the namespace."""
+        """Run helm in the namespace and return its output."""
         context = f"kind-{self.cluster.name}"
         where = ["--kubeconfig", self._kubeconfig, "--kube-context", context, "--namespace", NAMESPACE]
         return run("helm", *arguments, *where, stdin=stdin, seconds=seconds)
@@ -89,7 +89,7 @@ class Kubernetes(Platform):
         return items
 
     def secrets(self) -> dict[str, dict[str, str]]:
-        """Return the data of each Secret but Helm's own, by name, as they are stored."""
+        """Return the stored data of each Secret except Helm's, by name."""
         return {
             secret["metadata"]["name"]: secret.get("data", {})
             for secret in self.get("secrets")
@@ -101,17 +101,17 @@ class Kubernetes(Platform):
         return {login: self.find_password(*login) for login in _PASSWORDS}
 
     def pods(self, component: str | None = None) -> list[Object]:
-        """Return the pods that Deployments and StatefulSets keep, of ``component`` or all."""
+        """Return the pods of Deployments and StatefulSets, of ``component`` or of all."""
         selector = ["-l", f"app.kubernetes.io/name={component}"] if component else []
         return [pod for pod in self.get("pods", *selector) if _owner(pod) in {"ReplicaSet", "StatefulSet"}]
 
     def airflow(self, password: str | None = None) -> Airflow:
-        """Return Airflow's API as admin sees it."""
+        """Return a client of Airflow's API with the admin's login."""
         return Airflow(self.port("airflow"), password or self.password("airflow", "admin"))
 
     @contextmanager
     def batch_paused(self) -> Iterator[None]:
-        """Keep Airflow from starting runs by its schedule, and wait for the one that runs."""
+        """Pause Airflow's schedule, and wait for the end of a running run."""
         with self.airflow() as api:
             was = bool(api.pipeline()["is_paused"])
             api.pause(paused=True)
@@ -130,7 +130,7 @@ class Kubernetes(Platform):
         return True
 
     def wait_no_run(self, api: Airflow) -> None:
-        """Wait until no run goes on. A paused pipeline starts none, and never ends one that it has begun."""
+        """Wait until no run is running. A paused pipeline neither starts a run nor finishes a running one."""
         while open_runs := api.runs("running", "queued"):
             api.pause(paused=False)
             wait_until(lambda ids=open_runs: all(has_ended(api.run(its["dag_run_id"])) for its in ids), _BATCH_SECONDS,
@@ -141,7 +141,7 @@ class Kubernetes(Platform):
         """Create ``job``, wait for its success and remove it.
 
         Raises:
-            AssertionError: it fails or takes longer than ``seconds``; the text has its pods' last words.
+            AssertionError: it fails or takes longer than ``seconds``; the text has the last lines of its pods' logs.
         """
         name = job["metadata"]["name"]
         self.kubectl("delete", "job", name, "--ignore-not-found", "--cascade=foreground")
@@ -238,7 +238,7 @@ class Kubernetes(Platform):
         return second.rpartition(":")[2]
 
     def _drop_second_tags(self) -> None:
-        """Take the second tags away again, but those that a pod still uses."""
+        """Remove the second tags, except those that a pod still uses."""
         used = {container["image"] for pod in self.pods() for container in pod["spec"]["containers"]}
         for image in [image for image in self._second if image not in used]:
             run("docker", "rmi", image)
@@ -306,7 +306,7 @@ def _owner(pod: Object) -> str:
 
 def _is_rolled_out(owner: Object) -> bool:
     wanted, status = int(owner["spec"]["replicas"]), owner["status"]
-    # A StatefulSet's updatedReplicas is left out where its current and its update revision are one.
+    # A StatefulSet's updatedReplicas is absent if its current and its update revision are equal.
     return (
         status.get("observedGeneration") == owner["metadata"]["generation"]
         and status.get("readyReplicas", 0) == wanted

@@ -1,7 +1,7 @@
-"""The heavy feed: 2,000 trades a second of symbols that no earlier run had, beside the default symbols.
+"""Stream the heavy feed: 2,000 trades a second of symbols that no earlier run used.
 
 A generated market numbers trades by minute and rate, so another rate needs other symbols, or ids would jump. The
-default symbols pause meanwhile; what they miss is a hole that the producer repairs from REST when they go on.
+default symbols pause meanwhile; when they continue, the producer repairs their gap from REST.
 """
 
 import time
@@ -13,21 +13,21 @@ from tests.e2e.platforms import Platform
 from tests.e2e.streaming import DEFAULT_SYMBOLS, streamed_up_to, wait_caught_up, wait_consumed
 from tests.e2e.waiting import Stopwatch, wait_until
 
-TRADES_PER_MINUTE = 40_000  # of each of three symbols: 2,000 a second
+TRADES_PER_MINUTE = 40_000  # of each of three symbols, so 2,000 a second in all
 PREFIX = "E2E"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass
 class Load:
-    """A heavy feed that runs: its symbols, and the time since it began."""
+    """A running heavy feed: its symbols, and the time since its start."""
 
     symbols: tuple[str, ...]
     running: Stopwatch
 
 
 def new_symbols(now: float) -> tuple[str, ...]:
-    """Return three symbols named for the second ``now``: no two runs share them."""
+    """Return three symbols named after the second ``now``, so that no two runs share them."""
     number, mark = int(now), ""
     while number:
         number, digit = divmod(number, 36)
@@ -37,12 +37,12 @@ def new_symbols(now: float) -> tuple[str, ...]:
 
 @contextmanager
 def heavy_load(platform: Platform) -> Iterator[Load]:
-    """Stream the heavy feed instead of the default one; at the end the default one goes on and no trace is left."""
+    """Stream the heavy feed instead of the default one; at the end, restore that and remove all stored trades."""
     symbols = new_symbols(time.time())
     feed = {"SYMBOLS": ",".join(symbols)}
     try:
         platform.merge_by(platform.variant, [*DEFAULT_SYMBOLS, *symbols])
-        # A short history: what REST knows is computed when it is asked for, and 40,000 trades a minute are a lot.
+        # A short history, because REST computes its trades on request, 40,000 for each minute.
         market = {"SIM_TRADES_PER_MINUTE": str(TRADES_PER_MINUTE), "SIM_HISTORY_MINUTES": "1"}
         platform.change("simulator", settings=feed | market)
         platform.change("producer", settings=feed)
@@ -53,15 +53,15 @@ def heavy_load(platform: Platform) -> Iterator[Load]:
     finally:
         platform.change_back("simulator", "producer")
         try:
-            wait_consumed(platform)  # or who merges, back to its symbols, would take the rest for unknown ones
+            wait_consumed(platform)  # or the consumer, back at its default symbols, would reject the rest as unknown
         finally:
             platform.merge_by(platform.variant, DEFAULT_SYMBOLS)
-            platform.change_back()  # and with it the second tags
+            platform.change_back()  # and with them the second tags
         _forget(platform, symbols)
 
 
 def _forget(platform: Platform, symbols: tuple[str, ...]) -> None:
-    """Remove what was stored of ``symbols``, so that the batch never sees them."""
+    """Delete all stored trades of ``symbols``, so that the batch never reads them."""
     with platform.postgres("superuser") as connection, connection.transaction():
         for table in ("fact_realtime_trades_1m", "trade_id_ranges", "raw_objects"):
             connection.execute(f"delete from {table} where symbol = any(%s)", (list(symbols),))

@@ -1,7 +1,7 @@
-"""What the streaming checks need of a platform; ``kubernetes.py`` and ``compose.py`` say how.
+"""The operations on a platform that the streaming tests need; implemented in ``kubernetes.py`` and ``compose.py``.
 
-Components are ``kafka``, ``postgres``, ``minio``, ``simulator``, ``producer``, and what merges
-trades: the ``consumer``, or ``spark-candles``.
+Components are ``kafka``, ``postgres``, ``minio``, ``simulator``, ``producer``, and the one that merges trades:
+``consumer`` or ``spark-candles``.
 """
 
 import json
@@ -36,7 +36,7 @@ def streaming(variant: Variant) -> tuple[str, ...]:
 
 
 class Platform(ABC):
-    """A platform that runs, reached through its ports on 127.0.0.1, and what is done to it."""
+    """A running platform, reached through its ports on 127.0.0.1, and the operations on it."""
 
     name: str
 
@@ -44,7 +44,7 @@ class Platform(ABC):
         self.variant = variant
         self.mergers = MERGERS[variant]
         self.streaming = streaming(variant)
-        # Neither changes, and the platform cannot be asked while it restarts.
+        # Neither changes, and the platform cannot answer while it restarts.
         self.port = cache(self.find_port)
         self.password = cache(self.find_password)
 
@@ -54,46 +54,46 @@ class Platform(ABC):
 
     @abstractmethod
     def find_password(self, server: Server, user: str) -> str:
-        """Return the password that the platform made for ``user`` of ``server``."""
+        """Return the generated password of ``user`` on ``server``."""
 
     @abstractmethod
     def instances(self, component: str) -> frozenset[str]:
-        """Return what tells this run of each container of ``component`` from any other one, of those that are ready."""
+        """Return an id of the present run of each ready container of ``component``; a restart changes it."""
 
     @abstractmethod
     def is_settled(self, component: str) -> bool:
-        """Whether ``component`` runs as its definition says: all of it ready, and nothing of an older one left."""
+        """Whether ``component`` runs as defined: all its instances are ready, and no older one is left."""
 
     @abstractmethod
     def kill(self, component: str) -> None:
-        """End ``component`` at once and without a warning; it comes back by the platform's own means."""
+        """Kill ``component`` without a warning; the platform restarts it."""
 
     @abstractmethod
     def change(self, component: str, *, settings: Mapping[str, str] | None = None, tag: str | None = None) -> None:
-        """Roll ``component`` out with other settings or another image tag; returns when it is ready."""
+        """Roll out ``component`` with other settings or another image tag; returns when it is ready."""
 
     @abstractmethod
     def change_back(self, *components: str) -> None:
-        """Roll ``components`` out as they were before the first :meth:`change`; does nothing for unchanged ones."""
+        """Roll out ``components`` as before their first :meth:`change`; does nothing for unchanged ones."""
 
     @abstractmethod
     def merge_by(self, variant: Variant, symbols: Sequence[str]) -> None:
-        """Have the candles of ``symbols`` made by ``variant``, as ``make up VARIANT=…`` does; returns when it is ready.
+        """Switch the merging of ``symbols`` to ``variant``, as ``make up VARIANT=…`` does; returns when it is ready.
 
-        The components of other variants are gone then, and those that were changed are as their definitions say.
+        The components of other variants are removed then, and changed components are as defined again.
         """
 
     @abstractmethod
     def second_tag(self, component: str) -> str:
-        """Give the image of ``component`` a second tag where the platform takes images from, and return it."""
+        """Add a second tag to the image of ``component`` in the platform's image store, and return it."""
 
     @abstractmethod
     def run_batch(self) -> None:
-        """Run the batch steps once, to their end."""
+        """Run the batch once and wait for its end."""
 
     @abstractmethod
     def restart(self) -> None:
-        """Restart everything at once, as a reboot of the machine does."""
+        """Restart all components at once, like a reboot of the machine."""
 
     @abstractmethod
     def memory(self) -> dict[str, float]:
@@ -101,16 +101,16 @@ class Platform(ABC):
 
     @abstractmethod
     def log_command(self, component: str) -> list[str]:
-        """Return the command that prints the log of the running ``component`` and goes on until that ends."""
+        """Return the command that prints and follows the log of the running ``component`` until its end."""
 
     @abstractmethod
     def diagnosis(self) -> str:
-        """Return what helps to understand a failure: states, events, last log lines."""
+        """Return information about a failure: states, events and the last lines of logs."""
 
-    # What follows is the same on every platform.
+    # The methods below are the same on every platform.
 
     def postgres(self, role: str, password: str | None = None) -> psycopg.Connection:
-        """Return a connection of ``role`` ("superuser" or one of the three); ``password`` goes before the right one."""
+        """Return a connection of ``role`` ("superuser" or one of the three); ``password`` replaces the right one."""
         user = SUPERUSER if role == "superuser" else role
         settings = PostgresSettings(
             POSTGRES_HOST=LOOPBACK,
@@ -130,7 +130,7 @@ class Platform(ABC):
         )
 
     def objects(self, user: str, password: str | None = None) -> ObjectStore:
-        """Return the object store as ``user`` sees it."""
+        """Return the object store with the login of ``user``."""
         settings = ObjectStoreSettings(
             OBJECT_STORE="s3",
             S3_ENDPOINT=f"{LOOPBACK}:{self.port('minio')}",
@@ -144,7 +144,7 @@ class Platform(ABC):
         """Return the simulator's answer to a GET of ``path``.
 
         Raises:
-            OSError: it does not answer, or with an error.
+            OSError: it does not answer, or answers with an error.
         """
         url = f"http://{LOOPBACK}:{self.port('simulator')}{path}"
         with urllib.request.urlopen(url, timeout=60) as answer:
@@ -156,7 +156,7 @@ class Platform(ABC):
             wait_until(partial(self.is_settled, component), seconds, f"{component} is ready", every=1)
 
     def wait_replaced(self, component: str, before: frozenset[str], seconds: float = 180) -> None:
-        """Wait until ``component`` is settled, and none of its instances is one of ``before``."""
+        """Wait until ``component`` is settled and has none of the instances ``before``."""
 
         def replaced() -> bool:
             return self.is_settled(component) and self.instances(component).isdisjoint(before)
@@ -165,7 +165,7 @@ class Platform(ABC):
 
     @contextmanager
     def followed_log(self, component: str) -> Iterator["FollowedLog"]:
-        """Copy the log of the running ``component`` into a file from now on: its last lines outlive the container."""
+        """Copy the log of the running ``component`` to a file from now on, so that it outlives the container."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{component}.log"
             with path.open("wb") as file:
@@ -178,13 +178,13 @@ class Platform(ABC):
 
 
 class FollowedLog:
-    """A log as far as it was written."""
+    """A copied log."""
 
     def __init__(self, path: Path, follower: subprocess.Popen[bytes]) -> None:
         self._path = path
         self._follower = follower
 
     def to_the_end(self, seconds: float = 60) -> list[str]:
-        """Return all lines, once their writer has ended."""
+        """Return all lines, after the end of their writer."""
         wait_until(lambda: self._follower.poll() is not None, seconds, "the old container's log ends")
         return self._path.read_text(errors="replace").splitlines()

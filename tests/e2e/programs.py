@@ -1,4 +1,4 @@
-"""Run kubectl, helm, docker and the like; what they say on failure is in the test's message."""
+"""Run kubectl, helm, docker and others; the test's message contains the output of one that fails."""
 
 import os
 import shlex
@@ -11,12 +11,12 @@ from tests.servers import ROOT
 
 
 class ProgramFailed(AssertionError):
-    """A program ended with another exit code than 0; the text has its last words."""
+    """A program ended with an exit code other than 0; the text has its last lines."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a program ended and what it said."""
+    """The exit code and the output of a program."""
 
     code: int
     out: str
@@ -26,7 +26,7 @@ class Done:
 def attempt(
     *command: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None, seconds: float = 120
 ) -> Done:
-    """Run a program in the checkout's root to its end, whatever that is; ``env`` comes on top of this environment."""
+    """Run a program in the checkout's root; ``env`` overrides this environment. Any exit code is returned."""
     arguments = [str(part) for part in command]
     given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
     done = subprocess.run(
@@ -45,10 +45,10 @@ def attempt(
 def run(
     *command: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None, seconds: float = 120
 ) -> str:
-    """Return what a program prints.
+    """Run a program and return its output.
 
     Raises:
-        ProgramFailed: it did not end with 0.
+        ProgramFailed: its exit code is not 0.
     """
     done = attempt(*command, stdin=stdin, env=env, seconds=seconds)
     if done.code:

@@ -1,4 +1,4 @@
-"""What a run measured: durations of the tests, memory at rest and under load, seconds to recover."""
+"""Collect the measurements of a run: test durations, memory at rest and under load, and recovery times."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from rich.table import Table
 
 @dataclass
 class Report:
-    """Memory in MiB by moment and component; seconds by test and by what had to recover."""
+    """Memory in MiB by moment and component; seconds by test and by recovered component."""
 
     platform: str
     variant: str
@@ -21,13 +21,13 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write all of it as JSON."""
+        """Write the measurements as JSON."""
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(asdict(self) | {"total_seconds": self.total}, indent=2) + "\n")
 
     @property
     def total(self) -> float:
-        """The seconds of all tests together."""
+        """The total seconds of all tests."""
         return round(sum(self.seconds.values()), 1)
 
     def show(self, console: Console) -> None:

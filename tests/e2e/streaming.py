@@ -1,7 +1,7 @@
-"""The check of the streaming half: what the stores hold against a plain recomputation from the raw objects.
+"""Compare the stores of the streaming half with a recomputation in plain Python from the raw objects.
 
-The newest hours are checked, not all of a cluster's past. PostgreSQL is read in one transaction, and each batch is one:
-so candles, ids and the list of objects belong together, however fast trades come in meanwhile.
+Only the newest hours are checked. PostgreSQL is read in one transaction, and each batch commits in one, so candles, ids
+and the list of objects are consistent, however fast trades come in meanwhile.
 """
 
 import gzip
@@ -33,7 +33,7 @@ _KLINE = ("open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True)
 class Stored:
-    """What PostgreSQL holds of some symbols since a whole hour, at one moment."""
+    """A snapshot of PostgreSQL's rows of some symbols since a whole hour."""
 
     since: datetime
     candles: dict[Key, Candle]
@@ -44,7 +44,7 @@ class Stored:
 
 
 class Verified(NamedTuple):
-    """How much was found right."""
+    """The numbers of checked rows and values."""
 
     trades: int
     candles: int
@@ -53,7 +53,7 @@ class Verified(NamedTuple):
 
 
 def window_start() -> datetime:
-    """Return the whole hour at which the checks begin."""
+    """Return the whole hour from which on rows are checked."""
     return (datetime.now(UTC) - WINDOW).replace(minute=0, second=0, microsecond=0)
 
 
@@ -67,18 +67,18 @@ where symbol = any(%(symbols)s) and last_missing_id > (
 
 
 def gaps(connection: psycopg.Connection, symbols: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Return the holes of ``symbols`` in the newest hours."""
+    """Return the gaps of ``symbols`` in the newest hours."""
     return connection.execute(_GAPS, {"symbols": list(symbols), "since": window_start()}).fetchall()
 
 
 def merged_up_to(connection: psycopg.Connection, symbols: Sequence[str]) -> dict[str, int]:
-    """Return the highest merged trade id of each of ``symbols`` that has any."""
+    """Return the highest merged trade id of each of ``symbols`` with merged trades."""
     query = "select symbol, max(last_id) from trade_id_ranges where symbol = any(%s) group by symbol"
     return dict(connection.execute(query, (list(symbols),)).fetchall())
 
 
 def complete_minutes(platform: Platform, symbols: Sequence[str]) -> int:
-    """Return how many complete candles each of ``symbols`` has at least."""
+    """Return the smallest number of complete candles among ``symbols``."""
     query = "select symbol, complete_candles from completeness where symbol = any(%s)"
     with platform.postgres("reader") as connection:
         found = dict(connection.execute(query, (list(symbols),)).fetchall())
@@ -86,13 +86,13 @@ def complete_minutes(platform: Platform, symbols: Sequence[str]) -> int:
 
 
 def streamed_up_to(platform: Platform) -> dict[str, int]:
-    """Return the trade id up to which the simulator has streamed each of its symbols."""
+    """Return the newest trade id of each symbol that the simulator has streamed."""
     symbols = platform.exchange("/sim/status")["symbols"]
     return {symbol: its["last_id"] for symbol, its in symbols.items() if its["last_id"] is not None}
 
 
 def wait_caught_up(platform: Platform, symbols: Sequence[str], seconds: float = 180) -> None:
-    """Wait until what the simulator streamed up to now is merged, without a hole."""
+    """Wait until all trades that the simulator has streamed so far are merged, without a gap."""
 
     def streamed() -> dict[str, int]:
         up_to = streamed_up_to(platform)
@@ -109,7 +109,7 @@ def wait_caught_up(platform: Platform, symbols: Sequence[str], seconds: float = 
 
 
 def wait_consumed(platform: Platform, seconds: float = 120) -> None:
-    """Wait until all that is in the trades topic now is committed as merged, by whichever variant."""
+    """Wait until the variants have committed all present records of the trades topic."""
     settings = platform.kafka("reader")
     admin = AdminClient(client_config(settings))
     topic = settings.KAFKA_TOPIC_TRADES
@@ -126,7 +126,7 @@ def wait_consumed(platform: Platform, seconds: float = 120) -> None:
 
 
 def read_stored(connection: psycopg.Connection, symbols: Sequence[str], since: datetime) -> Stored:
-    """Return what PostgreSQL holds of ``symbols`` from the whole hour ``since`` on."""
+    """Return PostgreSQL's rows of ``symbols`` from the whole hour ``since`` on."""
 
     def of_window(rows: dict[Key, Row]) -> dict[Key, Row]:
         return {key: value for key, value in rows.items() if key[0] in symbols and key[1] >= since}
@@ -164,7 +164,7 @@ def read_values(platform: Platform, keys: Iterable[str]) -> list[bytes]:
 
 
 def official_klines(platform: Platform, symbols: Sequence[str], since: datetime) -> dict[Key, list[str]]:
-    """Return the closed one-minute klines of the simulator's REST interface, which shares no code with the candles."""
+    """Return the closed one-minute klines of the simulator's REST API, which shares no code with the candles."""
     start = int(since.timestamp() * 1000)
     now = platform.exchange("/api/v3/time")["serverTime"]
     return {
@@ -178,10 +178,10 @@ def official_klines(platform: Platform, symbols: Sequence[str], since: datetime)
 def verify(platform: Platform, symbols: Sequence[str], klines: dict[Key, list[str]] | None = None) -> Verified:
     """Check archive, ids, candles and completeness of ``symbols`` against each other and against the klines.
 
-    ``klines`` are those of the simulator, where it plays something else by now.
+    ``klines`` are those of the simulator, for a simulator that has been changed since.
 
     Raises:
-        AssertionError: something is lost, doubled or different.
+        AssertionError: a trade is lost or counted twice, or a value differs.
     """
     with platform.postgres("reader") as connection:
         stored = read_stored(connection, symbols, window_start())
@@ -204,7 +204,7 @@ def verify(platform: Platform, symbols: Sequence[str], klines: dict[Key, list[st
     official = [key for key, complete in stored.complete.items() if complete and key in klines]
     for key in official:
         _check_kline(key, oracle.candles[key], klines[key])
-    # An aggregated trade, with which long holes are repaired, is one value and several trades.
+    # An aggregated trade, which repairs a long gap, is one value and several trades.
     trades = sum(last - first + 1 for ids in archived.values() for first, last in ids)
     return Verified(trades, len(stored.candles), sum(stored.complete.values()), len(official))
 
@@ -228,7 +228,7 @@ def dead_letters(platform: Platform) -> list[str]:
 
 
 class _Ids(msgspec.Struct):
-    """The fields of a trade (t) or of an aggregated one (f to l) that its ids are in."""
+    """The id fields of a trade (t) or of an aggregated one (f to l)."""
 
     e: str
     s: str
@@ -247,7 +247,7 @@ def _archived_ids(values: Iterable[bytes]) -> dict[str, list[tuple[int, int]]]:
 
 
 def _check_ids(symbol: str, ids: list[tuple[int, int]], ranges: list[tuple[int, int]]) -> None:
-    """Each id is archived exactly once, none is missing between the first and the last, and all are merged."""
+    """Each id is archived exactly once, no id is missing between the first and the last, and all are merged."""
     ids.sort()
     wrong = [(left, right) for left, right in pairwise(ids) if right[0] != left[1] + 1]
     assert not wrong, f"{symbol}: the archive is not contiguous in {len(wrong)} places: {wrong[:5]}"
@@ -256,13 +256,13 @@ def _check_ids(symbol: str, ids: list[tuple[int, int]], ranges: list[tuple[int, 
 
 
 def _check_completeness(stored: Stored, oracle: Oracle) -> None:
-    """A candle says that it is complete where it is; only the first and the last minute of a symbol may not be."""
+    """A candle is marked complete exactly if it is; only a symbol's first and last minute may be incomplete."""
     first = {symbol: min(time for its, time in stored.candles if its == symbol) for symbol in stored.ranges}
     last = {symbol: max(time for its, time in stored.candles if its == symbol) for symbol in stored.ranges}
     for key, complete in stored.complete.items():
         symbol, time = key
         if time == first[symbol]:
-            continue  # what lies before it is another hour's
+            continue  # the minute before it belongs to another hour
         assert complete == oracle.is_complete(key), f"{key} says it is {'' if complete else 'not '}complete"
         assert complete or time == last[symbol], f"{key} is not complete"
 
@@ -273,7 +273,7 @@ def _check_kline(key: Key, candle: Candle, row: list[str]) -> None:
     assert candle["trade_count"] == row[8], key
     assert all(candle[name] == Decimal(text) for name, text in volumes.items()), key
     for name, text in {"quote_volume": row[7], "taker_buy_quote_volume": row[10]}.items():
-        # The exchange cuts each trade's price x quantity to 8 decimals before it adds them up.
+        # The exchange truncates price x quantity of each trade to 8 decimals before it sums them.
         assert 0 <= candle[name] - Decimal(text) < candle["trade_count"] * _EIGHT, f"{name} of {key}"
 
 

@@ -1,4 +1,4 @@
-"""The batch as Airflow runs it, with real pods: to gold and the lake, and what becomes of all that can go wrong."""
+"""The batch in Airflow with real pods: up to gold and the lake, and with each kind of failure."""
 
 import json
 import time
@@ -29,7 +29,7 @@ MEASURES = ("open", "high", "low", "close", "volume", "quote_volume", "trade_cou
             "taker_buy_quote_volume")  # fmt: skip
 NAMES = [step.name for step in STEPS]
 CONTAINERS = ("api-server", "scheduler", "dag-processor")
-RUN_SECONDS = 240  # from the trigger to the end
+RUN_SECONDS = 240  # from the trigger to the end of the run
 STARTUP_SECONDS = 20
 RECEIVER = "alert-e2e"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -48,7 +48,7 @@ HTTPServer(("", 8000), Handler).serve_forever()
 
 
 class Pipeline:
-    """The pipeline of the running Airflow, its steps' Pods, and the webhook that it tells."""
+    """The pipeline in the running Airflow, its steps' Pods, and its webhook."""
 
     def __init__(self, kubernetes: Kubernetes, api: Airflow) -> None:
         self.kubernetes = kubernetes
@@ -85,26 +85,26 @@ class Pipeline:
         wait_until(reached, seconds, f"try {number} of {task} is {state}", every=0.5)
 
     def pod_of(self, task: str, number: int) -> Object | None:
-        """Return the pod of a try that is there."""
+        """Return the pod of a running try."""
         found = self.kubernetes.get("pods", "-l", f"task_id={task},try_number={number}")
         return found[0] if found else None
 
     def change(self, task: str, *, spec: Object | None = None, container: Object | None = None) -> None:
-        """Change a step's Pod, and wait until the scheduler sees it."""
+        """Change the Pod of a step, and wait until the scheduler's volume has it."""
         pod = yaml.safe_load(self._templates[f"{task}.yaml"])
         pod["spec"] |= spec or {}
         pod["spec"]["containers"][0] |= container or {}
         self._write({f"{task}.yaml": yaml.safe_dump(pod)})
 
     def change_back(self) -> None:
-        """Have all Pods as the chart rendered them."""
+        """Restore all Pods as the chart rendered them."""
         self._write(self._templates)
 
     def _write(self, files: dict[str, str]) -> None:
         self.kubernetes.kubectl("patch", "configmap", "batch-steps", "--type=merge", "-p", json.dumps({"data": files}))
 
         def seen() -> bool:
-            # An annotation is a change of the pod, and with it the kubelet looks at its volumes.
+            # A changed annotation makes the kubelet update the pod's volumes at once.
             self.kubernetes.kubectl("annotate", "pod", "airflow-0", f"e2e={time.time()}", "--overwrite")
             read = "import pathlib, sys; sys.stdout.write(pathlib.Path(sys.argv[1]).read_text())"
             return all(
@@ -116,7 +116,7 @@ class Pipeline:
         wait_until(seen, 120, "the scheduler sees the changed Pod", every=2)
 
     def alerts(self) -> list[str]:
-        """Return the texts that the webhook got."""
+        """Return the texts that the webhook received."""
         return [json.loads(line)["text"] for line in self.kubernetes.kubectl("logs", RECEIVER).splitlines()]
 
 
@@ -142,7 +142,7 @@ def _receiver(image: str) -> list[Object]:
 
 @pytest.fixture(scope="module")
 def pipeline(kubernetes: Kubernetes) -> Iterator[Pipeline]:
-    """Yield the pipeline without its schedule, with short pauses between tries and a webhook of ours."""
+    """Yield the pipeline without its schedule, with short waits between tries and a test webhook."""
     (sweep,) = kubernetes.get("cronjobs", "-l", "app.kubernetes.io/name=sweep")
     image = sweep["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"]
     things = json.dumps({"apiVersion": "v1", "kind": "List", "items": _receiver(image)})
@@ -255,8 +255,10 @@ def pods_of_steps(pipeline: Pipeline) -> list[str]:
 def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postgres_goes_away(
     pipeline: Pipeline, platform: Platform, report: Report
 ) -> None:
-    """Two runs are asked for at once: the second one waits for the first to end. dbt's own tests of silver are left out
-    of the first one, or they would find the rows before the gate does."""
+    """Two runs are triggered at once: the second one waits for the end of the first.
+
+    The first run leaves out dbt's tests of silver, which would find the rows before the gate does.
+    """
     before, told = gold(platform), len(pipeline.alerts())
     pipeline.change("dbt_test_silver", container={"command": ["dbt", "--version"]})
     with platform.postgres("superuser") as connection:
@@ -288,7 +290,7 @@ def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postg
             connection.execute(
                 "delete from analytics.silver_klines_1m where symbol = 'POISONUSDT' or open_time < '2010-01-01'"
             )
-    # The next run is in its middle when PostgreSQL goes, where Airflow's own metadata are, too.
+    # PostgreSQL, which also has Airflow's metadata, goes down in the middle of the next run.
     instances = platform.instances("postgres")
     wait_until(lambda: pipeline.pod_of("dbt_silver", 1), 120, "dbt_silver of the good run")
     watch = Stopwatch()
@@ -311,7 +313,7 @@ def test_a_run_over_nothing_new_takes_seconds_a_step(pipeline: Pipeline, report:
 def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_its_reason(
     pipeline: Pipeline, report: Report
 ) -> None:
-    """One run, three tries: each try's Pod is put there while the one before it runs."""
+    """One run with three tries; the Pod of each try is changed while the try before it runs."""
     step, told = "backfill_recent", len(pipeline.alerts())
     eat = ["python", "-c", "import time; time.sleep(12); print('eating', flush=True); b'x' * 2**29"]
     pipeline.change(
@@ -341,7 +343,7 @@ def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_it
 
 
 def whole_buckets(klines: dict[Key, list[Any]]) -> dict[Key, dict[str, Decimal]]:
-    """Return the five-minute candles of which all five minutes are there, added up in the plainest way."""
+    """Return the five-minute candles with all five minutes, computed in plain Python."""
     minutes: dict[Key, list[list[Any]]] = {}
     for (symbol, at), row in sorted(klines.items()):
         bucket = at - timedelta(minutes=at.minute % 5)

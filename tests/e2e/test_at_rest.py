@@ -1,4 +1,4 @@
-"""From trade to candle and archive with the default feed, and the memory that this takes."""
+"""Trades become candles and archived objects with the default feed, and the memory that this takes."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.e2e.report import Report
 from tests.e2e.streaming import DEFAULT_SYMBOLS, dead_letters, gaps, verify, wait_caught_up
 
 _GB_IN_MIB = 1000**3 / 1024**2
-# Of the streaming half, of all together, and of Spark's pod alone, whose limit is above that.
+# For the streaming half, for all components, and for Spark's pod, whose limit is higher.
 STREAMING_LIMIT_MIB = {"python": 1.3 * _GB_IN_MIB, "spark": 2.0 * _GB_IN_MIB}
 REST_LIMIT_MIB = {"python": 2.6 * _GB_IN_MIB, "spark": 3.3 * _GB_IN_MIB}
 SPARK_LIMIT_MIB = 1.0 * _GB_IN_MIB

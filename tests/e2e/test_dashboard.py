@@ -1,4 +1,4 @@
-"""The dashboard: each chart has rows and is drawn, a wrong login is refused, and Superset's login cannot write."""
+"""The dashboard: each chart has rows and is drawn, a wrong login is refused, and Superset's role cannot write."""
 
 from collections.abc import Iterator
 
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def base(platform: Platform) -> str:
-    """Return where Superset is, with gold and a verdict of the gate for it to show."""
+    """Return Superset's URL, once gold and a verdict of the gate exist."""
     if not has_run(platform):
         platform.run_batch()
     return f"http://{LOOPBACK}:{platform.port('superset')}"
 
 
 def has_run(platform: Platform) -> bool:
-    """Whether the batch has built gold and judged silver."""
+    """Whether the batch has built gold and the gate has validated silver."""
     shown = "select exists (select from analytics.gold_klines_5m) and exists (select from quality_gate_runs)"
     with platform.postgres("reader") as connection:
         try:
@@ -54,11 +54,11 @@ def test_a_wrong_login_is_refused(superset: Superset) -> None:
 def test_nobody_sees_a_thing_without_a_login(superset: Superset) -> None:
     assert superset.get("/api/v1/dashboard/crypto").status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.NOT_FOUND}
     assert superset.get("/api/v1/database/").status_code == httpx.codes.UNAUTHORIZED
-    assert superset.get("/superset/dashboard/crypto/").status_code == httpx.codes.FOUND  # to the login
+    assert superset.get("/superset/dashboard/crypto/").status_code == httpx.codes.FOUND  # redirected to the login
 
 
 def test_its_login_cannot_write(platform: Platform) -> None:
-    """The role that the dashboard reads with, even where it says that it wants to write."""
+    """The role of the dashboard cannot write, even in a transaction declared read-write."""
     insert = "insert into quality_gate_runs values (now(), true, 1, 0, '{}', '')"
     for statement in (insert, "delete from analytics.gold_klines_5m", "create table analytics.x (y int)"):
         with platform.postgres("reader") as connection:

@@ -1,4 +1,4 @@
-"""Who may log in, and what each login may not do, through the ports on 127.0.0.1."""
+"""Which logins exist, and what each of them may not do, through the ports on 127.0.0.1."""
 
 import httpx
 import psycopg
@@ -20,7 +20,7 @@ _SECONDS = 30
 
 
 def errors_of(config: dict[str, str | int | float | bool]) -> list[int]:
-    """Return the codes of the errors that a client with ``config`` meets until it learns of a topic or is refused."""
+    """Return the error codes of a client with ``config`` until it reads a topic's metadata or is refused."""
     codes: list[int] = []
     client = AdminClient(config | {"error_cb": lambda error: codes.append(error.code())})
 
@@ -35,8 +35,8 @@ def errors_of(config: dict[str, str | int | float | bool]) -> list[int]:
 
 
 def first_message(platform: Platform, user: str, *, group: str, topic: str, joins: bool) -> Message:
-    """Return what a consumer that logs in as ``user`` gets first: a record, or an error."""
-    # Kafka's refusals are messages with errors; a record would be one without.
+    """Return the first record or error of a consumer with the login of ``user``."""
+    # A refusal is a message with an error; a record has none.
     consumer = Consumer(
         client_config(platform.kafka(user))
         | {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
@@ -57,7 +57,7 @@ def partitions_of(topic: str) -> int:
 
 
 def write_error(platform: Platform, user: str, topic: str) -> KafkaError | None:
-    """Return what Kafka answers to a record of ``user`` for ``topic``."""
+    """Return Kafka's answer to a record of ``user`` for ``topic``."""
     answers: list[KafkaError | None] = []
     producer = Producer(client_config(platform.kafka(user)))
     producer.produce(topic, b"{}", on_delivery=lambda error, _: answers.append(error))
@@ -77,14 +77,14 @@ class TestKafka:
         assert errors_of({"bootstrap.servers": servers, "security.protocol": "PLAINTEXT", "log_level": 0})
 
     def test_the_consumer_reads_trades_but_no_dead_letters(self, platform: Platform) -> None:
-        # Without joining the group, where it would take partitions from the real consumer.
+        # Without joining the group, which would take partitions from the real consumer.
         assert first_message(platform, "consumer", group=GROUP, topic=TRADES, joins=False).error() is None
         refused = first_message(platform, "consumer", group=GROUP, topic=DEAD_LETTERS, joins=False).error()
         assert refused is not None
         assert refused.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
     def test_only_who_merges_may_join_the_group(self, platform: Platform) -> None:
-        """Spark may, too: the right to commit the group's offsets, Read, is the right to join it."""
+        """Spark may, too: the permission to commit the group's offsets, Read, is the one to join it."""
         refused = first_message(platform, "producer", group=GROUP, topic=TRADES, joins=True).error()
         assert refused is not None
         assert refused.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
@@ -139,7 +139,7 @@ class TestPostgres:
 
     def test_only_the_producer_records_absent_ids_and_reasons(self, platform: Platform) -> None:
         calls = ("record_absent_ids('E2E', 5, 4, 'method', 'answer')", "record_gap_reason('E2E', 5, 4, 'reason')")
-        for call in calls:  # 5 to 4 is no range: nothing is recorded by this test
+        for call in calls:  # 5 to 4 is an invalid range, so this test records nothing
             with (
                 platform.postgres("producer") as connection,
                 pytest.raises((psycopg.DataError, psycopg.IntegrityError)),
@@ -151,7 +151,7 @@ class TestPostgres:
 
 
 class TestGate:
-    """The quality gate reads what dbt built, keeps its own runs, and can do nothing else."""
+    """The quality gate reads dbt's models, records its runs, and can do nothing else."""
 
     def test_it_cannot_change_what_it_judges(self, platform: Platform) -> None:
         with platform.postgres("gate") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -169,7 +169,7 @@ class TestGate:
 
 
 class TestNobody:
-    """Without a login a browser may open the pages of the quality gate, by their names, and nothing else."""
+    """Without a login, a browser may open the pages of the quality gate by name, and nothing else."""
 
     def test_a_page_can_be_read(self, platform: Platform) -> None:
         key = "site/e2e.html"

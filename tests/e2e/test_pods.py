@@ -1,4 +1,4 @@
-"""What every pod of the namespace may not do, as its definition says and as the running container finds it."""
+"""The restrictions of every pod of the namespace, in its definition and inside the running container."""
 
 import json
 from typing import Any
@@ -10,12 +10,12 @@ from tests.e2e.kubernetes import Kubernetes
 
 pytestmark = pytest.mark.kind
 
-# Jobs that are done are here too: their definition is checked, and nothing runs in them any more.
+# The pods of finished Jobs are included: their definition is checked, but no container runs.
 Object = dict[str, Any]
 
 
 def is_own(number: int) -> bool:
-    """Whether a user or group is none of a usual machine's; 185 is Spark's."""
+    """Whether a user or group id is not one of a usual machine; 185 is that of Spark's image."""
     return number > 10_000 or number == 185
 
 
@@ -72,7 +72,7 @@ def test_every_definition_is_restricted(pods: list[Object]) -> None:
 
 
 def who_has_a_token(pod: Object) -> set[str]:
-    """Return the containers that mount a token of the Kubernetes API, with the name of their component."""
+    """Return the containers that mount a Kubernetes API token, with the name of their component."""
     component = pod["metadata"]["labels"]["app.kubernetes.io/name"]
     tokens = {its["name"] for its in pod["spec"].get("volumes", []) if "serviceAccountToken" in json.dumps(its)}
     return {
@@ -100,7 +100,7 @@ def test_the_namespace_refuses_pods_with_rights(kubernetes: Kubernetes, change: 
         "metadata": {"name": "e2e-with-rights", "namespace": NAMESPACE},
         "spec": {"containers": [{"name": "it", "image": image, **change}]},
     }
-    # The server runs all its admission checks, and would store nothing if they let it pass.
+    # A dry run: the server runs all admission checks and stores nothing.
     tried = kubernetes.tries("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
     assert tried.code != 0
     assert 'violates PodSecurity "restricted' in tried.err
@@ -121,7 +121,7 @@ def test_nothing_is_open_by_default(kubernetes: Kubernetes) -> None:
 
 
 def test_the_platform_may_do_nothing_to_the_cluster(kubernetes: Kubernetes) -> None:
-    """No role is bound to any account of the namespace, but Airflow's for the pods of its steps."""
+    """No account of the namespace has a role, except Airflow's for the pods of its steps."""
     assert [binding["metadata"]["name"] for binding in kubernetes.get("rolebindings")] == ["airflow"]
     bindings = json.loads(kubernetes.kubectl("get", "clusterrolebindings", "-o", "json"))["items"]
     subjects = [subject for binding in bindings for subject in binding.get("subjects", [])]

@@ -1,4 +1,4 @@
-"""The releases as an operator meets them: their own tests, a second run of helmfile, and jobs that run again."""
+"""The releases: their helm tests, a second run of helmfile, and repeated jobs."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def test_a_second_run_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platf
 
 
 def fingerprints(kubernetes: Kubernetes) -> dict[str, str]:
-    """Return a hash of each Secret's data: a failed comparison must not print passwords."""
+    """Return a hash of each Secret's data, so that a failed comparison does not print passwords."""
     return {
         name: hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
         for name, data in kubernetes.secrets().items()

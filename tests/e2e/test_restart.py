@@ -1,4 +1,4 @@
-"""The default feed goes on after the heavy one, and after a restart of everything, as a reboot of the machine is."""
+"""The default feed continues after the heavy one, and after a restart of all components, like a reboot."""
 
 import pytest
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.mark.variant
 def test_the_default_feed_goes_on_without_a_hole(platform: Platform, report: Report) -> None:
-    """What the default symbols missed while the heavy feed was on is repaired from REST."""
+    """The gap of the default symbols during the heavy feed is repaired from REST."""
     wait_caught_up(platform, DEFAULT_SYMBOLS, seconds=240)
     report.verified["after the load"] = verify(platform, DEFAULT_SYMBOLS)._asdict()
 

@@ -1,4 +1,4 @@
-"""An API server's own opinion of what the default and production environments ask of Strimzi, without its operator."""
+"""An API server validates Strimzi's resources of the default and production environments, without the operator."""
 
 import json
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ _GROUP = "kafka.strimzi.io"
 
 @pytest.fixture(scope="module")
 def api(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
-    """Yield the cluster with Strimzi's CRDs and an empty namespace; both are gone afterwards.
+    """Yield the cluster with Strimzi's CRDs and an empty namespace; both are removed afterwards.
 
-    A cluster that has the CRDs keeps them: with them would go every Kafka that somebody runs there.
+    CRDs that existed before are kept, because removing them would remove every Kafka of the cluster.
     """
     there = kubernetes.kubectl("get", "crds", "-o", "name")
     if _GROUP in there:
@@ -44,7 +44,7 @@ def _of(files: dict[str, Path]) -> list[str]:
 
 
 def _send(api: Kubernetes, *resources: rendering.Object) -> str:
-    """Send ``resources`` as if to keep them: unknown and doubled fields are refused, nothing is stored."""
+    """Send ``resources`` in a dry run that refuses unknown and duplicate fields and stores nothing."""
     moved = [{**one, "metadata": {**one["metadata"], "namespace": SCRATCH}} for one in resources]
     options = [f"--namespace={SCRATCH}", "--server-side", "--dry-run=server", "--validate=strict", "--output=name"]
     return api.kubectl("apply", *options, "--filename=-", stdin=yaml.safe_dump_all(moved))

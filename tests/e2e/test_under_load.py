@@ -1,6 +1,6 @@
-"""2,000 trades a second while each part is killed, and who merges is upgraded and replaced: nothing is lost or doubled.
+"""2,000 trades a second while each component is killed and the merging one is replaced: no trade is lost or doubled.
 
-The tests share one heavy feed and come in the order in which they stand here; the last one checks all of it.
+The tests share one heavy feed and run in the order of this file; the last one checks all trades.
 """
 
 import json
@@ -24,8 +24,8 @@ from tests.e2e.streaming import (
 )
 from tests.e2e.waiting import Stopwatch, wait_until
 
-WHOLE_MINUTES = 3  # of each symbol, that the exchange's own klines are compared with
-SIDE_BY_SIDE_TRADES = 40_000  # that come while consumer and Spark are both at work
+WHOLE_MINUTES = 3  # of each symbol, to compare with the exchange's klines
+SIDE_BY_SIDE_TRADES = 40_000  # that come while consumer and Spark both merge
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -47,7 +47,7 @@ def test_a_killed_part_comes_back(platform: Platform, load: Load, report: Report
     watch = Stopwatch()
     platform.kill(victim)
     platform.wait_replaced(victim, before)
-    # From here on the simulator streams trades that only the new one can have handled.
+    # From here on, only the new instance can have handled the simulator's trades.
     wait_caught_up(platform, load.symbols)
     report.recovered[victim] = watch.seconds
 
@@ -62,7 +62,7 @@ def test_an_upgrade_of_who_merges_drains_the_old_one(
         platform.change(merger, tag=tag)
         platform.wait_replaced(merger, before)
         lines = [json.loads(line) for line in log.to_the_end() if line.startswith("{")]
-        events = [line["event"] for line in lines if "event" in line]  # Java's own lines have none
+        events = [line["event"] for line in lines if "event" in line]  # lines of Java itself have no event
     wait_caught_up(platform, load.symbols)
     report.recovered[f"{merger} (upgrade)"] = watch.seconds
     assert events[-1] == "stopped", events
@@ -70,7 +70,7 @@ def test_an_upgrade_of_who_merges_drains_the_old_one(
 
 
 def merged_in_all(platform: Platform, symbols: Sequence[str]) -> int:
-    """Return a number that grows by one with each further trade of ``symbols`` that is merged without a hole."""
+    """Return the sum of the last ids of ``symbols`` merged without a gap, which grows by one with each trade."""
     with platform.postgres("reader") as connection:
         return sum(merged_up_to(connection, symbols).values())
 
@@ -78,7 +78,7 @@ def merged_in_all(platform: Platform, symbols: Sequence[str]) -> int:
 @pytest.mark.variant
 @pytest.mark.with_spark
 def test_the_other_variant_takes_over_and_gives_back(platform: Platform, load: Load, report: Report) -> None:
-    """Both for a while, then the other one alone, then as it was."""
+    """Both variants for a while, then the other one alone, then the first one again."""
     symbols = [*DEFAULT_SYMBOLS, *load.symbols]
     steps: tuple[Variant, ...] = ("both", "python", platform.variant)
     for variant in steps:

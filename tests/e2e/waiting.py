@@ -1,4 +1,4 @@
-"""Wait for a condition, with a deadline."""
+"""Wait for a condition until a deadline."""
 
 import time
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from tests.e2e.programs import ProgramFailed
 
 Result = TypeVar("Result")
 
-# What a look at a platform may end in while one of its parts is down: not yet, then.
+# The errors of a condition while a component of the platform is down; they count as "not yet".
 AWAY = (psycopg.OperationalError, OSError, ProgramFailed, httpx.HTTPError)
 
 
 def wait_until(condition: Callable[[], Result | None], seconds: float, what: str, every: float = 0.5) -> Result:
-    """Return the first result of ``condition`` that is true; a part that is away counts as false.
+    """Return the first true result of ``condition``; an unreachable component counts as false.
 
     Raises:
-        AssertionError: there was none within ``seconds``; the text says ``what`` was waited for and the last cause.
+        AssertionError: there was none within ``seconds``; the text has ``what`` and the last error.
     """
     deadline = time.monotonic() + seconds
     cause = ""
@@ -36,12 +36,12 @@ def wait_until(condition: Callable[[], Result | None], seconds: float, what: str
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """The seconds since its creation."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """The seconds so far, to a tenth."""
+        """The seconds so far, rounded to a tenth."""
         return round(time.monotonic() - self._started, 1)

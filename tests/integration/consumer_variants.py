@@ -1,4 +1,4 @@
-"""What the tests of both variants share: them as processes, and all that they leave, as text to be compared."""
+"""Run both variants of the consumer as processes, and read all that they wrote as text, for comparison."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,14 +14,14 @@ from ops.local import trade_counts
 from tests.integration.test_kill_nine import merged_ranges, wanted_ids
 from tests.servers import Database, Servers, SimulatedExchange, service, spark
 
-START_SECONDS = 120  # of Spark on a busy machine
-_WHEN_WRITTEN = {"updated_at", "created_at"}  # the only columns that tell of the run and not of the trades
+START_SECONDS = 120  # for Spark on a busy machine
+_WHEN_WRITTEN = {"updated_at", "created_at"}  # the only columns that depend on the run, not on the trades
 _TABLES = ("fact_realtime_trades_1m", "trade_id_ranges", "trade_id_gaps", "completeness")
 
 
 @dataclass(frozen=True)
 class Left:
-    """What a variant leaves: every table row by row, each column as text, and the archive's values."""
+    """All that a variant wrote: every table row by row with each column as text, and the archive's values."""
 
     tables: Mapping[str, list[tuple[str | None, ...]]]
     archive: list[tuple[str, str, list[bytes]]]
@@ -29,7 +29,7 @@ class Left:
 
 
 def left(postgres: Database, objects: Path) -> Left:
-    """Read back all that a variant wrote."""
+    """Read all that a variant wrote."""
     with postgres.connect() as connection:
         tables = {table: _rows(connection, table) for table in _TABLES}
         archive = RawArchive(DirectoryStore(objects), "raw")
@@ -51,21 +51,21 @@ def _rows(connection: psycopg.Connection, table: str) -> list[tuple[str | None, 
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant that runs under the supervisor."""
+    """A variant under the supervisor."""
 
     name: str
     port: int
     servers: Servers
 
     def metric(self, name: str) -> float:
-        """Return a sample of its /metrics, summed over the labels; 0 while it does not answer."""
+        """Return a metric of its /metrics, summed over the labels; 0 while it does not answer."""
         try:
             return trade_counts.metrics(self.port).get(name, 0.0)
         except OSError:
             return 0.0
 
     def consumes(self) -> bool:
-        """Whether it has merged a batch since it was started."""
+        """Whether it has merged a batch since its start."""
         return self.metric("batches_merged_total") > 0
 
     def wait_until_it_consumes(self) -> None:
@@ -86,17 +86,17 @@ def start(servers: Servers, variant: str, name: str, env: Mapping[str, str]) -> 
 
 @contextmanager
 def running(servers: Servers, variant: str, name: str, env: Mapping[str, str]) -> Iterator[Variant]:
-    """Run ``variant`` in a ``with`` block; what it was merging is merged, or rolled back, at its end."""
+    """Run ``variant`` in a ``with`` block; its last batch is merged or rolled back at the end."""
     started = start(servers, variant, name, env)
     try:
         yield started
     finally:
-        if servers.supervisor.is_known(name):  # the test may have stopped it by then
+        if servers.supervisor.is_known(name):  # the test may have stopped it before
             servers.supervisor.stop(name)
 
 
 def all_is_merged(postgres: Database, exchange: SimulatedExchange) -> Callable[[], bool]:
-    """Return the condition that the play is over and every trade of it is merged."""
+    """Return a condition: the simulator has streamed its last trade, and every trade is merged."""
 
     def check() -> bool:
         if exchange.status()["state"] != "done":

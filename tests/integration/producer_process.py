@@ -1,4 +1,4 @@
-"""What the tests of the producer share: a running producer, and readers of the topics it writes."""
+"""Run the producer as a process, and read the topics that it writes."""
 
 import json
 import urllib.request
@@ -25,7 +25,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
 
 @dataclass
 class Trades:
-    """What the trades topic holds, read on from where the last look ended."""
+    """The records of the trades topic; each read continues at the end of the last one."""
 
     broker: Broker
     ids: dict[str, IdRanges] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Trades:
         self._consumer.close()
 
     def look(self) -> None:
-        """Read what is there now; what is written meanwhile may come along."""
+        """Read the records up to the present end of the topic, and perhaps newer ones."""
         there = sum(self._consumer.get_watermark_offsets(partition)[1] for partition in self._partitions)
         while self.sources.total() < there:
             for message in self._consumer.consume(10_000, 0.2):
@@ -60,7 +60,7 @@ class Trades:
                 self.values.setdefault((event["s"], first), value)
 
     def hold_all_of(self, exchange: SimulatedExchange) -> bool:
-        """Whether every trade of the finished play is there."""
+        """Whether the topic has every trade that the simulator streamed, and the simulator has finished."""
         self.look()
         status: Any = exchange.status()
         return status["state"] == "done" and all(
@@ -83,7 +83,7 @@ def dead_letters(broker: Broker) -> list[tuple[bytes, dict[str, str]]]:
 
 @dataclass
 class Running:
-    """A producer under the supervisor, with the port of its metrics."""
+    """A producer under the supervisor, with its metrics port."""
 
     name: str
     servers: Servers
@@ -127,7 +127,7 @@ def producing(
 
 
 def inject(exchange: SimulatedExchange, *scripted: Mapping[str, object]) -> None:
-    """Let faults happen now."""
+    """Inject faults into the simulator's stream now."""
     request = urllib.request.Request(f"{exchange.rest_url}/sim/faults", faults(*scripted).encode(), method="POST")
     with urllib.request.urlopen(request, timeout=5) as answer:
         assert answer.status == 200

@@ -1,4 +1,4 @@
-"""The backfill as its users run it: a process between the simulator and a real PostgreSQL."""
+"""The backfill as a process between the simulator and a real PostgreSQL."""
 
 import json
 import urllib.request
@@ -27,7 +27,7 @@ Run = Callable[..., tuple[int, dict[str, Any]]]
 
 @pytest.fixture
 def run(servers: Servers, postgres: Database) -> Run:
-    """Return a function that runs the backfill against an exchange and returns its exit code and last line."""
+    """Return a function that runs the backfill against an exchange and returns its exit code and last log line."""
 
     def once(exchange: SimulatedExchange, **changes: str) -> tuple[int, dict[str, Any]]:
         name = f"backfill-{next(_numbers)}"
@@ -40,7 +40,7 @@ def run(servers: Servers, postgres: Database) -> Run:
 
 
 def official(exchange: SimulatedExchange, symbol: str, first: datetime, last: datetime) -> list[list[Any]]:
-    """Return the exchange's klines from ``first`` to ``last``, in pages."""
+    """Return the exchange's klines from ``first`` to ``last``, requested in pages."""
     rows: list[list[Any]] = []
     start, end = (int(moment.timestamp() * 1000) for moment in (first, last))
     while start <= end:
@@ -196,7 +196,7 @@ def test_a_signal_ends_it_soon_even_while_a_ban_is_waited_out(
     env = {**postgres.env("writer"), **exchange.env(), "SYMBOLS": "BTCUSDT", "AS_OF": START.isoformat()}
     servers.supervisor.start(replace(service("backfill-banned", "backfill", env), restart=False))
     log = servers.supervisor.log_of("backfill-banned")
-    servers.supervisor.wait_until(lambda: "rest_banned" in log.read_text(), TIMEOUT, "the ban is not told")
+    servers.supervisor.wait_until(lambda: "rest_banned" in log.read_text(), TIMEOUT, "the ban is not logged")
     servers.supervisor.stop("backfill-banned")
     last = json.loads(log.read_text().strip().splitlines()[-1])
     assert last["event"] == "backfill_interrupted"

@@ -1,4 +1,4 @@
-"""After a day of downtime one batch run catches up, and one over nothing new writes nothing; -rP shows the seconds."""
+"""One batch run catches up after a day of downtime, and a run without new data writes nothing; -rP shows seconds."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.servers import Database, SimulatedExchange
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
 MINUTES = 24 * 60
-SHORT = "backfill_recent,dbt_silver,dbt_gold,export_lake"  # no tests and no gate
+SHORT = "backfill_recent,dbt_silver,dbt_gold,export_lake"  # without tests and gate
 
 
 @pytest.mark.timeout(400)
@@ -33,10 +33,10 @@ def test_one_run_catches_up_and_the_next_has_nothing_to_do(
         print(f"as of {as_of:%d.%m. %H:%M}: {found['seconds']:.1f} s ({steps})")
 
     run(NOW - DAY, "--steps", SHORT)
-    days = 2 * 2 * MINUTES  # two symbols; the backfill looks two days back
+    days = 2 * 2 * MINUTES  # two symbols over the two days of the backfill
     assert len(batch.rows("analytics.silver_klines_1m")) == days
 
-    run(NOW)  # nothing ran for a day
+    run(NOW)  # no service ran for a day
     built, objects = batch.built(), written(tmp_path)
     assert len(built["silver_klines_1m"]) == days + 2 * MINUTES
     assert values(built["gold_klines_5m"]) == expected_gold(batch, 5)
@@ -50,7 +50,7 @@ def test_one_run_catches_up_and_the_next_has_nothing_to_do(
 
 
 def written(folder: Path) -> dict[str, int]:
-    """Return when each object of the lake was written."""
+    """Return the time of the last write of each object of the lake."""
     lake = folder / "objects"
     return {
         str(path.relative_to(lake)): path.stat().st_mtime_ns

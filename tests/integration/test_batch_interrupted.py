@@ -1,4 +1,4 @@
-"""PostgreSQL dies in the middle of the batch's steps: the retries succeed, and no reader meets a half-written state."""
+"""PostgreSQL is killed during the batch's steps: the retries succeed, and no reader sees a half-written state."""
 
 import json
 import os
@@ -28,7 +28,7 @@ _WAITING = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and %s
 
 
 class Watcher(threading.Thread):
-    """Reads tables and lake over and over, as Superset and its like do; keeps every state it saw of each."""
+    """Reads tables and lake repeatedly, as Superset does, and keeps every state of each."""
 
     def __init__(self, batch: Batch) -> None:
         super().__init__(name="watcher")
@@ -50,7 +50,7 @@ class Watcher(threading.Thread):
 
 
 def look(batch: Batch) -> dict[str, str]:
-    """Return the state of each table, while the server answers, and of each Parquet object."""
+    """Return the state of each table, if the server answers, and of each Parquet object."""
     states = {}
     lake = DirectoryStore(batch.folder / "objects")
     for bucket in ("silver", "gold"):
@@ -65,19 +65,19 @@ def look(batch: Batch) -> dict[str, str]:
                 query = f"select md5(string_agg(t::text, ' ' order by symbol, open_time)) from analytics.{table} as t"
                 (states[table],) = reader.execute(query.encode()).fetchone() or ("",)
     except psycopg.OperationalError:
-        pass  # it was killed, and is not up again
+        pass  # the server was killed and is not ready again
     return states
 
 
 class Killer:
-    """Lets a step come as far as a lock, and kills PostgreSQL there."""
+    """Blocks a step at a lock, and kills PostgreSQL there."""
 
     def __init__(self, servers: Servers, batch: Batch) -> None:
         self._supervisor = servers.supervisor
         self._batch = batch
 
     def kill_at(self, table: str, mode: str, who: str, then: Callable[[], None] = lambda: None) -> None:
-        """Hold ``table`` until ``who``, a role or a program, waits for it; kill the server, and wait for the next."""
+        """Lock ``table`` until ``who``, a role or a program, waits for it; kill the server and wait for its restart."""
         with psycopg.connect(**self._login()) as holder:
             holder.execute(f"lock table analytics.{table} in {mode} mode".encode())
             then()
@@ -108,7 +108,7 @@ def test_no_half_written_state_is_ever_seen(private_servers: Servers, tmp_path: 
         put(batch, price=1000, minutes=60)
         assert batch.run("--steps", STEPS).returncode == 0
         before = look(batch)
-        put(batch, price=2000, minutes=120)  # every row changes, and as many are new
+        put(batch, price=2000, minutes=120)  # every row changes, and the same number is new
 
         watcher, killer = Watcher(batch), Killer(private_servers, batch)
         watcher.start()
@@ -146,7 +146,7 @@ def put(batch: Batch, *, price: int, minutes: int) -> None:
 
 
 class Run:
-    """The batch beside the test, with its lines as they come."""
+    """The batch as a process beside the test, with its output lines."""
 
     def __init__(self, batch: Batch, report: Path) -> None:
         self._batch = batch

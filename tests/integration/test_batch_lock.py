@@ -1,4 +1,4 @@
-"""The batch's lock: it is held by every step, and its loss is noticed."""
+"""The batch's lock: every step holds it, and its loss is noticed."""
 
 import os
 import re
@@ -46,7 +46,7 @@ def is_free(database: Database) -> bool:
 
 @contextmanager
 def taken_by_another(database: Database) -> Iterator[psycopg.Connection]:
-    """Hold the lock in another session; whoever has it loses it."""
+    """Hold the lock in another session; the present holder loses it."""
     with database.connect() as other:
         while other.execute(_TRY, [KEY]).fetchone() != (True,):
             other.execute(_END_HOLDERS)
@@ -130,7 +130,7 @@ def test_a_run_whose_lock_another_one_took_stops_its_step_and_fails(database: Da
     try:
         assert run.stdout is not None
         lines = iter(run.stdout.readline, "")
-        assert "the step runs\n" in lines  # reads up to there
+        assert "the step runs\n" in lines  # the lines up to this one are read
         assert not report.exists()
         with taken_by_another(database):
             said, _ = run.communicate(timeout=30)
@@ -142,7 +142,7 @@ def test_a_run_whose_lock_another_one_took_stops_its_step_and_fails(database: Da
 
 
 def image(name: str, folder: Path) -> Path:
-    """Copy into ``folder`` what the Dockerfile of ``name`` copies into /app."""
+    """Copy the files into ``folder`` that the Dockerfile of ``name`` copies into /app."""
     text = (ROOT / "images" / name / "Dockerfile").read_text().replace("\\\n", " ")
     for line in re.findall(r"^COPY (?!--)(.+)$", text, re.MULTILINE):
         *sources, target = line.split()
@@ -158,11 +158,11 @@ def image(name: str, folder: Path) -> Path:
 
 
 def in_image(name: str, code: str, database: Database, role: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python ``code`` in the environment of an image, with nothing but the files that it has."""
+    """Run Python ``code`` in the environment of an image, with only the files of the image."""
     python = python_of("services" if name == "exporter" else name)
     env = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), **database.env(role)}
     if name == "exporter":
-        env["PYTHONPATH"] = str(ROOT / "services")  # its image has all of the services' code
+        env["PYTHONPATH"] = str(ROOT / "services")  # this image has all of the services' code
     else:
         image(name, folder)
     folder.mkdir(exist_ok=True)

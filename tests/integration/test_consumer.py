@@ -1,4 +1,4 @@
-"""The consumer as its users run it: a process, a real Kafka, a real PostgreSQL, an archive in a directory."""
+"""The consumer as a process with a real Kafka, a real PostgreSQL and an archive in a directory."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def consumer(servers: Servers, name: str, env: dict[str, str]) -> Iterator[None]
 
 
 def start(env: dict[str, str], log: BinaryIO) -> "subprocess.Popen[bytes]":
-    """Start a consumer without a supervisor, to see how it ends."""
+    """Start a consumer without a supervisor, to observe its exit."""
     path = {"PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)])}
     command = [sys.executable, "-m", "crypto_analytics.consumer"]
     return subprocess.Popen(command, env={**os.environ, **path, **env}, stderr=log)
@@ -92,7 +92,7 @@ def wait_for_merged(servers: Servers, postgres: Database, count: int) -> None:
 
 
 def made_trade(symbol: str, trade_id: int, random: Random) -> bytes:
-    """Return a trade, ten a second."""
+    """Return a trade; ten consecutive ids make a second of trade time."""
     trade = {"e": "trade", "s": symbol, "t": trade_id, "p": f"{random.randrange(1, 10**6)}.5", "q": "0.25",
              "T": 1741046401271 + trade_id * 100, "m": random.random() < 0.5}  # fmt: skip
     return json.dumps(trade).encode()
@@ -183,7 +183,7 @@ def test_sigterm_drains_commits_and_exits_cleanly_and_a_restart_reads_nothing_ag
         servers.supervisor.wait_until(
             lambda: b"partitions_assigned" in (tmp_path / "log").read_bytes(), TIMEOUT, "it reads nothing"
         )
-        # Nothing is merged by age or size with these settings: what is in the database was drained at the stop.
+        # These settings merge no batch by age or size, so the rows in the database come from the drain at the stop.
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
     with postgres.connect("reader") as connection:
@@ -212,7 +212,7 @@ def test_consumers_that_come_and_go_share_the_work_exactly(
     third = len(rows) // 3
     with consumer(servers, "consumer-stays", env):
         produce(kafka, rows[:third])
-        wait_for_merged(servers, postgres, third // 2)  # in the middle of its work
+        wait_for_merged(servers, postgres, third // 2)  # while it merges
         with consumer(servers, "consumer-comes-and-goes", env):
             log = servers.supervisor.log_of("consumer-comes-and-goes")
             servers.supervisor.wait_until(

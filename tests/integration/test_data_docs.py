@@ -1,4 +1,4 @@
-"""The gate's Data Docs and its history: published to S3, whole at every moment, and never in the way of the verdict."""
+"""The gate's Data Docs and history: published to S3, complete at every moment, and without effect on the verdict."""
 
 import json
 import logging
@@ -35,14 +35,14 @@ def batch(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """Yield the address of an S3 service in this process, with the bucket open to everybody as far as is declared."""
+    """Yield the address of an S3 service in this process, with the declared anonymous reads of the bucket."""
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     client(f"{host}:{port}").make_bucket(BUCKET)
     declared = read(ROOT / "charts" / "minio" / "files" / "access.yaml")
     client(f"{host}:{port}").set_bucket_policy(BUCKET, json.dumps(declared.bucket_policy(BUCKET)))
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each look of the reader
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # one log line per request of the reader
     yield f"{host}:{port}"
     server.stop()
 
@@ -62,7 +62,7 @@ def history(batch: Batch) -> list[tuple[Any, ...]]:
 
 
 class Reader(threading.Thread):
-    """A browser that opens the front page and all that it links to, over and over."""
+    """A browser that repeatedly opens the front page and all pages that it links to."""
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(name="reader")
@@ -81,7 +81,7 @@ class Reader(threading.Thread):
                     if browser.get(f"{self._site}/{link}").status_code != 200 and link in _LINK.findall(
                         browser.get(f"{self._site}/index.html").text
                     ):
-                        self.broken.append(link)  # which the index still names
+                        self.broken.append(link)  # which the index still links to
                 self.looks += 1
 
 

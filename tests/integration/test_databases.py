@@ -1,4 +1,4 @@
-"""The databases that Airflow and Superset keep their own things in."""
+"""The databases of Airflow and Superset."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ NAME = "guest"
 
 @pytest.fixture
 def maker(postgres: Database) -> Iterator[str]:
-    """Yield a role that may create roles and databases and is no superuser, as a rented server gives it."""
+    """Yield a role that may create roles and databases but is no superuser, as on a managed server."""
     with postgres.connect() as connection:
         connection.execute("create role maker login createdb createrole")
         connection.execute(sql.SQL("alter role maker password {}").format(postgres.passwords["reader"]))

@@ -1,4 +1,4 @@
-"""dbt on a real PostgreSQL: what silver and gold hold after every kind of change, and what they leave alone."""
+"""dbt on a real PostgreSQL: the rows of silver and gold after every kind of change, and the rows left unchanged."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ def writer(batch: Batch) -> Iterator[psycopg.Connection]:
 
 
 def assert_exact(batch: Batch) -> None:
-    """Silver and gold are what plain Python makes of the services' tables, to the last digit."""
+    """Silver and gold equal the rows that plain Python computes from the services' tables, to the last digit."""
     built = batch.built()
     assert values(built["silver_klines_1m"], "source") == expected_silver(batch)
     assert values(built["gold_klines_5m"]) == expected_gold(batch, 5)
@@ -97,7 +97,7 @@ def test_the_first_data_reach_gold_through_the_tables_that_were_empty(batch: Bat
     put_official(writer, *(kline(minute(number), 50 + number, "ETHUSDT") for number in range(60)))
     put_realtime(writer, *(kline(minute(number), 1000 + number) for number in range(5, 25)))
     put_realtime(writer, kline(minute(25), 1025, is_complete=False))
-    # A minute without trades: no volume, no vwap.
+    # A minute without trades has no volume and no vwap.
     nothing = dict.fromkeys(("volume", "quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume"), 0)
     put_official(writer, kline(minute(3), 1003) | nothing)
     batch.dbt(*BOTH)
@@ -111,7 +111,7 @@ def test_the_first_data_reach_gold_through_the_tables_that_were_empty(batch: Bat
 
 
 def test_a_run_with_nothing_new_changes_no_row(batch: Batch, writer: psycopg.Connection) -> None:
-    put_official(writer, kline(minute(0), 1000))  # fetched again, and the same
+    put_official(writer, kline(minute(0), 1000))  # fetched again, without a change
     before = batch.built()
     batch.dbt(*BOTH)
     assert batch.built() == before
@@ -121,8 +121,8 @@ def test_late_trades_and_late_klines_reach_gold_in_the_next_run(batch: Batch, wr
     before = batch.built()
     put_realtime(writer, kline(minute(12), 1012, volume=Decimal("2.5"), high=Decimal(2000)))  # a late trade
     put_official(writer, kline(minute(16), 1016, quote_volume=Decimal("1523.9"), low=Decimal(7)))  # a late kline
-    put_realtime(writer, kline(minute(6), 1006, volume=Decimal("1.6")))  # differs, but the official one stands
-    put_realtime(writer, kline(minute(22), 1022, is_complete=False))  # a trade came before its neighbour
+    put_realtime(writer, kline(minute(6), 1006, volume=Decimal("1.6")))  # the official kline takes precedence
+    put_realtime(writer, kline(minute(22), 1022, is_complete=False))  # a trade was merged before its neighbour
     batch.dbt(*BOTH)
     assert_exact(batch)
     after = batch.built()
@@ -145,7 +145,7 @@ def test_late_trades_and_late_klines_reach_gold_in_the_next_run(batch: Batch, wr
 def test_what_is_committed_after_a_run_that_began_later_is_not_missed(batch: Batch) -> None:
     connect = batch.database.connect
     with connect("writer") as late, connect("writer") as writer, late.transaction():
-        put_official(late, kline(minute(13), 5000))  # its change time is now
+        put_official(late, kline(minute(13), 5000))  # the change time is now
         put_realtime(writer, kline(minute(22), 1022))  # complete again
         batch.dbt(*BOTH)
         assert_exact(batch)

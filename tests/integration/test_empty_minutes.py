@@ -1,7 +1,7 @@
-"""Minutes without trades: dbt's answer after every change is what plain Python makes of the trades themselves.
+"""Minutes without trades: after every change, dbt's rows equal those that plain Python computes from the trades.
 
-The trades of two quiet symbols come in any order, some never; some of these are verified absent at the exchange. A few
-carry a time that does not fit their id, so that minutes once known to be empty are so no longer.
+The trades of two quiet symbols come in any order, and some never come; some of those are verified absent at the
+exchange. A few have a time that does not fit their id, so that a minute known to be empty is empty no more.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ NOTHING = ("volume", "quote_volume", "trade_count", "taker_buy_volume", "taker_b
 
 @dataclass(frozen=True)
 class Made:
-    """A trade that the test made."""
+    """A generated trade."""
 
     symbol: str
     trade_id: int
@@ -50,7 +50,7 @@ class Made:
 
 
 def made(random: Random, symbol: str) -> list[Made]:
-    """Return trades with ids from 1 on and one silence of two days; a few times do not fit."""
+    """Return trades with ids from 1 on and a pause of two days; the times of a few do not fit their ids."""
     trades, seconds = [], 0
     for trade_id in range(1, TRADES + 1):
         seconds += random.choice([1, 30, 90, 200, 400]) + (2 * 86_400 if trade_id == TRADES // 2 else 0)
@@ -60,7 +60,7 @@ def made(random: Random, symbol: str) -> list[Made]:
 
 
 def empty_minutes(trades: Sequence[Made], absent: set[tuple[str, int]]) -> dict[Key, int]:
-    """Return the last price before each minute that the ids prove empty."""
+    """Return the last price before each minute that the ids prove to be empty."""
     found: dict[Key, int] = {}
     for symbol in SYMBOLS:
         ids: dict[datetime, dict[int, int]] = {}
@@ -96,7 +96,7 @@ def merge(connection: psycopg.Connection, trades: Sequence[Made]) -> None:
 
 
 def assert_exact(batch: Batch, empties: dict[Key, int]) -> set[Key]:
-    """Compare silver, gold and the reconciliation with the plain answer; return the empty realtime minutes."""
+    """Compare silver, gold and the reconciliation with plain Python; return the empty realtime minutes."""
     official = batch.rows("raw_klines")
     known = {key: empty(price) for key, price in empties.items()}
     silver = {key: {**row, "source": "realtime"} for key, row in known.items()} | expected_silver(batch)
@@ -148,8 +148,8 @@ def test_every_run_finds_the_minutes_that_the_ids_prove_empty(batch: Batch) -> N
             producer.execute("select record_absent_ids(%s, %s, %s, 'test', '')", [symbol, trade_id, trade_id])
     run(coming[len(coming) // 2 :])
 
-    # Late trades, two of which were said to be absent; and klines of the exchange for some of the empty minutes, a few
-    # of which are not as they should be.
+    # Late trades, two of them recorded as absent, and klines of the exchange for some of the empty minutes, a few
+    # of them invalid.
     klines = []
     for number, (symbol, minute) in enumerate(sorted(random.sample(sorted(seen[-1]), 300))):
         price = empty_minutes(came, absent)[symbol, minute] + (number % 50 == 0)
@@ -168,7 +168,7 @@ def test_every_run_finds_the_minutes_that_the_ids_prove_empty(batch: Batch) -> N
     quiet = [key for key in seen[1] if key[1] - START > timedelta(days=1)]
     assert len(quiet) > 100, "the silence of two days is known"
 
-    # What a version built that knew of no empty minutes: the migration lets the next run look at all of it.
+    # Rows built by a version without empty minutes: the migration makes the next run read all of them.
     minutes = ([symbol for symbol, _ in seen[2]], [open_time for _, open_time in seen[2]])
     with batch.database.connect() as superuser:
         for table in ("silver_klines_1m", "reconciliation_klines_1m"):

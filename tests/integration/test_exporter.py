@@ -1,4 +1,4 @@
-"""The lake: Parquet read back is PostgreSQL's tables, value for value, and only what changed is written again."""
+"""The lake: its Parquet files equal PostgreSQL's tables value for value, and only changed partitions are written."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def batch(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with servers.database() as database:
         batch = Batch(database, tmp_path_factory.mktemp("exporter"))
         with database.connect("writer") as writer:
-            put_official(writer, *(kline(minute(number), 1000 + number) for number in range(60)))  # over midnight
+            put_official(writer, *(kline(minute(number), 1000 + number) for number in range(60)))  # across midnight
             put_realtime(writer, *(kline(minute(number), 99, "ETHUSDT", high=10**15) for number in range(10)))
         batch.dbt("run")
         yield batch
@@ -53,12 +53,12 @@ def export(batch: Batch, as_of: str = "2026-01-05T12:00:00Z") -> Path:
 
 
 def files(folder: Path) -> dict[str, int]:
-    """Return the time of the last write of every object below ``folder``."""
+    """Return the time of the last write of each object below ``folder``."""
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
 
 
 def in_database(batch: Batch, table: str, columns: list[str]) -> list[tuple[str, ...]]:
-    """Return all rows as PostgreSQL writes them as text."""
+    """Return all rows in PostgreSQL's text format."""
     names = ", ".join(f"{name}::text" for name in columns)
     with batch.database.connect() as connection:
         query = f"select {names} from analytics.{table} order by symbol, {table}.open_time"
@@ -66,7 +66,7 @@ def in_database(batch: Batch, table: str, columns: list[str]) -> list[tuple[str,
 
 
 def in_lake(folder: Path) -> tuple[list[str], list[tuple[str | None, ...]]]:
-    """Return the columns and all rows of a Parquet data set, as text in PostgreSQL's manner."""
+    """Return the columns and all rows of a Parquet data set, in PostgreSQL's text format."""
     table = ds.dataset(folder, partitioning="hive").to_table().drop_columns(["date"])
     table = table.sort_by([("symbol", "ascending"), ("open_time", "ascending")])
     texts = [[_text(value, field.type) for value in table[field.name].to_pylist()] for field in table.schema]

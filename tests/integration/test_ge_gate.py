@@ -1,4 +1,4 @@
-"""The batch and its quality gate: a silver row that breaks the suite stops gold, and is named."""
+"""The batch and its quality gate: a silver row that fails the suite stops gold, and the output names it."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def minute(number: int) -> datetime:
 
 
 def history(batch: Batch) -> list[tuple[bool, int, int, list[str], str]]:
-    """Return what the dashboard reads of the gate's runs, oldest first."""
+    """Return the gate's runs as the dashboard reads them, the oldest first."""
     with batch.database.connect("reader") as reader:
         return reader.execute(
             "select succeeded, expectations, failed, failures, docs_path from quality_gate_runs order by run_time"
@@ -56,7 +56,7 @@ def test_a_bad_kline_stops_gold_and_the_expectation_is_named_in_the_last_line(ba
     before = batch.rows("analytics.gold_klines_5m")
     with batch.database.connect("writer") as writer:
         put_official(writer, kline(minute(7), 1007, volume=Decimal(-5), taker_buy_volume=Decimal(-5)))
-        put_official(writer, *(kline(minute(number), 1000 + number) for number in range(20, 25)))  # a good new bucket
+        put_official(writer, *(kline(minute(number), 1000 + number) for number in range(20, 25)))  # a valid new bucket
     done = batch.run("--steps", FROM_SILVER)
     assert done.returncode == 1
     last = done.stdout.splitlines()[-1]

@@ -1,6 +1,6 @@
-"""kill -9 of everything, again and again, in the middle of a run: nothing lost, nothing doubled.
+"""kill -9 of every process at random moments of a run: no trade is lost or counted twice.
 
-The kills come at random numbers of streamed trades. CHAOS_SEEDS (comma-separated) repeats or varies them.
+The kills happen at random numbers of streamed trades. CHAOS_SEEDS (comma-separated) repeats or varies them.
 """
 
 import json
@@ -32,7 +32,7 @@ PLAY = {"SYMBOLS": SYMBOLS, "SIM_TRADES_PER_MINUTE": str(TRADES_PER_MINUTE), "SI
 
 @dataclass(frozen=True)
 class Kill:
-    """Kill ``victim`` once ``after`` trades were streamed."""
+    """A kill of ``victim`` after ``after`` streamed trades."""
 
     after: int
     victim: str
@@ -40,7 +40,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that a run leaves: candles as text, id ranges, and the archive's trades."""
+    """All that a run wrote: candles as text, id ranges, and the archive's trades."""
 
     candles: list[tuple[str, ...]]
     ranges: list[tuple[str, int, int]]
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def plan(seed: int) -> list[Kill]:
-    """Return random kills, several of each victim, most of them in the middle of the run."""
+    """Return random kills, several per victim, most of them in the middle of the run."""
     random = Random(seed)
     victims = [victim for victim in VICTIMS for _ in range(KILLS_EACH)]
     random.shuffle(victims)
@@ -57,7 +57,7 @@ def plan(seed: int) -> list[Kill]:
 
 
 def trade_of(value: bytes) -> tuple[object, ...]:
-    """Return what a trade is, without the event time, which only the stream knows."""
+    """Return a trade's fields without the event time, which only the stream has."""
     t = json.loads(value)
     assert t["e"] == "trade"
     return t["s"], t["t"], t["p"], t["q"], t["T"], t["m"]
@@ -85,10 +85,10 @@ def run(
     objects: Path,
     kills: list[Kill],
 ) -> None:
-    """Play the whole market through producer and consumer, killing on the way, until every trade is merged."""
+    """Run the whole play through producer and consumer with the kills, until every trade is merged."""
     env = {**kafka.env(), **exchange.env(), "SYMBOLS": SYMBOLS, "GAP_CHECK_SECONDS": "5",
-           "BINANCE_WEIGHT_LIMIT": "1000000",  # repairs need not wait for the exchange's next minute
-           "KAFKA_CONSUMER_GROUP": kafka.topic_trades,  # a static member keeps its partitions, whatever the topic
+           "BINANCE_WEIGHT_LIMIT": "1000000",  # repairs do not wait for the next minute of the weight limit
+           "KAFKA_CONSUMER_GROUP": kafka.topic_trades,  # a new group, because a static member keeps its old partitions
            "OBJECT_STORE": "directory", "OBJECT_STORE_DIR": str(objects)}  # fmt: skip
     supervisor = servers.supervisor
     supervisor.start(
@@ -108,7 +108,7 @@ def run(
 
 
 def killed(pid: int) -> bool:
-    """Kill the process; False where it is dead already and its successor has not been started yet."""
+    """Kill the process; return False if it is dead and not restarted yet."""
     if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
         return False
     os.kill(pid, signal.SIGKILL)
@@ -140,7 +140,7 @@ def all_merged(postgres: Database, exchange: SimulatedExchange) -> Callable[[], 
 
 
 def merged_ranges(postgres: Database) -> list[tuple[str, int, int]]:
-    """Return what is merged; nothing where the server does not answer, as it may just have been killed."""
+    """Return the merged ids; none if the server does not answer, because it may just have been killed."""
     try:
         with postgres.connect() as connection:
             return connection.execute("select symbol, first_id, last_id from trade_id_ranges").fetchall()

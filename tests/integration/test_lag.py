@@ -1,4 +1,4 @@
-"""The lag that a consumer publishes is what Kafka says of its group, also while a store is away, in both variants."""
+"""The published lag equals Kafka's own for the group, also while a store is unreachable, in both variants."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ LAG, AGE = "consumer_lag_trades", "consumer_lag_seconds"
 
 
 class Group:
-    """Kafka's own numbers of the consumers' group: the oracle."""
+    """Kafka's own offsets of the consumer group, as the oracle."""
 
     def __init__(self, kafka: Broker) -> None:
         self._topic = kafka.topic_trades
@@ -33,7 +33,7 @@ class Group:
         return {part.partition: max(0, part.offset) for part in self._client.committed(wanted, TIMEOUT)}
 
     def waiting(self) -> int:
-        """Return the records that the topic holds and the group has not committed."""
+        """Return the number of records in the topic that the group has not committed."""
         count = 0
         for number, offset in self.committed().items():
             low, end = self._client.get_watermark_offsets(TopicPartition(self._topic, number), TIMEOUT)
@@ -88,7 +88,7 @@ def test_the_lag_is_the_groups_own_at_each_moment(
                           KAFKA_CONSUMER_GROUP=kafka.topic_trades, **small)  # fmt: skip
         group = Group(kafka)
         stack.callback(group.close)
-        send(100)  # they wait at the start
+        send(100)  # they are not merged at the start
         all_of = [stack.enter_context(running(servers, variant, f"lag-{number}", env)) for number in range(consumers)]
         wait = servers.supervisor.wait_until
         wait(the_lag_is_right(all_of, group, 0), START_SECONDS, "not all is merged")
@@ -97,7 +97,7 @@ def test_the_lag_is_the_groups_own_at_each_moment(
                 send((waiting - group.waiting()) // len(SYMBOLS))
                 assert group.waiting() == waiting
                 wait(the_lag_is_right(all_of, group, waiting), TIMEOUT, f"the lag is not {waiting}")
-            # The age is that of the oldest trade, and grows with the clock.
+            # The lag in seconds is the age of the oldest trade, and grows with the clock.
             wait(lambda: oldest(all_of) > 1, TIMEOUT, "the age is not known")
             before = oldest(all_of)
             wait(lambda: oldest(all_of) > before + 1, TIMEOUT, "the age stands still")

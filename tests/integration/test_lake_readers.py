@@ -1,4 +1,4 @@
-"""DuckDB, pandas and Spark read the lake, in a folder and in S3, and find PostgreSQL's values, never half a day."""
+"""DuckDB, pandas and Spark read PostgreSQL's values from the lake, in a folder and in S3, and never half a day."""
 
 import json
 import os
@@ -45,7 +45,7 @@ LAYERS = {
     "gold/klines_5m": "analytics.gold_klines_5m",
     "gold/klines_1h": "analytics.gold_klines_1h",
 }
-PARTITIONS = {"date", "hour"}  # of the path, beside the symbol
+PARTITIONS = {"date", "hour"}  # part of the path, like the symbol
 TRADES = [
     trade(number, f"{60_000 + number}.12345678", f"0.0{number:07}", time=NOON_MS + number * 7_001)
     for number in range(1, 500)
@@ -69,7 +69,7 @@ def client(endpoint: str) -> Minio:
 
 
 class Watched(S3Store):
-    """An S3 store that remembers what was put."""
+    """An S3 store that remembers the keys of its puts."""
 
     def __init__(self, client: Minio) -> None:
         super().__init__(client)
@@ -86,7 +86,7 @@ class Watched(S3Store):
 
 @pytest.fixture(scope="module")
 def batch(servers: Servers, tmp_path_factory: pytest.TempPathFactory, s3: str) -> Iterator[Batch]:
-    """Yield silver and gold over midnight, and an hour of trades, in PostgreSQL, a folder and S3."""
+    """Yield silver and gold across midnight, and an hour of trades, in PostgreSQL, a folder and S3."""
     with servers.database() as database:
         batch = Batch(database, tmp_path_factory.mktemp("lake_readers"))
         with database.connect("writer") as writer:
@@ -122,7 +122,7 @@ def export(batch: Batch, store: ObjectStore) -> None:
 
 
 def in_database(batch: Batch, relation: str) -> tuple[list[str], Rows]:
-    """Return the columns and all rows as PostgreSQL writes them as text."""
+    """Return the columns and all rows in PostgreSQL's text format."""
     with batch.database.connect() as connection:
         described = connection.execute(f"select * from {relation} limit 0".encode()).description
         assert described is not None
@@ -133,7 +133,7 @@ def in_database(batch: Batch, relation: str) -> tuple[list[str], Rows]:
 
 
 def archived() -> tuple[list[str], Rows]:
-    """Return the columns and rows that bronze has to hold of TRADES."""
+    """Return the columns and rows of TRADES that are expected in bronze."""
     columns = ["symbol", "first_trade_id", "last_trade_id", "price", "quantity", "buyer_is_maker", "trade_time"]
     rows: Rows = []
     for value in map(json.loads, TRADES):
@@ -163,7 +163,7 @@ def order_of(columns: Sequence[str]) -> str:
 
 
 def as_text(table: pd.DataFrame, columns: Sequence[str]) -> Rows:
-    """Return the rows of pandas in PostgreSQL's manner."""
+    """Return the rows of a pandas frame in PostgreSQL's text format."""
     ordered = table.assign(symbol=table["symbol"].astype(str)).sort_values(["symbol", order_of(columns)])
     return [tuple(map(_text, row)) for row in ordered[list(columns)].astype(object).itertuples(index=False)]
 
@@ -272,7 +272,7 @@ def test_in_s3_only_changed_days_are_written_again(batch: Batch, s3: str) -> Non
 
 
 class Reader(threading.Thread):
-    """Reads a day's object over and over, each time whole, and keeps what it saw of it."""
+    """Reads a day's object repeatedly as a whole, and keeps the states that it saw."""
 
     def __init__(self, store: ObjectStore, key: str) -> None:
         super().__init__(name="reader")
@@ -294,7 +294,7 @@ class Reader(threading.Thread):
 
 @pytest.mark.parametrize("kind", ["directory", "s3"])
 def test_a_reader_never_meets_half_a_day(batch: Batch, s3: str, kind: str) -> None:
-    """Each export rewrites the day with the same word in every row: a mixture would be two states at once."""
+    """Each export rewrites the day with the same word in every row, so that a mixture of two states is visible."""
     store = stores(batch, s3)[kind == "s3"]
     export(batch, store)
     reader = Reader(store, "klines_1m/symbol=ETHUSDT/date=2026-01-05/part.parquet")
@@ -319,7 +319,7 @@ def test_a_reader_never_meets_half_a_day(batch: Batch, s3: str, kind: str) -> No
 
 
 def test_an_open_file_of_the_folder_stays_the_day_it_was(batch: Batch) -> None:
-    """A reader takes a file in several chunks, and all are of one state: it is replaced, not changed."""
+    """A reader that reads a file in several chunks sees one state: the file is replaced, not changed."""
     file = Path(batch.folder / "lake/silver/klines_1m/symbol=ETHUSDT/date=2026-01-04/part.parquet")
     with file.open("rb") as opened:
         parquet = pq.ParquetFile(opened)

@@ -1,7 +1,7 @@
-"""``make demo`` as a user runs it: a whole replay, Ctrl-C, kill -9, and what it says when something is missing.
+"""``make demo`` as a user runs it: a whole replay, Ctrl-C, kill -9, and its errors if something is missing.
 
-All of it happens in a folder with every character that one may have; the whole replay with every variable that the
-programs of a run know set to something absurd.
+The folder's name has every allowed character. During the whole replay, every variable that the programs of a run read
+has an absurd value.
 """
 
 import csv
@@ -37,7 +37,7 @@ PORTS = dict.fromkeys(("KAFKA_PORT", "POSTGRES_PORT", "SIM_PORT", "SPARK_UI_PORT
 
 
 class Demo(NamedTuple):
-    """A folder to run in, and the environment that says so. Port 0: a free one."""
+    """A folder for the run, and the environment that names it. Port 0 is any free port."""
 
     folder: Path
     env: dict[str, str]
@@ -59,7 +59,7 @@ class Demo(NamedTuple):
         return process.returncode, said
 
     def left_behind(self) -> list[str]:
-        """Return the processes that belong to a run in the folder, PostgreSQL's among them."""
+        """Return the processes of a run in the folder, including PostgreSQL's."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -80,7 +80,7 @@ class Demo(NamedTuple):
         return psycopg.connect(server.conninfo(service_settings.DATABASE))
 
     def merged(self) -> int:
-        """Return how many trades a FOREVER run has merged; 0 while its database is not there."""
+        """Return how many trades a FOREVER run has merged; 0 before its database exists."""
         try:
             with self.connect() as connection:
                 return merged_ids(connection)[0]
@@ -89,7 +89,7 @@ class Demo(NamedTuple):
 
 
 def make(environment: dict[str, str]) -> tuple[int, str]:
-    """Type ``make demo`` in ``environment``, as a user does; return its exit code and its words."""
+    """Run ``make demo`` in ``environment``; return its exit code and output."""
     command = ["make", "--silent", "demo", f"PYTHON={shutil.which('python3') or sys.executable}"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
@@ -103,10 +103,10 @@ def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Demo]:
     with_spark = request.node.get_closest_marker("spark") is not None
     hardest = HARDEST_FOR_SPARK if with_spark else HARDEST
     if request.node.get_closest_marker("bi") is not None:
-        hardest = hardest.replace("%", "")  # Superset cannot work there
+        hardest = hardest.replace("%", "")  # Superset does not work in such a folder
     folder = tmp_path / hardest
     folder.mkdir()
-    if (demo_dir() / "venv").is_dir():  # as `make test` made them
+    if (demo_dir() / "venv").is_dir():  # created by `make test`
         (folder / "venv").symlink_to(demo_dir() / "venv")
     path = {"DEMO_DIR": str(folder), "PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)])}
     running = Demo(folder, child_environment.tests(os.environ) | PORTS | path | {"PYTHONUNBUFFERED": "1"})
@@ -124,7 +124,7 @@ def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.
 
 
 def candles_of(path: Path) -> dict[str, tuple[object, ...]]:
-    """Add up an archive's trades, as plainly as one can: open time in seconds to values."""
+    """Compute an archive's candles in plain Python, by open time in seconds."""
     minutes: dict[int, list[list[str]]] = {}
     for row in csv.reader(path.open()):
         minutes.setdefault(int(row[4]) // 60_000_000, []).append(row)
@@ -221,7 +221,7 @@ def test_a_run_killed_with_9_leaves_nothing_and_does_not_hinder_the_next(demo: D
     report = json.loads((state / "report" / "report.json").read_text())
     assert (report["restarts"]["consumer"], report["restarts"]["postgres"]) == (1, 1)
     assert report["archive_repeated_ids"] == 0
-    assert report["archive_trade_ids"] == report["merged"] - 1  # the one that we planted
+    assert report["archive_trade_ids"] == report["merged"] - 1  # the planted one
     assert "starting it again" in said
 
 

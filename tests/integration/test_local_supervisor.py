@@ -1,4 +1,4 @@
-"""Children are restarted when they die, and none outlives its supervisor, however that ends."""
+"""Children that die are restarted, and none outlives its supervisor, however that ends."""
 
 import ast
 import os
@@ -74,7 +74,7 @@ def test_what_a_killed_child_had_started_goes_with_it(supervisor: Supervisor, tm
 def test_a_child_that_never_stays_up_is_a_problem(tmp_path: Path) -> None:
     now = 0.0
 
-    def sleep(seconds: float) -> None:  # the pauses between restarts pass quickly, the children's ends are waited for
+    def sleep(seconds: float) -> None:  # the clock skips the waits before restarts; the children are real
         nonlocal now
         now += 1.0
         time.sleep(0.005)
@@ -88,7 +88,7 @@ def test_a_child_that_never_stays_up_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_are_told_once_and_nothing_is_started_again(tmp_path: Path) -> None:
-    """The exit code 2 says that no restart can mend it; the line is the last start's, not an earlier run's."""
+    """Exit code 2 means that no restart can help; the line is the last start's, not that of an earlier run."""
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "wrong.log").write_text("a line of an earlier run\n")
     code = (
@@ -196,7 +196,7 @@ def test_a_supervisor_killed_with_9_takes_its_children_along(tmp_path: Path) -> 
 
 
 def test_the_next_run_stops_what_a_killed_one_left(tmp_path: Path) -> None:
-    """Where the kernel does not tell the children of their supervisor's death, the records do."""
+    """Without the kernel's death signal, the next run finds the children by their recorded process ids."""
     lost = OTHER.replace(
         "with Supervisor",
         "import ops.local.supervisor\nops.local.supervisor._die_with_parent = lambda signum: None\nwith Supervisor",

@@ -1,4 +1,4 @@
-"""The merge transaction against a real PostgreSQL: exact, once, and complete where it says so."""
+"""The merge transaction on a real PostgreSQL: exact sums, each trade once, and a correct completeness flag."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ def trade(symbol: str, trade_id: int, time: int, random: Random) -> bytes:
 
 
 def random_stream(random: Random, count: int) -> list[bytes]:
-    """Trades over some minutes, a few of them missing, repeated, late and out of order."""
+    """Trades of some minutes, a few of them missing, repeated, late or out of order."""
     stream = []
     for number in range(count):
         for symbol in SYMBOLS:
@@ -113,7 +113,7 @@ def test_two_consumers_side_by_side_count_nothing_twice(postgres: Database, arch
 
 
 class FailsToList(MemoryStore):
-    """Breaks the database connection between the archive's write and the commit, once."""
+    """Breaks the database connection once between the archive's write and the commit."""
 
     def __init__(self) -> None:
         super().__init__()

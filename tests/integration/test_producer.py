@@ -1,4 +1,4 @@
-"""The producer as its users run it: a process between the simulator and a real Kafka."""
+"""The producer as a process between the simulator and a real Kafka."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Whole runs of recordings that were tried and went wrong; those that are refused are in the unit tests."""
+"""Whole runs of recordings that once failed; the refused ones are in the unit tests."""
 
 import csv
 import json
@@ -28,4 +28,4 @@ def test_a_trade_without_quantity_is_one_dead_letter_and_the_rest_is_merged(demo
     assert code == 0, said
     report = json.loads((demo.folder / "report" / "report.json").read_text())
     assert (report["trades_sent"], report["merged"], report["dead_letters"]) == (300, 299, 1)
-    assert report["missing_trades"] == 1  # its id: refused, not forgotten
+    assert report["missing_trades"] == 1  # its id counts as refused, not as lost

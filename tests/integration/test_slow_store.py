@@ -1,4 +1,4 @@
-"""A slow object store only makes a batch slow: no lock is held and no transaction open while objects are written."""
+"""A slow object store only slows the batch: no lock or transaction is held while objects are written."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ Batch = dict[str, TradeColumns]
 
 
 class SlowStore(MemoryStore):
-    """Takes ``seconds`` for a put; ``during`` is called in each, with its number, before the object is there."""
+    """A store whose puts take ``seconds``; each put calls ``during`` with its number before the object exists."""
 
     def __init__(self, seconds: float = 0, during: Callable[[int], None] = lambda number: None) -> None:
         super().__init__()
@@ -37,12 +37,12 @@ class SlowStore(MemoryStore):
             self.puts.append(key)
             number = len(self.puts)
         self.during(number)
-        time.sleep(self.seconds)  # what is tested: a store that takes this long
+        time.sleep(self.seconds)  # the tested delay
         super().put(bucket, key, data)
 
 
 def batch_of(ids: dict[str, Sequence[int]], *, hours_apart: bool = False) -> Batch:
-    """Return a trade for each id of each symbol, in a minute (or an hour) of its own."""
+    """Return a trade for each id of each symbol, each in a different minute (or hour)."""
     period = HOUR if hours_apart else HOUR // 60
     return {
         symbol: TradeColumns.of(
@@ -53,7 +53,7 @@ def batch_of(ids: dict[str, Sequence[int]], *, hours_apart: bool = False) -> Bat
 
 
 def check(database: Database, archive: RawArchive, ids: dict[str, set[int]]) -> None:
-    """Each id is merged once and archived once, in objects that are listed; no other object is there."""
+    """Each id is merged once and archived once, in listed objects; there is no other object."""
     with database.connect("reader") as connection:
         merged: Counter[str] = Counter()
         for symbol, count in connection.execute("select symbol, trade_count from fact_realtime_trades_1m"):
@@ -66,7 +66,7 @@ def check(database: Database, archive: RawArchive, ids: dict[str, set[int]]) -> 
 
 
 def impatient(database: Database) -> psycopg.Connection:
-    """Return a writer's connection that may do nothing in a transaction for 0.3 s only."""
+    """Return a connection of the writer that the server ends after 0.3 s idle in a transaction."""
     connection = database.connect("writer")
     connection.execute("set idle_in_transaction_session_timeout = '300ms'")
     return connection
@@ -150,7 +150,7 @@ def test_what_was_uploaded_serves_the_next_attempt(postgres: Database) -> None:
 
 
 class LosesTheAnswer(psycopg.Connection[tuple[object, ...]]):
-    """Breaks after a commit that the server made."""
+    """A connection that breaks after the server has committed."""
 
     @contextmanager
     def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[object]:  # type: ignore[override]

@@ -1,6 +1,6 @@
-"""kill -9 of driver, executor, Kafka and PostgreSQL under the Spark variant: nothing lost, nothing doubled.
+"""kill -9 of driver, executor, Kafka and PostgreSQL under the Spark variant: no trade is lost or counted twice.
 
-The kills come at random numbers of streamed trades. CHAOS_SEEDS (comma-separated) repeats or varies them.
+The kills happen at random numbers of streamed trades. CHAOS_SEEDS (comma-separated) repeats or varies them.
 """
 
 import os
@@ -33,7 +33,7 @@ VICTIMS = ("driver", "executor", "executor", "kafka", "postgres", "driver")
 
 
 def plan(seed: int) -> list[tuple[int, str]]:
-    """Return (after so many streamed trades, victim), in the order of time."""
+    """Return the kills as (number of streamed trades, victim), in order."""
     random = Random(seed)
     victims = list(VICTIMS)
     random.shuffle(victims)
@@ -42,18 +42,18 @@ def plan(seed: int) -> list[tuple[int, str]]:
 
 
 def executors(driver: int) -> list[psutil.Process]:
-    """Return the executors' processes, each a Java of its own, of the driver with the process id ``driver``."""
+    """Return the processes (Java) of the executors of the driver with the process id ``driver``."""
     found = []
     with suppress(psutil.NoSuchProcess):
         for process in psutil.Process(driver).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):  # a zombie has no command line either
+            with suppress(psutil.NoSuchProcess):  # a zombie process has no command line
                 if "CoarseGrainedExecutorBackend" in " ".join(process.cmdline()):
                     found.append(process)
     return found
 
 
 def kill(servers: Servers, victim: str) -> bool:
-    """Kill it; False where there is none at the moment."""
+    """Kill the victim; return False if it does not run at the moment."""
     if victim == "executor":
         there = executors(servers.supervisor.pid("spark"))
         return bool(there) and killed(there[0].pid)
@@ -61,7 +61,7 @@ def kill(servers: Servers, victim: str) -> bool:
 
 
 def forget_position(kafka: Broker, group: str) -> Callable[[], bool]:
-    """Return the condition that the group's offsets are gone, which it brings about."""
+    """Return a condition that deletes the group's offsets and holds once they are deleted."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
 
     def gone() -> bool:
@@ -118,7 +118,7 @@ def test_kills_and_lost_positions_leave_what_a_calm_consumer_leaves(
         stormy = left(postgres, tmp_path / "stormy")
         assert supervisor.restarts["spark"] >= VICTIMS.count("driver")
 
-        # Its position and its checkpoint are lost: all is read again, and all of it is known.
+        # Its offsets and its checkpoint are lost: all records are read again and found to be duplicates.
         supervisor.wait_until(forget_position(kafka, group), 30, "the group stays")
         with running(servers, "spark", "spark-again", env) as again:
             supervisor.wait_until(

@@ -1,4 +1,4 @@
-"""Variant A (plain Python) and variant B (Spark) give the same answer, column by column, and can take turns."""
+"""Variant A (plain Python) and variant B (Spark) write the same rows, column by column, and can replace each other."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ Row = tuple[str, bytes | None]
 
 
 def aggregated(path: Path) -> Iterator[Row]:
-    """Yield the trades of an archive of aggTrades as the exchange's stream has them."""
+    """Yield the trades of an aggTrades archive in the format of the exchange's stream."""
     symbol = path.name.partition("-")[0]
     with path.open(newline="") as file:
         for number, price, quantity, first, last, time, maker, _ in csv.reader(file):
@@ -35,7 +35,7 @@ def aggregated(path: Path) -> Iterator[Row]:
 
 
 def mixed_input(recorded_data: Path, random: Random) -> tuple[list[Row], list[Row], int]:
-    """Return the good values, all values in the order of sending, and how many of them are bad."""
+    """Return the valid values, all values in the order of sending, and the number of bad ones."""
     recorded = as_stream(recorded_data / "TRXUSDT-stream-2025-03-04.tsv")
     faulty = as_stream(recorded_data / "TRXUSDT-stream-2025-03-04-faulty.tsv")
     aggregates = list(aggregated(recorded_data / "BTCUSDT-aggTrades-2020-01-02.csv"))
@@ -46,7 +46,7 @@ def mixed_input(recorded_data: Path, random: Random) -> tuple[list[Row], list[Ro
     bad: list[Row] = [("TRXUSDT", value) for value, _ in bad_values(random, 1000)]
     head = [*good, *bad]
     random.shuffle(head)
-    # Again what was sent: single trades, aggregates, and the late ones that close the holes, an hour of them behind.
+    # Repeat sent values: single trades, aggregates, and late trades that close the gaps, up to an hour behind.
     tail: list[Row] = [*late, *random.sample(good, 4000), *faulty]
     random.shuffle(tail)
     return [*good, *tail], [*head, *tail], len(bad)
@@ -93,7 +93,7 @@ def test_both_variants_leave_the_same_tables_archive_and_dead_letters(
 
 
 def nothing_waits(kafka: Broker, group: str) -> Callable[[], bool]:
-    """Return the condition that the group has committed all that the topic holds."""
+    """Return a condition: the group has committed all records of the topic."""
 
     def check() -> bool:
         topic = TradesTopic(kafka.settings(), group)

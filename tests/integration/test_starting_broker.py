@@ -1,4 +1,4 @@
-"""Clients go on after a broker that named no broker while it started; librdkafka 2.10 to 2.16 do not (decision 17)."""
+"""Clients survive empty cluster metadata from a starting broker; librdkafka 2.10 to 2.16 do not (decision 17)."""
 
 import time
 from collections.abc import Iterator

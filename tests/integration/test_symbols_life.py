@@ -1,4 +1,4 @@
-"""A symbol's life through all hops: followed, retired by taking it out of SYMBOLS, and taken up again."""
+"""The life of a symbol in all services: followed, retired by removing it from SYMBOLS, and followed again."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ def statuses(connection: psycopg.Connection) -> dict[str, str]:
 
 
 def dataset(name: str) -> str:
-    """Return the query of one of the dashboard's data sets."""
+    """Return the query of one of the dashboard's datasets."""
     sql: str = yaml.safe_load((ROOT / "superset" / "assets" / "datasets" / f"{name}.yaml").read_text())["sql"]
     return sql
 
@@ -51,7 +51,7 @@ def health(batch: Batch) -> dict[str, Row]:
 
 
 def judged(batch: Batch) -> tuple[set[str], int, int]:
-    """Return the symbols that the dashboard judges fresh or stale, its open gaps, and those of ``make status``."""
+    """Return the fresh and stale symbols of the dashboard, its open gaps, and the symbols of ``make status``."""
     with batch.database.connect("reader") as reader:
         fresh = {row[0] for row in reader.execute(f"select symbol from ({dataset('pipeline_freshness')}) x".encode())}
         shown = reader.execute(dataset("trade_id_gaps").encode()).fetchall()
@@ -72,7 +72,7 @@ def test_a_symbol_is_followed_retired_and_taken_up_again_through_all_hops(postgr
     batch = Batch(postgres, tmp_path)
 
     def follow(names: Sequence[str], minutes: Sequence[int]) -> None:
-        """Do what the backfill does: bring the table in line, and fetch klines."""
+        """Reconcile the table of symbols and insert klines, as the backfill does."""
         with postgres.connect("writer") as writer:
             symbols.reconcile(writer, names)
             put_official(writer, *(kline(minute(at), 1000 + at, name) for name in names for at in minutes))
@@ -88,7 +88,7 @@ def test_a_symbol_is_followed_retired_and_taken_up_again_through_all_hops(postgr
     assert {symbol: row["status"] for symbol, row in found.items()} == dict.fromkeys(("BTCUSDT", "ETHUSDT"), "followed")
     assert found["BTCUSDT"]["newest_gold_time"] == found["ETHUSDT"]["newest_gold_time"] == minute(5)
 
-    # ETHUSDT is taken out. What the consumer merged of it before is built all the same, and a gap stays.
+    # ETHUSDT is removed. Its trades merged before are still built, and a gap stays open.
     with postgres.connect("writer") as writer:
         trades = [(1, minute(12)), (2, minute(13)), (3, minute(14)), (9, minute(15))]
         merge(writer, tmp_path / "objects", "ETHUSDT", trades)
@@ -109,7 +109,7 @@ def test_a_symbol_is_followed_retired_and_taken_up_again_through_all_hops(postgr
     assert judged(batch) == ({"BTCUSDT"}, 0, 0)
     assert (tmp_path / "objects/gold/klines_5m/symbol=ETHUSDT/date=2026-01-05/part.parquet").is_file()
 
-    # ETHUSDT is taken up again, SOLUSDT is added, BTCUSDT is taken out.
+    # ETHUSDT is followed again, SOLUSDT is added, BTCUSDT is removed.
     before = found["ETHUSDT"]["retired_at"]
     follow(("ETHUSDT", "SOLUSDT"), range(10, 25))
     batch.dbt(*BOTH)

@@ -1,4 +1,4 @@
-"""The topics job against a broker with logins, and the services there with no more rights than are declared."""
+"""The topics job on a broker with logins, and the services there with only their declared permissions."""
 
 import json
 import os
@@ -57,7 +57,7 @@ class Guarded:
         self.bootstrap_servers = server.bootstrap_servers
 
     def of(self, user: str, password: str | None = None) -> Broker:
-        """Return the broker as ``user`` sees it."""
+        """Return the broker with the login of ``user``."""
         return Broker(self.bootstrap_servers, TRADES, DLQ, login=(user, password or self.passwords[user]))
 
     def env(self, **changes: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Guarded:
                 "ACCESS_FILE": str(ACCESS_FILE), **changes}  # fmt: skip
 
     def run(self, **changes: str) -> tuple[int, list[str], dict[str, Any]]:
-        """Run the job; return its exit code, what it says it changed, and its last line."""
+        """Run the job; return its exit code, its reported changes, and its last line."""
         done = subprocess.run(
             [sys.executable, "-m", "crypto_analytics.jobs.topics"], env=job_env(self.env(**changes)),
             stderr=subprocess.PIPE, text=True, check=False, timeout=TIMEOUT,
@@ -84,14 +84,14 @@ class Guarded:
         return {name: entry.value for name, entry in answer.items()}
 
     def rights(self, user: str) -> set[tuple[str, str]]:
-        """Return (resource, operation) of all that a user may do."""
+        """Return (resource, operation) of all permissions of a user."""
         any_of = (ResourceType.ANY, None, ResourcePatternType.ANY, f"User:{user}", None,
                   AclOperation.ANY, AclPermissionType.ANY)  # fmt: skip
         return {(acl.name, acl.operation.name) for acl in self.admin.describe_acls(AclBindingFilter(*any_of)).result()}
 
 
 def job_env(env: dict[str, str]) -> dict[str, str]:
-    """Return ``env`` on top of this environment."""
+    """Return this environment, overridden by ``env``."""
     path = os.pathsep.join([str(ROOT / "services"), str(ROOT)])
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("KAFKA_")}
     return {**inherited, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **env}
@@ -99,7 +99,7 @@ def job_env(env: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def fresh(servers: Servers) -> Guarded:
-    """Return a broker that nobody set up."""
+    """Return a broker before its first set-up."""
     return Guarded(servers)
 
 
@@ -110,13 +110,13 @@ def first_run(fresh: Guarded) -> tuple[int, list[str], dict[str, Any]]:
 
 @pytest.fixture
 def guarded(fresh: Guarded, first_run: tuple[int, list[str], dict[str, Any]]) -> Guarded:
-    """Return the broker as declared; who changes that must bring it back."""
+    """Return the broker in its declared state; a test that changes it must restore it."""
     return fresh
 
 
 @contextmanager
 def changed_file(tmp_path: Path, change: Callable[[Any], None]) -> Iterator[str]:
-    """Yield the name of a copy of the declaration that ``change`` has changed."""
+    """Yield the path of a copy of the declaration, changed by ``change``."""
     content = yaml.safe_load(ACCESS_FILE.read_text())
     change(content)
     path = tmp_path / "access.yaml"
@@ -125,7 +125,7 @@ def changed_file(tmp_path: Path, change: Callable[[Any], None]) -> Iterator[str]
 
 
 def consume(broker: Broker, group: str, topic: str) -> list[Message]:
-    """Return the first messages, or what the broker says instead."""
+    """Return the first messages, which are errors if the broker refuses the access."""
     consumer = clients.consumer(broker.settings(), group)
     try:
         consumer.subscribe([topic])
@@ -267,7 +267,7 @@ def test_users_cannot_read_write_or_join_what_is_not_theirs(guarded: Guarded) ->
 
 
 def sent(broker: Broker, topic: str, value: bytes = b"x") -> int | None:
-    """Return the code of the error that a write ends with, if any."""
+    """Return the error code of a write, or None."""
     producer = Producer(clients.client_config(broker.settings()) | {"acks": "all", "message.timeout.ms": 10_000})
     codes: list[int | None] = []
     producer.produce(topic, value, on_delivery=lambda error, _: codes.append(error and error.code()))
@@ -282,7 +282,7 @@ def test_the_services_work_with_what_they_are_allowed(
     simulator: Callable[..., SimulatedExchange],
     tmp_path: Path,
 ) -> None:
-    """The producer, twice, so that it looks for the end of the topic; the consumer, which also writes a dead letter."""
+    """The producer, twice, so that it reads the end of the topic, and the consumer, which also writes a dead letter."""
     exchange = simulator(SYMBOLS=",".join(SYMBOLS), SIM_MINUTES="3", SIM_RATE="1500")
     reader = guarded.of("reader")
     trades = Trades(reader)
@@ -309,7 +309,7 @@ def test_the_services_work_with_what_they_are_allowed(
         assert letters[0].value() == b"x"
         servers.supervisor.wait_until(lambda: lag(reader) == 0, TIMEOUT, "offsets are not committed")
 
-        os.kill(servers.supervisor.pid("guarded"), signal.SIGKILL)  # a broker that comes back knows its users at once
+        os.kill(servers.supervisor.pid("guarded"), signal.SIGKILL)  # a restarted broker has its users at once
         servers.supervisor.wait_until(
             lambda: servers.supervisor.restarts.get("guarded") == 1 and servers.guarded_kafka().is_ready(),
             TIMEOUT, "the broker does not come back",
@@ -323,7 +323,7 @@ def test_the_services_work_with_what_they_are_allowed(
 
 
 def lag(broker: Broker) -> int:
-    """Return how far the consumer's group is behind, as somebody sees it who may only look."""
+    """Return the lag of the consumer group, read with a login that may only describe it."""
     looking = Consumer(clients.client_config(broker.settings()) | {"group.id": GROUP})
     parts = looking.committed([TopicPartition(TRADES, number) for number in range(6)], TIMEOUT)
     behind = [looking.get_watermark_offsets(part)[1] - max(0, part.offset) for part in parts]
@@ -351,9 +351,9 @@ def test_the_declaration_is_needed_whole(guarded: Guarded, tmp_path: Path) -> No
 def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name_it(
     servers: Servers, guarded: Guarded, postgres: Database, tmp_path: Path
 ) -> None:
-    """All else is well: Kafka answers, trades come, and the stores take them.
+    """All else works: Kafka answers, trades come, and the stores take them.
 
-    It leaves records in the topic, so it comes after the tests that count them.
+    It leaves records in the topic, so it runs after the tests that count them.
     """
 
     def without_the_group(content: Any) -> None:
@@ -369,14 +369,14 @@ def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name
         process = subprocess.Popen([sys.executable, "-m", "crypto_analytics.consumer"], env=job_env(env), stderr=file)
 
     def ended() -> bool:
-        """Whether the consumer has ended; trades go on coming meanwhile."""
+        """Whether the consumer has ended; sends more trades meanwhile."""
         assert sent(guarded.of("producer"), TRADES, made_trade("TRXUSDT", next(numbers), random)) is None
         return process.poll() is not None
 
     reasons: list[int] = []
 
     def goes_on() -> bool:
-        """Whether the driver of Spark goes on; batches end meanwhile."""
+        """Whether the driver of Spark still runs; reports a finished batch to it meanwhile."""
         position.commit({0: next(numbers)})
         try:
             position.serve()

@@ -1,4 +1,4 @@
-"""Verified absent ids against a real PostgreSQL: candles are right in every order of merges and recordings."""
+"""Verified absent ids on a real PostgreSQL: the candles are right in every order of merges and recordings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ def archive() -> RawArchive:
 
 @dataclass
 class Ids:
-    """The plain account: which ids of one symbol are merged (with their minute) and which are absent."""
+    """The oracle: the merged ids of one symbol (with their minute) and the absent ones."""
 
     merged: dict[int, int] = field(default_factory=dict)
     absent: set[int] = field(default_factory=set)
@@ -40,7 +40,7 @@ class Ids:
         self.absent |= set(ids) - set(self.merged)
 
     def candles(self) -> dict[int, tuple[bool, int]]:
-        """Return for each minute whether it is complete, and how many absent ids it spans."""
+        """Return for each minute whether it is complete, and its number of absent ids."""
         candles = {}
         for minute in set(self.merged.values()):
             its = [i for i, its_minute in self.merged.items() if its_minute == minute]
@@ -55,7 +55,7 @@ class Ids:
 
 
 def trades(ids: Mapping[int, int]) -> TradeColumns:
-    """Return trades of the given ids in the given minutes, in order of id."""
+    """Return trades with the given ids in the given minutes, in the order of the ids."""
     return TradeColumns.of(
         Trade(i, i, ONE, ONE, START + minute * MINUTE + i, False, b'{"t":%d}' % i) for i, minute in sorted(ids.items())
     )
@@ -66,7 +66,7 @@ def record(connection: psycopg.Connection, symbol: str, first: int, last: int, a
 
 
 def stored(connection: psycopg.Connection, symbol: str) -> tuple[set[int], set[int]]:
-    """Return which ids the database holds as merged and as absent; the ranges of each must be disjoint."""
+    """Return the merged and the absent ids in the database; asserts that the ranges of each are disjoint."""
 
     def ids_of(table: str) -> set[int]:
         rows = connection.execute(f"select first_id, last_id from {table} where symbol = %s".encode(), [symbol])
@@ -94,7 +94,7 @@ def assert_equal(connection: psycopg.Connection, plain: Mapping[str, Ids]) -> No
 
 
 def minute_of(trade_id: int, random: Random) -> int:
-    """Return a minute for an id: mostly in order, sometimes late, so that a candle is widened over others' ids."""
+    """Return a minute for an id: mostly in order, sometimes late, so that a candle spans ids of other minutes."""
     return max(0, trade_id // 5 - (random.random() < 0.1) * random.randrange(4))
 
 
@@ -129,7 +129,7 @@ def test_any_order_of_merges_and_recordings_gives_the_plain_answer(
 
 
 def run_of(minutes: Mapping[int, int], first: int, last: int, random: Random) -> dict[int, int]:
-    """Return the trades ``first``..``last``: every fourth is mostly missing, and the others now and then."""
+    """Return the trades ``first``..``last``: every fourth is usually missing, the others rarely."""
     return {i: minutes[i] for i in range(first, last + 1) if random.random() < (0.1 if i % 4 == 2 else 0.9)}
 
 
@@ -137,7 +137,7 @@ def test_merges_and_recordings_side_by_side_give_the_plain_answer(postgres: Data
     random = Random(5)
     minutes = {i: minute_of(i, random) for i in range(600)}
     holes = {i for i in range(2, 598) if random.random() < 0.2}
-    late = {i for i in holes if random.random() < 0.3}  # recorded as absent, and merged after all
+    late = {i for i in holes if random.random() < 0.3}  # recorded as absent, but merged later
     batches = [[i for i in range(at, at + 20) if i not in holes or i in late] for at in range(0, 600, 20)]
     recordings = [[i] for i in holes]
 
@@ -183,7 +183,7 @@ def test_a_candle_that_begins_with_id_0_needs_no_id_before_it(postgres: Database
 
     with postgres.connect("writer") as writer:
         merge_batch(writer, archive, {"BTCUSDT": trades({0: 0, 1: 0})})
-        assert candles() == [(0, False)]  # 2 may still be of this minute
+        assert candles() == [(0, False)]  # the trade 2 may still belong to this minute
         merge_batch(writer, archive, {"BTCUSDT": trades({2: 1, 3: 1, 4: 2})})
         assert candles() == [(0, True), (2, True), (4, False)]
 

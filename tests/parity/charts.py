@@ -1,4 +1,4 @@
-"""The charts of environment lite, rendered by helmfile, as components."""
+"""Read the charts of environment lite, rendered by helmfile, as components."""
 
 import os
 import subprocess
@@ -36,13 +36,13 @@ _SETTINGS = (
 
 
 def render(variables: Mapping[str, str]) -> Objects:
-    """Return all objects of all releases, without those of `helm test`; ``variables`` are those of helmfile.yaml."""
+    """Return the objects of all releases except those of `helm test`; ``variables`` are those of helmfile.yaml."""
     inherited = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
     command = ["helmfile", "--environment", ENVIRONMENT, "--quiet", "template", "--skip-deps", "--skip-tests"]
     done = subprocess.run(
         command,
         cwd=ROOT,
-        # All there is: which part of it a variant leaves out is a matter of its releases and profiles.
+        # All components; the releases and profiles decide which of them a variant has.
         env={**inherited, "VARIANT": "both", **variables},
         capture_output=True,
         text=True,
@@ -54,7 +54,7 @@ def render(variables: Mapping[str, str]) -> Objects:
 
 
 def host_ports(variables: Mapping[str, str]) -> dict[int, int]:
-    """Return ``{NodePort: port of this machine}`` of kind-config.yaml with the ports that ``variables`` move."""
+    """Return ``{NodePort: port of this machine}`` of kind-config.yaml, with the ports changed by ``variables``."""
     text = (ROOT / "kind-config.yaml").read_text()
     names = dict(_named_ports(text))
     found = {}
@@ -66,14 +66,14 @@ def host_ports(variables: Mapping[str, str]) -> dict[int, int]:
 
 
 def _named_ports(text: str) -> Iterator[tuple[int, str]]:
-    """Yield which variable moves which NodePort, as the comments of kind-config.yaml tell people."""
+    """Yield the NodePort and its variable from each comment of kind-config.yaml."""
     for line in text.splitlines():
         if "containerPort:" in line:
             yield int(line.split("containerPort:")[1].split(",")[0]), line.split()[-1]
 
 
 def components(objects: Objects, ports: Mapping[int, int]) -> dict[str, Component]:
-    """Return every container by the name of its pod, and the steps' by their own; Compose has no Airflow."""
+    """Return each container by the name of its pod, those of steps by their own name, without Airflow's."""
     secrets = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "Secret"}
     texts = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
     found = {}
@@ -93,7 +93,7 @@ def components(objects: Objects, ports: Mapping[int, int]) -> dict[str, Componen
 
 
 def steps(objects: Objects) -> dict[str, dict[str, Any]]:
-    """Return the Pods of the batch's steps by step, as Airflow finds them."""
+    """Return the Pods of the batch's steps by step, from Airflow's ConfigMap."""
     [held] = [one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "batch-steps"]
     return {file.removesuffix(".yaml"): yaml.safe_load(text) for file, text in held["data"].items()}
 
@@ -122,7 +122,7 @@ def _component(
     limits = container["resources"]["limits"]
     environment: dict[str, str | Secret] = {one["name"]: one["value"] for one in container.get("env", [])}
     for source in container.get("envFrom", []):
-        # The rendered value is random, and the same wherever it is the same password.
+        # The rendered value is random, but the same for each use of the same password.
         environment |= {key: Secret(value) for key, value in secrets[source["secretRef"]["name"]].items()}
     memory = {path: volume["emptyDir"] for path, volume in mounts.items() if "emptyDir" in volume}
     return Component(
@@ -163,7 +163,7 @@ def _access(
 def _published(
     objects: Objects, labels: Mapping[str, str], container: Mapping[str, Any], host: Mapping[int, int]
 ) -> dict[int, int]:
-    """Return the ports of this machine that lead to a container, through a NodePort and kind's mapping."""
+    """Return the ports of this machine that kind and a NodePort map to a container."""
     names = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
     found = {}
     for service in (one for one in objects if one["kind"] == "Service" and one["spec"].get("type") == "NodePort"):

@@ -1,4 +1,4 @@
-"""A container as both ways of running describe it, in the same words."""
+"""Compare containers of Compose and of the charts in one form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -8,7 +8,7 @@ _UNITS = {"": 1, "b": 1, "k": 1024, "ki": 1024, "m": 1024**2, "mi": 1024**2, "g"
 
 @dataclass(frozen=True)
 class Secret:
-    """A value that is secret: only where it comes from is known. Equal sources are the same password."""
+    """A secret value, of which only the source is known. Equal sources are the same password."""
 
     source: str
 
@@ -19,17 +19,17 @@ class Component:
 
     Attributes:
         image: registry, name and tag.
-        argv: program and arguments, with the image's own where nothing else is asked for.
-        environment: plain values as text; secret ones as their source.
+        argv: program and arguments; those of the image if the container sets none.
+        environment: plain values as text, secret ones as their source.
         user: ``uid:gid``.
         read_only: whether the root file system is.
-        unprivileged: whether all capabilities are dropped and none can be gained.
-        memory: bytes that it may use at most.
-        cpus: how many it may use; None: no limit.
-        tmp: bytes that /tmp may hold.
-        grace: seconds from SIGTERM to SIGKILL; None: the default.
-        data: where its volume is mounted; empty: it has none.
-        access: what the access file says that its setting ACCESS_FILE names; None: it has none.
+        unprivileged: whether all capabilities are dropped and privilege escalation is forbidden.
+        memory: the limit in bytes.
+        cpus: the limit in CPUs; None: no limit.
+        tmp: the size limit of /tmp in bytes.
+        grace: the seconds from SIGTERM to SIGKILL; None: the default.
+        data: the mount path of its volume; empty: no volume.
+        access: the content of the file that ACCESS_FILE names; None: no such setting.
         ports: ``{port of this machine: port of the container}``.
     """
 
@@ -53,7 +53,7 @@ Components = Mapping[str, Component]
 
 @dataclass(frozen=True)
 class Deviation:
-    """A difference that is meant: of which component, in what (a field, or a field and a key), and why."""
+    """An intended difference: the component, the field (or field and key), and the reason."""
 
     component: str
     what: str
@@ -61,7 +61,7 @@ class Deviation:
 
 
 def differences(charts: Components, compose: Components, meant: tuple[Deviation, ...] = ()) -> list[str]:
-    """Return how the two differ, one line each, but for what is meant; a deviation that is none is told as well."""
+    """Return the unintended differences, one line each, and the intended ones that do not exist."""
     found = dict(_differences(charts, compose))
     excused = {(deviation.component, deviation.what) for deviation in meant}
     unexcused = [f"{name}: {what}: {story}" for (name, what), story in found.items() if (name, what) not in excused]
@@ -87,7 +87,7 @@ def _differences(charts: Components, compose: Components) -> dict[tuple[str, str
 
 
 def _setting(left: str | Secret | None, right: str | Secret | None) -> str | None:
-    """Return how a setting differs; secrets by their kind alone, their sources have other names on each side."""
+    """Return how a setting differs; secrets only by being secret, because their sources have different names."""
     if isinstance(left, Secret) and isinstance(right, Secret):
         return None
     words = ["a secret" if isinstance(side, Secret) else "not set" if side is None else side for side in (left, right)]
@@ -95,7 +95,7 @@ def _setting(left: str | Secret | None, right: str | Secret | None) -> str | Non
 
 
 def _secrets(charts: Components, compose: Components) -> list[str]:
-    """Return where one side uses a single password for what are two on the other side."""
+    """Return the cases where one side uses the same password for two passwords of the other side."""
     pairs = [
         (f"{name}: environment {key}", value, other)
         for name in charts.keys() & compose.keys()
@@ -112,13 +112,13 @@ def _secrets(charts: Components, compose: Components) -> list[str]:
 
 
 def size(text: str | int) -> int:
-    """Return the bytes of a size as Compose (512m) or Kubernetes (512Mi) writes it."""
+    """Return the bytes of a size in the notation of Compose (512m) or Kubernetes (512Mi)."""
     word = str(text).strip().lower()
     number = word.rstrip("bgikm")
     return int(float(number) * _UNITS[word[len(number) :]])
 
 
 def seconds(text: str | int) -> int:
-    """Return the seconds of a duration as Compose (2m, 30s) or Kubernetes (30) writes it."""
+    """Return the seconds of a duration in the notation of Compose (2m, 30s) or Kubernetes (30)."""
     word = str(text)
     return int(word[:-1]) * {"s": 1, "m": 60}[word[-1]] if word[-1] in "sm" else int(word)

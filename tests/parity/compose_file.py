@@ -1,4 +1,4 @@
-"""docker-compose.yml as components, with its variables filled in as docker compose does."""
+"""Read docker-compose.yml as components, with its variables expanded like docker compose."""
 
 import re
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ _SECRET = re.compile(r"<secret (\w+)>")
 
 
 class MissingVariable(Exception):
-    """A variable that must be set is not."""
+    """A required variable is not set."""
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """Return ``text`` with its variables filled in.
+    """Return ``text`` with its variables expanded.
 
     Raises:
-        MissingVariable: one that is required (``${NAME:?message}``) is missing.
+        MissingVariable: a required one (``${NAME:?message}``) is not set.
     """
 
     def fill(found: re.Match[str]) -> str:
@@ -47,17 +47,17 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
 
 
 def secrets(text: str) -> list[str]:
-    """Return the names of the variables that must be given: those are the secrets."""
+    """Return the names of the required variables, which are the secrets."""
     return sorted({found["name"] for found in _VARIABLE.finditer(text) if found["how"] == ":?"})
 
 
 def variables(text: str) -> set[str]:
-    """Return the names of all variables that are asked for."""
+    """Return the names of all variables."""
     return {found["name"] for found in _VARIABLE.finditer(text) if found["name"]}
 
 
 def services(variables: Mapping[str, str], text: str | None = None) -> dict[str, Any]:
-    """Return the services of the file as docker compose sees them; a secret is ``<secret NAME>``."""
+    """Return the services of the file with anchors and variables expanded; a secret is ``<secret NAME>``."""
     source = FILE.read_text() if text is None else text
     placeholders = {name: f"<secret {name}>" for name in secrets(source)}
     project = yaml.safe_load(source)["name"]

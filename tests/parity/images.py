@@ -1,4 +1,4 @@
-"""What an image runs by itself: ENTRYPOINT and CMD of its Dockerfile."""
+"""Read ENTRYPOINT and CMD of the Dockerfiles."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from tests.servers import ROOT
 
 @cache
 def start_of(image: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the entry point and the arguments of an image given by its full name."""
+    """Return the entry point and the default arguments of an image, given by its full name."""
     name = image.rpartition("/")[2].partition(":")[0]
     text = (ROOT / "images" / name / "Dockerfile").read_text()
     return _last("ENTRYPOINT", text), _last("CMD", text)
@@ -21,7 +21,7 @@ def _last(instruction: str, text: str) -> tuple[str, ...]:
 
 
 def argv(image: str, program: list[str] | None, arguments: list[str] | None) -> tuple[str, ...]:
-    """Return what runs: what is given takes the place of the image's own; a program alone drops its arguments."""
+    """Return program and arguments; a container's values replace those of the image, a program its arguments too."""
     entrypoint, command = start_of(image)
     if program:
         return (*program, *(arguments or ()))

@@ -16,7 +16,7 @@ from tests.parity import charts, compose_file
 from tests.parity.component import Component, Components, Deviation, Secret, differences, size
 from tests.servers import ROOT
 
-# What differs on purpose.
+# The intended differences.
 MEANT: tuple[Deviation, ...] = (
     Deviation("migrate", "environment AIRFLOW_PASSWORD", "there is no Airflow in Compose: the steps run by themselves"),
 )
@@ -57,13 +57,13 @@ def _compose(situation: str = "nothing set", text: str | None = None) -> dict[st
 
 
 def _variables(environment: dict[str, str]) -> dict[str, str]:
-    """Return what `make compose-up` hands to docker compose when it is given these."""
+    """Return the environment that `make compose-up` passes to docker compose for these variables."""
     feed = environment.get("FEED", "simulator")
     return dict(asked(ComposeSettings.model_validate({"FEED": feed}), environment).variables)
 
 
 def _tags() -> dict[str, str]:
-    """Return the tags of the last `make images`, which helmfile reads by itself from the file beside."""
+    """Return the tags of the last `make images`, which helmfile reads from its file."""
     return dict(line.split("=", 1) for line in TAGS.read_text().split()) if TAGS.is_file() else {}
 
 
@@ -228,7 +228,7 @@ def test_a_step_is_tried_as_often_as_its_definition_says() -> None:
     assert {services[_service(step)]["restart"] for step in STEPS} == {f"on-failure:{RETRIES}"}
 
 
-# --- what Compose alone has
+# --- only in Compose
 
 
 def test_secrets_come_from_the_env_file_alone_and_all_of_it_is_used() -> None:

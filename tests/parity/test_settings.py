@@ -1,4 +1,4 @@
-"""Every setting that Compose or the charts hand to a component is one that the component knows, and none is missing."""
+"""Each setting that Compose or a chart passes to a component is one of its settings, and none is missing."""
 
 import re
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "sweep": SweepSettings,
 }
 
-# Where the others read their settings: the names stand in these files.
+# The files in which the other components read their settings by name.
 READ_IN = {
     "postgres": ("images/postgres",),
     "kafka": ("images/kafka",),
@@ -58,7 +58,7 @@ COMPOSE = compose_file.components({}, {"core", "stream", "spark", "batch", "bi",
 
 
 def _check(settings: type[BaseSettings], environment: Mapping[str, str | Secret]) -> None:
-    """Raise what a service would fail with at its start, or AssertionError for names that it does not know."""
+    """Raise the service's error at its start, or AssertionError for unknown names."""
     known = set(settings.model_fields)
     unknown = set(environment) - known
     assert not unknown, f"{settings.__name__} has no {', '.join(sorted(unknown))}"
