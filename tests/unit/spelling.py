@@ -1,4 +1,4 @@
-"""Trades as the exchange's stream spells them."""
+"""Trades in the exchange's format."""
 
 
 def spelled(
@@ -11,7 +11,7 @@ def spelled(
     maker: bool = True,
     best: bool = True,
 ) -> bytes:
-    """Return the value of a trade, in the stream's own layout."""
+    """Return the value of a trade with the fields in the stream's order."""
     sides = ["true" if side else "false" for side in (maker, best)]
     return (
         f'{{"e":"trade","E":{time + 1},"s":"{symbol}","t":{trade_id},"p":"{price}","q":"{quantity}","T":{time},'

@@ -1,4 +1,4 @@
-"""What README and docs tell people to type exists: make's targets, their variables, and Python's modules."""
+"""The commands in README and docs exist: make targets, their variables, and Python modules."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ class Command(NamedTuple):
 
 
 def commands() -> Iterator[Command]:
-    """Yield the commands of all pages: what stands between backquotes, and the lines of indented blocks."""
+    """Yield the commands of all pages: the text between backquotes, and the lines of indented blocks."""
     for page in PAGES:
         name, text = str(page.relative_to(ROOT)), page.read_text()
         inline = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
@@ -48,7 +48,7 @@ def targets() -> frozenset[str]:
 
 @cache
 def variables() -> frozenset[str]:
-    """Return what make's help lists, and all settings."""
+    """Return the targets and variables of make's help, and all settings."""
     listed = re.findall(r"\b([A-Z][A-Z0-9_]+)\b", (ROOT / "Makefile").read_text())
     of_ops = re.findall(r"\b([A-Z][A-Z0-9_]+)\b", (ROOT / "ops" / "common" / "settings.py").read_text())
     charts = [*ROOT.glob("*.gotmpl"), *ROOT.glob("environments/*.yaml*"), *ROOT.glob("charts/*.gotmpl")]
@@ -72,7 +72,7 @@ def test_what_make_is_told_exists() -> None:
 
 
 def python_commands() -> list[Command]:
-    """Return the commands that start Python on the pages that are read first, in a fresh clone."""
+    """Return the commands that start Python on the first pages of the documentation."""
     first = {"README.md", "docs/local.md", "docs/compose.md", "docs/kubernetes.md", "docs/troubleshooting.md"}
     return [command for command in commands() if command.page in first and command.text.startswith("python")]
 
@@ -87,13 +87,13 @@ def test_no_first_page_starts_python_of_a_fresh_clone_without_its_libraries() ->
 
 
 def in_a_fresh_clone(folder: Path, command: str) -> "subprocess.CompletedProcess[str]":
-    """Run ``command`` in a clone. Its environment is a link to this one, which has the services' libraries."""
+    """Run ``command`` in a clone whose virtual environment is a link to this one."""
     clone = folder / "clone"
     clone.mkdir()
     for path in ROOT.iterdir():
         if path.name not in {".demo", ".git"}:
             (clone / path.name).symlink_to(path)
-    for name in ("ops", "Makefile"):  # these find the checkout by their own place
+    for name in ("ops", "Makefile"):  # these find the checkout by their own path
         (clone / name).unlink()
     shutil.copy(ROOT / "Makefile", clone)
     shutil.copytree(ROOT / "ops", clone / "ops", ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""No password stands in any file of the project: they are made at the first start, or given from outside."""
+"""No file of the project contains a password: they are generated at the first start, or given by the user."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ import pytest
 
 from tests.servers import ROOT
 
-# Tests make up passwords of their own; locks are hashes; that file says which Secrets share a password, by name.
+# Tests have made-up passwords; lock files contain hashes; that file names the Secrets that share a password.
 NOT_LOOKED_AT = re.compile(r"^(tests/|requirements/.*\.txt$|charts/namespace/files/secrets\.yaml$|LICENSE$)")
 
 _WORD = r"(?:pass(?:word|wd)?|secret(?:_?key)?|api_?key|token)"
@@ -21,12 +21,12 @@ _ASSIGNED = re.compile(
 _IN_URL = re.compile(r"\w+://[^\s:/@{$]+:(?P<secret>[^\s:/@{$<]+)@")
 _WELL_KNOWN = re.compile(r"\b(minioadmin|changeme|admin123|postgres:postgres|admin:admin)\b")
 _OTHERWISE = re.compile(rf"""SecretStr\(["'][^"'] | \b{_WORD}\s+'[^'%]+' """, re.VERBOSE | re.IGNORECASE)
-_HARMLESS = re.compile(r"""^$ | ^[<$*] | [{}$]""", re.VERBOSE)  # empty, a placeholder, or filled in from elsewhere
+_HARMLESS = re.compile(r"""^$ | ^[<$*] | [{}$]""", re.VERBOSE)  # empty, a placeholder, or a reference
 _CODE = (".py", ".pyi")
 
 
 def passwords_in(name: str, text: str) -> list[str]:
-    """Return the lines of a file that give a password a value."""
+    """Return the lines of a file that assign a value to a password."""
     return [line.strip() for line in text.splitlines() if _tells_one(name, line)]
 
 

@@ -1,4 +1,4 @@
-"""Money is never a float: not in a column, not in a model, not in the services. (The database itself is asked too.)"""
+"""Money is never a float in a column, a model or the services. (Another test reads the database's columns.)"""
 
 import ast
 import re
@@ -17,12 +17,12 @@ _MONEY = re.compile(
 
 
 def float_types(sql: str) -> list[str]:
-    """Return the floating types that SQL or a model's YAML names, comments and texts aside."""
+    """Return the floating-point types in SQL or a model's YAML, outside of comments and string literals."""
     return _FLOAT_TYPE.findall(_COMMENT.sub("", sql))
 
 
 def float_money(source: str) -> Iterator[str]:
-    """Yield where Python code makes money a float: a call of float() on it, or an annotation."""
+    """Yield the places where Python code makes money a float: by a call of float(), or by an annotation."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(func=ast.Name(id="float"), args=arguments):
@@ -32,7 +32,7 @@ def float_money(source: str) -> Iterator[str]:
                 ast.AnnAssign(target=ast.Name(id=name), annotation=annotation)
                 | ast.arg(arg=name, annotation=ast.expr() as annotation)
             ):
-                # open and close are verbs as well, with time-outs in seconds
+                # open and close are also verbs, with timeouts in seconds
                 if _MONEY.search(name.lower()) and name not in ("open", "close") and _is_float(annotation):
                     yield f"line {node.lineno}: {ast.unparse(node)}"
 

@@ -30,7 +30,7 @@ def answer(exchange: IdRanges, page: KlineRequest) -> list[Kline]:
 
 
 def run(held: IdRanges, exchange: IdRanges) -> tuple[IdRanges, int]:
-    """Return what is held after a run, and how many requests it took."""
+    """Return the minutes in the table after a run, and its number of requests."""
     known, held, requests = settled(held), IdRanges(held), 0
     while (page := next_request(known, WANTED)) is not None:
         rows = answer(exchange, page)

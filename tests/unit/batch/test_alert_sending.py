@@ -17,7 +17,7 @@ BAD = StepResult(STEPS[3], 1, 3, 20.0, ("FAILED expect_ohlc_in_order",))
 
 
 class Webhook(HTTPServer):
-    """Keeps what it is told, and answers with ``status``."""
+    """A webhook server that keeps its messages and answers with ``status``."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -39,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args: object) -> None:
-        """Stay quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def settings(url: str) -> BatchSettings:
 
 
 def end(results: list[StepResult], url: str, *, stopped: bool = False) -> tuple[int, str]:
-    """Return the exit code of a run that ended so, and what it logged."""
+    """Return the exit code of a run with these results, and its log."""
     with capture_logs() as logged:
         code = finish(results, settings(url), structlog.get_logger(), stopped=stopped)
     return code, str(logged)

@@ -18,7 +18,7 @@ def step(timeout_seconds: int = 20) -> Step:
 
 
 class Told:
-    """A runner whose output and pauses are kept."""
+    """A runner with recorded output and waits."""
 
     def __init__(self, folder: Path, retries: int = 0, problem: Callable[[], str] = str) -> None:
         self.lines: list[str] = []
@@ -140,7 +140,7 @@ def test_nothing_that_a_step_started_is_left_behind_when_it_exits(tmp_path: Path
 
 
 def is_gone(pid: int) -> bool:
-    """Whether the process has ended; what is left of it may wait for init to collect it."""
+    """Whether the process has ended; a zombie counts as ended."""
     status = Path(f"/proc/{pid}/stat")
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Hours of raw objects for tests: archived as the consumer does it, and read back as the exporter does it."""
+"""Raw objects of an hour for tests: archived like the consumer, and read like the exporter."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from tests.stores import MemoryStore
 
 
 class Hour:
-    """The raw objects of an hour, and the list of them that the database has."""
+    """The raw objects of an hour, and their list as in the database."""
 
     def __init__(self, store: ObjectStore | None = None, symbol: str = "BTCUSDT") -> None:
         self.archive = RawArchive(store or MemoryStore(), "raw")
@@ -23,14 +23,14 @@ class Hour:
         self._listed: list[tuple[int, int, ListedObject]] = []
 
     def add(self, values: Sequence[bytes], first_id: int, last_id: int) -> None:
-        """Archive ``values``, whose smallest and largest ids are given, as one object."""
+        """Archive ``values`` with the given smallest and largest ids as one object."""
         key, data = f"{len(self._listed)}.jsonl.gz", encode(BytesColumn.of(values))
         self.archive.store.put("raw", key, data)
         self._listed.append((first_id, last_id, ListedObject(key, first_id, len(data))))
         self.count += len(values)
 
     def listed(self, first_id: int) -> Iterator[ListedObject]:
-        """Yield the objects as the database lists them."""
+        """Yield the listed objects in the order of the database."""
         for _, last_id, listed in sorted(self._listed):
             if last_id >= first_id:
                 self.reads += 1
@@ -44,7 +44,7 @@ class Hour:
 
 
 def file_of(symbol: str, values: Sequence[bytes]) -> bytes:
-    """Return the Parquet file of an hour that has one object with ``values``."""
+    """Return the Parquet file of an hour with one object of ``values``."""
     hour = Hour(symbol=symbol)
     hour.add(values, 0, 2**53)
     return b"".join(hour.parts(1_000))

@@ -1,4 +1,4 @@
-"""Run by test_lake_memory: compact an hour of so many trades, and print by how many MB the process grew at most."""
+"""Run by test_lake_memory: compact an hour of the given number of trades and print the largest growth in MB."""
 
 import json
 import resource
@@ -17,16 +17,16 @@ VALUE = (
 
 
 def main(folder: Path, count: int) -> None:
-    """Archive the trades in objects of neighbours and a few that reach over the whole hour, and compact them."""
+    """Archive the trades in objects of consecutive ids and a few that span the whole hour, and compact them."""
     store = DirectoryStore(folder)
     hour = Hour(store)
-    wide = 10 * count // OBJECT_TRADES  # one trade in so many is in a wide object: too many to wait for their turn
+    wide = 10 * count // OBJECT_TRADES  # one trade in this many is in a wide object, too many to buffer all
     groups = [[one for one in range(1, count + 1) if one % wide == number] for number in range(wide // 5)]
     left = [one for one in range(1, count + 1) if one % wide >= wide // 5]
     groups += [left[start : start + OBJECT_TRADES] for start in range(0, len(left), OBJECT_TRADES)]
     for ids in groups:
         hour.add([VALUE % one for one in ids], ids[0], ids[-1])
-    for _ in hour.parts(BATCH_TRADES):  # what is loaded on first use
+    for _ in hour.parts(BATCH_TRADES):  # libraries loaded at the first use
         break
     before = peak()
     store.put_chunks("bronze", "part.parquet", hour.parts(BATCH_TRADES))
@@ -34,7 +34,7 @@ def main(folder: Path, count: int) -> None:
 
 
 def peak() -> float:
-    """Return the largest resident size of this process so far, in MB."""
+    """Return the peak resident memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

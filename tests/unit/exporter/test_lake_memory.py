@@ -1,4 +1,4 @@
-"""The exporter's memory does not grow with the hour."""
+"""The exporter's memory does not grow with the number of trades in an hour."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.servers import ROOT
 
 
 def grown(folder: Path, trades: int) -> float:
-    """Return by how many MB a process grows that compacts an hour of so many ``trades``."""
+    """Return the largest growth in MB of a process that compacts an hour of ``trades`` trades."""
     command = [sys.executable, "-m", "tests.unit.exporter.memory_child", str(folder), str(trades)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)])}
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""An hour's trades come out as sorting all of them would bring them out, however its objects overlap."""
+"""An hour's trades are yielded in sorted order, however its objects overlap."""
 
 import json
 import random
@@ -19,7 +19,7 @@ HOUR = 1_767_571_200_000
 
 
 def value_of(generator: random.Random, first_id: int) -> dict[str, Any]:
-    """Return a trade, one in ten of them an aggregated one."""
+    """Return a trade; one in ten is an aggregated one."""
     event = {
         "e": "trade", "E": HOUR, "s": "BTCUSDT", "t": first_id, "p": f"{generator.randint(1, 10**9)}.00000001",
         "q": f"0.{generator.randint(1, 10**8 - 1):08}", "T": HOUR + generator.randint(0, 3_599_999),
@@ -32,7 +32,7 @@ def value_of(generator: random.Random, first_id: int) -> dict[str, Any]:
 
 
 def oracle(events: list[dict[str, Any]]) -> list[tuple[object, ...]]:
-    """Return the rows of the file by plain Python: parsed, and sorted as a whole."""
+    """Return the expected rows of the file, parsed and sorted in plain Python."""
     rows = [
         (
             one.get("t", one.get("f")), one.get("t", one.get("l")),
@@ -51,7 +51,7 @@ def rows_of(data: bytes) -> list[tuple[object, ...]]:
 
 
 def lie_anyhow(generator: random.Random, ids: list[int]) -> list[list[int]]:
-    """Return the ids by object: neighbours, late repairs, wide objects and single trades, in one of many mixtures."""
+    """Return each object's ids: a random mixture of consecutive ids, late repairs, wide objects and single trades."""
     objects: list[list[int]] = []
     left = list(ids)
     wide, scattered = generator.random() * 0.5, generator.random()

@@ -14,7 +14,7 @@ ONE, TWO = Fingerprint(1, T0), Fingerprint(2, T0)
 
 
 class Table:
-    """A table of partitions in memory that counts how often each is read."""
+    """A table of partitions in memory that records each read."""
 
     def __init__(self, **partitions: Fingerprint) -> None:
         self.partitions = partitions
@@ -101,7 +101,7 @@ def test_it_ends_between_partitions_once_it_is_asked_to(store: MemoryStore) -> N
 
 
 def test_the_fingerprint_of_what_was_read_is_remembered_not_the_one_planned(store: MemoryStore) -> None:
-    table = Table(a=TWO)  # changed between the plan and the read
+    table = Table(a=TWO)  # the partition changes between plan and read
     TableWriter(store, "silver", "t", "layout").update({"a": ONE}, table.read, Event())
     assert update(store, table) == (1, 0, 0)
 
@@ -138,7 +138,7 @@ def test_a_run_that_is_killed_gets_further_than_the_one_before(store: MemoryStor
         pass
 
     class KilledStore(MemoryStore):
-        """Nothing can be put after the third partition was begun, as when the process is no more."""
+        """A store whose puts fail from the third partition on, as after a kill of the process."""
 
         def put(self, bucket: str, key: str, data: bytes) -> None:
             if len(table.reads) > 2:

@@ -1,4 +1,4 @@
-"""An exchange in memory: trades by id and aggregated, with ids that it lacks and requests that it refuses."""
+"""An exchange in memory: individual and aggregated trades, missing ids, and refused requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ def trade(trade_id: int) -> HistoricalTrade:
 
 @dataclass
 class MemoryExchange:
-    """Has the trades ``first``..``last`` less ``lacking``; every ``per_aggregate`` of them form one aggregate."""
+    """Has the trades ``first``..``last`` without ``lacking``; each ``per_aggregate`` of them form one aggregate."""
 
     first: int = 1
     last: int = 0
@@ -58,7 +58,7 @@ class MemoryExchange:
             runs = IdRanges((i, i) for i in ids)
             for low, high in runs:
                 if self.void_aggregates and number % 5 == 0:
-                    number += 1  # an aggregate id that the client sees nothing of
+                    number += 1  # a void aggregate, which the client does not return
                 time = TIME + low * 1000
                 rows.append(AggTrade(number, "100.0", f"{high - low + 1}.0", low, high, time, low % 2 == 0))
                 number += 1

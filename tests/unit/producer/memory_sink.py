@@ -1,4 +1,4 @@
-"""A sink in memory."""
+"""A sink that keeps trades and dead letters in memory."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Ids that the exchange never issued are told from those that it has and does not show."""
+"""Ids that the exchange never issued are distinguished from those that it has but does not show."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ TOP = 60
 
 @dataclass
 class Issuer(MemoryExchange):
-    """Has issued ``issued``; serves none before ``first`` or after ``last``, and hides ``hidden`` for a while.
+    """Has the trades ``issued``; serves none before ``first`` or after ``last``, and hides ``hidden`` for a while.
 
-    Every run of at most three issued ids is an aggregate, and ``voids`` of the aggregate ids are void.
+    Each run of at most three issued ids is an aggregate; the aggregate ids ``voids`` are void.
     """
 
     issued: set[int] = field(default_factory=set)
@@ -95,7 +95,7 @@ def test_no_page_shows_an_issued_id_to_be_absent(
     method: str,
     gap: tuple[int, int],
 ) -> None:
-    first = 0 if method == "individual" else min(served)  # a page from id 0 is believed to be the beginning
+    first = 0 if method == "individual" else min(served)  # a page from id 0 proves the beginning
     exchange = Issuer(first=first, last=max(served), issued=issued, voids=voids, page=page)
     shown: set[int] = set()
 
@@ -131,7 +131,7 @@ def test_a_page_says_nothing_beyond_its_ends_and_out_of_order_nothing_at_all() -
     assert [tuple(each.ids) for each in shown] == [(5, 6), (9, 11)]
     assert shown[0].answer == "historicalTrades fromId=4: 7 follows 4 on one page"
     assert absent_between_trades("historicalTrades", 4, [7]) == []
-    assert absent_between_trades("historicalTrades", 0, [7]) == []  # a host may have dropped what is older
+    assert absent_between_trades("historicalTrades", 0, [7]) == []  # a host may have dropped older trades
     assert absent_between_trades("trades", None, [7, 4, 9]) == []
     assert absent_between_trades("trades", None, []) == []
 
@@ -296,7 +296,7 @@ def test_a_hole_at_the_end_is_not_verified() -> None:
 
 
 class Store:
-    """A database in memory that can be away."""
+    """A gap store in memory that can be unreachable."""
 
     def __init__(self) -> None:
         self.away = False

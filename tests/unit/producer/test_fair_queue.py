@@ -1,4 +1,4 @@
-"""No repair holds back another: fair shares by symbol and by age, on a clock that only the exchange's answers move."""
+"""No repair starves another: turns by symbol and by age, on a clock that only the exchange's answers advance."""
 
 import asyncio
 from random import Random
@@ -21,7 +21,7 @@ SECONDS_A_REQUEST = 0.25
 
 
 class Costly(MemoryExchange):
-    """Each request takes a quarter of a second of the test's clock."""
+    """An exchange whose requests take a quarter of a second each on the test's clock."""
 
     now = 0.0
 
@@ -72,7 +72,7 @@ def test_every_small_hole_is_closed_in_time_while_ten_huge_ones_are_repaired() -
             world.ids[symbol].observe(20 + 2 * HUGE if symbol in SYMBOLS[:5] else after, after + 8)
             for number in range(small):
                 world.miss(symbol, after + 10 + 10 * number, 3)
-        # Of a symbol's turns, one in three is for a large gap; and each symbol has one of twelve turns.
+        # One in three of a symbol's turns is for a large gap, and each symbol has one in twelve turns.
         bound = 3 * small * len(SYMBOLS) * SECONDS_A_REQUEST
         huge_left = {symbol: world.ids[symbol].gaps.count() for symbol in SYMBOLS[:5]}
         while any(world.ids[symbol].gaps.overlaps(100_010, 200_000) for symbol in SYMBOLS):

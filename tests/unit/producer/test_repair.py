@@ -22,7 +22,7 @@ RULES = Rules(frozenset({"BTCUSDT", "ETHUSDT"}), TIME + 10**12)
 
 
 class World:
-    """A listener with its repairer over an exchange in memory, and a clock that only the test moves."""
+    """A listener and a repairer with an exchange in memory, and a clock that only the test advances."""
 
     def __init__(self, exchange: MemoryExchange, aggregated_above: int = 100_000) -> None:
         self.exchange = exchange
@@ -46,7 +46,7 @@ class World:
             await self.listener.on_frame(b'{"stream":"x","data":' + trade_object(symbol, trade(trade_id)) + b"}", 1)
 
     async def repair(self) -> None:
-        self.repairer.queue_due()  # a gap must last from one look to the next
+        self.repairer.queue_due()  # a repair begins at the second call
         self.repairer.queue_due()
         while await self.repairer.fetch_next_page():
             pass

@@ -88,7 +88,7 @@ def test_aggregates_cover_exactly_what_lies_wholly_inside_the_hole(
 
 
 def test_a_long_run_of_void_aggregates_hides_no_gap() -> None:
-    """Aggregates 2000 to 3499 are void, so a page of them holds nothing, and the trades behind them are 1500 less."""
+    """Aggregates 2000 to 3499 are void, so a page of them is empty, and the later trade ids are lower by 1500."""
 
     class Void(MemoryExchange):
         async def agg_trades(self, symbol: str, *, from_id: int | None = None, limit: int = 1000) -> list[AggTrade]:

@@ -13,7 +13,7 @@ TRADE = Trade(7, 7, 1, 1, 1_767_571_200_000_000, True, b'{"e":"trade"}')
 
 
 class FakeKafka:
-    """Holds at most ``room`` records; each poll delivers one, with ``error`` if it is set."""
+    """A producer with a queue of ``room`` records; each poll delivers one, with ``error`` if it is set."""
 
     def __init__(self, room: int) -> None:
         self.room = room

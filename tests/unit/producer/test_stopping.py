@@ -1,4 +1,4 @@
-"""A stop is over within ten seconds, whatever the producer was doing."""
+"""A stop ends within ten seconds, whatever the producer is doing."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from tests.unit.producer.memory_sink import MemorySink
 
 def test_a_look_for_gaps_that_hangs_is_not_waited_for() -> None:
     asked, release = Event(), Event()
-    safety = Timer(5, release.set)  # ends the test where the look is waited for
+    safety = Timer(5, release.set)  # ends the test if the stop waits for the check
 
     class Hanging:
         def read(self, symbols: Sequence[str]) -> list[MergedGap]:

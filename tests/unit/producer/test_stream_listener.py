@@ -89,7 +89,7 @@ def test_bad_frames_without_readable_ids_are_each_lettered() -> None:
 
 
 class Zero(MemoryExchange):
-    """Serves all trades with a quantity of zero."""
+    """An exchange whose trades all have a quantity of zero."""
 
     async def historical_trades(self, symbol: str, from_id: int, limit: int = 1000) -> list[HistoricalTrade]:
         rows = await super().historical_trades(symbol, from_id, limit)

@@ -24,7 +24,7 @@ RULES = Rules(frozenset(SYMBOLS), TIME + 10**12)
 
 
 class Market(MemoryExchange):
-    """Lists ``symbols`` with the ids of their last day."""
+    """Lists ``symbols`` with the trade ids of their last 24 hours."""
 
     def __init__(self, **symbols: IdRange | None) -> None:
         super().__init__()

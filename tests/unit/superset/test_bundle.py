@@ -1,4 +1,4 @@
-"""The dashboard's files: their references tie, and what they name is there in the tables."""
+"""The dashboard's files: their references resolve, and the tables have the columns that they use."""
 
 import json
 import re
@@ -94,7 +94,7 @@ def test_the_dashboard_is_the_promised_one() -> None:
 
 
 def test_a_time_range_that_is_not_set_shows_all_there_is() -> None:
-    """A recording of last year must be seen as well as a stream."""
+    """A recording of last year is shown like a live stream."""
     for one in CHARTS.values():
         for filtered in one["params"]["adhoc_filters"]:
             if filtered["operator"] == "TEMPORAL_RANGE":
@@ -102,7 +102,7 @@ def test_a_time_range_that_is_not_set_shows_all_there_is() -> None:
 
 
 def contract(table: str) -> set[str]:
-    """Return the columns of a dbt model, as its contract names them."""
+    """Return the columns of a dbt model from its contract."""
     for path in (ROOT / "dbt" / "models").rglob("*.yml"):
         for model in yaml.safe_load(path.read_text()).get("models", []):
             if model["name"] == table:
@@ -111,7 +111,7 @@ def contract(table: str) -> set[str]:
 
 
 def migrated(table: str) -> set[str]:
-    """Return the words of the statement that makes a table or view of ours."""
+    """Return the words of the statement that creates a table or view."""
     for path in sorted((ROOT / "migrations").glob("*.sql")):
         found = re.search(rf"create (?:table|view) {table}\b(.*?);\n", path.read_text(), re.DOTALL)
         if found:
@@ -155,7 +155,7 @@ def test_a_chart_names_what_its_dataset_has(chart: Content) -> None:
                 assert metric["column"]["column_name"] in columns
             else:
                 assert set(words(metric["sqlExpression"])) & columns
-    # Superset draws what the form says and REST answers what the query says: they must say the same.
+    # Superset draws the form and the REST API runs the query, so both must be equal.
     drawn = chart["params"].get("metrics") or [chart["params"].get("metric")]
     assert [label(one) for one in drawn if one] == [label(one) for one in context["queries"][0]["metrics"]]
 
