@@ -1,1 +1,1 @@
-"""What every other room may use: errors, paths, ports, processes, file locks, child environments, settings."""
+"""Shared by all other rooms: errors, paths, ports, processes, file locks, child environments, settings."""

@@ -1,13 +1,13 @@
-"""The environment variables of every child process of the embedded run.
+"""Compose the environment variables of every child process of the embedded run.
 
-A child gets what is known to be needed, and nothing else: a variable that only some program knows (PGSSLMODE,
-JAVA_TOOL_OPTIONS, DBT_PROFILES_DIR, http_proxy, LC_ALL ...) never reaches the run. The kinds of children:
+A child gets the variables that it is known to need, and no other: one that changes a single program's behaviour
+(PGSSLMODE, JAVA_TOOL_OPTIONS, DBT_PROFILES_DIR, http_proxy, LC_ALL ...) never reaches it. The kinds of children:
 
 - ``plain``: a server or a tool, which needs no setting of ours.
-- ``service``: one of the platform's programs; also the settings of .env.example that the user made.
-- ``outside``: added to a child that talks to the real exchange: proxies and certificates.
+- ``service``: one of the platform's programs; also the settings of .env.example that the user has set.
+- ``outside``: added for a child that connects to the real exchange: proxies and certificates.
 - ``fetcher``: pip, uv and Maven, which need a site's proxies, package index, certificates and home.
-- ``launcher``: the process that starts all these, and so holds what any of them needs.
+- ``launcher``: the process that starts all these, and so needs the variables of each.
 - ``tests``: pytest. ``tools``: programs that drive docker, kubectl and helm, whose settings are the user's own.
 
 Standard library only, and readable by an old Python: the bootstrap uses it.
@@ -25,9 +25,9 @@ from pathlib import Path
 
 from ops.common.paths import ROOT, demo_dir
 
-# Where programs and their libraries are found. Some builds of Python do not start without LD_LIBRARY_PATH.
+# Search paths of programs and libraries. Some builds of Python do not start without LD_LIBRARY_PATH.
 _PROGRAMS = ("PATH", "LD_LIBRARY_PATH", "JAVA_HOME")
-# The same for every child: text is UTF-8 (Java too reads the names of files so), and times are the exchange's.
+# The same for every child: UTF-8 for text and file names (Java too reads LANG), UTC for times, as the exchange's.
 _FIXED = {"LANG": "C.UTF-8", "TZ": "UTC"}
 _TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR")
 _PROXY_KINDS = ("http_proxy", "https_proxy", "ws_proxy", "wss_proxy", "all_proxy")
@@ -37,7 +37,7 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _LOOPBACK = "127.0.0.1,localhost,::1"
 _CACHES = ("CRYPTO_ANALYTICS_CACHE", "XDG_CACHE_HOME")
 _MAVEN = ("MAVEN_OPTS", "MAVEN_ARGS")
-# A site's package index and how it is reached; nothing that changes what is installed, or where.
+# A site's package index and how it is reached; no variable that changes which packages are installed, or where.
 _PACKAGES = re.compile(
     r"PIP_(INDEX_URL|EXTRA_INDEX_URL|NO_INDEX|FIND_LINKS|TRUSTED_HOST|CERT|CLIENT_CERT|PROXY|CONFIG_FILE|CACHE_DIR"
     r"|NO_CACHE_DIR|DEFAULT_TIMEOUT|TIMEOUT|RETRIES|KEYRING_PROVIDER)"
@@ -56,7 +56,7 @@ _TESTS = (
     "BATCH_PYTHON_GE",
 )
 _PSQL = ("PAGER", "PSQL_PAGER", "LESS", "EDITOR", "VISUAL", "PSQL_EDITOR", "PSQLRC", "PSQL_HISTORY")
-# Settings of which each child gets its own from the run, or that are only the launcher's.
+# Settings that the run sets for each child, or that only the launcher reads.
 _OF_THE_RUN = (
     "POSTGRES_",
     "KAFKA_",
@@ -80,18 +80,18 @@ _NOT_FOR_TOOLS = ("PYTHON", "PG", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 
 def plain(source: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a server or a tool: the search paths, and a home of the run's own."""
+    """Return the environment of a server or a tool: the search paths, and a home below DEMO_DIR."""
     return {**_shared(source), "HOME": str(_own_home())}
 
 
 def service(source: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of one of the platform's programs, before what the run sets for it."""
+    """Return the environment of one of the platform's programs; the run adds addresses and logins."""
     chosen = [name for name in settings() if not name.startswith(_OF_THE_RUN) and not name.endswith("_PASSWORD")]
     return {**plain(source), **_kept(source, chosen), **python()}
 
 
 def outside(source: Mapping[str, str]) -> dict[str, str]:
-    """Return how the real exchange is reached: proxies, never for loopback, and the certificates that are trusted."""
+    """Return the proxies for the real exchange, never for loopback, and the trusted certificates."""
     proxies = _kept(source, _PROXIES)
     if proxies:
         exempt = [part for part in (source.get(name, "") for name in _NO_PROXY) if part]
@@ -112,18 +112,18 @@ def launcher(source: Mapping[str, str]) -> dict[str, str]:
 
 
 def psql(source: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of psql, which a person works with: terminal, pager, editor and home are theirs."""
+    """Return the environment of psql, with the user's terminal, pager, editor and home."""
     return {**_shared(source), **_kept(source, [*_TERMINAL, *_PSQL]), "HOME": str(user_home(source))}
 
 
 def tests(source: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of pytest: no setting of the platform, so that a user's own changes no result."""
+    """Return the environment of pytest: without the platform's settings, so that the user's change no result."""
     names = [*_TERMINAL, *_CACHES, *_MAVEN, *_TESTS]
     return {**_shared(source), **_kept(source, names), "HOME": str(user_home(source)), **python()}
 
 
 def tools(source: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of programs that drive docker, kubectl and helm: all but what changes Python and make."""
+    """Return the environment of docker, kubectl and helm: all variables except those that change Python and make."""
     return {**{name: value for name, value in source.items() if not name.startswith(_NOT_FOR_TOOLS)}, **python()}
 
 
@@ -131,7 +131,7 @@ KINDS = {"launcher": launcher, "tests": tests, "tools": tools}
 
 
 def adopt(env: Mapping[str, str]) -> None:
-    """Make ``env`` this process's own environment, for the libraries that read it by themselves (libpq)."""
+    """Replace this process's environment by ``env``, for libraries that read it themselves (libpq)."""
     for name in os.environ.keys() - env.keys():
         del os.environ[name]
     os.environ.update(env)
@@ -139,9 +139,9 @@ def adopt(env: Mapping[str, str]) -> None:
 
 
 def python() -> dict[str, str]:
-    """Return what every Python of the run needs: our code, and bytecode that stays out of the checkout.
+    """Return the variables of every Python of the run: the path of our code, and a bytecode folder below DEMO_DIR.
 
-    It is written all the same: without it each of the many short processes would compile its libraries anew.
+    Bytecode is written because otherwise each of the many short processes would compile its libraries again.
     """
     return {
         "PYTHONPATH": os.pathsep.join([str(ROOT / "services"), str(ROOT)]),
@@ -156,13 +156,13 @@ def settings() -> tuple[str, ...]:
 
 
 def user_home(source: Mapping[str, str]) -> Path:
-    """Return the user's home: HOME, else what the system's list of users says, else the run's own."""
+    """Return the user's home: HOME, else that of the password database, else the one below DEMO_DIR."""
     candidates = [Path(source.get("HOME") or "."), listed_home()]
     return next((home for home in candidates if home.is_absolute() and home.is_dir()), _own_home())
 
 
 def listed_home() -> Path:
-    """Return the home that the system's list of users says; a user id without a name, as containers have, has none."""
+    """Return the home in the password database; in a container the user id may have no entry there."""
     try:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:

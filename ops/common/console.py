@@ -1,4 +1,4 @@
-"""Where the targets print: as wide as the terminal, in a log as wide as the tables need."""
+"""The console that the targets print to: as wide as the terminal; in a log, as wide as the tables need."""
 
 from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""The loopback address of this machine: its TCP ports, and HTTP requests to it that no proxy sees."""
+"""TCP ports of the loopback address, and HTTP requests to it that never go through a proxy."""
 
 import socket
 import urllib.request
@@ -10,7 +10,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
+    """Return a port on which no program listens now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -18,7 +18,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on ``port`` now (as servers do: connections in TIME_WAIT do not count)."""
+    """Return whether a server could listen on ``port`` now; with SO_REUSEADDR, so that TIME_WAIT does not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -29,12 +29,12 @@ def is_free(port: int) -> bool:
 
 
 def another_port(port: int) -> int:
-    """Return the port to suggest where ``port`` is taken; never above 65535, the largest one."""
+    """Return the port to suggest where ``port`` is taken."""
     return port + 10000 if port + 10000 <= _LARGEST_PORT else port - 10000
 
 
 def free_or_move(setting: str, port: int, command: str, holders: str = "") -> str:
-    """Return what to type where ``port`` is taken: find the program that listens there, or move ours by ``setting``.
+    """Return the commands to type where ``port`` is taken: find the program that listens there, or change ``setting``.
 
     ``holders`` adds a likely holder and the command that stops it.
     """
@@ -43,7 +43,7 @@ def free_or_move(setting: str, port: int, command: str, holders: str = "") -> st
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody accepts connections on ``port``."""
+    """Return whether a program accepts connections on ``port``."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1):
             return True
@@ -52,10 +52,10 @@ def accepts(port: int) -> bool:
 
 
 def get(url: str, timeout: float) -> HTTPResponse:
-    """Return the answer of ``url``.
+    """Return the response to a GET of ``url``.
 
     Raises:
-        OSError: it does not answer, or with an error (urllib.error.HTTPError).
+        OSError: there is no response, or its status is an error (urllib.error.HTTPError).
     """
     answer: HTTPResponse = _OPENER.open(url, timeout=timeout)
     return answer

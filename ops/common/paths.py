@@ -1,4 +1,4 @@
-"""The checkout and DEMO_DIR, and which names a folder may have. Standard library only, readable by an old Python."""
+"""The folders of the checkout, and the characters that their paths may hold. Readable by an old Python."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ops.common.errors import Problem
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".platform"  # of the platform on Kubernetes and in Compose
 
-# What no program of the run can be told in a path, whatever is done: a search path has no way to write a colon, and
-# the shell that starts an environment's scripts, and the one that initdb uses, read the others.
+# Characters that no path may hold: a search path cannot quote a colon, and the shells that start an environment's
+# scripts and that initdb uses expand the others.
 _REFUSED = {":": "a colon", '"': "a double quote", "$": "a dollar", "`": "a backquote", "\\": "a backslash"}
 
-# Spark's list of local folders has commas, and Hadoop takes the others in a path for a pattern.
+# Spark's list of local folders is separated by commas, and Hadoop reads the others in a path as a pattern.
 _REFUSED_BY_SPARK = ",*?[]{}"
-# Superset's migrations are told their folder in a file where this begins the name of another setting.
+# Superset's migrations read their folder from a configuration file, where % begins an interpolation.
 _REFUSED_BY_SUPERSET = "%"
 
 
 def demo_dir() -> Path:
-    """Return the one folder of the checkout that is written to (DEMO_DIR, default .demo), absolute."""
+    """Return DEMO_DIR (default: .demo), the only folder that the embedded run writes to, as an absolute path."""
     return ROOT / (os.environ.get("DEMO_DIR") or ".demo")
 
 
@@ -29,7 +29,7 @@ def check_name(setting: str, folder: Path) -> None:
     """Check that every program of the run can work in ``folder``; ``setting`` names it in the message.
 
     Raises:
-        Problem: it holds a character that one of them cannot be told.
+        Problem: its path holds a character that one of them cannot read.
     """
     text = str(folder)
     shown = ascii(text)
@@ -53,7 +53,7 @@ def check_for_spark(folder: Path) -> None:
     """Check that Spark can work in ``folder``, which is DEMO_DIR.
 
     Raises:
-        Problem: it holds a character that Spark reads as something else.
+        Problem: its path holds a character that Spark reads as something else.
     """
     _check("Spark", _REFUSED_BY_SPARK, folder, "VARIANT=python")
 
@@ -62,7 +62,7 @@ def check_for_superset(folder: Path) -> None:
     """Check that Superset can work in ``folder``, which is DEMO_DIR.
 
     Raises:
-        Problem: it holds a character that Superset reads as something else.
+        Problem: its path holds a character that Superset reads as something else.
     """
     _check("Superset", _REFUSED_BY_SUPERSET, folder, "BI=0")
 

@@ -15,14 +15,14 @@ Environment = Literal["default", "lite", "production"]
 
 
 class OpsSettings(SettingsGroup):
-    """Which environment goes where, and what to be asked about."""
+    """Which environment is installed in which cluster, and the ports on this machine."""
 
     ENV: Environment = Field("default", description="environment of helmfile.yaml: default, lite or production")
-    VARIANT: Variant = Field("python", description="what makes the candles: python, spark or both")
-    KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="cluster; one of others is never made or removed")
+    VARIANT: Variant = Field("python", description="consumer that makes the candles: python, spark or both")
+    KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="context of the cluster; only kind's is created and deleted")
     VALUES: str = Field("", description="file of your own values, over those of environments/; up and down")
-    UP_TIMEOUT_MINUTES: PositiveInt = Field(30, description="give up waiting for the releases after so many minutes")
-    SERVICE: str = Field("", description="component whose logs are meant; empty: all")
+    UP_TIMEOUT_MINUTES: PositiveInt = Field(30, description="time limit for the releases to become ready, in minutes")
+    SERVICE: str = Field("", description="component whose logs are shown; empty: all")
     YES: bool = Field(False, description="remove without asking")
     KAFKA_PORT: Port | None = Field(None, description="port of Kafka on 127.0.0.1 (9092)")
     POSTGRES_PORT: Port | None = Field(None, description="port of PostgreSQL on 127.0.0.1 (5432)")
@@ -35,5 +35,5 @@ class OpsSettings(SettingsGroup):
 
     @property
     def is_kind(self) -> bool:
-        """Whether the cluster is the one on this machine that ``make up`` makes."""
+        """Whether the cluster is the kind cluster on this machine that ``make up`` creates."""
         return self.KUBE_CONTEXT == KIND_CONTEXT

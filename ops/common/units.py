@@ -6,7 +6,7 @@ _UNITS = {"Ki": 1024, "Mi": MIB, "Gi": GIB, "K": 1000, "k": 1000, "M": 1000**2, 
 
 
 def quantity(text: str) -> int:
-    """Return the bytes of a Kubernetes quantity ("384Mi")."""
+    """Return the bytes of a quantity as Kubernetes writes it ("384Mi")."""
     for unit, size in _UNITS.items():
         if text.endswith(unit):
             return int(float(text.removesuffix(unit)) * size)
@@ -14,7 +14,7 @@ def quantity(text: str) -> int:
 
 
 def duration(count: float) -> str:
-    """Return a duration in words: 42s, 3m07s, 5h12m, 3d04h."""
+    """Return a duration as 42s, 3m07s, 5h12m or 3d04h."""
     whole = int(count)
     if whole < 60:
         return f"{whole}s"

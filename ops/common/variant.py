@@ -1,4 +1,4 @@
-"""Which of the two makes the candles, and what belongs to it: the consumer (python), Spark's job (spark), or both."""
+"""The variants of the consumer, and the images and profiles of each: python, spark, or both."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -8,23 +8,23 @@ Variant = Literal["python", "spark", "both"]
 SPARK_IMAGE = "spark"
 BI_IMAGE = "superset"
 BI_PROFILE = "bi"  # Compose's, for the dashboard
-# The component that merges trades in each variant, by what it is called in the cluster and in Compose.
+# The components that merge trades in each variant, by their names in the cluster and in Compose.
 MERGERS: dict[Variant, tuple[str, ...]] = {
     "python": ("consumer",),
     "spark": ("spark-candles",),
     "both": ("consumer", "spark-candles"),
 }
-# Compose's profiles, as `--profile` takes them.
+# Compose's profiles, separated by commas.
 PROFILES: dict[Variant, str] = {"python": "stream", "spark": "spark", "both": "stream,spark"}
 
 
 def replaced_by(variant: Variant) -> tuple[str, ...]:
-    """Return the components that are not part of ``variant`` and make way for it."""
+    """Return the merging components that are not part of ``variant`` and are removed for it."""
     return tuple(name for name in MERGERS["both"] if name not in MERGERS[variant])
 
 
 def images(variant: Variant, names: Iterable[str], *, bi: bool = True) -> list[str]:
-    """Return those of ``names`` that ``variant`` needs, with the dashboard's or without: the two largest images."""
+    """Return those of ``names`` that ``variant`` needs; without ``bi`` also without the dashboard's."""
     left_out = {SPARK_IMAGE} if variant == "python" else set()
     if not bi:
         left_out.add(BI_IMAGE)

@@ -1,7 +1,7 @@
-"""What Superset exports, brought into the form in which superset/assets keeps it: the same dashboard, the same bytes.
+"""Normalise an export of Superset into the files of superset/assets: the same dashboard gives the same bytes.
 
-Superset writes ids of its own database, times and defaults into an export; here they are taken out or made the same
-each time, so that a change in the files is a change that somebody made.
+An export holds ids of Superset's own database, times and defaults. They are removed or made constant, so that a
+difference in the files is a change of the dashboard.
 """
 
 import json
@@ -14,10 +14,10 @@ import yaml
 from ops.common.errors import Problem
 
 DASHBOARDS, CHARTS, DATASETS, DATABASES = "dashboards", "charts", "datasets", "databases"
-# As Compose and the charts call the server; `superset/prepare.py` puts the settings' address in its place.
+# The server's address in Compose and the charts; `superset/prepare.py` replaces it by the one in the settings.
 ADDRESS = "postgresql+psycopg2://reader@postgres:5432/crypto_analytics"
 
-# What is true of one installation only, or said twice.
+# Fields that hold for one installation only, or repeat another field.
 _DROPPED_PARAMS = {"datasource", "slice_id", "dashboards", "dashboardId", "url_params", "force", "result_format"}
 _DROPPED_PARAMS |= {
     "result_type",
@@ -35,7 +35,7 @@ Content = dict[str, Any]
 
 
 class _Text(str):
-    """Text of several lines, written as such."""
+    """Text of several lines, written as a literal block."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ _Dumper.add_representer(_Text, lambda dumper, text: dumper.represent_scalar("tag
 
 
 def bundle(exported: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of the bundle, made of an export's files by their names without its outermost folder."""
+    """Return the files of the bundle by name, from an export's files; names are relative to its outermost folder."""
     contents = {name: yaml.safe_load(text) for name, text in exported.items() if name.count("/")}
     charts = {one["uuid"]: one for name, one in contents.items() if name.startswith(f"{CHARTS}/")}
     numbers = {uuid: number for number, uuid in enumerate(sorted(charts), start=1)}
@@ -67,23 +67,25 @@ def bundle(exported: Mapping[str, str]) -> dict[str, str]:
             case _:
                 continue
         if file in files:
-            raise Problem("two have one name", f"both would be {file}", "give one of them another title in Superset")
+            raise Problem(
+                "two objects have one name", f"both would be {file}", "give one of them another title in Superset"
+            )
         files[file] = plain
     return {name: written(content) for name, content in sorted(files.items())}
 
 
 def slug(name: str) -> str:
-    """Return the file name of something called ``name``."""
+    """Return the file name for a title."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def written(content: Content) -> str:
-    """Return ``content`` as it is kept: keys in order, long texts as lines."""
+    """Return ``content`` as YAML: keys sorted, texts of several lines as literal blocks."""
     return yaml.dump(_texts(content), Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=110)
 
 
 def dashboard(content: Content, numbers: Mapping[str, int]) -> Content:
-    """Return a dashboard with its charts numbered in the order of their UUIDs, whatever ids they have where it is."""
+    """Return a dashboard whose charts are numbered in the order of their UUIDs, in place of the installation's ids."""
     position = content["position"]
     holders = [one for one in position.values() if isinstance(one, dict) and one.get("type") == "CHART"]
     renumbered = {one["meta"]["chartId"]: numbers[one["meta"]["uuid"]] for one in holders}
@@ -105,13 +107,13 @@ def _filter(content: Content, renumbered: Mapping[int, int]) -> Content:
 
 
 def chart(content: Content) -> Content:
-    """Return a chart without what names its installation; its query is kept once, and readable."""
+    """Return a chart without the fields of its installation; its query is kept once, indented."""
     params = {name: value for name, value in content["params"].items() if name not in _DROPPED_PARAMS}
     query = content.get("query_context")
     if query:
         context = json.loads(query)
         context.pop("form_data", None)
-        context["datasource"] = {"id": 1, "type": "table"}  # the import knows the right one
+        context["datasource"] = {"id": 1, "type": "table"}  # the import sets the right one
         for one in context.get("queries", []):
             one.pop("datasource", None)
         query = json.dumps(context, indent=2, sort_keys=True) + "\n"
@@ -119,7 +121,7 @@ def chart(content: Content) -> Content:
 
 
 def dataset(content: Content) -> Content:
-    """Return a dataset with its columns and metrics in the order of their names."""
+    """Return a dataset with its columns and metrics sorted by name."""
     columns = sorted(content["columns"], key=lambda one: str(one["column_name"]))
     metrics = sorted(content["metrics"], key=lambda one: str(one["metric_name"]))
     return {**content, "columns": columns, "metrics": metrics}

@@ -1,4 +1,4 @@
-"""Write .env.example anew: every setting of every service with its default and its meaning, from the classes."""
+"""Write .env.example anew from the settings classes: every setting of every service, its default and description."""
 
 import importlib
 import inspect
@@ -58,7 +58,7 @@ def own_fields(cls: type[BaseSettings]) -> dict[str, FieldInfo]:
 
 
 def default(info: FieldInfo) -> str:
-    """Return a setting's default as one writes it in the environment; empty where there is none."""
+    """Return a setting's default in the form of an environment variable; empty where there is none."""
     value = info.default
     if info.is_required() or value is None or value == Path(sys.executable):
         return ""
@@ -74,7 +74,7 @@ def default(info: FieldInfo) -> str:
 
 
 def render() -> str:
-    """Return the content of .env.example. A setting that a service defines anew is told there in a comment."""
+    """Return the content of .env.example. A setting that a service overrides is a comment there."""
     lines, seen = [_HEADER], set()
     for title, module in modules():
         for cls in classes(module):

@@ -1,4 +1,4 @@
-"""Write the hashed locks in requirements/ anew: one an environment, for every system and Python from 3.11 on."""
+"""Write the lock files in requirements/ anew, with hashes: one per environment, for all systems and Python 3.11+."""
 
 import argparse
 import os
@@ -8,16 +8,16 @@ from ops.common import child_environment
 from ops.common.paths import ROOT
 from ops.setup.environments import uv
 
-# An image installs what its service needs and no more, in the versions that the tests ran with.
+# An image installs only the packages of its service, in the versions that the tests run with.
 _IN_IMAGE = ("pyproject.toml", "--constraints", "requirements/services.txt")
 
-# Everything but Spark, which is twenty times as large as all the rest together and has an environment of its own.
+# All extras but Spark's, which are twenty times as large as the rest together and have an environment of their own.
 _SIMULATOR = "services/exchange_simulator/pyproject.toml"
 _SERVICES = ["pyproject.toml", _SIMULATOR]
 for _extra in ("backfill", "exporter", "tools", "local"):
     _SERVICES += ["--extra", _extra]
 
-# Lock: what it is made from. What the services and the simulator need stands in their pyproject.toml.
+# The sources of each lock file. What the services and the simulator need stands in their pyproject.toml.
 SOURCES = {
     "services": _SERVICES,
     "spark": [*_IN_IMAGE, "--extra", "spark"],
@@ -41,7 +41,7 @@ SOURCES = {
 
 
 def main() -> int:
-    """Return the exit code of the first lock that could not be made, else 0."""
+    """Return 0, or the exit code of uv for the first lock file that it could not write."""
     parser = argparse.ArgumentParser(prog="python -m ops.dev.lock_files", description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
     upgrade = ["--upgrade"] if parser.parse_args().upgrade else []

@@ -71,7 +71,7 @@ class Run:
             if self.settings.BI:
                 self.supervisor.start(fetching_job("dashboard-environment", "ops.setup.environments", "superset"))
             with_spark = self.settings.with_spark
-            if not jars.are_there(spark=with_spark):
+            if not jars.are_cached(spark=with_spark):
                 wanted_jars = ["--spark"] if with_spark else []
                 log = str(self.supervisor.log_of("maven"))
                 self.supervisor.start(fetching_job("jars", "ops.setup.jars", log, *wanted_jars))

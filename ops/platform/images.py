@@ -152,7 +152,7 @@ def check_readable(root: Path = ROOT) -> None:
 
 
 def _bake(targets: Iterable[str], registry: str, log: Path, report: Report, started: float) -> dict[str, float]:
-    """Bake; return the seconds after ``started`` at which each image was done. Everything output goes to ``log``."""
+    """Bake; return the seconds after ``started`` at which each image was done. Bake's output goes to ``log``."""
     command = [path_of("docker"), "buildx", "bake", "--progress", "plain", "--file", BAKE_FILE, *targets]
     # An attestation says when the build was: with containerd's image store it would make a new id of each one.
     fixed = {"TAG": __version__, "IMAGE_REGISTRY": registry, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
@@ -189,7 +189,7 @@ def finished(line: str) -> str | None:
 
 
 def failure(output: str, log: Path) -> Problem:
-    """Return what is wrong, from what bake output."""
+    """Return what is wrong, from bake's output."""
     tail = last_lines(
         "\n".join(line for line in output.splitlines() if "ERROR" in line or "error" in line) or output, 5
     )

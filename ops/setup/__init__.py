@@ -1,1 +1,1 @@
-"""Virtual environments, jars and the checks before them: the standard library alone, for a Python without packages."""
+"""Virtual environments, jars, and the checks before either; standard library only, as no environment exists yet."""

@@ -1,8 +1,8 @@
 """Make virtual environments, then run a program in the first: ``[--java] [--for KIND] ENV... [-- ARGS]``.
 
-Runs with the host's Python and its standard library alone. KIND is the kind of child (``child_environment``) that the
-program is: ``launcher`` where it is left out, ``tests`` or ``tools``. An environment carries the hash of the lock it
-was made from; one whose hash is right is used as it is, so that a second run costs nothing.
+Runs with the host's Python and its standard library alone. KIND is the program's kind of child
+(``child_environment``): ``launcher`` by default, ``tests`` or ``tools``. A file in each environment holds the hash of
+the lock that it was made from; while the hash matches, the environment is used as it is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def python_of(name: str) -> Path:
 
 
 def ensure(name: str) -> Path:
-    """Return the interpreter of the environment ``name``, after making it if it is missing or outdated.
+    """Return the interpreter of the environment ``name``; create the environment if it is missing or outdated.
 
     Raises:
         Problem: a package could not be installed.
@@ -50,7 +50,7 @@ def ensure(name: str) -> Path:
 
 
 def uv() -> str:
-    """Return a uv of the pinned version, in an environment that pip made."""
+    """Return the uv of the pinned version, from an environment that pip creates."""
     lock = ROOT / "requirements" / "bootstrap.txt"
     digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
     home = demo_dir() / "venv" / "bootstrap"
@@ -70,12 +70,12 @@ def _run(name: str, *command: str) -> None:
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, env=env)
     if done.returncode != 0:
         cause = f"{Path(command[0]).name} exited with {done.returncode}, its message is above"
-        raise Problem(f"the environment {name} could not be made", cause, "mend that and run the same command again")
+        raise Problem(f"the environment {name} could not be made", cause, "fix that and run the same command again")
 
 
 def main(arguments: list[str]) -> int:
-    """Check, make the environments, and become the program; return 2 where the user has to mend something first."""
-    os.umask(0o022)  # PostgreSQL's programs must stay usable for the user that root runs them as
+    """Check, create the environments, and exec the program; return 2 where the user has to fix something first."""
+    os.umask(0o022)  # root runs PostgreSQL's programs as another user, who must be able to read them
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     names, program = arguments[:cut], arguments[cut + 1 :]
     kind = "launcher"
@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
 
 
 def folder_checks(demo: Path) -> list[Callable[[], None]]:
-    """Return the checks of the folders that the run works in."""
+    """Return the checks of the checkout's folder and DEMO_DIR."""
     return [
         lambda: paths.check_name("", ROOT),
         lambda: paths.check_name("DEMO_DIR", demo),

@@ -1,4 +1,4 @@
-"""Jars, Kafka's above all: resolved once with Maven into a cache named by the pom's hash, so that a pom has its own."""
+"""Jars of Kafka, and of Spark's Kafka connector: resolved once by Maven, into a cache folder per hash of the pom."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPARK_POM = _RESOURCES / "spark-pom.xml"
 
 
 def cache_homes() -> list[Path]:
-    """Return the folders that caches may be in, the first choice first.
+    """Return the folders that may hold caches, the first choice first.
 
     CRYPTO_ANALYTICS_CACHE alone where it is set; else XDG_CACHE_HOME, and .cache in the user's home.
     """
@@ -32,10 +32,10 @@ def cache_homes() -> list[Path]:
 
 
 def cache_home() -> Path:
-    """Return the folder to write caches to: the first that can be made.
+    """Return the folder to write caches to: the first that can be written.
 
     Raises:
-        Problem: none of them can.
+        Problem: none can be written.
     """
     causes = []
     for home in cache_homes():
@@ -45,23 +45,25 @@ def cache_home() -> Path:
             causes.append(f"{home}: {error.strerror}")
         else:
             return home
-    raise Problem("no cache can be made", ", ".join(causes), "make demo CRYPTO_ANALYTICS_CACHE=/a/folder/of/yours")
+    raise Problem(
+        "no cache folder can be written", ", ".join(causes), "make demo CRYPTO_ANALYTICS_CACHE=/a/folder/of/yours"
+    )
 
 
 def jars_dir(name: str = "kafka", pom: Path = POM) -> Path:
-    """Return the folder that holds the jars of ``pom``, or will: a cache that has them need not be writable."""
+    """Return the folder of the jars of ``pom``, which may not exist yet; one that exists need not be writable."""
     folder = Path("crypto-analytics", f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:16]}")
     places = [home / folder for home in cache_homes()]
     return next((place for place in places if place.is_dir()), places[0])
 
 
 def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
-    """Return the folder with the jars of ``pom``, after resolving them if need be. Maven's output goes to ``log``.
+    """Return the folder with the jars of ``pom``; resolve them if they are missing. Maven's output goes to ``log``.
 
-    The folder appears whole or not at all: a download that breaks leaves nothing that a later run would trust.
+    The folder is created by a rename, so that a download that fails leaves no partial one.
 
     Raises:
-        Problem: Maven failed, or there is no place for them.
+        Problem: Maven failed, or no cache folder can be written.
     """
     target = jars_dir(name, pom)
     if target.is_dir():
@@ -72,14 +74,14 @@ def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
     unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
         unfinished.chmod(0o755)
-        shutil.copy(pom, unfinished / "pom.xml")  # Maven writes beside the pom: not into the checkout
+        shutil.copy(pom, unfinished / "pom.xml")  # Maven writes beside the pom, and must not write into the checkout
         quietly = ["--batch-mode", "--no-transfer-progress", "-Dstyle.color=never"]
         command = ["mvn", *quietly, *_repository(target.parent), "-f", "pom.xml"]
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=."]
         with log.open("ab") as output:
             done = subprocess.run(
                 [*command, *goal],
-                cwd=unfinished,  # a folder of any name: Maven is told none
+                cwd=unfinished,  # relative paths only: Maven does not accept every character in a path
                 env=child_environment.fetcher(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -91,7 +93,7 @@ def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
             raise Problem(f"the jars of {name} could not be fetched", f"mvn exited with {done.returncode}", fix)
         try:
             unfinished.rename(target)
-        except OSError:  # another run was faster: a folder that is not empty is never replaced
+        except OSError:  # another run was faster: rename does not replace a folder that is not empty
             if not target.is_dir():
                 raise
     finally:
@@ -106,30 +108,30 @@ def _try_to_write(folder: Path) -> None:
 
 
 def _repository(cache: Path) -> list[str]:
-    """Return the option that moves Maven's own cache (~/.m2) beside the jars, on request or where it is read-only."""
+    """Return the option that puts Maven's own cache (~/.m2) beside the jars, on request or where it is read-only."""
     if "maven.repo.local" in os.environ.get("MAVEN_OPTS", "") + os.environ.get("MAVEN_ARGS", ""):
         return []
     if os.environ.get("CRYPTO_ANALYTICS_CACHE"):
         return [f"-Dmaven.repo.local={cache / 'maven'}"]
     try:
-        _try_to_write(child_environment.listed_home() / ".m2")  # Java does not ask HOME
+        _try_to_write(child_environment.listed_home() / ".m2")  # Java reads the password database, not HOME
     except OSError:
         return [f"-Dmaven.repo.local={cache / 'maven'}"]
     return []
 
 
 def spark_jars_dir() -> Path:
-    """Return the folder that holds what Spark needs to read Kafka, or will."""
+    """Return the folder of the jars of Spark's Kafka connector, which may not exist yet."""
     return jars_dir("spark", SPARK_POM)
 
 
-def are_there(*, spark: bool) -> bool:
-    """Whether nothing is left to fetch, of Kafka's jars and, where ``spark`` is wanted, of Spark's."""
+def are_cached(*, spark: bool) -> bool:
+    """Return whether Kafka's jars, and with ``spark`` those of Spark's Kafka connector, are in the cache."""
     return jars_dir().is_dir() and (spark_jars_dir().is_dir() or not spark)
 
 
 def main(log: Path, *, spark: bool) -> int:
-    """Fetch Kafka's jars, and Spark's where ``spark`` is wanted; return 0 when they are there."""
+    """Fetch Kafka's jars, and with ``spark`` those of Spark's Kafka connector; return the exit code."""
     try:
         ensure_jars(log)
         if spark:

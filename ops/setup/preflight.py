@@ -1,4 +1,4 @@
-"""What must be there before anything is installed or started. Standard library only, and readable by an old Python."""
+"""Check the machine before anything is installed or started. Readable by an old Python, which it reports."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DISK_NEEDED_BYTES = 2 * 1024**3
 
 
 def python() -> None:
-    """Check the interpreter and its means to make virtual environments."""
+    """Check the interpreter's version, and that it can create virtual environments."""
     if sys.version_info < PYTHON_NEEDED:
         has, needed = (".".join(map(str, version[:2])) for version in (sys.version_info, PYTHON_NEEDED))
         fix = f"install it and name it: make demo PYTHON=python{needed}"
         raise Problem("Python is too old", f"this is {has} and {needed} or newer is needed", fix)
     try:
-        import ensurepip  # noqa: F401, PLC0415  # Debian has it in a package of its own
+        import ensurepip  # noqa: F401, PLC0415  # a separate package on Debian
         import venv  # noqa: F401, PLC0415
     except ImportError:
         package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
@@ -34,13 +34,13 @@ def python() -> None:
 
 
 def java_command() -> str:
-    """Return the Java program to use: JAVA_HOME's, else the one on the path."""
+    """Return the Java program: that of JAVA_HOME, else the one on the PATH."""
     home = os.environ.get("JAVA_HOME")
     return str(Path(home) / "bin" / "java") if home else "java"
 
 
 def java() -> None:
-    """Check that there is a Java and that it is new enough."""
+    """Check that Java is installed and new enough."""
     fix = _install("openjdk-17-jre-headless")
     program = shutil.which(java_command())
     if program is None:
@@ -50,7 +50,7 @@ def java() -> None:
     ).stderr
     version = java_version(output)
     if version is None:
-        raise Problem("Java does not run", f"{program} -version output: {output or 'nothing'}", fix)
+        raise Problem("Java does not run", f"{program} -version printed: {output or 'nothing'}", fix)
     if version < JAVA_NEEDED:
         raise Problem("Java is too old", f"{program} is version {version} and {JAVA_NEEDED} or newer is needed", fix)
 
@@ -62,13 +62,13 @@ def java_version(output: str) -> int | None:
 
 
 def maven(jars: Path) -> None:
-    """Check that Maven is there, unless the jars have been fetched already."""
+    """Check that Maven is installed, unless the jars are in the cache."""
     if not jars.is_dir() and shutil.which("mvn") is None:
         raise Problem("Maven is missing", "mvn was not found and the jars are not fetched yet", _install("maven"))
 
 
 def disk(folder: Path) -> None:
-    """Check the space where the run will write."""
+    """Check the free space of the disk that holds DEMO_DIR."""
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if free < DISK_NEEDED_BYTES:
@@ -77,14 +77,14 @@ def disk(folder: Path) -> None:
 
 
 def port(setting: str, number: int) -> None:
-    """Check that nobody has the port that ``setting`` names."""
+    """Check that the port of ``setting`` is free; 0 stands for any free port."""
     if number and not is_free(number):
         fix = free_or_move(setting, number, "make demo")
         raise Problem(f"port {number} is in use", f"{setting} is {number} and another program listens there", fix)
 
 
 def readable(setting: str, path: Path | None) -> None:
-    """Check that the file that ``setting`` names can be read."""
+    """Check that the file of ``setting`` can be read."""
     if path is None:
         return
     if not path.is_file():
@@ -94,7 +94,7 @@ def readable(setting: str, path: Path | None) -> None:
 
 
 def problems(checks: Iterable[Callable[[], None]]) -> list[Problem]:
-    """Make all the checks and return the problems they found."""
+    """Run all checks and return the problems that they found."""
     found = []
     for check in checks:
         try:

@@ -201,10 +201,11 @@ def test_a_cache_that_cannot_be_made_is_one_line_with_the_setting(homes: Path, m
     with pytest.raises(Problem) as caught:
         jars.ensure_jars(homes / "maven.log")
     assert str(caught.value) == (
-        f"no cache can be made: {homes}/home/.cache: File exists; make demo CRYPTO_ANALYTICS_CACHE=/a/folder/of/yours"
+        f"no cache folder can be written: {homes}/home/.cache: File exists; "
+        "make demo CRYPTO_ANALYTICS_CACHE=/a/folder/of/yours"
     )
     monkeypatch.setenv("CRYPTO_ANALYTICS_CACHE", NOWHERE)
-    with pytest.raises(Problem, match=r"no cache can be made: /dev/null/absurd: Not a directory; "):
+    with pytest.raises(Problem, match=r"no cache folder can be written: /dev/null/absurd: Not a directory; "):
         jars.ensure_jars(homes / "maven.log")
 
 
