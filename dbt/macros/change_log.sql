@@ -1,26 +1,27 @@
 {#-
-Incremental by change time, and exact: no row is missed however late it is committed, and none is read again without
-need.
+Incremental builds by change time that miss no row, however late it is committed, and read few rows twice.
 
-Reading the services' tables. Their updated_at is the start of a transaction, so a row may appear with a time that lies
-before the run that could not see it yet. Each run therefore notes `seen_until`: the start of the oldest
-transaction then open in the database, or its own start. Every change before that was visible to it; the next run reads
-what changed at or after. (Other roles' transactions are shown to members of pg_read_all_stats. A role that is not one
-goes back ten minutes instead, which no transaction of the services reaches: see the roles' timeouts.)
+Models that read the services' tables. Their updated_at is the start of a transaction, so a row can become visible with a time
+before a run that did not see it. Each run therefore records `seen_until`: the start of the oldest transaction that is open in
+the database, or its own start. Every earlier change was visible to the run; the next run reads changes at or after
+`seen_until`. (Only members of pg_read_all_stats see the transactions of other roles. Any other role records a time ten minutes
+back; the timeouts of the services' roles end every transaction before that.)
 
-Reading silver. Builds of one model take turns on its row here, and each gives its rows one `built_at` as their
-updated_at: builds are committed in the order of their times. So gold has seen all of silver up to the built_at it
-found.
+Models that read silver. Builds of one model are serialised by its row in change_marks, and each gives its rows one `built_at`
+as their updated_at. Builds are committed in the order of these times, so gold has seen all of silver up to the built_at that
+it read.
 
-The note is made in the transaction that builds the model, before its rows are read: both last, or neither does.
-`removed_minutes` tells gold of the rows that silver gave up: a row that is gone has no change time to be found by.
+The row in change_marks is written in the transaction that builds the model, before the model's rows are read.
+`removed_minutes` lists the rows deleted from silver for gold, because a deleted row has no change time.
 -#}
 
+{#- The table with a row for each model: seen_until and built_at of its last build. -#}
 {% macro change_marks() -%} {{ target.schema }}.change_marks {%- endmacro %}
 
+{#- The table of the minutes that were deleted from silver. -#}
 {% macro removed_minutes() -%} {{ target.schema }}.removed_minutes {%- endmacro %}
 
-{#- On run start. -#}
+{#- Hook at the start of a run: creates both tables. -#}
 {% macro create_change_log() %}
     create table if not exists {{ change_marks() }} (
         model       text primary key,
@@ -36,7 +37,7 @@ The note is made in the transaction that builds the model, before its rows are r
     create index if not exists removed_minutes_removed_at on {{ removed_minutes() }} (removed_at);
 {% endmacro %}
 
-{#- The time since which this model looks for changes; a literal, so that the planner knows how few they are. -#}
+{#- The time from which this model reads changes, as a literal, so that the planner can estimate their number. -#}
 {% macro seen_until() %}
     {%- set mark = none -%}
     {%- if execute and is_incremental() -%}
@@ -48,12 +49,12 @@ The note is made in the transaction that builds the model, before its rows are r
     timestamptz '{{ mark or "-infinity" }}'
 {%- endmacro %}
 
-{#- The change time of the rows of this build. -#}
+{#- The updated_at of the rows of this build. -#}
 {% macro built_at() -%}
     (select built_at from {{ change_marks() }} where model = '{{ this.identifier }}')
 {%- endmacro %}
 
-{#- Pre-hook of a model that reads bronze. Five seconds allow for a transaction that has begun but is not shown yet. -#}
+{#- Pre-hook of a model that reads bronze. The five seconds are for a transaction that has started but is not listed yet. -#}
 {% macro note_build_from_bronze() %}
     {{ note_build("
         select
@@ -62,7 +63,7 @@ The note is made in the transaction that builds the model, before its rows are r
                 else now() - interval '10 minutes'
             end
         from pg_stat_activity
-        where datname = current_database() and usename not in (current_user, 'reader')  -- neither may write there
+        where datname = current_database() and usename not in (current_user, 'reader')  -- neither can write to the services' tables
     ") }}
 {% endmacro %}
 
@@ -75,6 +76,7 @@ The note is made in the transaction that builds the model, before its rows are r
     ") }}
 {% endmacro %}
 
+{#- Write the row of this build in change_marks; `seen_until` is a query. -#}
 {% macro note_build(seen_until) %}
     insert into {{ change_marks() }} as mark (model, seen_until, built_at)
     values ('{{ this.identifier }}', ({{ seen_until }}), clock_timestamp())
@@ -83,12 +85,12 @@ The note is made in the transaction that builds the model, before its rows are r
         built_at = greatest(clock_timestamp(), mark.built_at + interval '1 microsecond')
 {% endmacro %}
 
-{#- Post-hook: a table just filled has no statistics, and without them the next run would scan it. -#}
+{#- Post-hook: a new table has no statistics, and without them the next run would scan the whole table. -#}
 {% macro analyze_new_table() %}
     {%- if not is_incremental() %} analyze {{ this }} {% endif -%}
 {% endmacro %}
 
-{#- Post-hook of silver: it is nearly always empty, which the planner believes only after it was told. -#}
+{#- Post-hook of silver: the planner needs statistics to know that removed_minutes is nearly always empty. -#}
 {% macro analyze_removed_minutes() %}
     analyze {{ removed_minutes() }}
 {% endmacro %}

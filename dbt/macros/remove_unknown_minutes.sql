@@ -1,10 +1,9 @@
-{#- Pre-hook of silver, after the note: gives up realtime rows that were known to be right and are no longer.
+{#- Pre-hook of silver, after note_build: deletes realtime rows that were complete and no longer are.
 
-A late trade can put the end of a minute's ids beyond what is merged so far. The candle silver holds is then known to be
-wrong, and the new one is not known to be right: until it is complete again, or the official kline is there, silver has
-no row. In the same way the minutes of a span are given up when the ids of its two candles no longer join on. (No candle
-lies inside a span, so a realtime row there is an empty minute.) Where the official kline has come meanwhile, the model
-puts it in the row's place in the same transaction. -#}
+A late trade can extend a minute's trade ids beyond those merged so far. The candle in silver is then wrong, and the new one
+is incomplete: until it is complete again, or the official kline is there, silver has no row. The empty minutes of a span are
+deleted likewise when the trade ids of its two candles are no longer consecutive. (No candle lies inside a span, so a realtime
+row there is an empty minute.) If the official kline exists, the model inserts it in the same transaction. -#}
 {% macro remove_unknown_minutes() %}
     {%- if is_incremental() %}
     ;

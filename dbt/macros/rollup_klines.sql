@@ -1,15 +1,16 @@
-{#- The open time of the bucket of so many minutes, counted from midnight UTC, that holds `open_time`. -#}
+{#- The start of the bucket of `minutes` minutes, counted from midnight UTC, that contains `open_time`. -#}
 {% macro bucket_of(open_time, minutes) -%}
     date_bin('{{ minutes }} minutes', {{ open_time }}, timestamptz '2000-01-01 00:00:00+00')
 {%- endmacro %}
 
-{#- Candles of `minutes` minutes from those of one minute, whole buckets only.
+{#- Query for the candles of `minutes` minutes, rolled up from those of one minute; only buckets with all of their minutes.
 
-Touched buckets (a minute in them changed in silver or was removed) are built again from all of their minutes.
-The minutes are joined by equality, which suits an index for a few buckets and a hash for a year of them.
-array_agg gives open and close by time. -#}
+A touched bucket (a minute of it changed in silver or was removed) is built again from all of its minutes. The minutes are
+joined by equality, so that PostgreSQL can use the index for a few buckets and a hash join for a year of them. array_agg,
+ordered by time, gives open and close. -#}
 {% macro rollup_klines(minutes) %}
 {%- set since = seen_until() -%}
+{%- set types = candle_columns() -%}
 with
 
 changed as (
@@ -35,16 +36,16 @@ rolled_up as (
 
     select
         touched.symbol,
-        (array_agg(silver.open order by silver.open_time))[1]::numeric(27, 8) as open,
-        max(silver.high)::numeric(27, 8) as high,
-        min(silver.low)::numeric(27, 8) as low,
-        (array_agg(silver.close order by silver.open_time desc))[1]::numeric(27, 8) as close,
-        sum(silver.volume)::numeric(38, 8) as volume,
-        sum(silver.quote_volume)::numeric(54, 16) as quote_volume,
-        sum(silver.trade_count)::bigint as trade_count,
-        sum(silver.taker_buy_volume)::numeric(38, 8) as taker_buy_volume,
-        sum(silver.taker_buy_quote_volume)::numeric(54, 16) as taker_buy_quote_volume,
-        (sum(silver.quote_volume) / nullif(sum(silver.volume), 0))::numeric(27, 8) as vwap,
+        (array_agg(silver.open order by silver.open_time))[1]::{{ types.open }} as open,
+        max(silver.high)::{{ types.high }} as high,
+        min(silver.low)::{{ types.low }} as low,
+        (array_agg(silver.close order by silver.open_time desc))[1]::{{ types.close }} as close,
+        sum(silver.volume)::{{ types.volume }} as volume,
+        sum(silver.quote_volume)::{{ types.quote_volume }} as quote_volume,
+        sum(silver.trade_count)::{{ types.trade_count }} as trade_count,
+        sum(silver.taker_buy_volume)::{{ types.taker_buy_volume }} as taker_buy_volume,
+        sum(silver.taker_buy_quote_volume)::{{ types.taker_buy_quote_volume }} as taker_buy_quote_volume,
+        (sum(silver.quote_volume) / nullif(sum(silver.volume), 0))::{{ types.vwap }} as vwap,
         touched.bucket_time as open_time
     from touched
     cross join generate_series(0, {{ minutes - 1 }}) as minute_of_bucket
@@ -59,26 +60,17 @@ rolled_up as (
 select
     symbol,
 
-    open,
-    high,
-    low,
-    close,
-    volume,
-    quote_volume,
-    trade_count,
-    taker_buy_volume,
-    taker_buy_quote_volume,
-    vwap,
+    {{ select_candle(4) }},
 
     open_time,
     {{ built_at() }} as updated_at
 from rolled_up
 {%- if is_incremental() %}
-where not {{ is_unchanged('rolled_up', measures()) }}
+where not {{ is_unchanged('rolled_up', candle_columns() | list) }}
 {%- endif %}
 {% endmacro %}
 
-{#- Pre-hook, after the note: takes away the buckets that silver no longer fills. -#}
+{#- Pre-hook, after note_build: deletes the buckets of which silver no longer has all minutes. -#}
 {% macro remove_broken_buckets(minutes) %}
     {%- if is_incremental() %}
     ;

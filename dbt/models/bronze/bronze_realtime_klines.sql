@@ -1,20 +1,11 @@
--- No CTEs in a view that others join: PostgreSQL would plan it by itself, and the join could not use the table's key.
+-- A view that other models join has no CTE, which would keep PostgreSQL from using the table's primary key in the join.
 select
     symbol,
     first_trade_id,
     last_trade_id,
     is_complete,
 
-    open,
-    high,
-    low,
-    close,
-    volume,
-    quote_volume,
-    trade_count,
-    taker_buy_volume,
-    taker_buy_quote_volume,
-    vwap,
+    {{ select_candle(4) }},
 
     open_time,
     updated_at

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
 {%- set statuses = ['equal', 'different', 'incomplete', 'realtime_only', 'official_only'] %}
-{#- The sources and not bronze: its views are made anew in each run, and what stands on them goes with the old ones. #}
+{#- Sources instead of bronze: each run recreates the views of bronze, and drops the views that depend on them. #}
 {%- set hops = {
     'realtime': source('streaming', 'fact_realtime_trades_1m'),
     'official': source('exchange', 'raw_klines'),

@@ -8,19 +8,9 @@
 }}
 
 {%- set since = seen_until() %}
-{%- set exact = {
-    'open': 'numeric(27, 8)',
-    'high': 'numeric(27, 8)',
-    'low': 'numeric(27, 8)',
-    'close': 'numeric(27, 8)',
-    'volume': 'numeric(38, 8)',
-    'trade_count': 'bigint',
-    'taker_buy_volume': 'numeric(38, 8)',
-} %}
-{%- set truncated = {
-    'quote_volume': 'numeric(54, 16)',
-    'taker_buy_quote_volume': 'numeric(54, 16)',
-} %}
+{%- set types = candle_columns(vwap=false) %}
+{%- set truncated = ['quote_volume', 'taker_buy_quote_volume'] %}
+{%- set exact = types | reject('in', truncated) | list %}
 {%- set differences = [] %}
 
 with
@@ -39,7 +29,7 @@ spans as (
 
 ),
 
--- A kline that comes late, or is corrected, is compared with its own minute alone, however long the silence around it.
+-- A late or corrected kline is compared with its own minute only, however long the span without trades around it is.
 empty as (
 
     {{ empty_minutes('spans') }}
@@ -65,7 +55,7 @@ changed as (
     from empty
     {%- if is_incremental() %}
     union
-    select built.symbol, built.open_time  -- no longer known to be empty
+    select built.symbol, built.open_time  -- was an empty minute, no longer is
     from {{ this }} as built
     inner join spans as span
         on span.symbol = built.symbol and built.open_time > span.after_time and built.open_time < span.until_time
@@ -83,9 +73,9 @@ compared as (
         coalesce(candle.is_complete, true) as is_complete,
 
         coalesce(candle.trade_count, 0) as trade_count,
-        {%- for measure, type in (exact.items() | list) + (truncated.items() | list) %}
+        {%- for measure in exact + truncated %}
         {%- set of_empty = 'empty.price' if measure in ('open', 'high', 'low', 'close') else 'empty.nothing' %}
-        (coalesce(candle.{{ measure }}, {{ of_empty }}) - official.{{ measure }})::{{ type }}
+        (coalesce(candle.{{ measure }}, {{ of_empty }}) - official.{{ measure }})::{{ types[measure] }}
             as {{ measure }}_difference,
         {%- do differences.append(measure ~ '_difference') %}
         {%- endfor %}
@@ -101,7 +91,7 @@ compared as (
 
 ),
 
-judged as (
+classified as (
 
     select
         *,
@@ -109,8 +99,8 @@ judged as (
             when not has_realtime then 'official_only'
             when not is_complete then 'incomplete'
             when not has_official then 'realtime_only'
-            -- The exchange cuts each trade's price x quantity to 8 decimals before it adds them up; the realtime candle
-            -- does not. So its quote volumes may be larger, by less than one unit of the eighth decimal a trade.
+            -- The exchange truncates price x quantity of each trade to 8 decimals before it sums them; the realtime
+            -- candle does not. So its quote volumes may be larger, by less than 10^-8 for each trade.
             when
                 {%- for measure in exact %}
                 {{ measure }}_difference = 0 and
@@ -137,7 +127,7 @@ select
 
     open_time,
     {{ built_at() }} as updated_at
-from judged
+from classified
 {%- if is_incremental() %}
-where not {{ is_unchanged('judged', ['status'] + differences) }}
+where not {{ is_unchanged('classified', ['status'] + differences) }}
 {%- endif %}

@@ -57,15 +57,7 @@ chosen as (
         symbol,
         'official' as source,
 
-        open,
-        high,
-        low,
-        close,
-        volume,
-        quote_volume,
-        trade_count,
-        taker_buy_volume,
-        taker_buy_quote_volume,
+        {{ select_candle(8, vwap=false) }},
         (quote_volume / nullif(volume, 0))::numeric(27, 8) as vwap,
 
         open_time,
@@ -76,16 +68,7 @@ chosen as (
         symbol,
         'realtime',
 
-        open,
-        high,
-        low,
-        close,
-        volume,
-        quote_volume,
-        trade_count,
-        taker_buy_volume,
-        taker_buy_quote_volume,
-        vwap,
+        {{ select_candle(8) }},
 
         open_time,
         updated_at
@@ -117,5 +100,5 @@ select
     {{ built_at() }} as updated_at
 from chosen
 {%- if is_incremental() %}
-where not {{ is_unchanged('chosen', ['source'] + measures()) }}
+where not {{ is_unchanged('chosen', ['source'] + candle_columns() | list) }}
 {%- endif %}

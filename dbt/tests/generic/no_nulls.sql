@@ -1,4 +1,4 @@
-{#- Fails for every row that has a null in any of `columns`. One query for all of them. -#}
+{#- Return the rows with a null in any of `columns`, in one query. -#}
 {% test no_nulls(model, columns) %}
 select *
 from {{ model }}

@@ -1,4 +1,4 @@
-{#- Fails for every candle whose open or close lies outside low..high. -#}
+{#- Return the candles whose open or close is outside of low..high; a test fails if there is any. -#}
 {% test ohlc_in_order(model) %}
 select symbol, open_time, open, high, low, close
 from {{ model }}

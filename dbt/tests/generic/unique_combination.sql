@@ -1,4 +1,4 @@
-{#- Fails for every combination of `columns` that more than one row has. -#}
+{#- Return the combinations of `columns` that more than one row has. -#}
 {% test unique_combination(model, columns) %}
 select {{ columns | join(', ') }}, count(*) as rows_with_it
 from {{ model }}

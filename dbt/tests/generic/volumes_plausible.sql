@@ -1,4 +1,4 @@
-{#- Fails for every candle with a negative volume or count, or whose takers bought more than was traded. -#}
+{#- Return the candles with a negative volume or count, or with a taker volume above the total. -#}
 {% test volumes_plausible(model) %}
 select symbol, open_time, volume, quote_volume, trade_count, taker_buy_volume, taker_buy_quote_volume
 from {{ model }}

@@ -1,18 +1,18 @@
 {#-
-Minutes without trades, known from the trade ids. Where the ids of two neighbouring candles join on (the last one before
-and the next one; ids verified absent at the exchange are passed over), no trade happened between them: each minute
-between is empty. Its candle is of the exchange's own form: open = high = low = close = the close before it, nothing
-traded.
+Empty minutes (minutes without trades), proved by the trade ids. If the last trade id of a candle and the first one of the
+next candle are consecutive, no trade happened between the two, and each minute between them is empty. Ids that were verified
+absent at the exchange do not count as missing. The candle of an empty minute has the exchange's own form: open = high = low =
+close = the close of the candle before, and zero volumes.
 
-A span is what lies between two neighbouring candles. Whether it is empty depends on these two candles and on the
-verified absent ids between them, and on nothing else; so a change of one of these is all that must be looked for.
-A longer silence than `longest_empty_days` is left out: the symbol was halted, or a time was wrong.
+A span is the time between two neighbouring candles. It depends only on these two candles and on the verified absent ids
+between them, so only changes of these have to be found. A span longer than `longest_empty_days` is not filled: the symbol was
+halted, or a trade had a wrong time.
 -#}
 
 {% macro longest_empty_days() -%} 31 {%- endmacro %}
 
-{#- Query for the spans of at least one minute of which a neighbour or a verified absent id changed at or after `since`:
-symbol, after_time and until_time (open times of the two candles), price (the close before), changed_at, is_empty. -#}
+{#- Query for the spans of at least one minute of which a candle or a verified absent id changed at or after `since`: symbol,
+after_time and until_time (open times of the two candles), price (the close before the span), changed_at, is_empty. -#}
 {% macro changed_spans(since) -%}
     {%- if is_incremental() -%}
     select {{ span_columns('before', 'until') }}
@@ -73,7 +73,7 @@ symbol, after_time and until_time (open times of the two candles), price (the cl
     {%- endif -%}
 {%- endmacro %}
 
-{#- Query for the spans around `minutes` (a relation with symbol and open_time) in which there is no candle. -#}
+{#- Query for the spans that contain `minutes`, a relation with symbol and open_time of minutes without a candle. -#}
 {% macro spans_around(minutes) -%}
     select
         minute.open_time as minute_time,
@@ -96,6 +96,7 @@ symbol, after_time and until_time (open times of the two candles), price (the cl
     where until.open_time > minute.open_time
 {%- endmacro %}
 
+{#- The columns of a span between the candles `before` and `until`. -#}
 {% macro span_columns(before, until) -%}
     {{ until }}.symbol,
     {{ before }}.open_time as after_time,
@@ -123,10 +124,10 @@ symbol, after_time and until_time (open times of the two candles), price (the cl
         end as is_empty
 {%- endmacro %}
 
-{#- Query for the minutes of the empty ones among `spans`: symbol, open_time, price, nothing (0), changed_at.
+{#- Query for the minutes of the empty spans among `spans`: symbol, open_time, price, nothing (0), changed_at.
 
-Nearly all spans are short. PostgreSQL expects 1000 rows of a series, for which it would scan whole tables, and 10 of an
-array. -#}
+Nearly all spans are short. PostgreSQL estimates 1000 rows for generate_series, for which it would scan whole tables, and 10
+for unnest of an array. -#}
 {% macro empty_minutes(spans) -%}
     select span.symbol, minute.open_time, span.price, 0 as nothing, span.changed_at
     from {{ spans }} as span
@@ -140,8 +141,8 @@ array. -#}
     where span.is_empty
 {%- endmacro %}
 
-{#- Pre-hook of the reconciliation, after the note: drops the minutes that were known to be empty, are no longer, and have
-no official kline. The model compares those that have one. -#}
+{#- Pre-hook of the reconciliation, after note_build: deletes minutes that were empty, no longer are, and have no official kline.
+The model compares those that have one. -#}
 {% macro remove_uncompared_minutes() %}
     {%- if is_incremental() %}
     ;
