@@ -1,7 +1,7 @@
 {{/*
-The steps, in order, as in services/crypto_analytics/batch/steps.py: a test holds the two together.
-component: whose image, settings, Secret and resources (values components.<component>). timeout: seconds that one try may run.
-Each container runs its step by name, and holds the batch's lock meanwhile: services/crypto_analytics/batch/step.py.
+The steps in their order; a test checks that they equal services/crypto_analytics/batch/steps.py. component: the entry of values
+components with image, settings, Secret and resources. timeout: time limit of one try, in seconds. Each container runs its step
+by name and holds the batch's lock while it runs (services/crypto_analytics/batch/step.py).
 */}}
 {{- define "batch.steps" -}}
 - name: backfill-recent
@@ -27,7 +27,7 @@ Each container runs its step by name, and holds the batch's lock meanwhile: serv
   timeout: 900
 {{- end -}}
 
-{{/* Context of a step for the library's templates, as YAML: values of its component over those of the pod. */}}
+{{/* Values of a component for the library's templates, as YAML: those of the component overwrite those of the chart. */}}
 {{- define "batch.values" -}}
 {{- $component := deepCopy (index .Values.components .component) -}}
 {{- $settings := mergeOverwrite (deepCopy .Values.settings) ($component.settings | default dict) -}}
@@ -37,7 +37,7 @@ Each container runs its step by name, and holds the batch's lock meanwhile: serv
 {{- merge $own $pod | toYaml -}}
 {{- end -}}
 
-{{/* A step's Pod. Context keys: Chart, Release, Values (the chart's), step (an entry of batch.steps). */}}
+{{/* Pod of a step. Context keys: Chart, Release, Values (the chart's), step (an entry of batch.steps). */}}
 {{- define "batch.pod" -}}
 {{- $values := include "batch.values" (dict "Values" .Values "component" .step.component) | fromYaml -}}
 {{- $its := dict "Chart" .Chart "Release" .Release "Values" $values -}}

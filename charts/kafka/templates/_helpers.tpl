@@ -1,9 +1,9 @@
-{{/* Topics and users, from the one file that says who may do what. */}}
+{{/* Topics, users and ACLs: files/access.yaml. */}}
 {{- define "kafka.access" -}}
 {{ .Files.Get "files/access.yaml" }}
 {{- end -}}
 
-{{/* The pods that may reach the clients' listener, as Strimzi wants them: a list of NetworkPolicy peers. */}}
+{{/* Pods that may connect to the clients' listener, as NetworkPolicy peers. */}}
 {{- define "kafka.clientPeers" -}}
 {{- range .Values.networkPolicy.ingress -}}
 {{- include "common.peers" .from }}
@@ -11,7 +11,7 @@
 {{- end -}}
 
 {{/*
-Labels of Strimzi's resources. The operator hands them on to the pods, so there is no version among them: it would restart
+Labels of Strimzi's resources, without the version: the operator copies them to the pods, and a changed version would restart
 the brokers with each release of the chart.
 */}}
 {{- define "kafka.strimzi.labels" -}}
@@ -19,7 +19,7 @@ the brokers with each release of the chart.
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* metadata of a resource of Strimzi's that belongs to the cluster. Context: component, the resource's name. */}}
+{{/* Metadata of a Strimzi resource that belongs to the Kafka cluster. Context: component, the name of the resource. */}}
 {{- define "kafka.strimzi.metadata" -}}
 name: {{ .component }}
 namespace: {{ .Release.Namespace }}
@@ -29,21 +29,21 @@ labels:
 {{- end -}}
 
 {{/*
-Annotation of what the data hang on. Without them an uninstall would have Strimzi delete the topics with their records, and a
-Kafka made anew would have another cluster id than its volumes.
+Annotation that keeps a resource after an uninstall. Otherwise Strimzi would delete the topics with their records, and a new
+Kafka would have another cluster id than its volumes.
 */}}
 {{- define "kafka.strimzi.keep" -}}
 helm.sh/resource-policy: keep
 {{- end -}}
 
-{{/* What `restricted` asks of a pod; Strimzi's images bring their own numeric user, and its operator the volumes' group. */}}
+{{/* Security context that `restricted` requires. Strimzi's images have a numeric user, and the operator sets the volumes' group. */}}
 {{- define "kafka.strimzi.podSecurityContext" -}}
 runAsNonRoot: true
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* Where Strimzi places its brokers. Values: tolerations, affinity, topologySpread. */}}
+{{/* Scheduling fields of Strimzi's brokers. Values: tolerations, affinity, topologySpread. */}}
 {{- define "kafka.strimzi.scheduling" -}}
 {{- with .Values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
@@ -63,7 +63,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* What selects the brokers' pods, however many pools they are in. */}}
+{{/* Labels that select the brokers' pods of all node pools. */}}
 {{- define "kafka.strimzi.brokerSelector" -}}
 strimzi.io/cluster: {{ .Values.clusterName }}
 strimzi.io/name: {{ .Values.clusterName }}-kafka

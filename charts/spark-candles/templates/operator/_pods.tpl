@@ -1,7 +1,7 @@
 {{/*
-Driver and executors as the library makes every pod, for the templates of a SparkApplication. What Spark itself puts into
-its pods stays out: resources (from cores and memory), its own ports, the settings of a session that is not Spark's. The
-operator finds the containers by the names that Spark gives them.
+Pod template of driver or executor for a SparkApplication, rendered by the library. Fields that Spark sets itself are left out:
+resources (from cores and memory), Spark's ports, and the settings of mode pod. The operator finds the containers by the names
+that Spark gives them.
 */}}
 {{- define "spark.podTemplate" -}}
 {{- $template := include "common.podTemplate" . | fromYaml -}}
@@ -10,15 +10,15 @@ operator finds the containers by the names that Spark gives them.
 {{- toYaml (dict "metadata" $template.metadata "spec" $spec) -}}
 {{- end -}}
 
-{{/* Values of driver and executors. */}}
+{{/* Values of driver and executors, without the settings that only apply to mode pod. */}}
 {{- define "spark.values" -}}
 {{- $settings := omit .Values.settings "SPARK_MASTER" "SPARK_DRIVER_MEMORY" "SPARK_UI_PORT" -}}
 {{- toYaml (merge (dict "settings" $settings) (omit .Values "settings" "ports")) -}}
 {{- end -}}
 
 {{/*
-Without a readiness probe: executors find the driver through a Service that Spark makes, which leads to ready pods only, and
-the driver is not ready before it has executors. Kubernetes would let neither begin.
+Pod template of the driver, without a readiness probe: executors connect to the driver through a Service, which selects ready
+pods only, and the driver is ready only once it has executors. With the probe neither could start.
 */}}
 {{- define "spark.driver" -}}
 {{- $own := dict "ports" (omit .Values.ports "spark-ui") "probes" (omit .Values.probes "readiness") -}}
@@ -27,11 +27,13 @@ the driver is not ready before it has executors. Kubernetes would let neither be
 {{- include "spark.podTemplate" (dict "Chart" .Chart "Release" .Release "Values" $values "pod" $pod "container" "spark-kubernetes-driver") -}}
 {{- end -}}
 
+{{/* Pod template of the executors. */}}
 {{- define "spark.executor" -}}
 {{- $values := omit (include "spark.values" . | fromYaml) "probes" -}}
 {{- include "spark.podTemplate" (dict "Chart" .Chart "Release" .Release "Values" $values "pod" dict "container" "spark-kubernetes-executor" "component" (include "spark.executorName" .)) -}}
 {{- end -}}
 
+{{/* Name of the executors' component. */}}
 {{- define "spark.executorName" -}}
 {{ include "common.name" . }}-executor
 {{- end -}}
