@@ -1,6 +1,6 @@
-"""What each environment installs with each variant: the releases in their order, and the objects of our charts.
+"""List what each environment installs with each variant: the releases in order, and the objects of our charts.
 
-``python -m tests.charts.inventory`` writes inventory.yaml anew; its diff shows what a change adds, removes or reorders.
+``python -m tests.charts.inventory`` writes inventory.yaml; its diff shows what a change adds, removes or reorders.
 """
 
 import re
@@ -22,7 +22,7 @@ _HEAD = f"""\
 
 
 def collect() -> dict[str, Any]:
-    """Return the content of the file, from what helmfile renders."""
+    """Return the inventory of all environments, rendered by helmfile."""
     objects: dict[str, list[str]] = {}
     for situation in SITUATIONS:
         for one in environment(situation):
@@ -34,7 +34,7 @@ def collect() -> dict[str, Any]:
 
 
 def _lasting(name: str) -> str:
-    """Return a name without the hash of its spec that a Job's ends in."""
+    """Return a name without the hash of the spec at the end of a Job's name."""
     return re.sub(r"^(Job/.+)-[0-9a-f]{10}$", r"\1-<hash>", name)
 
 
@@ -49,12 +49,12 @@ def _words(situations: list[str]) -> str:
 
 
 def load() -> dict[str, Any]:
-    """Return the file's content."""
+    """Return the content of inventory.yaml."""
     return dict(yaml.safe_load(FILE.read_text()))
 
 
 def write() -> None:
-    """Write the file anew."""
+    """Write inventory.yaml."""
     FILE.write_text(_HEAD + yaml.safe_dump(collect(), sort_keys=False, width=1000))
 
 

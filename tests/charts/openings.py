@@ -1,4 +1,4 @@
-"""Openings: what network policies let through beside named pods of the namespace, as found and as asked for."""
+"""Openings of network policies: allowed peers other than named pods, as rendered and as expected."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from tests.charts.rendering import Object, environment, of_kind
 from tests.servers import ROOT
 
 ANYBODY: Mapping[str, Any] = {}
-# Labels that say which pods are meant; a selector without any of them may mean all.
+# The labels that identify pods; a selector without any of them may select all pods.
 _NAMES = {"app.kubernetes.io/name", "strimzi.io/name"}
 _PUBLIC = (
     {
@@ -28,7 +28,7 @@ _KUBERNETES_API = (443, 6443)
 
 
 class Opening(NamedTuple):
-    """One peer and one port of a policy, both as JSON; ``{}`` is anybody, or any port."""
+    """One peer and one port of a policy, both as JSON; ``{}`` is any peer, or any port."""
 
     policy: str
     direction: str
@@ -42,12 +42,12 @@ def of(policy: str, direction: str, peer: Mapping[str, Any], ports: Iterable[Map
 
 
 def tcp(ports: Iterable[int]) -> list[Mapping[str, Any]]:
-    """Return ports as a policy has them."""
+    """Return ports in the form of a policy."""
     return [{"port": port, "protocol": "TCP"} for port in ports]
 
 
 def stated(name: str) -> Mapping[str, Any]:
-    """Return the values of an environment or situation, as the environment's files state them."""
+    """Return the values of an environment or situation from the environment's files."""
     name, _, variant = name.partition(" ")
     base, own = (yaml.safe_load((ROOT / f"environments/{file}.yaml").read_text()) for file in ("base", name))
     merged = {
@@ -57,7 +57,7 @@ def stated(name: str) -> Mapping[str, Any]:
 
 
 def found(objects: tuple[Object, ...]) -> set[Opening]:
-    """Return all there are: rules without peers, addresses, other namespaces, selectors that name no pod."""
+    """Return all openings: rules without peers, addresses, other namespaces, and selectors that identify no pod."""
     every = set()
     for policy in of_kind(objects, "NetworkPolicy"):
         for direction, peers in (("ingress", "from"), ("egress", "to")):
@@ -70,7 +70,7 @@ def found(objects: tuple[Object, ...]) -> set[Opening]:
 
 
 def wanted(name: str, objects: tuple[Object, ...]) -> set[Opening]:
-    """Return those that the environment or situation ``name`` asks for; ``objects`` are its own."""
+    """Return the expected openings of the environment or situation ``name``, whose objects are ``objects``."""
     values = stated(name)
     dns = of("allow-dns", "egress", _DNS, [{"port": 53, "protocol": one} for one in ("UDP", "TCP")])
     openings = _exposed(objects) | _monitored(objects) | _strimzi(values) | _spark(values) | _airflow(values)
@@ -87,13 +87,13 @@ def _exposed(objects: tuple[Object, ...]) -> set[Opening]:
 
 
 def _monitored(objects: tuple[Object, ...]) -> set[Opening]:
-    """Strimzi's operator itself lets in those who read the brokers' metrics."""
+    """Strimzi's operator opens the brokers' metrics port itself."""
     names = {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} - {"kafka"}
     return {opening for name in names for opening in of(name, "ingress", _MONITORING, tcp([8000]))}
 
 
 def _strimzi(values: Mapping[str, Any]) -> set[Opening]:
-    """No label selects the Kubernetes API, which the operators ask; brokers ask it about their node."""
+    """No label selects the Kubernetes API, which the operators call, and the brokers to read their node."""
     if values["kafka"]["mode"] != "strimzi":
         return set()
     exposed = values["expose"]["enabled"]
@@ -105,7 +105,7 @@ def _strimzi(values: Mapping[str, Any]) -> set[Opening]:
 
 
 def _spark(values: Mapping[str, Any]) -> set[Opening]:
-    """The operator and the driver ask the Kubernetes API, and it calls the operator's webhook."""
+    """The operator and the driver call the Kubernetes API, and it calls the operator's webhook."""
     if values["variant"] == "python" or values["spark"]["mode"] != "operator":
         return set()
     asking = ("spark-operator", "spark-candles")
@@ -114,7 +114,7 @@ def _spark(values: Mapping[str, Any]) -> set[Opening]:
 
 
 def _airflow(values: Mapping[str, Any]) -> set[Opening]:
-    """The scheduler asks the Kubernetes API for the steps' pods; and it tells a webhook, where one is outside."""
+    """The scheduler calls the Kubernetes API for the steps' pods, and a webhook outside of the cluster, if any."""
     every = of("airflow", "egress", ANYBODY, tcp(_KUBERNETES_API))
     for port in values["releases"].get("airflow", {}).get("networkPolicy", {}).get("egressInternet", []):
         for block in _PUBLIC:
@@ -123,7 +123,7 @@ def _airflow(values: Mapping[str, Any]) -> set[Opening]:
 
 
 def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Opening]:
-    """The exchange for those who follow it, and stores outside of the cluster for those who call those inside it."""
+    """The exchange for its clients, and stores outside of the cluster for the clients of those inside."""
     every = set()
     if values["feed"] == "binance":
         for policy in ("producer", "batch"):
@@ -138,7 +138,7 @@ def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Open
 
 
 def _callers(store: str) -> set[str]:
-    """Every policy that leads to the store where it is in the cluster, as it is in the default environment."""
+    """Return the policies that allow access to the store inside the cluster, as in the default environment."""
     peer = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": store}}}
     return {
         policy["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""What helmfile does for a situation, and in which order, with programs that record in place of helm and kubectl."""
+"""Record what helmfile runs in a situation, and in which order, with recording stubs of helm and kubectl."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from ops.kubernetes.helmfile import VARIABLES
 from tests.charts.rendering import program
 from tests.servers import ROOT
 
-# The upstream charts are on hosts that a test must not ask: a chart from here stands in for each.
+# The upstream charts are on hosts that a test must not contact, so a local chart replaces each.
 _LOCAL = "strimzi.chart=charts/common,sparkOperator.chart=charts/common"
 _RECORDER = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$RECORDING"
@@ -26,7 +26,7 @@ Groups = tuple[frozenset[str], ...]
 def needs(situation: str, *values: str, **variables: str) -> dict[str, frozenset[str]]:
     """Return which releases each installed release waits for, directly or through another, with state ``values`` set.
 
-    helmfile's own table also lists what is not installed.
+    helmfile's own table also lists releases that are not installed.
     """
     lines = _helmfile(situation, values, variables, "show-dag").splitlines()[1:]
     direct = {}
@@ -42,7 +42,7 @@ def needs(situation: str, *values: str, **variables: str) -> dict[str, frozenset
 
 @cache
 def groups(situation: str) -> Groups:
-    """Return the releases in the order in which helmfile syncs them; those of one group at the same time."""
+    """Return the groups of releases in the order in which helmfile syncs them; a group is synced at once."""
     found: dict[str, set[str]] = {}
     for line in _helmfile(situation, (), {}, "show-dag").splitlines()[1:]:
         group, release, *_ = line.split()

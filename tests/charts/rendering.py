@@ -1,4 +1,4 @@
-"""Charts and environments as helm and helmfile render them, and what is in the objects. Each rendering is done once."""
+"""Render charts and environments with helm and helmfile, each once, and read the objects."""
 
 import json
 import os
@@ -20,14 +20,14 @@ Object = Mapping[str, Any]
 KUBERNETES = "1.36.3"
 NAMESPACE = "crypto-analytics"
 ENVIRONMENTS = ("default", "lite", "production")
-# Each environment with each variant: its name is the one, or both with a space between them.
+# Each environment with each variant, named "environment" or "environment variant".
 SITUATIONS = tuple(f"{name}{variant}" for name in ENVIRONMENTS for variant in ("", " spark", " both"))
 CHARTS = tuple(sorted(file.parent.name for file in (ROOT / "charts").glob("*/values.schema.json")))
 _SECONDS = 120
 
 
 def chart(name: str, values: Mapping[str, Any] | None = None) -> tuple[Object, ...]:
-    """Return the objects of chart ``name``, with ``values`` over its own."""
+    """Return the objects of chart ``name``, with its values overridden by ``values``."""
     return _chart(name, json.dumps(values or {}))
 
 
@@ -39,7 +39,7 @@ def environment(name: str, **variables: str) -> tuple[Object, ...]:
 
 
 def written_values(situation: str, override: Path, folder: Path) -> dict[str, Any]:
-    """Return the values that each release of a situation gets, upstream ones too, with state values ``override``."""
+    """Return the values of each release of a situation, including upstream ones, with state values ``override``."""
     name, _, variant = situation.partition(" ")
     inherited = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     command = [program("helmfile"), "--environment", name, "--quiet", "--state-values-file", str(override)]
@@ -62,13 +62,13 @@ def _environment(name: str, variables: tuple[tuple[str, str], ...]) -> tuple[Obj
 
 
 def template(name: str, values: str, *, fails: bool = False, charts: Path = ROOT / "charts") -> str:
-    """Return what `helm template` prints for a chart and ``values`` (YAML); where it ``fails``, its complaint."""
+    """Return what `helm template` prints for a chart and ``values`` (YAML); if it ``fails``, its error."""
     where = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES, "--values", "-"]
     return _run([program("helm"), "template", name, str(charts / name), *where], values, fails=fails)
 
 
 def program(name: str) -> str:
-    """Return the path of helm or helmfile; the test fails, with what to do, where it is missing."""
+    """Return the path of helm or helmfile; without it, the test fails with the command that installs it."""
     path = shutil.which(name)
     if path is None:
         pytest.fail(f"{name} is not on PATH; next: make doctor (it says how to install it; offline: make airgap)")
@@ -98,7 +98,7 @@ def of_kind(objects: tuple[Object, ...], *kinds: str) -> list[Object]:
 
 
 def pods(objects: tuple[Object, ...]) -> list[tuple[str, Object]]:
-    """Return every pod, or pod template, with the name of the object that it stands in."""
+    """Return each pod or pod template with the name of its object."""
     found = []
     for one in objects:
         match one["kind"]:
@@ -117,7 +117,7 @@ def pods(objects: tuple[Object, ...]) -> list[tuple[str, Object]]:
 
 
 def steps(objects: tuple[Object, ...]) -> dict[str, Object]:
-    """Return the Pods of the batch's steps by the step's name, as the ConfigMap holds them for Airflow."""
+    """Return the Pods of the batch's steps by the step's name, from the ConfigMap for Airflow."""
     prefix = "ConfigMap/batch-steps "
     found = [(name, pod) for name, pod in pods(objects) if name.startswith(prefix)]
     return {name.removeprefix(prefix).removesuffix(".yaml"): pod for name, pod in found}

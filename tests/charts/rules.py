@@ -1,4 +1,4 @@
-"""What must hold for every object that we render, whatever the values. Each rule returns what is wrong, in words."""
+"""Rules for every rendered object, whatever the values. Each rule returns the violations as texts."""
 
 import re
 from collections.abc import Iterator
@@ -9,25 +9,25 @@ from kubernetes_validate import utils
 
 from tests.charts.rendering import KUBERNETES, NAMESPACE, Object, containers, name_of, pods
 
-# Kinds of other API groups: test_strimzi_crds.py and test_spark_application.py hold them to the operators' own schemas.
+# Kinds of other API groups; test_strimzi_crds.py and test_spark_application.py validate them by the operators' schemas.
 FOREIGN_GROUPS = ("kafka.strimzi.io/", "monitoring.coreos.com/", "sparkoperator.k8s.io/")
 CLUSTER_SCOPED = {
     "Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "PersistentVolume", "StorageClass",
     "PriorityClass", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "RuntimeClass",
 }  # fmt: skip
-# A driver asks Kubernetes for its executors, with an account that the operator's chart makes.
+# A driver creates its executors through the Kubernetes API, with an account of the operator's chart.
 _ASK_KUBERNETES = {"SparkApplication/spark-candles driver"}
-# Their resources come from the application's cores and memory, which the API demands.
+# Their resources come from the cores and memory of the application, which the API requires.
 _SIZED_BY_SPARK = "SparkApplication"
 _ANY_SIZE = {"requests": {"cpu": 1, "memory": 1}, "limits": {"memory": 1}}
 _SECRET_SETTING = re.compile(r"PASSWORD|SECRET_KEY|TOKEN")
 
-# The package reads its files again for every object; they never change.
+# Cached, because the package reads its files again for each object.
 utils.schema_contents = cache(utils.schema_contents)
 
 
 def problems(objects: tuple[Object, ...]) -> list[str]:
-    """Return all that is wrong with the objects."""
+    """Return all violations of the rules."""
     found = [f"{name_of(one)}: {problem}" for one in objects for problem in _object(one)]
     for name, pod in pods(objects):
         found += [f"{name}: {problem}" for problem in _pod(pod, asks_kubernetes=name in _ASK_KUBERNETES)]

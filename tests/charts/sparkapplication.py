@@ -1,4 +1,4 @@
-"""What is wrong with a SparkApplication, by the operator's own API models and its webhook's known refusals."""
+"""Validate a SparkApplication by the operator's API models and the known refusals of its webhook."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,26 +7,26 @@ from typing import Any
 from kubeflow_spark_api.models.spark_v1beta2_spark_application import SparkV1beta2SparkApplication
 from pydantic import ValidationError
 
-# Refused by the operator's webhook (2.5.2): the application's own fields say these things.
+# Refused by the operator's webhook (2.5.2), because the application has fields for them.
 _REFUSED = re.compile(
     r"spark\.master"
     r"|spark\.kubernetes\.(driver\.master|(driver\.|executor\.)?container\.image)"
     r"|spark\.kubernetes\.authenticate\..*(serviceAccountName|oauthToken.*)"
 )
 _NAMESPACE = "spark.kubernetes.namespace"
-# By these names the operator tells Spark, and Spark the operator, which container of a template is meant.
+# The names by which the operator and Spark identify the container of a template.
 _CONTAINERS = {"driver": "spark-kubernetes-driver", "executor": "spark-kubernetes-executor"}
-# Spark opens these itself: a template that names them too makes a pod that Kubernetes refuses.
+# Spark adds these ports itself: Kubernetes refuses a pod whose template has them too.
 _PORTS_OF_SPARK = {"driver-rpc-port", "blockmanager", "spark-ui"}
 
 
 def problems(application: Mapping[str, Any]) -> list[str]:
-    """Return all that is wrong, a line each."""
+    """Return all errors, one line each."""
     return [*_schema(application), *_webhook(application), *_templates(application["spec"])]
 
 
 def _schema(application: Mapping[str, Any]) -> Iterator[str]:
-    """The models lose fields that they do not know: so what comes out is compared with what went in."""
+    """The models drop unknown fields, so their output is compared with the input."""
     try:
         known = SparkV1beta2SparkApplication.from_dict(dict(application))
     except (ValidationError, AttributeError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Strimzi's CustomResourceDefinitions, written by Strimzi's own generator, and strict schemas made from them."""
+"""Generate Strimzi's CustomResourceDefinitions with its own generator, and strict schemas from them."""
 
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -45,9 +45,9 @@ def load_crds(files: Mapping[str, Path]) -> dict[str, Crd]:
 
 
 def problems(crds: Mapping[str, Crd], resource: Resource) -> list[str]:
-    """Return what is wrong with ``resource``, a line each: a version that is not served, unknown or wrong fields.
+    """Return the errors of ``resource``, one line each: a version not served, unknown or invalid fields.
 
-    Rules in CEL (x-kubernetes-validations) are left to an API server: tests/e2e/test_strimzi_server_side.py.
+    CEL rules (x-kubernetes-validations) need an API server: tests/e2e/test_strimzi_server_side.py.
     """
     crd = crds[resource["kind"]]["spec"]
     served = {f"{crd['group']}/{version['name']}": version for version in crd["versions"] if version["served"]}
@@ -55,12 +55,12 @@ def problems(crds: Mapping[str, Crd], resource: Resource) -> list[str]:
     if version is None:
         return [f"{resource['kind']}: {resource['apiVersion']} is not served, but {', '.join(served)}"]
     schema = strict(version["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object", "required": ["name"]}  # the API server's own business
+    schema["properties"]["metadata"] = {"type": "object", "required": ["name"]}  # validated by the API server itself
     return list(_lines(Draft202012Validator(schema), resource))
 
 
 def strict(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON schema that refuses what an API server would prune: fields that ``schema`` does not name."""
+    """Return a JSON schema that refuses the fields not named in ``schema``, which an API server would prune."""
     made = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes-")}
     if schema.get("x-kubernetes-int-or-string"):
         made["type"] = ["integer", "string"]

@@ -1,4 +1,4 @@
-"""Each chart by itself: with its own values and with each optional value switched, and with a typo in them."""
+"""Each chart alone: with its default values, with each optional value switched, and with a misspelled value."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.servers import ROOT
 
 Values = Mapping[str, Any]
 
-# What many charts have, switched. A chart without the value is left out.
+# The switched values that many charts have; a chart without the value is left out.
 _COMMON: dict[str, Values] = {
     "registry": {"image": {"registry": "registry.example.com:5000/team"}},
     "pull secrets": {"imagePullSecrets": ["registry"]},
@@ -75,7 +75,7 @@ def _switches() -> Iterator[Any]:
         common = {title: values for title, values in _COMMON.items() if set(values) <= set(there)}
         for title, values in (common | _OWN.get(name, {})).items():
             if (name, title) == ("kafka", "monitored"):
-                continue  # only in mode strimzi, as environment production has it
+                continue  # only in mode strimzi, as in the environment production
             yield pytest.param(name, values, id=f"{name}: {title}")
 
 

@@ -1,4 +1,4 @@
-"""All releases of an environment together: rules, secrets, and what distinguishes the environments."""
+"""All releases of an environment together: rules, secrets, and the differences between the environments."""
 
 import base64
 import copy
@@ -29,7 +29,7 @@ from tests.charts.rendering import (
 from tests.charts.rules import FOREIGN_GROUPS, problems
 from tests.servers import ROOT
 
-LOOKUP = 'lookup "v1" "Secret" $.Release.Namespace $secret.name'  # what helm template cannot do: it sees no cluster
+LOOKUP = 'lookup "v1" "Secret" $.Release.Namespace $secret.name'  # not rendered by helm template, which has no cluster
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -102,7 +102,7 @@ def test_a_password_is_the_same_wherever_it_is_used_and_differs_from_all_others(
 
 
 def test_an_upgrade_keeps_passwords_and_gives_a_new_role_its_own(tmp_path: Path) -> None:
-    """An installation from before the role producer: its Secret held the reader's password."""
+    """An installation before the role producer existed: its Secret has the reader's password."""
     namespace = tmp_path / "namespace"
     shutil.copytree(ROOT / "charts/namespace", namespace)
     (file,) = [path for path in (namespace / "templates").glob("*.yaml") if LOOKUP in path.read_text()]
@@ -250,7 +250,7 @@ def _settings(container: Mapping[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_the_values_of_every_release_can_be_read_and_overridden(name: str, tmp_path: Path) -> None:
-    """The upstream charts are rendered nowhere here: helmfile at least reads the values that they would get."""
+    """The upstream charts are not rendered here; helmfile at least reads the values for them."""
     override = tmp_path / "override.yaml"
     operators = {
         "strimzi-operator": {"replicas": 2},

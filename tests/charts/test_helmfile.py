@@ -13,9 +13,9 @@ from tests.charts.rendering import NAMESPACE, SITUATIONS, program
 from tests.e2e.programs import attempt
 from tests.servers import ROOT
 
-# The fields that helmfile renders in a file whose name does not end in .gotmpl; in all others braces stay as they are.
+# The fields that helmfile renders in a file that does not end in .gotmpl; braces in other fields stay as they are.
 RENDERED = re.compile(r"chart|version|installedTemplate|values\.\d+|needs\.\d+|hooks\.\d+\.(command|args\.\d+)")
-# Each release, and those that must be up before it where both are installed.
+# Each release, and the installed releases that must be ready before it.
 BEFORE = {
     "namespace": set(),
     "strimzi-operator": {"namespace"},
@@ -42,7 +42,7 @@ MAKE_NAMESPACE = "apply --server-side --filename environments/namespace.yaml"
 
 
 def texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each text of a document with where it stands."""
+    """Yield each string of a document with its path."""
     if isinstance(node, str):
         yield path, node
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
@@ -111,7 +111,7 @@ def test_the_order_holds_where_servers_are_elsewhere(situation: str, absent: set
 
 
 def hooks(commands: tuple[tuple[str, ...], ...]) -> dict[str, list[str]]:
-    """Return the kubectl commands after each release's own, without where they go; those before any: at ``presync``."""
+    """Return the kubectl commands after each release, without the cluster's arguments; earlier ones at ``presync``."""
     found: dict[str, list[str]] = {}
     release = "presync"
     for words in commands:

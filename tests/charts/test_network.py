@@ -1,4 +1,4 @@
-"""Every pod has a policy of its own, and every edge is declared on both of its ends."""
+"""Every pod has its own policy, and every connection is allowed by the policies of both ends."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -14,7 +14,7 @@ NAME = "app.kubernetes.io/name"
 
 
 class Edge(NamedTuple):
-    """A pod may call another one's port; pods go by their name label."""
+    """A pod may connect to a port of another one; pods are identified by their name label."""
 
     source: str
     target: str
@@ -23,7 +23,7 @@ class Edge(NamedTuple):
 
 def _names(objects: tuple[Object, ...]) -> set[str]:
     found = {pod["metadata"]["labels"][NAME] for _, pod in pods(objects)}
-    return found | ({"kafka"} if of_kind(objects, "Kafka") else set())  # Strimzi's brokers have this name too
+    return found | ({"kafka"} if of_kind(objects, "Kafka") else set())  # also the label of Strimzi's brokers
 
 
 def _own_policies(objects: tuple[Object, ...]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -46,7 +46,7 @@ def _edges(objects: tuple[Object, ...], direction: str, peers: str) -> set[Edge]
 
 
 def _admitted(objects: tuple[Object, ...]) -> set[Edge]:
-    """Return the edges that the targets' side names; a Kafka resource names the peers of its listener."""
+    """Return the connections that the targets' policies allow; a Kafka resource names the peers of its listener."""
     found = _edges(objects, "ingress", "from")
     for kafka in of_kind(objects, "Kafka"):
         for listener in kafka["spec"]["kafka"]["listeners"]:
@@ -94,7 +94,7 @@ def test_ports_are_exposed_where_the_environment_says(name: str) -> None:
     }
     simulator = {"simulator"} if values["feed"] == "simulator" else set()
     spark = {"spark-candles"} if values["variant"] != "python" else set()
-    exposed -= {"spark-operator"}  # the API server's way in, not ours
+    exposed -= {"spark-operator"}  # the port of the API server, not of a pod
     assert exposed == (
         {"kafka", "postgres", "minio", "airflow", "superset"} | simulator | spark
         if values["expose"]["enabled"]
@@ -158,7 +158,7 @@ def test_services_lead_to_pods_that_listen(name: str) -> None:
         found = [pod for _, pod in pods(objects) if selector <= pod["metadata"]["labels"].items()]
         ports = {port["name"] for pod in found for one in pod["spec"]["containers"] for port in one.get("ports", [])}
         if of_kind(objects, "SparkApplication"):
-            ports.add("spark-ui")  # Spark itself opens it, in its driver
+            ports.add("spark-ui")  # opened by Spark in its driver
         if not found and "strimzi.io/cluster" in dict(selector):
             continue
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, service["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""The SparkApplication against the operator's API models and refusals, and that no mistake in one passes."""
+"""The SparkApplication satisfies the operator's API models and webhook, and mistakes in one are found."""
 
 import re
 from collections.abc import Callable
@@ -65,14 +65,14 @@ def test_the_application_is_what_spark_on_kubernetes_needs() -> None:
     assert main.removeprefix("local://").partition("/crypto_analytics")[0] in dockerfile
     assert f"pyspark=={spec['sparkVersion']} " in (ROOT / "requirements/images/spark.txt").read_text()
     driver, executor = spec["driver"]["template"]["spec"], spec["executor"]["template"]["spec"]
-    # Where it is stands in the consumer group's commits: nothing is to be kept.
+    # Its position is in the consumer group's committed offsets, so it needs no volume.
     assert not [volume for pod in (driver, executor) for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
     assert driver["serviceAccountName"] == spec["driver"]["serviceAccount"] == "spark-operator-spark"
     assert executor["serviceAccountName"] == spec["executor"]["serviceAccount"] == "spark-candles"
 
 
 def test_driver_and_executors_are_told_apart_by_their_labels() -> None:
-    """Policies and the Service go by them, and the operator puts the application's own over those of the templates."""
+    """Policies and the Service select by labels, and the operator overrides the templates' by the application's."""
     spec = _rendered()["spec"]
     for role, name in (("driver", "spark-candles"), ("executor", "spark-candles-executor")):
         assert spec[role]["labels"] == spec[role]["template"]["metadata"]["labels"]
@@ -80,7 +80,7 @@ def test_driver_and_executors_are_told_apart_by_their_labels() -> None:
 
 
 def test_the_driver_is_watched_but_never_unready() -> None:
-    """Spark's Service for it leads to ready pods only, and it is not ready before the executors have come that way."""
+    """Spark's Service has only ready pods, and the executors connect through it before a probe could succeed."""
     container = _rendered()["spec"]["driver"]["template"]["spec"]["containers"][0]
     assert {"startupProbe", "livenessProbe"} <= set(container)
     assert "readinessProbe" not in container

@@ -1,4 +1,4 @@
-"""The kafka chart's resources against the schemas of the operator's release, as strictly as an API server can be."""
+"""The kafka chart's resources satisfy the schemas of the operator's release, as strict as an API server's."""
 
 import json
 from collections.abc import Callable, Mapping
