@@ -1,10 +1,10 @@
-# Images are built once per recipe: kept in the engine under their public names, and as archives in the cache, so that
-# an engine that lost its images gets them back in seconds. Source it after common.sh.
+# Builds images once per recipe. They are kept in the engine under their public names, and as archives in the cache, from
+# which an engine that lost its images loads them in seconds. Source this file after common.sh.
 # shellcheck shell=bash
 
 RECIPE_LABEL=crypto-analytics.airgap.recipe
 
-# recipe TEXT FILE… — 12 hex digits that change when the text or a file (of a folder: any file in it) changes
+# recipe TEXT FILE… — prints 12 hex digits of a hash of the text and the files (of a folder: all files in it)
 recipe() {
   local text=$1
   shift
@@ -15,15 +15,15 @@ image_recipe() { docker image inspect --format "{{index .Config.Labels \"$RECIPE
 
 archive_of() { printf '%s/%s-%s.tar.zst' "$ARCHIVES" "$(tr ':/' '--' <<<"$1")" "$2"; }
 
-# provide IMAGE RECIPE BUILDER — the image is in the engine and in the cache afterwards.
-# An image without our label came from a registry or from its owner: it is used as it is, and not archived.
+# provide IMAGE RECIPE BUILDER — makes sure that the image is in the engine and in the cache.
+# An image without our label was pulled or built by the user: it is used as it is, and not archived.
 provide() {
   local image=$1 recipe=$2 builder=$3 archive found
   archive=$(archive_of "$image" "$recipe")
   if docker image inspect "$image" >/dev/null 2>&1; then
     found=$(image_recipe "$image")
     if [[ -z $found ]]; then
-      say "$image is here already, not made by airgap: left as it is"
+      say "$image exists already, and was not built by airgap: left as it is"
       return
     fi
   fi

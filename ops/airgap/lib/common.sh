@@ -1,4 +1,4 @@
-# Settings and small helpers of all scripts of this folder. Source it, do not run it.
+# Settings and helper functions of all scripts in this folder. Source this file, do not run it.
 # shellcheck shell=bash disable=SC2034
 set -euo pipefail
 
@@ -11,7 +11,7 @@ BIN=$CACHE/bin       # programs for the user's PATH: kind, helm, helmfile, kubec
 NODE=$CACHE/node     # programs of the node image; never on PATH: the engine would take our containerd-shim for its own
 ARCHIVES=$CACHE/images
 LOGS=$CACHE/log
-WORK=$CACHE/work     # scratch of a build that goes on; removed when all is built
+WORK=$CACHE/work     # scratch files of a build in progress; removed when all is built
 mkdir -p "$BIN" "$NODE" "$ARCHIVES" "$LOGS" "$WORK"
 export PATH=$BIN:$PATH
 
@@ -19,34 +19,34 @@ NODE_IMAGE=kindest/node:$KUBERNETES_VERSION
 DEBIAN_IMAGE=debian:$DEBIAN_SUITE-slim
 GOLANG_IMAGE=golang:$GO_MINIMUM-$DEBIAN_SUITE
 
-# say TEXT… — one line of progress, with the time
+# say TEXT… — prints one line of progress with the time
 say() { printf '%s %s\n' "$(date +%T)" "$*" >&2; }
 
-# fail WHAT CAUSE MEND — what went wrong, why, and the command that mends it; exits 2
+# fail WHAT CAUSE FIX — prints what happened, why, and the next command to type; exits 2
 fail() {
   printf 'airgap: %s: %s; %s\n' "$1" "$2" "$3" >&2
   exit 2
 }
 
-# quietly NAME COMMAND… — output goes to a log of that name; if the command fails, its last line is shown as the cause
+# quietly NAME COMMAND… — writes the output to a log of that name; on failure, its last line is the printed cause
 quietly() {
   local name=$1 log=$LOGS/$1.log
   shift
   "$@" > "$log" 2>&1 || fail "$name failed" "$(tail -n 1 "$log")" "read on: less $log"
 }
 
-# as_root COMMAND… — as root: directly, or through sudo
+# as_root COMMAND… — runs the command as root, through sudo if necessary
 as_root() {
   if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
 engine_answers() { docker info >/dev/null 2>&1; }
 
-# An engine that runs and refuses this user will not answer him later either: say so at once.
+# Fails at once where the engine refuses this user: waiting for it would not help.
 require_membership() {
   local said
   said=$(docker info 2>&1) || true
-  [[ $said != *"permission denied"* ]] || fail "the Docker engine is not yours to use" \
+  [[ $said != *"permission denied"* ]] || fail "the Docker engine refuses this user" \
     "this user is not in the group docker" "sudo usermod -aG docker \$USER; newgrp docker, then the same command again"
 }
 

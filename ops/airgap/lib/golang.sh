@@ -1,28 +1,28 @@
-# Programs compiled from the Go module proxy, each once per version. Source it after common.sh.
+# Compiles programs from the Go module proxy, each once per version. Source this file after common.sh.
 # shellcheck shell=bash
 
-# Sources and objects take 15 GB: they lie in folders of their own, which ops/airgap/build removes at its end.
+# Sources and objects take 15 GB, in folders of their own that ops/airgap/build removes at its end.
 export GOMODCACHE=$WORK/gomod GOCACHE=$WORK/gobuild
 export CGO_ENABLED=0 GOWORK=off GOFLAGS="-mod=mod -modcacherw -buildvcs=false"
 
-# have FOLDER NAME VERSION — the program lies there in that version
+# have FOLDER NAME VERSION — succeeds if the folder holds the program in that version
 have() { [[ -x $1/$2 && $(cat "$1/.$2.version" 2>/dev/null) == "$3" ]]; }
 
-# install_program FILE FOLDER NAME VERSION — moves a program to its place; the version is noted last, when all is there
+# install_program FILE FOLDER NAME VERSION — moves a program into the folder, then writes its version beside it
 install_program() {
   rm -f "$2/.$3.version"
   mv "$1" "$2/$3"
   echo "$4" > "$2/.$3.version"
 }
 
-# module_source MODULE VERSION — downloads a module and prints its folder; moves to /
+# module_source MODULE VERSION — downloads a module and prints its folder; changes the working directory to /
 module_source() {
   cd / || exit
   quietly "download-$(basename "$1")" go mod download "$1@$2"
   go list -m -f '{{.Dir}}' "$1@$2"
 }
 
-# local_replacements — the modules that go.mod of this folder replaces by a folder of its own repository
+# local_replacements — prints the modules that this folder's go.mod replaces by a folder of the same repository
 local_replacements() {
   go mod edit -json | python3 -c '
 import json, sys
@@ -31,14 +31,14 @@ for entry in json.load(sys.stdin).get("Replace") or []:
         print(entry["Old"]["Path"])'
 }
 
-# compile FOLDER MODULE VERSION LDFLAGS NAME=PACKAGE… — builds the programs into the folder unless they lie there.
-# Several are built by one command: what they share is compiled once, and one is linked while the next is compiled;
-# their names have to be their packages' last elements, because go names them so.
+# compile FOLDER MODULE VERSION LDFLAGS NAME=PACKAGE… — builds the programs into the folder, unless it holds them.
+# Several programs are built by one command, which compiles shared packages once and links while it compiles; each
+# name must be the last element of its package, because go build names the programs so.
 #
-# The module is built in a copy, as the main module, so that its own replace and exclude directives hold. Directives
-# that point into its own repository cannot hold in a copy of one module: published modules take their place, in the
-# version that go.mod requires, or in $PUBLISHED_AS where it requires none (v0.0.0). $PREPARE, a function, may change
-# the copy.
+# The module is built in a copy, as the main module, so that its own replace and exclude directives apply. Directives
+# that point into the module's own repository cannot apply in a copy: they are replaced by published modules, in the
+# version that go.mod requires, or in $PUBLISHED_AS where it requires none (v0.0.0). The function $PREPARE, if set, may
+# change the copy.
 compile() {
   local folder=$1 module=$2 version=$3 ldflags=$4 program replaced missing=0 source origin
   shift 4
