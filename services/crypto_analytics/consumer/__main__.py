@@ -1,7 +1,5 @@
 """Run ``python -m crypto_analytics.consumer``: trades from Kafka become raw objects and exact one-minute candles."""
 
-import logging
-import os
 from threading import Event
 
 from confluent_kafka import KafkaException
@@ -32,8 +30,7 @@ def main() -> int:
     with watch:
         code = _run(service, log)
     if service.is_stuck():
-        logging.shutdown()
-        os._exit(code)  # the interpreter would wait too; what is not committed is read again at the next start
+        log.warning("call_abandoned", next="nothing: what is not committed is read again at the next start")
     return code
 
 
@@ -72,4 +69,4 @@ def build(
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    shutdown.end_process(main())

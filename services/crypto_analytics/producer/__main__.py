@@ -118,4 +118,4 @@ def give_up(error: Exception, log: BoundLogger) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    shutdown.end_process(main())

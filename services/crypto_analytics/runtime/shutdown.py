@@ -1,8 +1,12 @@
 """Graceful shutdown: SIGTERM and SIGINT set an event, which the service checks. Further signals are ignored."""
 
+import logging
+import os
 import signal
+import sys
 import threading
 from types import FrameType
+from typing import NoReturn
 
 
 def stop_event() -> threading.Event:
@@ -18,3 +22,16 @@ def stop_event() -> threading.Event:
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
     return stop
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process with exit code ``code``, without the exit handlers of the C libraries.
+
+    A service that holds Kafka clients ends so. The threads of a client that is still open run until the process is
+    gone, and OpenSSL's exit handler frees tables that they use to log in: 6 of 200 consumers whose login was refused
+    crashed. The interpreter would also wait for a thread whose call nothing can interrupt, as to a store that is away.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -94,4 +94,4 @@ def scratch_folder(parent: Path | None) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    shutdown.end_process(main())
