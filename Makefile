@@ -24,6 +24,9 @@ $(PYTHON) -B -E -s -X utf8 -m ops.setup.environments
 OPS = $(BOOTSTRAP) --for tools ops -- -m ops
 # What the tests are told: the variant that runs, and whether they check only what depends on it.
 E2E = $(if $(VARIANT),--variant $(VARIANT)) $(if $(ONLY),-m $(ONLY))
+# A file of tests runs in one process, TEST_WORKERS of them side by side; each process has its own Kafka and PostgreSQL.
+TEST_WORKERS ?= 2
+SIDE_BY_SIDE = -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
 
 ##@ Run on Kubernetes (kind, or KUBE_CONTEXT=yours)
@@ -107,7 +110,7 @@ stop: ## Stop what runs, and what a killed run left behind
 
 ##@ Check
 test: ## Run all tests that need neither Docker nor Spark: unit, integration with real Kafka and PostgreSQL, recorded data
-	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest -m "not spark and not bi"
+	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest $(SIDE_BY_SIDE) -m "not spark and not bi"
 
 test-spark: ## Run the tests of the Spark variant, in 5 minutes; the first time it fetches Spark (430 MB)
 	@$(BOOTSTRAP) --for tests --java dev services spark dbt ge -- -m pytest -m spark
@@ -116,10 +119,10 @@ test-bi: ## Run the test of the dashboard on the embedded run, in two minutes; t
 	@$(BOOTSTRAP) --for tests --java dev services superset dbt ge -- -m pytest -m bi
 
 test-unit: ## Run the unit tests
-	@$(BOOTSTRAP) --for tests dev -- -m pytest tests/unit
+	@$(BOOTSTRAP) --for tests dev -- -m pytest $(SIDE_BY_SIDE) tests/unit
 
 test-integration: ## Run the integration tests
-	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest -m "not spark and not bi" tests/integration
+	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest $(SIDE_BY_SIDE) -m "not spark and not bi" tests/integration
 
 test-charts: ## Render, lint and check all charts in all environments (needs helm and helmfile)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/charts
@@ -204,4 +207,5 @@ help: ## Show this
 	  '  PYTHON=python3       the Python to make environments with, 3.11 or newer' \
 	  '  CRYPTO_ANALYTICS_CACHE=~/.cache   folder of what is fetched once' \
 	  '  RECORDED_DATA_DIR    recorded market data for the tests' \
+  '  TEST_WORKERS=2       test, test-unit, test-integration: how many files of tests run side by side' \
 	  'All settings of all services: .env.example'
