@@ -85,9 +85,8 @@ class WeightBudget:
         now, wall = self._monotonic(), self._wall()
         next_minute = now + MINUTE_SECONDS - wall % MINUTE_SECONDS
         if now >= self._minute_ends:
-            is_same_minute = (
-                next_minute - now <= _CLOCK_ADJUSTED_SECONDS
-            )  # the wall clock is slightly behind: the same minute
+            # Shortly before the next minute of a wall clock that is slightly behind, the same minute goes on.
+            is_same_minute = next_minute - now <= _CLOCK_ADJUSTED_SECONDS
             self._minute_ends = next_minute + MINUTE_SECONDS * is_same_minute
             self._count(0)
         elif abs(wall - now - self._difference) > _CLOCK_ADJUSTED_SECONDS:

@@ -82,6 +82,7 @@ class StreamConnection:
         """Pass frames to the listener until the connection is closed; return the cause."""
         socket, on_frame, now = self._socket, self._listener.on_frame, time.monotonic
         watchdog = asyncio.create_task(self._watch())
+        watchdog.add_done_callback(self._stop_if_failed)
         try:
             while True:
                 self._idle_since = now()
@@ -100,6 +101,11 @@ class StreamConnection:
             await socket.close()
             with suppress(asyncio.CancelledError):
                 await watchdog
+
+    def _stop_if_failed(self, watchdog: asyncio.Task[None]) -> None:
+        """Stop the reader if the listener failed in a probe; the reader then raises that error."""
+        if not watchdog.cancelled() and watchdog.exception() is not None:
+            self.reader.cancel()
 
     async def _watch(self) -> None:
         """Close the connection if it is dead (no pong) or stalled (the exchange has trades that do not arrive)."""

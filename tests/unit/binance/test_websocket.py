@@ -442,6 +442,20 @@ def test_an_error_of_the_listener_ends_the_stream() -> None:
     asyncio.run(run())
 
 
+def test_an_error_of_the_listener_during_a_probe_ends_the_stream() -> None:
+    class Broken(Recorder):
+        async def is_behind(self, symbols: Sequence[str]) -> bool:
+            raise RuntimeError("probe broken")
+
+    async def run() -> None:
+        async with following(Server(say_hello_and_stay), Broken()) as task:
+            with pytest.raises(ExceptionGroup) as caught:
+                await asyncio.wait_for(asyncio.shield(task), 10)
+        assert str(caught.value.exceptions[0]) == "probe broken"
+
+    asyncio.run(run())
+
+
 def test_no_more_than_three_hundred_attempts_in_five_minutes() -> None:
     now, slept = [0.0], []
 
