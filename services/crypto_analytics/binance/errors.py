@@ -107,12 +107,12 @@ def error_of(
             fix = "lower BINANCE_WEIGHT_LIMIT, or stop other clients that share the address"
             return RateLimited(f"{response}: this address is BANNED for {wait:g} s; {fix}", wait, banned=True)
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Unavailable(f"{response}: the exchange fails; try again later")
+            return Unavailable(f"{response}: server error of the exchange; try again later")
         case _:
-            return Rejected(f"{response}: {_refusal(status, headers, setting)}", status, payload.code)
+            return Rejected(f"{response}: {_rejection(status, headers, setting)}", status, payload.code)
 
 
-def _refusal(status: int, headers: Mapping[str, str], setting: str) -> str:
+def _rejection(status: int, headers: Mapping[str, str], setting: str) -> str:
     """Return why retrying the request is useless, and what to do."""
     if status == HTTPStatus.FORBIDDEN:
         return f"refused by the host's firewall, or not served by it; try {_OTHER_HOSTS}"

@@ -160,14 +160,14 @@ class TradeStream:
                     max_queue=256,
                     compression=None,
                 )
-            except InvalidStatus as refusal:
-                response = refusal.response
+            except InvalidStatus as rejection:
+                response = rejection.response
                 headers = dict(response.headers.raw_items())  # the last one of a header that is sent twice
                 error = error_of(
                     response.status_code, headers, bytes(response.body or b""), self._shown_url, "BINANCE_WS_URL"
                 )
                 if not is_retryable(error):
-                    raise error from refusal
+                    raise error from rejection
                 wait = error.retry_after if isinstance(error, RateLimited) else next(delays)
                 if isinstance(error, RateLimited):
                     self._attempts.pause(wait)  # for all connections of this process

@@ -25,9 +25,7 @@ from crypto_analytics.store.objects import ObjectStore
 
 HOUR = 3_600_000_000
 PREFIX = "trades/"
-REUSE_SECONDS = (
-    1800.0  # half of the orphan cleanup's grace period, so that it never deletes an object about to be listed
-)
+REUSE_SECONDS = 1800.0  # half of the orphan cleanup's grace period: it must not delete an object about to be listed
 _COMPRESSION_LEVEL = 1
 _READ_BYTES = 2**20  # of decompressed text
 

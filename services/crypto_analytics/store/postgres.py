@@ -10,7 +10,12 @@ class LoginRefused(psycopg.OperationalError):
 
 
 # libpq reports no SQLSTATE for a failed connection, only the server's message.
-_REFUSALS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "is not permitted to log in")
+_LOGIN_ERRORS = (
+    "password authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "is not permitted to log in",
+)
 
 
 def connect(settings: PostgresSettings, application_name: str, *, autocommit: bool = True) -> psycopg.Connection:
@@ -23,7 +28,7 @@ def connect(settings: PostgresSettings, application_name: str, *, autocommit: bo
     try:
         return _connect(settings, application_name, autocommit=autocommit)
     except psycopg.OperationalError as error:
-        if "FATAL:" in str(error) and any(message in str(error) for message in _REFUSALS):
+        if "FATAL:" in str(error) and any(message in str(error) for message in _LOGIN_ERRORS):
             raise LoginRefused(f"{str(error).strip()}: check POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB") from error
         raise
 

@@ -50,13 +50,13 @@ def test_a_blocked_location_names_the_settings_to_change() -> None:
 
 @pytest.mark.parametrize(("status", "default", "banned"), [(429, 60, False), (418, 120, True)])
 def test_retry_after_is_obeyed_and_has_a_default(status: int, default: int, banned: bool) -> None:
-    told = error_of(status, {"Retry-After": "7"}, b"", URL)
-    untold = error_of(status, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, b"", URL)
-    assert isinstance(told, RateLimited)
-    assert isinstance(untold, RateLimited)
-    assert (told.retry_after, told.banned) == (7, banned)
-    assert untold.retry_after == default
-    assert ("BANNED" in str(told)) is banned
+    error = error_of(status, {"Retry-After": "7"}, b"", URL)
+    without_seconds = error_of(status, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, b"", URL)
+    assert isinstance(error, RateLimited)
+    assert isinstance(without_seconds, RateLimited)
+    assert (error.retry_after, error.banned) == (7, banned)
+    assert without_seconds.retry_after == default
+    assert ("BANNED" in str(error)) is banned
 
 
 @pytest.mark.parametrize("name", ["Retry-After", "retry-after", "RETRY-AFTER"])

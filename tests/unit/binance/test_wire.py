@@ -177,7 +177,7 @@ def test_joined_batches_equal_one_decoded_at_once(values: list[bytes]) -> None:
 
 def test_an_error_does_not_keep_the_batch_alive() -> None:
     class Values(list[bytes]):
-        """A list that can be referred to weakly."""
+        """A list that supports weak references."""
 
     values = Values([value(), b"bad", value(t=-1)])
     gone = weakref.ref(values)

@@ -1,4 +1,4 @@
-"""The runbooks speak of metrics that exist, and give them the meaning that /metrics gives them."""
+"""Runbooks name metrics that exist, and give them the help texts of /metrics."""
 
 import re
 from collections.abc import Iterator
