@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from crypto_analytics.jobs.declarations import BadDeclaration
+from crypto_analytics.jobs.declarations import InvalidDeclaration
 from crypto_analytics.jobs.topics import access
 from crypto_analytics.jobs.topics.broker import Broker
 from crypto_analytics.jobs.topics.plan import Replication
@@ -23,7 +23,7 @@ def ensure(settings: KafkaSettings) -> None:
     declared = access.read(ACCESS_FILE)
     try:
         declared.check_names(settings)
-    except BadDeclaration as error:
+    except InvalidDeclaration as error:
         raise Problem("the topics do not agree", str(error), "unset KAFKA_TOPIC_TRADES and KAFKA_TOPIC_DLQ") from error
     ensure_topics(declared.topics, Replication(), Broker(settings))
 

@@ -10,7 +10,7 @@ import pytest
 
 from crypto_analytics.binance.wire import Rules, decode_batch
 from crypto_analytics.core.trades import TradeColumns
-from crypto_analytics.jobs.orphan_cleanup.orphans import sweep
+from crypto_analytics.jobs.orphan_cleanup.orphans import delete_orphans
 from crypto_analytics.store.archive import RawArchive
 from tests.oracle import Oracle, stored_candles, stored_completeness, stored_ids
 from tests.servers import Database
@@ -137,8 +137,8 @@ def test_a_batch_that_fails_after_archiving_leaves_an_object_that_is_swept(postg
         assert merge_batch(connection, archive, batch).trades == 1
         assert len(list(store.list("raw"))) == 2
         now = datetime.now(UTC)
-        assert sweep(connection, archive, now) == 0  # it may belong to a transaction that is about to commit
-        assert sweep(connection, archive, now + timedelta(hours=2)) == 1
+        assert delete_orphans(connection, archive, now) == 0  # it may belong to a transaction that is about to commit
+        assert delete_orphans(connection, archive, now + timedelta(hours=2)) == 1
         assert len(archived(connection, archive)) == 1
 
 

@@ -65,14 +65,14 @@ class Guarded:
                 "ACCESS_FILE": str(ACCESS_FILE), **changes}  # fmt: skip
 
     def run(self, **changes: str) -> tuple[int, list[str], dict[str, Any]]:
-        """Run the job; return its exit code, its reported changes, and its last line."""
+        """Run the job; return its exit code, the changes that it logged, and its last log event."""
         done = subprocess.run(
             [sys.executable, "-m", "crypto_analytics.jobs.topics"], env=job_env(self.env(**changes)),
             stderr=subprocess.PIPE, text=True, check=False, timeout=TIMEOUT,
         )  # fmt: skip
         assert not [secret for secret in self.passwords.values() if secret in done.stderr]
         lines = [json.loads(line) for line in done.stderr.splitlines()]
-        return done.returncode, [line["what"] for line in lines if line["event"] == "changed"], lines[-1]
+        return done.returncode, [line["change"] for line in lines if line["event"] == "change_applied"], lines[-1]
 
     @cached_property
     def admin(self) -> AdminClient:
@@ -140,13 +140,13 @@ def code(messages: list[Message]) -> int | None:
     return None if error is None else error.code()
 
 
-def test_from_nothing_to_all_that_is_declared_and_then_nothing_more(
+def test_an_empty_broker_is_reconciled_and_a_second_run_changes_nothing(
     first_run: tuple[int, list[str], dict[str, Any]], guarded: Guarded
 ) -> None:
     exit_code, changes, last = first_run
-    assert (exit_code, last["event"], last["changed"]) == (0, "done", len(changes))
-    assert changes[:2] == [f"topic {TRADES} created with 6 partitions", f"topic {DLQ} created with 1 partitions"]
-    assert {f"user {user} has its password now" for user in USERS} < set(changes)
+    assert (exit_code, last["event"], last["changes"]) == (0, "reconciliation_finished", len(changes))
+    assert changes[:2] == [f"topic {TRADES}: created with 6 partitions", f"topic {DLQ}: created with 1 partitions"]
+    assert {f"user {user}: password set" for user in USERS} < set(changes)
     topics = guarded.admin.list_topics(timeout=TIMEOUT).topics
     assert (len(topics[TRADES].partitions), len(topics[DLQ].partitions)) == (6, 1)
     assert guarded.config(TRADES)["message.timestamp.type"] == "LogAppendTime"
@@ -156,10 +156,10 @@ def test_from_nothing_to_all_that_is_declared_and_then_nothing_more(
     assert guarded.rights("consumer") == {(TRADES, "READ"), (DLQ, "WRITE"), (GROUP, "READ")}
 
     exit_code, changes, last = guarded.run()
-    assert (exit_code, changes, last["changed"]) == (0, [], 0)
+    assert (exit_code, changes, last["changes"]) == (0, [], 0)
 
 
-def test_what_drifted_is_brought_back(guarded: Guarded) -> None:
+def test_drift_is_reverted(guarded: Guarded) -> None:
     change = ConfigResource(
         ResourceType.TOPIC,
         TRADES,
@@ -174,48 +174,48 @@ def test_what_drifted_is_brought_back(guarded: Guarded) -> None:
     exit_code, changes, _ = guarded.run()
     assert exit_code == 0
     assert changes == [
-        f"topic {TRADES} has retention.ms=604800000, no segment.ms now", "user consumer has its password now",
+        f"topic {TRADES}: retention.ms=604800000, segment.ms reset", "user consumer: password set",
     ]  # fmt: skip
     assert guarded.config(TRADES)["retention.ms"] == "604800000"
 
 
-def test_partitions_are_added_and_never_taken_away(guarded: Guarded, tmp_path: Path) -> None:
+def test_partitions_are_added_and_never_removed(guarded: Guarded, tmp_path: Path) -> None:
     def with_partitions(number: int) -> Callable[[Any], None]:
         topic = {"name": "crypto-more", "topicName": "crypto.more", "partitions": number, "config": {}}
         return lambda content: content["topics"].append(topic)
 
     with changed_file(tmp_path, with_partitions(1)) as path:
-        assert guarded.run(ACCESS_FILE=path)[:2] == (0, ["topic crypto.more created with 1 partitions"])
+        assert guarded.run(ACCESS_FILE=path)[:2] == (0, ["topic crypto.more: created with 1 partitions"])
     with changed_file(tmp_path, with_partitions(3)) as path:
-        assert guarded.run(ACCESS_FILE=path)[:2] == (0, ["topic crypto.more has 3 partitions now"])
+        assert guarded.run(ACCESS_FILE=path)[:2] == (0, ["topic crypto.more: increased to 3 partitions"])
     with changed_file(tmp_path, with_partitions(2)) as path:
         exit_code, changes, last = guarded.run(ACCESS_FILE=path)
     assert (exit_code, changes) == (1, [])
     assert "topic crypto.more has 3 partitions and 2 are declared" in last["error"]
 
 
-def test_a_right_that_is_taken_out_of_the_file_is_taken_from_the_user(guarded: Guarded, tmp_path: Path) -> None:
+def test_a_permission_that_is_removed_from_the_file_is_removed_from_the_user(guarded: Guarded, tmp_path: Path) -> None:
     def without_dead_letters(content: Any) -> None:
         consumer = next(user for user in content["users"] if user["name"] == "consumer")
         consumer["acls"] = [acl for acl in consumer["acls"] if acl["resource"]["name"] != DLQ]
 
     with changed_file(tmp_path, without_dead_letters) as path:
-        assert guarded.run(ACCESS_FILE=path)[:2] == (0, [f"removed: consumer may Write topic {DLQ}"])
+        assert guarded.run(ACCESS_FILE=path)[:2] == (0, [f"permission removed: allow consumer Write on topic {DLQ}"])
     assert guarded.rights("consumer") == {(TRADES, "READ"), (GROUP, "READ")}
-    assert guarded.run()[:2] == (0, [f"added: consumer may Write topic {DLQ}"])
+    assert guarded.run()[:2] == (0, [f"permission added: allow consumer Write on topic {DLQ}"])
 
 
 def test_more_replicas_than_brokers_wait_and_then_say_so(guarded: Guarded) -> None:
     exit_code, changes, last = guarded.run(KAFKA_REPLICATION_FACTOR="3", TOPICS_WAIT_SECONDS="1")
     assert (exit_code, changes) == (1, [])
-    assert "1 of at least 3 brokers" in last["error"]
+    assert "1 brokers answer, KAFKA_REPLICATION_FACTOR needs at least 3" in last["error"]
 
 
 def test_a_broker_that_is_away_is_waited_for_and_then_named(guarded: Guarded) -> None:
     address = f"{LOOPBACK}:{free_port()}"
     exit_code, _, last = guarded.run(KAFKA_BOOTSTRAP_SERVERS=address, TOPICS_WAIT_SECONDS="1")
     assert exit_code == 1
-    assert f"no broker at {address}" in last["error"]
+    assert f"no broker answers at {address}" in last["error"]
 
 
 def test_a_wrong_password_of_the_administrator_is_told_at_once(guarded: Guarded) -> None:

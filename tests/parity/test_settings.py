@@ -12,7 +12,7 @@ from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.exporter.settings import ExporterSettings
 from crypto_analytics.jobs.buckets.settings import BucketsSettings
 from crypto_analytics.jobs.migrate.settings import MigrateSettings
-from crypto_analytics.jobs.orphan_cleanup.settings import SweepSettings
+from crypto_analytics.jobs.orphan_cleanup.settings import OrphanCleanupSettings
 from crypto_analytics.jobs.topics.settings import TopicsSettings
 from crypto_analytics.producer.settings import ProducerSettings
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
@@ -33,7 +33,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "ge-validate": GateSettings,
     "export-lake": ExporterSettings,
     "spark-candles": SparkCandlesSettings,
-    "sweep": SweepSettings,
+    "sweep": OrphanCleanupSettings,
 }
 
 # The files in which the other components read their settings by name.

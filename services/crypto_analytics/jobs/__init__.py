@@ -1,1 +1,1 @@
-"""Jobs that reconcile servers to their declared state: migrate, topics, buckets and orphan cleanup."""
+"""Jobs that reconcile servers with their declared state: migrate, topics, buckets and orphan cleanup."""

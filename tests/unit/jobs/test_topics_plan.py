@@ -1,4 +1,4 @@
-"""What differs between a broker and the declaration, and what is done about it."""
+"""The changes that are planned for the differences between a broker and the declaration."""
 
 from typing import Any
 
@@ -8,22 +8,21 @@ import yaml
 from pydantic import ValidationError
 
 from crypto_analytics.consumer.settings import ConsumerSettings
-from crypto_analytics.jobs.declarations import BadDeclaration
+from crypto_analytics.jobs.declarations import InvalidDeclaration
+from crypto_analytics.jobs.reconciliation import SetPassword, UnsafeChange
 from crypto_analytics.jobs.topics.access import Access, read
 from crypto_analytics.jobs.topics.plan import (
     AddPartitions,
+    AddPermission,
     AlterConfig,
     CreateTopic,
     ExistingTopic,
-    Grant,
-    Impossible,
+    Permission,
+    RemovePermission,
     Replication,
-    Right,
-    SetPassword,
-    Withdraw,
+    permissions,
     plan_topics,
     plan_users,
-    rights,
 )
 from crypto_analytics.jobs.topics.settings import TopicsSettings
 from crypto_analytics.runtime.kafka import MAX_MESSAGE_BYTES
@@ -34,7 +33,7 @@ ONE: dict[str, Any] = {
     "topics": [{"name": "a-b", "topicName": "a.b", "partitions": 3, "config": {"retention.ms": "5"}}],
     "users": [{"name": "anna", "acls": [{"resource": {"type": "topic", "name": "a."}, "operations": ["Read"]}]}],
 }
-READ = Right("anna", "topic", "a.", "literal", "Read")
+READ = Permission("anna", "topic", "a.", "literal", "Read")
 TWO_OF_THREE = Replication(3, 2)
 
 
@@ -55,34 +54,40 @@ def test_a_topic_as_declared_is_left_alone_and_so_is_one_that_is_not_declared() 
     assert plan_topics(declared().topics, existing() | {"else": ExistingTopic(1, 1, {"x": "y"})}, Replication()) == []
 
 
-def test_what_differs_is_altered() -> None:
+def test_drift_is_reverted() -> None:
     drifted = existing(partitions=2, **{"retention.ms": "7", "segment.ms": "1"})
     assert plan_topics(declared().topics, drifted, Replication()) == [
         AddPartitions("a.b", 3), AlterConfig("a.b", {"retention.ms": "5"}, ("segment.ms",)),
     ]  # fmt: skip
 
 
-def test_what_kafka_cannot_do_is_refused_with_every_reason() -> None:
-    with pytest.raises(Impossible) as refused:
+def test_unsafe_changes_are_refused_with_every_reason() -> None:
+    with pytest.raises(UnsafeChange) as refused:
         plan_topics(declared().topics, existing(partitions=4), TWO_OF_THREE)
     assert "a.b has 4 partitions and 3 are declared" in str(refused.value)
     assert "a.b has 1 replicas and KAFKA_REPLICATION_FACTOR is 3" in str(refused.value)
 
 
-def test_rights_are_added_and_what_is_not_declared_is_removed() -> None:
+def test_missing_permissions_are_added_and_undeclared_ones_removed() -> None:
     others = {READ._replace(operation="Write"), READ._replace(allow=False), READ._replace(host="10.0.0.1")}
-    assert plan_users(declared(), without_login=["anna"], existing=[]) == [SetPassword("anna"), Grant(READ)]
+    assert plan_users(declared(), without_login=["anna"], existing=[]) == [SetPassword("anna"), AddPermission(READ)]
     assert plan_users(declared(), without_login=[], existing={READ}) == []
     assert plan_users(declared(), without_login=["else"], existing={READ, *others}) == [
-        Withdraw(right) for right in sorted(others)
+        RemovePermission(permission) for permission in sorted(others)
     ]
 
 
-def test_changes_are_told_in_words() -> None:
-    prefix = Right("anna", "group", "reader", "prefix", "Read")
-    assert str(Grant(prefix)) == "added: anna may Read group reader*"
-    assert str(Withdraw(READ._replace(allow=False, host="h"))) == "removed: anna must not Read topic a. from h"
-    assert str(Grant(Right("anna", "cluster", "", "literal", "Create"))) == "added: anna may Create cluster"
+def test_changes_are_described_for_the_log() -> None:
+    prefix = Permission("anna", "group", "reader", "prefix", "Read")
+    assert str(AddPermission(prefix)) == "permission added: allow anna Read on group reader*"
+    assert (
+        str(RemovePermission(READ._replace(allow=False, host="h")))
+        == "permission removed: deny anna Read on topic a. from h"
+    )
+    assert (
+        str(AddPermission(Permission("anna", "cluster", "", "literal", "Create")))
+        == "permission added: allow anna Create on cluster"
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,13 +107,13 @@ def test_changes_are_told_in_words() -> None:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused(where: str, value: Any, cause: str) -> None:
+def test_an_invalid_declaration_is_refused(where: str, value: Any, cause: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=cause):
         declared(**{where: value})
 
 
-def test_the_administrator_is_no_declared_user() -> None:
-    with pytest.raises(BadDeclaration, match="the user anna is the administrator"):
+def test_the_administrator_cannot_be_declared() -> None:
+    with pytest.raises(InvalidDeclaration, match="the user anna is the administrator"):
         declared().check_users("anna")
 
 
@@ -121,7 +126,7 @@ def test_the_project_s_own_file_agrees_with_the_settings() -> None:
         name for name in TopicsSettings.model_fields if name.startswith("KAFKA_PASSWORD_")
     }
     group = ConsumerSettings.model_fields["KAFKA_CONSUMER_GROUP"].default
-    assert Right("consumer", "group", group, "literal", "Read") in rights(access)
+    assert Permission("consumer", "group", group, "literal", "Read") in permissions(access)
 
 
 def test_the_project_s_own_file_has_no_number_that_a_template_would_write_otherwise() -> None:
@@ -136,7 +141,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
     TopicsSettings.model_validate(good | login)
     for wrong, cause in (
         (good, "users need logins"),
-        (good | login | {"KAFKA_MIN_INSYNC_REPLICAS": "2"}, "nothing could be written"),
+        (good | login | {"KAFKA_MIN_INSYNC_REPLICAS": "2"}, "no write would succeed"),
         (good | login | {"KAFKA_PASSWORD_READER": ""}, "KAFKA_PASSWORD_READER"),
     ):
         with pytest.raises(ValidationError, match=cause):

@@ -1,1 +1,1 @@
-"""The job that brings a MinIO to its declared state: buckets, users and rights. It can run again and again."""
+"""The job that reconciles MinIO with its declared buckets, users and permissions. It is idempotent."""

@@ -1,4 +1,4 @@
-"""The file that declares the object store's buckets, users and rights, in the words of S3 policies."""
+"""The file that declares the object store's buckets, users and permissions, in the terms of S3 policies."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,14 +18,14 @@ _POLICY_VERSION = "2012-10-17"
 
 
 class Statement(Struct, frozen=True, forbid_unknown_fields=True):
-    """What may be done with some resources: buckets (``raw``), or objects in them (``raw/*``)."""
+    """The actions that are allowed on resources: buckets (``raw``), or objects in them (``raw/*``)."""
 
     resources: Annotated[tuple[Resource, ...], Meta(min_length=1)]
     actions: Annotated[tuple[Action, ...], Meta(min_length=1)]
 
 
 class User(Struct, frozen=True, forbid_unknown_fields=True):
-    """A user, whose name is its access key and that of its policy, and all that it may do."""
+    """A user and its permissions. Its access key and its policy have its name."""
 
     name: UserName
     statements: Annotated[tuple[Statement, ...], Meta(min_length=1)]
@@ -45,65 +45,51 @@ class User(Struct, frozen=True, forbid_unknown_fields=True):
         }
 
 
-class Opening(Struct, frozen=True, forbid_unknown_fields=True):
-    """Objects that everybody may read without a login; nothing else can be open to everybody."""
+class AnonymousRead(Struct, frozen=True, forbid_unknown_fields=True):
+    """Objects that can be read without a login; no other anonymous access can be declared."""
 
     resources: Annotated[tuple[Objects, ...], Meta(min_length=1)]
     actions: tuple[Literal["s3:GetObject"]]
 
 
 class Access(Struct, frozen=True, forbid_unknown_fields=True):
-    """All that the file declares."""
+    """The content of the file."""
 
     buckets: tuple[Bucket, ...]
     users: tuple[User, ...]
-    anonymous: tuple[Opening, ...] = ()
+    anonymous: tuple[AnonymousRead, ...] = ()
 
     def __post_init__(self) -> None:
         for several in (list(self.buckets), [user.name for user in self.users]):
-            if twice := declarations.repeated(several):
-                raise ValueError(f"{', '.join(twice)} is declared twice")
-        holders = {f"the user {user.name}": user.statements for user in self.users} | {"everybody": self.anonymous}
-        for who, statements in holders.items():
+            if repeated := declarations.duplicates(several):
+                raise ValueError(f"{', '.join(repeated)} is declared twice")
+        holders = {f"the user {user.name}": user.statements for user in self.users} | {"anonymous": self.anonymous}
+        for holder, statements in holders.items():
             for resource in (resource for statement in statements for resource in statement.resources):
                 if resource.partition("/")[0] not in self.buckets:
-                    raise ValueError(f"{who} has rights on {resource}, which no bucket is declared for")
+                    raise ValueError(f"{holder} has permissions on {resource}, but its bucket is not declared")
 
     def bucket_policy(self, bucket: str) -> dict[str, Any] | None:
-        """Return what everybody may do in a bucket as its policy document; None: nothing."""
+        """Return the policy document that allows the declared anonymous reads in ``bucket``, None without any."""
         resources = [
             _arn(resource)
-            for opening in self.anonymous
-            for resource in opening.resources
+            for statement in self.anonymous
+            for resource in statement.resources
             if resource.partition("/")[0] == bucket
         ]
         if not resources:
             return None
-        statement = {"Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:GetObject"], "Resource": resources}
-        return {"Version": _POLICY_VERSION, "Statement": [statement]}
+        allow = {"Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:GetObject"], "Resource": resources}
+        return {"Version": _POLICY_VERSION, "Statement": [allow]}
 
     def check_names(self, settings: ObjectStoreSettings) -> None:
-        """Check that the buckets which the services are set to use are declared.
+        """Check that the buckets which the services are configured to use are declared. Raises InvalidDeclaration."""
+        names = ("BUCKET_RAW", "BUCKET_BRONZE", "BUCKET_SILVER", "BUCKET_GOLD", "BUCKET_DATA_DOCS")
+        declarations.check_configured({name: getattr(settings, name) for name in names}, self.buckets)
 
-        Raises:
-            BadDeclaration: one is not.
-        """
-        for setting in ("BUCKET_RAW", "BUCKET_BRONZE", "BUCKET_SILVER", "BUCKET_GOLD", "BUCKET_DATA_DOCS"):
-            name = getattr(settings, setting)
-            if name not in self.buckets:
-                raise declarations.BadDeclaration(
-                    f"{setting} is {name}, but only {', '.join(self.buckets)} are declared: declare it, "
-                    "or correct the setting"
-                )
-
-    def check_users(self, root: str) -> None:
-        """Check that root, who does this, is not among the users.
-
-        Raises:
-            BadDeclaration: it is.
-        """
-        if root in [user.name for user in self.users]:
-            raise declarations.BadDeclaration(f"the user {root} is the one who logs in here: declare it nowhere")
+    def check_users(self, administrator: str) -> None:
+        """Check that the administrator is not among the declared users. Raises InvalidDeclaration."""
+        declarations.check_administrator(administrator, [user.name for user in self.users])
 
 
 def _arn(resource: str) -> str:
@@ -111,5 +97,5 @@ def _arn(resource: str) -> str:
 
 
 def read(path: Path) -> Access:
-    """Return what the file declares. Raises BadDeclaration."""
+    """Return the declared buckets and users. Raises InvalidDeclaration."""
     return declarations.read(path, Access)

@@ -1,4 +1,4 @@
-"""MinIO as its root user sees it: look at what there is, and change it."""
+"""The root user's connection to MinIO: read its state, and apply changes."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,37 +10,29 @@ from minio.error import MinioAdminException, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
 from crypto_analytics.jobs.buckets.plan import (
-    Attach,
+    AttachPolicy,
     Change,
-    CloseBucket,
-    Detach,
-    MakeBucket,
-    OpenBucket,
+    CreateBucket,
+    DeleteBucketPolicy,
+    DetachPolicy,
     Policy,
     PutPolicy,
-    SetPassword,
+    SetBucketPolicy,
     State,
 )
+from crypto_analytics.jobs.reconciliation import LoginRefused, NotReady, SetPassword
 from crypto_analytics.runtime.settings import ObjectStoreSettings
+from crypto_analytics.store.errors import TRANSIENT_S3_CODES
 from crypto_analytics.store.objects import http_client, s3_client
 
-_REFUSALS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
-_PASSING = frozenset({"ServerNotInitialized", "XMinioServerNotInitialized", "SlowDown", "ServiceUnavailable"})
+_LOGIN_ERRORS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
 
 
-class NotReady(Exception):
-    """MinIO cannot be reached or is not ready; it may be later."""
+class MinioServer:
+    """The root user's connection to MinIO.
 
-
-class LoginRefused(Exception):
-    """MinIO does not take this access key with this secret key."""
-
-
-class Server:
-    """Root's connection to MinIO.
-
-    All methods raise NotReady and LoginRefused, and MinioException or MinioAdminException where MinIO refuses for
-    another reason.
+    All methods raise NotReady and LoginRefused, and MinioException or MinioAdminException where MinIO refuses a request
+    for another reason.
     """
 
     def __init__(self, settings: ObjectStoreSettings) -> None:
@@ -54,16 +46,18 @@ class Server:
             http_client=http_client(),
         )
 
-    def look(self, passwords: Mapping[str, str]) -> State:
-        """Return what there is; ``passwords`` are the declared users' secret keys.
+    def state(self, passwords: Mapping[str, str]) -> State:
+        """Return the state of MinIO; ``passwords`` has the declared users' secret keys.
 
-        MinIO never tells a secret key, so each is tried.
+        MinIO never returns a secret key, so each user is logged in once.
         """
-        with self._trouble_named():
+        with self._translated_errors():
             buckets = [bucket.name for bucket in self._s3.list_buckets()]
             policies = json.loads(self._admin.policy_list())
             users = json.loads(self._admin.user_list())
-            open_to_all = {bucket: policy for bucket in buckets if (policy := self._bucket_policy(bucket)) is not None}
+            bucket_policies = {
+                bucket: policy for bucket in buckets if (policy := self._bucket_policy(bucket)) is not None
+            }
         return State(
             buckets=buckets,
             policies=policies,
@@ -72,28 +66,30 @@ class Server:
                 for name, about in users.items()
             },
             without_login={
-                user for user, password in passwords.items() if user not in users or not self._opens(user, password)
+                user
+                for user, password in passwords.items()
+                if user not in users or not self._can_log_in(user, password)
             },
-            open_to_all=open_to_all,
+            bucket_policies=bucket_policies,
         )
 
-    def carry_out(self, change: Change, passwords: Mapping[str, str]) -> None:
-        """Do it; ``passwords`` are the declared users' secret keys."""
-        with self._trouble_named():
+    def apply(self, change: Change, passwords: Mapping[str, str]) -> None:
+        """Apply ``change``; ``passwords`` has the declared users' secret keys."""
+        with self._translated_errors():
             match change:
-                case MakeBucket():
+                case CreateBucket():
                     self._s3.make_bucket(change.name, self._settings.S3_REGION)
                 case PutPolicy():
                     self._admin.policy_add(change.name, policy=dict(change.policy))
                 case SetPassword():
                     self._admin.user_add(change.user, passwords[change.user])
-                case Attach():
+                case AttachPolicy():
                     self._admin.attach_policy([change.policy], user=change.user)
-                case Detach():
+                case DetachPolicy():
                     self._admin.detach_policy([change.policy], user=change.user)
-                case OpenBucket():
+                case SetBucketPolicy():
                     self._s3.set_bucket_policy(change.bucket, json.dumps(change.policy))
-                case CloseBucket():
+                case DeleteBucketPolicy():
                     self._s3.delete_bucket_policy(change.bucket)
 
     def _bucket_policy(self, bucket: str) -> Policy | None:
@@ -105,29 +101,29 @@ class Server:
             raise
         return policy
 
-    def _opens(self, user: str, password: str) -> bool:
+    def _can_log_in(self, user: str, password: str) -> bool:
         secret = type(self._settings.S3_SECRET_KEY)(password)
         settings = self._settings.model_copy(update={"S3_ACCESS_KEY": user, "S3_SECRET_KEY": secret})
         try:
-            with self._trouble_named():
+            with self._translated_errors():
                 s3_client(settings).list_buckets()
         except LoginRefused:
             return False
         except S3Error as error:
-            if error.code != "AccessDenied":  # which is said to those who logged in
+            if error.code != "AccessDenied":  # the answer to a user that is logged in and lacks the permission
                 raise
         return True
 
     @contextmanager
-    def _trouble_named(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         endpoint = self._settings.S3_ENDPOINT
         try:
             yield
         except S3Error as error:
-            if error.code in _REFUSALS:
+            if error.code in _LOGIN_ERRORS:
                 raise LoginRefused(f"MinIO at {endpoint} refuses the login: {error.message}") from error
-            if error.code in _PASSING:
-                raise NotReady(f"MinIO at {endpoint} is starting: {error.message}") from error
+            if error.code in TRANSIENT_S3_CODES:
+                raise NotReady(f"MinIO at {endpoint} is not ready: {error.message}") from error
             raise
         except ServerError as error:
             raise NotReady(f"MinIO at {endpoint} is not ready: {error}") from error
@@ -136,4 +132,4 @@ class Server:
                 raise NotReady(f"MinIO at {endpoint} is not ready: {error}") from error
             raise
         except (HTTPError, OSError) as error:
-            raise NotReady(f"no MinIO at {endpoint}: {error}") from error
+            raise NotReady(f"MinIO does not answer at {endpoint}: {error}") from error

@@ -1,128 +1,124 @@
-"""What has to change for a MinIO to be as declared. Pure: no MinIO here. Nothing is removed but rights."""
+"""Plan the changes that bring MinIO to its declared state. Pure. No bucket and no user is ever removed."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from crypto_analytics.jobs.buckets.access import Access
+from crypto_analytics.jobs.reconciliation import SetPassword
 
 Policy = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class State:
-    """What there is: buckets, policies, the policies of each user, and the users who cannot log in as declared.
+    """The state of a MinIO.
 
-    ``open_to_all`` has the policies of the buckets, which say what everybody may do there without a login.
+    Attributes:
+        buckets: the names of the buckets.
+        policies: the policy documents by name.
+        attached: the names of the policies that are attached to each user.
+        without_login: the declared users that do not exist, or cannot log in with the declared secret key.
+        bucket_policies: the policies of the buckets, which grant access without a login.
     """
 
     buckets: Collection[str]
     policies: Mapping[str, Policy]
     attached: Mapping[str, Collection[str]]
     without_login: Collection[str]
-    open_to_all: Mapping[str, Policy]
+    bucket_policies: Mapping[str, Policy]
 
 
 @dataclass(frozen=True)
-class MakeBucket:
-    """Make a bucket."""
+class CreateBucket:
+    """Create a bucket."""
 
     name: str
 
     def __str__(self) -> str:
-        return f"bucket {self.name} made"
+        return f"bucket {self.name}: created"
 
 
 @dataclass(frozen=True)
 class PutPolicy:
-    """Write a policy, or replace it."""
+    """Create or replace a policy."""
 
     name: str
     policy: Policy
 
     def __str__(self) -> str:
-        return f"policy {self.name} written"
+        return f"policy {self.name}: written"
 
 
 @dataclass(frozen=True)
-class SetPassword:
-    """Give a user its secret key, and make the user if there is none."""
-
-    user: str
-
-    def __str__(self) -> str:
-        return f"user {self.user} has its secret key now"
-
-
-@dataclass(frozen=True)
-class Attach:
-    """Let a policy hold for a user."""
+class AttachPolicy:
+    """Attach a policy to a user."""
 
     policy: str
     user: str
 
     def __str__(self) -> str:
-        return f"policy {self.policy} holds for {self.user} now"
+        return f"policy {self.policy}: attached to {self.user}"
 
 
 @dataclass(frozen=True)
-class Detach:
-    """Let a policy hold no more for a user."""
+class DetachPolicy:
+    """Detach a policy from a user."""
 
     policy: str
     user: str
 
     def __str__(self) -> str:
-        return f"policy {self.policy} holds no more for {self.user}"
+        return f"policy {self.policy}: detached from {self.user}"
 
 
 @dataclass(frozen=True)
-class OpenBucket:
-    """Let everybody do in a bucket what this policy says, and nothing else."""
+class SetBucketPolicy:
+    """Allow anonymous reads in a bucket, as declared."""
 
     bucket: str
     policy: Policy
 
     def __str__(self) -> str:
-        return f"everybody may read what is declared in bucket {self.bucket} now"
+        return f"bucket {self.bucket}: anonymous reads allowed as declared"
 
 
 @dataclass(frozen=True)
-class CloseBucket:
-    """Let nobody do anything in a bucket without a login."""
+class DeleteBucketPolicy:
+    """Deny anonymous access to a bucket."""
 
     bucket: str
 
     def __str__(self) -> str:
-        return f"nobody may read bucket {self.bucket} without a login any more"
+        return f"bucket {self.bucket}: anonymous access removed"
 
 
-Change = MakeBucket | PutPolicy | SetPassword | Attach | Detach | OpenBucket | CloseBucket
+Change = CreateBucket | PutPolicy | SetPassword | AttachPolicy | DetachPolicy | SetBucketPolicy | DeleteBucketPolicy
 
 
 def plan(access: Access, state: State) -> Iterator[Change]:
-    """Yield what to do, in an order in which it can be done."""
-    yield from (MakeBucket(bucket) for bucket in access.buckets if bucket not in state.buckets)
+    """Yield the changes in the order in which they must be applied."""
+    yield from (CreateBucket(bucket) for bucket in access.buckets if bucket not in state.buckets)
     for user in access.users:
-        has = state.policies.get(user.name)
-        if has is None or meaning(has) != meaning(user.policy()):
+        existing = state.policies.get(user.name)
+        if existing is None or normalized(existing) != normalized(user.policy()):
             yield PutPolicy(user.name, user.policy())
         if user.name in state.without_login:
             yield SetPassword(user.name)
         attached = state.attached.get(user.name, ())
         if user.name not in attached:
-            yield Attach(user.name, user.name)
-        yield from (Detach(policy, user.name) for policy in sorted(attached) if policy != user.name)
+            yield AttachPolicy(user.name, user.name)
+        yield from (DetachPolicy(policy, user.name) for policy in sorted(attached) if policy != user.name)
     for bucket in access.buckets:
-        wanted, there = access.bucket_policy(bucket), state.open_to_all.get(bucket)
-        if wanted is None and there is not None:
-            yield CloseBucket(bucket)
-        elif wanted is not None and (there is None or meaning(there) != meaning(wanted)):
-            yield OpenBucket(bucket, wanted)
+        declared, existing = access.bucket_policy(bucket), state.bucket_policies.get(bucket)
+        if declared is None and existing is not None:
+            yield DeleteBucketPolicy(bucket)
+        elif declared is not None and (existing is None or normalized(existing) != normalized(declared)):
+            yield SetBucketPolicy(bucket, declared)
 
 
-def meaning(policy: Policy) -> frozenset[tuple[object, ...]]:
-    """Return what a policy says, whatever the order in which it says it."""
+def normalized(policy: Policy) -> frozenset[tuple[object, ...]]:
+    """Return the statements of a policy in a form that does not depend on their order or on the order of lists."""
     return frozenset(
         tuple(sorted((key, _unordered(value)) for key, value in statement.items()))
         for statement in policy.get("Statement") or ()
@@ -132,7 +128,7 @@ def meaning(policy: Policy) -> frozenset[tuple[object, ...]]:
 def _unordered(value: object) -> frozenset[object]:
     match value:
         case Mapping():
-            return frozenset((key, _unordered(its)) for key, its in value.items())
+            return frozenset((key, _unordered(its_value)) for key, its_value in value.items())
         case str():
             return frozenset([value])
         case Collection():

@@ -1,4 +1,4 @@
-"""Settings of the buckets job; its S3_ACCESS_KEY is MinIO's root user."""
+"""Settings of the job buckets; its S3_ACCESS_KEY is MinIO's root user."""
 
 from pathlib import Path
 from typing import Self
@@ -9,15 +9,15 @@ from crypto_analytics.runtime.settings import CommonSettings, ObjectStoreSetting
 
 
 class BucketsSettings(CommonSettings, ObjectStoreSettings):
-    """What is declared, and the secret keys that the users get."""
+    """The declaration, and the secret keys of the declared users."""
 
     ACCESS_FILE: Path = Field(
-        Path("charts/minio/files/access.yaml"), description="file that declares buckets, users and rights"
+        Path("charts/minio/files/access.yaml"), description="file that declares buckets, users and permissions"
     )
     ANONYMOUS_READ: bool = Field(
-        True, description="let everybody read what ACCESS_FILE declares for nobody in particular; false: nobody may"
+        True, description="allow anonymous reads of the objects listed under `anonymous` in ACCESS_FILE"
     )
-    BUCKETS_WAIT_SECONDS: NonNegativeFloat = Field(120.0, description="wait this long for a MinIO that is starting")
+    BUCKETS_WAIT_SECONDS: NonNegativeFloat = Field(120.0, description="how long to wait for a MinIO that is starting")
     S3_SECRET_KEY_CONSUMER: SecretStr = Field(min_length=8, description="secret key of the user consumer")
     S3_SECRET_KEY_SPARK: SecretStr = Field(min_length=8, description="secret key of the user spark")
     S3_SECRET_KEY_EXPORTER: SecretStr = Field(min_length=8, description="secret key of the user exporter")
@@ -28,5 +28,5 @@ class BucketsSettings(CommonSettings, ObjectStoreSettings):
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
         if self.OBJECT_STORE != "s3":
-            raise ValueError("there is nothing to do for a directory: set OBJECT_STORE=s3, or leave this job out")
+            raise ValueError("a directory has no buckets to reconcile: set OBJECT_STORE=s3, or leave this job out")
         return self

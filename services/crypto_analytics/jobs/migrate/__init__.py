@@ -1,1 +1,1 @@
-"""The migration job: schema, roles, passwords, databases for Airflow and Superset. It can run again and again."""
+"""The job that brings the database to the newest schema and sets the roles' passwords. It is idempotent."""

@@ -10,7 +10,7 @@ from crypto_analytics.store import postgres
 
 
 def main() -> int:
-    """Return 0 where the schema is up to date, 1 where it could not be brought there."""
+    """Return 0 where the schema is up to date, 1 where the job failed."""
     parser = command_line("jobs.migrate", __doc__, MigrateSettings)
     parser.parse_args()
     settings = load(MigrateSettings, "migrate")
@@ -22,19 +22,19 @@ def main() -> int:
         "producer": settings.PRODUCER_PASSWORD.get_secret_value(),
         "reader": settings.READER_PASSWORD.get_secret_value(),
     }
-    guests = {"airflow": settings.AIRFLOW_PASSWORD, "superset": settings.SUPERSET_PASSWORD}
+    other_databases = {"airflow": settings.AIRFLOW_PASSWORD, "superset": settings.SUPERSET_PASSWORD}
     try:
         with postgres.connect(settings, "migrate") as connection:
             applied = migrations.apply(connection, settings.MIGRATIONS_DIR, passwords)
-            made = [
+            created = [
                 name
-                for name, password in guests.items()
+                for name, password in other_databases.items()
                 if password.get_secret_value() and databases.ensure(connection, name, password.get_secret_value())
             ]
     except (psycopg.Error, migrations.MigrationChanged, FileNotFoundError) as error:
-        log.error("failed", error=str(error), next="mend the cause and run the same command again; it resumes")
+        log.error("migration_failed", error=str(error), next="correct the cause and run the job again; it resumes")
         return 1
-    log.info("done", applied=applied, databases=made)
+    log.info("migration_finished", applied=applied, databases_created=created)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Databases of other programs on the same server: each with a role of its own, which alone may connect to it."""
+"""Create the databases of other programs on the same server. Each has a role of its own; no other role may connect."""
 
 import psycopg
 from psycopg import sql
@@ -7,13 +7,13 @@ from crypto_analytics.jobs.migrate.migrations import set_password
 
 
 def ensure(connection: psycopg.Connection, name: str, password: str) -> bool:
-    """Make the database ``name`` and the role of the same name that owns it; return whether the database is new.
+    """Create the database ``name`` with an owner of the same name where they are missing; return whether it is new.
 
-    Harmless to run again: the role gets ``password``, and nobody else may connect, whoever made the two. The connection
-    is of a role that may create databases and roles, in autocommit mode.
+    Also sets the owner's password and revokes the connect privilege of all other roles. Idempotent. The connection must
+    be in autocommit mode, its role must have CREATEDB and CREATEROLE.
 
     Raises:
-        psycopg.Error: the role that is logged in may not do this.
+        psycopg.Error: the role of the connection lacks a privilege.
     """
     identifier = sql.Identifier(name)
     if not connection.execute("select from pg_roles where rolname = %s", [name]).rowcount:
@@ -21,7 +21,7 @@ def ensure(connection: psycopg.Connection, name: str, password: str) -> bool:
     set_password(connection, name, password)
     is_new = not connection.execute("select from pg_database where datname = %s", [name]).rowcount
     if is_new:
-        # A server that somebody else runs gives no superuser: who makes a database for a role must be a member of it.
+        # A managed server gives no superuser: the creator of a database must be a member of the role that owns it.
         connection.execute(sql.SQL("grant {} to current_user").format(identifier))
         connection.execute(sql.SQL("create database {} owner {}").format(identifier, identifier))
     connection.execute(sql.SQL("revoke all on database {} from public").format(identifier))

@@ -1,4 +1,4 @@
-"""Plain SQL migrations, applied in the order of their names, each once and in a transaction of its own."""
+"""Apply plain SQL migrations in the order of their names, each once and in a transaction of its own."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -7,26 +7,26 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-_LOCK = 7_204_711_895  # any constant: two migration jobs must not run at once
+_LOCK = 7_204_711_895  # key of the advisory lock that lets only one migration job run at a time
 
 
 class MigrationChanged(Exception):
-    """A migration that was applied has another content now. Write a new migration instead of editing an old one."""
+    """The file of an applied migration was edited. Put the change into a new migration."""
 
 
 def apply(connection: psycopg.Connection, folder: Path, passwords: Mapping[str, str]) -> list[str]:
-    """Apply the migrations of ``folder`` that are missing, set the roles' ``passwords``, return what was applied.
+    """Apply the missing migrations of ``folder``, set the roles' ``passwords``, and return the applied files' names.
 
-    Harmless to run again. The connection is a superuser's (or one that may create roles), in autocommit mode.
+    Idempotent. The connection must be in autocommit mode, its role a superuser or one with CREATEROLE.
 
     Raises:
         MigrationChanged: an applied file was edited.
-        FileNotFoundError: the folder holds no migration.
-        psycopg.Error: a migration failed; it left nothing behind, and those before it stay.
+        FileNotFoundError: the folder has no migration.
+        psycopg.Error: a migration failed and was rolled back; those before it stay applied.
     """
     files = sorted(folder.glob("[0-9]*.sql"))
     if not files:
-        raise FileNotFoundError(f"no migrations in {folder}")
+        raise FileNotFoundError(f"{folder} has no migrations (*.sql): set MIGRATIONS_DIR")
     connection.execute("select pg_advisory_lock(%s)", [_LOCK])
     try:
         connection.execute(
@@ -56,7 +56,7 @@ def _apply_one(connection: psycopg.Connection, file: Path, known_digest: str | N
 
 
 def set_password(connection: psycopg.Connection, role: str, password: str) -> None:
-    """Set a password as its SCRAM verifier, so that the plain one never reaches the server's log."""
+    """Set a password as its SCRAM verifier, so that the plain text never appears in the server's log."""
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     connection.execute(
         sql.SQL("alter role {role} password {verifier}").format(

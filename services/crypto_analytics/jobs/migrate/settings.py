@@ -1,4 +1,4 @@
-"""Settings of the migration job; its POSTGRES_USER is the one that may create roles."""
+"""Settings of the job migrate; its POSTGRES_USER needs the permission to create roles and databases."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from crypto_analytics.runtime.settings import CommonSettings, PostgresSettings
 
 
 class MigrateSettings(CommonSettings, PostgresSettings):
-    """Where the migrations are, and the passwords that the roles get."""
+    """The folder of the migrations, and the passwords of the roles."""
 
     MIGRATIONS_DIR: Path = Field(Path("migrations"), description="folder of the SQL migrations")
     WRITER_PASSWORD: SecretStr = Field(description="password of the role writer")
@@ -17,8 +17,10 @@ class MigrateSettings(CommonSettings, PostgresSettings):
     PRODUCER_PASSWORD: SecretStr = Field(description="password of the role producer")
     READER_PASSWORD: SecretStr = Field(description="password of the role reader")
     AIRFLOW_PASSWORD: SecretStr = Field(
-        SecretStr(""), description="password of the role airflow, which gets a database of its own; empty: neither"
+        SecretStr(""),
+        description="password of the role airflow, which owns a database of that name; empty: no such database",
     )
     SUPERSET_PASSWORD: SecretStr = Field(
-        SecretStr(""), description="password of the role superset, which gets a database of its own; empty: neither"
+        SecretStr(""),
+        description="password of the role superset, which owns a database of that name; empty: no such database",
     )

@@ -1,1 +1,1 @@
-"""Removes archived objects that no transaction lists; run it now and then, it is never urgent."""
+"""The job that deletes orphaned raw objects, which no transaction lists. It can run at any time and is never urgent."""

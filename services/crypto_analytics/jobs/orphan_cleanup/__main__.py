@@ -1,4 +1,4 @@
-"""Run ``python -m crypto_analytics.jobs.orphan_cleanup``: remove raw objects that no transaction lists."""
+"""Run ``python -m crypto_analytics.jobs.orphan_cleanup``: delete raw objects that no transaction lists."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,8 +6,8 @@ import psycopg
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
-from crypto_analytics.jobs.orphan_cleanup.orphans import sweep, unlisted
-from crypto_analytics.jobs.orphan_cleanup.settings import SweepSettings
+from crypto_analytics.jobs.orphan_cleanup.orphans import delete_orphans, orphans
+from crypto_analytics.jobs.orphan_cleanup.settings import OrphanCleanupSettings
 from crypto_analytics.runtime import logs, metrics
 from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.store import postgres
@@ -16,11 +16,11 @@ from crypto_analytics.store.objects import open_store
 
 
 def main() -> int:
-    """Return 0 where the archive is swept, 1 where a store was away."""
-    parser = command_line("jobs.orphan_cleanup", __doc__, SweepSettings)
-    parser.add_argument("--dry-run", action="store_true", help="only print the keys that would be removed")
+    """Return 0 where all orphans were deleted, 1 where the job failed."""
+    parser = command_line("jobs.orphan_cleanup", __doc__, OrphanCleanupSettings)
+    parser.add_argument("--dry-run", action="store_true", help="only log the keys of the objects that would be deleted")
     arguments = parser.parse_args()
-    settings = load(SweepSettings, "sweep")
+    settings = load(OrphanCleanupSettings, "sweep")
     log = logs.setup("sweep", settings)
     archive = RawArchive(open_store(settings), settings.BUCKET_RAW)
     grace = timedelta(seconds=settings.SWEEP_GRACE_SECONDS)
@@ -28,15 +28,15 @@ def main() -> int:
     try:
         with postgres.connect(settings, "sweep") as connection:
             if arguments.dry_run:
-                for key in unlisted(connection, archive, now, grace):
-                    log.info("would_remove", key=key)
+                for key in orphans(connection, archive, now, grace):
+                    log.info("orphan_found", key=key)
                 return 0
-            count = sweep(connection, archive, now, grace)
+            count = delete_orphans(connection, archive, now, grace)
     except (psycopg.Error, OSError, MinioException, HTTPError) as error:
-        log.error("failed", error=str(error).strip(), next="run the same command again when the stores are back")
+        log.error("cleanup_failed", error=str(error).strip(), next="run the job again when the stores are reachable")
         return 1
     metrics.ORPHANS_DELETED.inc(count)
-    log.info("done", removed=count)
+    log.info("cleanup_finished", deleted=count)
     return 0
 
 

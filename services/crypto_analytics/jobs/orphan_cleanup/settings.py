@@ -1,15 +1,15 @@
-"""Settings of the sweep."""
+"""Settings of the orphan cleanup."""
 
 from pydantic import Field
 
 from crypto_analytics.runtime.settings import CommonSettings, ObjectStoreSettings, PostgresSettings
 
 
-class SweepSettings(CommonSettings, PostgresSettings, ObjectStoreSettings):
-    """How old an unlisted object must be."""
+class OrphanCleanupSettings(CommonSettings, PostgresSettings, ObjectStoreSettings):
+    """The age at which an unlisted object counts as an orphan."""
 
     SWEEP_GRACE_SECONDS: int = Field(
         3600,
         ge=3600,
-        description="an unlisted object younger than this may belong to a batch under way and stays; 3600 or more",
+        description="delete unlisted objects older than this; younger ones may belong to a running batch; 3600 or more",
     )

@@ -1,1 +1,1 @@
-"""The job that brings a broker to its declared state: topics, users and rights. It can run again and again."""
+"""The job that reconciles a Kafka broker with its declared topics, users and permissions (ACLs). It is idempotent."""

@@ -1,4 +1,4 @@
-"""The file that declares Kafka's topics, users and rights, in the words of Strimzi's KafkaTopic and KafkaUser."""
+"""The file that declares Kafka's topics, users and ACLs, in the terms of Strimzi's KafkaTopic and KafkaUser."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ Operation = Literal[
 
 
 class Topic(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """A topic; ``name`` is that of its Kubernetes object, ``config`` are the broker's topic settings."""
+    """A topic. ``name`` is the name of its Kubernetes object, ``config`` has the broker's topic settings."""
 
     name: Name
     topic_name: TopicName
@@ -30,11 +30,11 @@ class Topic(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
 
     def __post_init__(self) -> None:
         if MIN_IN_SYNC in self.config:
-            raise ValueError(f"{MIN_IN_SYNC} depends on how many brokers there are: set KAFKA_MIN_INSYNC_REPLICAS")
+            raise ValueError(f"{MIN_IN_SYNC} depends on the number of brokers: set KAFKA_MIN_INSYNC_REPLICAS instead")
 
 
 class Resource(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What a right is about; a prefix stands for all names that begin with it."""
+    """The resource of an ACL; a ``prefix`` matches all names that begin with it."""
 
     type: ResourceType
     name: str = ""
@@ -42,25 +42,25 @@ class Resource(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
 
     def __post_init__(self) -> None:
         if (self.type == "cluster") == bool(self.name):
-            raise ValueError("a topic, group or transactionalId needs a name (* stands for all), the cluster has none")
+            raise ValueError("a topic, group or transactionalId needs a name (* matches all), the cluster has none")
 
 
 class Acl(Struct, frozen=True, forbid_unknown_fields=True):
-    """What may be done with a resource."""
+    """The operations that a user is allowed on a resource."""
 
     resource: Resource
     operations: Annotated[tuple[Operation, ...], Meta(min_length=1)]
 
 
 class User(Struct, frozen=True, forbid_unknown_fields=True):
-    """A user and all that it may do, from any host."""
+    """A user and its ACLs, which hold from any host."""
 
     name: Name
     acls: tuple[Acl, ...]
 
 
 class Access(Struct, frozen=True, forbid_unknown_fields=True):
-    """All that the file declares."""
+    """The content of the file."""
 
     topics: tuple[Topic, ...]
     users: tuple[User, ...]
@@ -68,37 +68,19 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         names = [topic.name for topic in self.topics], [topic.topic_name for topic in self.topics]
         for several in (*names, [user.name for user in self.users]):
-            if twice := declarations.repeated(several):
-                raise ValueError(f"{', '.join(twice)} is declared twice")
+            if repeated := declarations.duplicates(several):
+                raise ValueError(f"{', '.join(repeated)} is declared twice")
 
     def check_names(self, settings: KafkaSettings) -> None:
-        """Check that the topics which the services are set to use are declared.
+        """Check that the topics which the services are configured to use are declared. Raises InvalidDeclaration."""
+        configured = {name: getattr(settings, name) for name in ("KAFKA_TOPIC_TRADES", "KAFKA_TOPIC_DLQ")}
+        declarations.check_configured(configured, [topic.topic_name for topic in self.topics])
 
-        Raises:
-            BadDeclaration: one is not.
-        """
-        names = [topic.topic_name for topic in self.topics]
-        for setting, name in (
-            ("KAFKA_TOPIC_TRADES", settings.KAFKA_TOPIC_TRADES),
-            ("KAFKA_TOPIC_DLQ", settings.KAFKA_TOPIC_DLQ),
-        ):
-            if name not in names:
-                raise declarations.BadDeclaration(
-                    f"{setting} is {name}, but only {', '.join(names)} are declared: declare it, or correct the setting"
-                )
-
-    def check_users(self, admin: str) -> None:
-        """Check that the administrator, who does this, is not among the users.
-
-        Raises:
-            BadDeclaration: it is: its password and rights would be changed under it.
-        """
-        if admin in [user.name for user in self.users]:
-            raise declarations.BadDeclaration(
-                f"the user {admin} is the administrator who logs in here: declare it nowhere"
-            )
+    def check_users(self, administrator: str) -> None:
+        """Check that the administrator is not among the declared users. Raises InvalidDeclaration."""
+        declarations.check_administrator(administrator, [user.name for user in self.users])
 
 
 def read(path: Path) -> Access:
-    """Return what the file declares. Raises BadDeclaration."""
+    """Return the declared topics and users. Raises InvalidDeclaration."""
     return declarations.read(path, Access)

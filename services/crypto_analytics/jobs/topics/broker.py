@@ -1,4 +1,4 @@
-"""The broker as its administrator sees it: look at what there is, and change it."""
+"""The administrator's connection to the broker: read topics, users and permissions, and apply changes."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -24,28 +24,28 @@ from confluent_kafka.admin import (
 )
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from crypto_analytics.jobs.reconciliation import LoginRefused, NotReady, SetPassword
 from crypto_analytics.jobs.topics.plan import (
-    Action,
     AddPartitions,
+    AddPermission,
     AlterConfig,
+    Change,
     CreateTopic,
     ExistingTopic,
-    Grant,
-    Right,
-    SetPassword,
-    Withdraw,
+    Permission,
+    RemovePermission,
 )
 from crypto_analytics.runtime.kafka import client_config
 from crypto_analytics.runtime.settings import KafkaSettings
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-_SECONDS = 30.0
+_REQUEST_SECONDS = 30.0
 _LOGIN_SECONDS = 5.0
-_LOOK_SECONDS = 0.2
-_ITERATIONS = 4096  # as kafka-configs.sh; passwords are random, so more would only cost each login time
+_POLL_SECONDS = 0.2
+_ITERATIONS = 4096  # as kafka-configs.sh; passwords are random, and more iterations only make each login slower
 
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     {
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
@@ -56,11 +56,11 @@ _PASSING = frozenset(
         KafkaError.NETWORK_EXCEPTION,
         KafkaError.BROKER_NOT_AVAILABLE,
         KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,  # just created, and not known to every broker yet
+        KafkaError.UNKNOWN_TOPIC_OR_PART,  # created a moment ago, and not known to every broker yet
     }
 )
 
-# Strimzi's words, and the client library's.
+# Strimzi's terms, and the client library's.
 _RESOURCES = {
     "topic": ResourceType.TOPIC,
     "group": ResourceType.GROUP,
@@ -84,57 +84,51 @@ _OPERATIONS = {
 _CLUSTER = "kafka-cluster"  # the broker's name for the one resource of its type
 
 
-class NotReady(Exception):
-    """The broker cannot be reached or is not ready; it may be later."""
-
-
-class LoginRefused(Exception):
-    """The broker does not take this user with this password."""
-
-
 class Broker:
     """An administrator's connection to the brokers.
 
-    All methods raise NotReady and LoginRefused, and KafkaException where the broker refuses for another reason.
+    All methods raise NotReady and LoginRefused, and KafkaException where the broker refuses a request otherwise.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._refusal: KafkaError | None = None
-        config: dict[str, Any] = {**client_config(settings), "error_cb": self._note, "log_level": 0}
+        self._authentication_error: KafkaError | None = None
+        config: dict[str, Any] = {**client_config(settings), "error_cb": self._on_error, "log_level": 0}
         self._client = AdminClient(config)
 
-    def _note(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTHENTICATION:
-            self._refusal = error
+            self._authentication_error = error
 
-    def brokers(self, seconds: float = _LOGIN_SECONDS) -> int:
-        """Return how many brokers there are, within ``seconds``."""
+    def count(self, seconds: float = _LOGIN_SECONDS) -> int:
+        """Return the number of brokers, within ``seconds``."""
         deadline = time.monotonic() + seconds
-        while True:  # in short steps: a wrong password is told by a callback, and the call itself only times out
+        while True:  # in short steps: a wrong password is reported to the callback alone, the call itself times out
             try:
-                return len(self._client.list_topics(timeout=_LOOK_SECONDS).brokers)
+                return len(self._client.list_topics(timeout=_POLL_SECONDS).brokers)
             except KafkaException as error:
                 self._client.poll(0)
-                if self._refusal is not None:
-                    user = self._settings.KAFKA_SASL_USERNAME
-                    raise LoginRefused(f"the broker refuses the user {user}: {self._refusal.str()}") from error
+                if self._authentication_error is not None:
+                    user, cause = self._settings.KAFKA_SASL_USERNAME, self._authentication_error.str()
+                    raise LoginRefused(f"the broker refuses the user {user}: {cause}") from error
                 if time.monotonic() > deadline:
-                    raise NotReady(f"no broker at {self._settings.KAFKA_BOOTSTRAP_SERVERS}: {_cause(error)}") from error
+                    raise NotReady(
+                        f"no broker answers at {self._settings.KAFKA_BOOTSTRAP_SERVERS}: {_cause(error)}"
+                    ) from error
 
     def topics(self, names: Iterable[str]) -> dict[str, ExistingTopic]:
         """Return those of the topics ``names`` that exist."""
-        there = self._ask(lambda: self._client.list_topics(timeout=_SECONDS)).topics
-        found = [name for name in names if name in there]
+        metadata = self._call(lambda: self._client.list_topics(timeout=_REQUEST_SECONDS)).topics
+        found = [name for name in names if name in metadata]
         if not found:
             return {}
-        asked = [ConfigResource(ResourceType.TOPIC, name) for name in found]
-        answers = self._ask(lambda: self._client.describe_configs(asked, request_timeout=_SECONDS))
-        configs = {resource.name: self._answer(future) for resource, future in answers.items()}
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
+        futures = self._call(lambda: self._client.describe_configs(resources, request_timeout=_REQUEST_SECONDS))
+        configs = {resource.name: self._result(future) for resource, future in futures.items()}
         return {
             name: ExistingTopic(
-                partitions=len(there[name].partitions),
-                replicas=min(len(partition.replicas) for partition in there[name].partitions.values()),
+                partitions=len(metadata[name].partitions),
+                replicas=min(len(partition.replicas) for partition in metadata[name].partitions.values()),
                 config={
                     key: entry.value
                     for key, entry in configs[name].items()
@@ -147,25 +141,27 @@ class Broker:
     def without_login(self, passwords: Mapping[str, str]) -> set[str]:
         """Return the users that do not exist, or cannot log in with these passwords.
 
-        The broker never tells a password, so each is tried.
+        The broker never returns a password, so each user is logged in once.
         """
         if not passwords:
             return set()
-        futures = self._ask(
-            lambda: self._client.describe_user_scram_credentials(list(passwords), request_timeout=_SECONDS)
+        futures = self._call(
+            lambda: self._client.describe_user_scram_credentials(list(passwords), request_timeout=_REQUEST_SECONDS)
         )
-        assert isinstance(futures, dict)  # as it is where users are named
+        assert isinstance(futures, dict)  # the library returns a dictionary where users are named
         missing = set()
         for user, future in futures.items():
             try:
-                self._answer(future)
+                self._result(future)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.RESOURCE_NOT_FOUND:
                     raise
                 missing.add(user)
-        return missing | {user for user in passwords if user not in missing and not self._opens(user, passwords[user])}
+        return missing | {
+            user for user in passwords if user not in missing and not self._can_log_in(user, passwords[user])
+        }
 
-    def _opens(self, user: str, password: str) -> bool:
+    def _can_log_in(self, user: str, password: str) -> bool:
         settings = self._settings.model_copy(
             update={
                 "KAFKA_SASL_USERNAME": user,
@@ -173,66 +169,66 @@ class Broker:
             }
         )
         try:
-            Broker(settings).brokers()
+            Broker(settings).count()
         except LoginRefused:
             return False
         return True
 
-    def rights(self, users: Collection[str]) -> set[Right]:
-        """Return all rights of ``users``."""
-        return {right for user in users for right in self._rights_of(user)}
+    def permissions(self, users: Collection[str]) -> set[Permission]:
+        """Return all permissions of ``users``."""
+        return {permission for user in users for permission in self._permissions_of(user)}
 
-    def _rights_of(self, user: str) -> list[Right]:
-        matching: Callable[..., AclBindingFilter] = AclBindingFilter  # its annotations forget that None means any
-        everything = matching(
+    def _permissions_of(self, user: str) -> list[Permission]:
+        acl_filter: Callable[..., AclBindingFilter] = AclBindingFilter  # its annotations lack that None matches any
+        all_of_user = acl_filter(
             ResourceType.ANY, None, ResourcePatternType.ANY, _principal(user), None,
             AclOperation.ANY, AclPermissionType.ANY,
         )  # fmt: skip
-        found: list[AclBinding] = self._answer(
-            self._ask(lambda: self._client.describe_acls(everything, request_timeout=_SECONDS))
+        found: list[AclBinding] = self._result(
+            self._call(lambda: self._client.describe_acls(all_of_user, request_timeout=_REQUEST_SECONDS))
         )
-        return [_right(user, binding) for binding in found]
+        return [_permission(user, binding) for binding in found]
 
-    def carry_out(self, action: Action, passwords: Mapping[str, str]) -> None:
-        """Do it; ``passwords`` are those of the users."""
-        match action:
+    def apply(self, change: Change, passwords: Mapping[str, str]) -> None:
+        """Apply ``change``; ``passwords`` has the passwords of the users."""
+        match change:
             case CreateTopic():
-                topic = NewTopic(action.name, action.partitions, action.replicas, config=dict(action.config))
-                self._each(lambda: self._client.create_topics([topic], request_timeout=_SECONDS))
+                topic = NewTopic(change.name, change.partitions, change.replicas, config=dict(change.config))
+                self._each(lambda: self._client.create_topics([topic], request_timeout=_REQUEST_SECONDS))
             case AddPartitions():
-                more = NewPartitions(action.name, action.total)
-                self._each(lambda: self._client.create_partitions([more], request_timeout=_SECONDS))
+                more = NewPartitions(change.name, change.total)
+                self._each(lambda: self._client.create_partitions([more], request_timeout=_REQUEST_SECONDS))
             case AlterConfig():
-                change = ConfigResource(ResourceType.TOPIC, action.name, incremental_configs=_entries(action))
-                self._each(lambda: self._client.incremental_alter_configs([change], request_timeout=_SECONDS))
+                resource = ConfigResource(ResourceType.TOPIC, change.name, incremental_configs=_entries(change))
+                self._each(lambda: self._client.incremental_alter_configs([resource], request_timeout=_REQUEST_SECONDS))
             case SetPassword():
                 kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _ITERATIONS)
-                login = UserScramCredentialUpsertion(action.user, kind, passwords[action.user].encode())
-                self._each(lambda: self._client.alter_user_scram_credentials([login], request_timeout=_SECONDS))
-            case Grant():
-                binding = _binding(AclBinding, action.right)
-                self._each(lambda: self._client.create_acls([binding], request_timeout=_SECONDS))
-            case Withdraw():
-                exactly = _binding(AclBindingFilter, action.right)
-                self._each(lambda: self._client.delete_acls([exactly], request_timeout=_SECONDS))
+                login = UserScramCredentialUpsertion(change.user, kind, passwords[change.user].encode())
+                self._each(lambda: self._client.alter_user_scram_credentials([login], request_timeout=_REQUEST_SECONDS))
+            case AddPermission():
+                binding = _binding(AclBinding, change.permission)
+                self._each(lambda: self._client.create_acls([binding], request_timeout=_REQUEST_SECONDS))
+            case RemovePermission():
+                exact = _binding(AclBindingFilter, change.permission)
+                self._each(lambda: self._client.delete_acls([exact], request_timeout=_REQUEST_SECONDS))
 
     def _each(self, call: Callable[[], Mapping[Any, "Future[object]"]]) -> None:
-        for future in self._ask(call).values():
-            self._answer(future)
+        for future in self._call(call).values():
+            self._result(future)
 
-    def _answer(self, future: "Future[Answer]") -> Answer:
-        return self._ask(lambda: future.result(_SECONDS))
+    def _result(self, future: "Future[Result]") -> Result:
+        return self._call(lambda: future.result(_REQUEST_SECONDS))
 
     @staticmethod
-    def _ask(call: Callable[[], Answer]) -> Answer:
+    def _call(call: Callable[[], Result]) -> Result:
         try:
             return call()
         except KafkaException as error:
-            if error.args[0].code() in _PASSING:
+            if error.args[0].code() in _TRANSIENT:
                 raise NotReady(_cause(error)) from error
             raise
         except TimeoutError as error:
-            raise NotReady(f"no answer within {_SECONDS:.0f} s") from error
+            raise NotReady(f"the broker did not answer within {_REQUEST_SECONDS:.0f} s") from error
 
 
 def _cause(error: KafkaException) -> str:
@@ -244,38 +240,39 @@ def _principal(user: str) -> str:
     return f"User:{user}"
 
 
-def _entries(action: AlterConfig) -> list[ConfigEntry]:
+def _entries(change: AlterConfig) -> list[ConfigEntry]:
     changes = [
-        *((key, value, AlterConfigOpType.SET) for key, value in action.set_to.items()),
-        *((key, None, AlterConfigOpType.DELETE) for key in action.unset),
+        *((key, value, AlterConfigOpType.SET) for key, value in change.set_to.items()),
+        *((key, None, AlterConfigOpType.DELETE) for key in change.unset),
     ]
     return [ConfigEntry(key, value, incremental_operation=operation) for key, value, operation in changes]
 
 
-def _binding(kind: Callable[..., Answer], right: Right) -> Answer:
+def _binding(kind: Callable[..., Result], permission: Permission) -> Result:
     return kind(
-        _RESOURCES[right.resource_type],
-        right.name or _CLUSTER,
-        _PATTERNS[right.pattern_type],
-        _principal(right.user),
-        right.host,
-        _OPERATIONS[right.operation],
-        AclPermissionType.ALLOW if right.allow else AclPermissionType.DENY,
+        _RESOURCES[permission.resource_type],
+        permission.name or _CLUSTER,
+        _PATTERNS[permission.pattern_type],
+        _principal(permission.user),
+        permission.host,
+        _OPERATIONS[permission.operation],
+        AclPermissionType.ALLOW if permission.allow else AclPermissionType.DENY,
     )
 
 
-def _right(user: str, binding: AclBinding) -> Right:
-    resource_type = _word(_RESOURCES, binding.restype)
-    return Right(
+def _permission(user: str, binding: AclBinding) -> Permission:
+    resource_type = _term(_RESOURCES, binding.restype)
+    return Permission(
         user=user,
         resource_type=resource_type,
         name="" if resource_type == "cluster" else binding.name,
-        pattern_type=_word(_PATTERNS, binding.resource_pattern_type),
-        operation=_word(_OPERATIONS, binding.operation),
+        pattern_type=_term(_PATTERNS, binding.resource_pattern_type),
+        operation=_term(_OPERATIONS, binding.operation),
         host=binding.host,
         allow=binding.permission_type == AclPermissionType.ALLOW,
     )
 
 
-def _word(words: Mapping[str, object], meaning: object) -> str:
-    return next(word for word, its_meaning in words.items() if its_meaning == meaning)
+def _term(terms: Mapping[str, object], value: object) -> str:
+    """Return Strimzi's term for the client library's ``value``."""
+    return next(term for term, its_value in terms.items() if its_value == value)

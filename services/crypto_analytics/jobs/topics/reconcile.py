@@ -1,57 +1,51 @@
-"""Look, plan, and do: all of what is declared, or the topics alone."""
+"""Read the state of the broker, plan the changes and apply them: for all that is declared, or for topics alone."""
 
 from collections.abc import Collection, Mapping
 
 from structlog.stdlib import BoundLogger
 
+from crypto_analytics.jobs.reconciliation import NotReady, apply_changes
 from crypto_analytics.jobs.topics.access import Access, Topic
-from crypto_analytics.jobs.topics.broker import Broker, NotReady
-from crypto_analytics.jobs.topics.plan import Action, Replication, plan_topics, plan_users
+from crypto_analytics.jobs.topics.broker import Broker
+from crypto_analytics.jobs.topics.plan import Change, Replication, plan_topics, plan_users
 
 
-def bring_about(
+def reconcile(
     access: Access, replication: Replication, passwords: Mapping[str, str], broker: Broker, log: BoundLogger
 ) -> int:
-    """Bring the broker to the declared state and return how much had to change; nothing does where all is planned.
+    """Reconcile the broker with ``access`` and return the number of changes. All are planned before the first.
 
     Raises:
-        NotReady: the brokers are not all there, or went away meanwhile; what was done stays.
-        LoginRefused: the administrator's password is wrong.
-        Impossible: it would take something away that Kafka does not give up; nothing was changed.
-        KafkaException: the broker refuses.
+        NotReady: too few brokers answer, or one went away; the changes made so far stay.
+        LoginRefused: the broker refuses the administrator's login.
+        UnsafeChange: a topic would lose records or replicas; nothing was changed.
+        KafkaException: the broker refuses a change.
     """
-    _wait_for_all(broker, replication)
-    actions = [
+    _check_number(broker, replication)
+    changes: list[Change] = [
         *plan_topics(access.topics, broker.topics(topic.topic_name for topic in access.topics), replication),
         *plan_users(
             access,
             without_login=broker.without_login(passwords),
-            existing=broker.rights([user.name for user in access.users]),
+            existing=broker.permissions([user.name for user in access.users]),
         ),
     ]
-    _carry_out(actions, broker, passwords, log)
-    return len(actions)
+    return apply_changes(changes, lambda change: broker.apply(change, passwords), log)
 
 
-def ensure_topics(topics: Collection[Topic], replication: Replication, broker: Broker) -> list[Action]:
-    """Bring the topics alone to the declared state, as on a broker without logins; return what was done.
+def ensure_topics(topics: Collection[Topic], replication: Replication, broker: Broker) -> list[Change]:
+    """Reconcile the topics alone, on a broker without logins, and return the changes.
 
-    Raises what :func:`bring_about` raises.
+    Raises the errors of :func:`reconcile`.
     """
-    _wait_for_all(broker, replication)
-    actions = plan_topics(topics, broker.topics(topic.topic_name for topic in topics), replication)
-    for action in actions:
-        broker.carry_out(action, {})
-    return actions
+    _check_number(broker, replication)
+    changes = plan_topics(topics, broker.topics(topic.topic_name for topic in topics), replication)
+    for change in changes:
+        broker.apply(change, {})
+    return changes
 
 
-def _wait_for_all(broker: Broker, replication: Replication) -> None:
-    there = broker.brokers()
-    if there < replication.factor:
-        raise NotReady(f"{there} of at least {replication.factor} brokers are there (KAFKA_REPLICATION_FACTOR)")
-
-
-def _carry_out(actions: list[Action], broker: Broker, passwords: Mapping[str, str], log: BoundLogger) -> None:
-    for action in actions:
-        broker.carry_out(action, passwords)
-        log.info("changed", what=str(action))
+def _check_number(broker: Broker, replication: Replication) -> None:
+    brokers = broker.count()
+    if brokers < replication.factor:
+        raise NotReady(f"{brokers} brokers answer, KAFKA_REPLICATION_FACTOR needs at least {replication.factor}")
