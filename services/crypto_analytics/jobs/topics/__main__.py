@@ -8,7 +8,7 @@ from crypto_analytics.jobs.topics.broker import Broker
 from crypto_analytics.jobs.topics.plan import Replication
 from crypto_analytics.jobs.topics.reconcile import reconcile
 from crypto_analytics.jobs.topics.settings import TopicsSettings
-from crypto_analytics.runtime import logs
+from crypto_analytics.runtime import logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
 
 
