@@ -1,1 +1,1 @@
-"""What the Makefile's targets for Kubernetes and Compose do: check, build, bring up, look at, take down."""
+"""The tooling behind the targets of make, in rooms. import-linter checks which room imports which (pyproject.toml)."""
