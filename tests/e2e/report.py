@@ -36,7 +36,7 @@ class Report:
             console.print(self._memory_table())
         longest = {name: seconds for name, seconds in self.seconds.items() if seconds >= 1}
         for title, column, rows in (
-            ("Back after a kill: candles advance, no hole", "seconds", self.recovered),
+            ("Back after a kill: candles advance, no gap", "seconds", self.recovered),
             (f"Tests of a second and more ({self.total:.0f} s in all)", "seconds", longest),
         ):
             if rows:

@@ -105,7 +105,7 @@ def wait_caught_up(platform: Platform, symbols: Sequence[str], seconds: float = 
             merged = merged_up_to(connection, symbols)
             return all(merged.get(symbol, 0) >= targets[symbol] for symbol in symbols) and not gaps(connection, symbols)
 
-    wait_until(caught_up, seconds, f"the trades of {', '.join(symbols)} are merged without a hole")
+    wait_until(caught_up, seconds, f"the trades of {', '.join(symbols)} are merged without a gap")
 
 
 def wait_consumed(platform: Platform, seconds: float = 120) -> None:

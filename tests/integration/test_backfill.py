@@ -122,9 +122,9 @@ def test_holes_are_fetched_again_and_wrong_rows_on_the_way_corrected(
     with postgres.connect() as connection:
         whole = table(connection, "BTCUSDT")
         before = changes(connection)
-        hole = [START - 700 * MINUTE, START - 650 * MINUTE]
+        gap = [START - 700 * MINUTE, START - 650 * MINUTE]
         wrong = START - 680 * MINUTE
-        connection.execute("delete from raw_klines where symbol = 'BTCUSDT' and open_time = any(%s)", (hole,))
+        connection.execute("delete from raw_klines where symbol = 'BTCUSDT' and open_time = any(%s)", (gap,))
         connection.execute(
             "update raw_klines set close = close + 1 where symbol = 'BTCUSDT' and open_time = %s", (wrong,)
         )
@@ -133,7 +133,7 @@ def test_holes_are_fetched_again_and_wrong_rows_on_the_way_corrected(
         assert (last["requests"], last["klines_fetched"], last["klines_written"]) == (2, 700 + 10, 3)
         assert table(connection, "BTCUSDT") == whole
         moved = {key for key, when in changes(connection).items() if before[key] != when}
-        assert moved == {("BTCUSDT", moment) for moment in (*hole, wrong)}
+        assert moved == {("BTCUSDT", moment) for moment in (*gap, wrong)}
 
 
 def test_what_the_exchange_never_had_costs_one_request_a_run(

@@ -99,7 +99,7 @@ def run(
         supervisor.wait_until(all_begun(postgres, exchange), 120, "a symbol has no trade yet")
         for kill in kills:
             supervisor.wait_until(lambda after=kill.after: streamed(exchange) >= after, 120, "the play does not go on")
-            supervisor.wait_until(lambda name=kill.victim: killed(supervisor.pid(name)), 60, "nobody to kill")
+            supervisor.wait_until(lambda name=kill.victim: killed(supervisor.pid(name)), 60, "the victim does not run")
         supervisor.wait_until(lambda: exchange.status()["state"] == "done", 240, "the play does not end", every=0.2)
         supervisor.wait_until(all_merged(postgres, exchange), 240, "trades are missing", every=0.2)
     finally:

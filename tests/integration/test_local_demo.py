@@ -119,7 +119,7 @@ def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.
     while not condition():
         if process is not None and process.poll() is not None:
             pytest.fail(f"it ended with {process.returncode}: {process.communicate()[0]}")
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.1)
 
 

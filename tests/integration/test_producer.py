@@ -102,10 +102,10 @@ def test_repaired_trades_say_the_same_as_streamed_ones(
         streamed = watch(kafka)
         producer.until(lambda: streamed.hold_all_of(whole), "trades are missing")
     broker = servers.broker()
-    holed = simulator(**play, SIM_FAULTS=faults({"type": "hole", "count": 300, "at": 100}))
-    with producing(servers, "producer-holed", broker, holed, SYMBOLS="BTCUSDT") as producer:
+    with_gap = simulator(**play, SIM_FAULTS=faults({"type": "hole", "count": 300, "at": 100}))
+    with producing(servers, "producer-with-gap", broker, with_gap, SYMBOLS="BTCUSDT") as producer:
         repaired = watch(broker)
-        producer.until(lambda: repaired.hold_all_of(holed), "trades are missing")
+        producer.until(lambda: repaired.hold_all_of(with_gap), "trades are missing")
     assert repaired.sources["rest"] >= 300
     assert repaired.values.keys() == streamed.values.keys()
     for key, value in streamed.values.items():

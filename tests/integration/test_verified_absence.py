@@ -136,10 +136,10 @@ def run_of(minutes: Mapping[int, int], first: int, last: int, random: Random) ->
 def test_merges_and_recordings_side_by_side_give_the_plain_answer(postgres: Database, archive: RawArchive) -> None:
     random = Random(5)
     minutes = {i: minute_of(i, random) for i in range(600)}
-    holes = {i for i in range(2, 598) if random.random() < 0.2}
-    late = {i for i in holes if random.random() < 0.3}  # recorded as absent, but merged later
-    batches = [[i for i in range(at, at + 20) if i not in holes or i in late] for at in range(0, 600, 20)]
-    recordings = [[i] for i in holes]
+    absent_ids = {i for i in range(2, 598) if random.random() < 0.2}
+    late = {i for i in absent_ids if random.random() < 0.3}  # recorded as absent, but merged later
+    batches = [[i for i in range(at, at + 20) if i not in absent_ids or i in late] for at in range(0, 600, 20)]
+    recordings = [[i] for i in absent_ids]
 
     def merge(order: Sequence[list[int]]) -> None:
         with postgres.connect("writer") as connection:
@@ -158,7 +158,7 @@ def test_merges_and_recordings_side_by_side_give_the_plain_answer(postgres: Data
         for future in work:
             future.result()
     plain = Ids()
-    plain.record(holes)
+    plain.record(absent_ids)
     plain.merge({i: minutes[i] for batch in batches for i in batch})
     with postgres.connect("reader") as connection:
         assert_equal(connection, {"BTCUSDT": plain})
