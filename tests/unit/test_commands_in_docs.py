@@ -73,7 +73,14 @@ def test_what_make_is_told_exists() -> None:
 
 def python_commands() -> list[Command]:
     """Return the commands that start Python on the first pages of the documentation."""
-    first = {"README.md", "docs/local.md", "docs/compose.md", "docs/kubernetes.md", "docs/troubleshooting.md", "docs/tour.md"}
+    first = {
+        "README.md",
+        "docs/local.md",
+        "docs/compose.md",
+        "docs/kubernetes.md",
+        "docs/troubleshooting.md",
+        "docs/tour.md",
+    }
     return [command for command in commands() if command.page in first and command.text.startswith("python")]
 
 
