@@ -1,4 +1,4 @@
-"""Run the checkpoint ``silver_gate``. What Great Expectations writes goes to a folder of the run's own."""
+"""Run the checkpoint ``silver_gate``. Great Expectations writes its files to a temporary folder of the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from great_expectations.data_context import EphemeralDataContext
 from great_expectations.data_context.types.base import DataContextConfig
 from great_expectations.data_context.types.resource_identifiers import ValidationResultIdentifier
 
-from ge import verdict
+from ge.failures import describe_failures
 from ge.settings import GateSettings
 from ge.suite import EXAMPLES, KEY, expectations
 
@@ -23,10 +23,16 @@ SCHEMA, TABLE = "analytics", "silver_klines_1m"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A run of the checkpoint: Great Expectations' context and folder, the result's identifier, and the verdict.
+class Validation:
+    """The result of one run of the checkpoint.
 
-    ``failures`` has a line for every expectation that does not hold.
+    Attributes:
+        context: the context of Great Expectations.
+        folder: the folder with its files.
+        identifier: the identifier of the result.
+        succeeded: whether all expectations hold.
+        expectations: their number.
+        failures: a line for each expectation that does not hold.
     """
 
     context: EphemeralDataContext
@@ -38,19 +44,19 @@ class Judged:
 
     @property
     def run_time(self) -> datetime:
-        """Return when it ran."""
+        """Return the time of the run."""
         run_time: datetime = self.identifier.run_id.run_time
         return run_time
 
 
 @contextmanager
-def judged(settings: GateSettings) -> Iterator[Judged]:
-    """Judge the whole table and yield the verdict; its folder is gone afterwards."""
+def validated(settings: GateSettings) -> Iterator[Validation]:
+    """Validate the whole table and yield the result; its folder is removed afterwards."""
     with TemporaryDirectory(prefix="silver_gate-") as name:
-        yield _judge(settings, Path(name))
+        yield _validate(settings, Path(name))
 
 
-def _judge(settings: GateSettings, folder: Path) -> Judged:
+def _validate(settings: GateSettings, folder: Path) -> Validation:
     context = _context(folder)
     source = context.data_sources.add_postgres("crypto_analytics", connection_string=settings.connection_url)
     asset = source.add_table_asset(TABLE, table_name=TABLE, schema_name=SCHEMA)
@@ -72,12 +78,12 @@ def _judge(settings: GateSettings, folder: Path) -> Judged:
     )
     [(identifier, result)] = context.checkpoints.add(checkpoint).run().run_results.items()
     results: list[dict[str, Any]] = result.to_json_dict()["results"]
-    failures = tuple(verdict.failures(results))
-    return Judged(context, folder, identifier, bool(result.success) and not failures, len(results), failures)
+    failures = tuple(describe_failures(results))
+    return Validation(context, folder, identifier, bool(result.success) and not failures, len(results), failures)
 
 
 def _context(folder: Path) -> EphemeralDataContext:
-    """Return a context whose definitions live in this code, and whose results and pages go to ``folder``."""
+    """Return a context with definitions in memory, and with results and pages in ``folder``."""
 
     def files(name: str) -> dict[str, str]:
         return {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder / name)}

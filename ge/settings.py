@@ -1,4 +1,4 @@
-"""Settings of the gate, from the groups that it shares with the services."""
+"""Settings of the quality gate; it shares groups of settings with the services."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -16,19 +16,19 @@ class GateSettings(ClockSettings, PostgresSettings, ObjectStoreSettings):
 
     @property
     def as_of(self) -> datetime:
-        """Return the time after which no candle may open."""
+        """Return the latest time at which a candle can open."""
         return (self.AS_OF or datetime.now(UTC)).astimezone(UTC)
 
     @property
     def connection_url(self) -> str:
-        """Return where silver is, as SQLAlchemy wants it; it holds the password and is never printed."""
+        """Return the database's URL for SQLAlchemy. It contains the password and must not be printed."""
         user, password = quote(self.POSTGRES_USER, safe=""), quote(self.POSTGRES_PASSWORD.get_secret_value(), safe="")
         where = f"{self.POSTGRES_HOST}:{self.POSTGRES_PORT}/{quote(self.POSTGRES_DB, safe='')}"
         query = f"sslmode={self.POSTGRES_SSLMODE}&application_name=silver_gate&connect_timeout=10"
         return f"postgresql+psycopg2://{user}:{password}@{where}?{query}"
 
     def without_secrets(self, text: str) -> str:
-        """Return ``text``, an error's perhaps, with the secrets masked."""
+        """Return ``text`` with all secrets masked."""
         for secret in (self.POSTGRES_PASSWORD, self.S3_SECRET_KEY):
             for written in {secret.get_secret_value(), quote(secret.get_secret_value(), safe="")} - {""}:
                 text = text.replace(written, "***")

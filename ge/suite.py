@@ -1,4 +1,4 @@
-"""What is expected of silver, row by row, before gold is built on it."""
+"""The expectations that the rows of silver must meet before gold is built."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -19,7 +19,7 @@ EXACT_TYPES = {
 
 
 class ExpectNoRows(gxe.UnexpectedRowsExpectation):
-    """A query for wrong rows finds none; a few are shown, as the other expectations do whatever the result format."""
+    """A query for wrong rows returns none. A few of the rows are reported, as by the other expectations."""
 
     def _validate(self, metrics: dict[str, Any], *_: object, **__: object) -> Any:
         rows = metrics["unexpected_rows_query.table"][:EXAMPLES]
@@ -28,7 +28,7 @@ class ExpectNoRows(gxe.UnexpectedRowsExpectation):
 
 
 class ExpectOhlcInOrder(ExpectNoRows):
-    """Prices are above zero, and open and close lie within low..high."""
+    """Prices are positive, and open and close are within low..high."""
 
     description: str = "low <= open, close <= high, and low > 0"
     unexpected_rows_query: str = """
@@ -38,7 +38,7 @@ class ExpectOhlcInOrder(ExpectNoRows):
 
 
 class ExpectTakerVolumesWithinTotals(ExpectNoRows):
-    """Takers cannot have bought more than was traded."""
+    """Taker volumes are not larger than the totals."""
 
     description: str = "taker_buy_volume <= volume and taker_buy_quote_volume <= quote_volume"
     unexpected_rows_query: str = """
@@ -48,7 +48,7 @@ class ExpectTakerVolumesWithinTotals(ExpectNoRows):
 
 
 class ExpectOpenTimeOnTheMinute(ExpectNoRows):
-    """A candle opens on a whole UTC minute."""
+    """open_time is a whole UTC minute."""
 
     description: str = "open_time is a whole minute"
     unexpected_rows_query: str = """
@@ -58,7 +58,7 @@ class ExpectOpenTimeOnTheMinute(ExpectNoRows):
 
 
 class ExpectSymbolKnown(ExpectNoRows):
-    """A symbol is followed, or was: a retired symbol's candles are kept."""
+    """The symbol is followed or retired; candles of a retired symbol are kept."""
 
     description: str = "symbol is in the table symbols"
     unexpected_rows_query: str = """
@@ -68,7 +68,7 @@ class ExpectSymbolKnown(ExpectNoRows):
 
 
 def expectations(as_of: datetime) -> Iterator[Expectation]:
-    """Yield all expectations; no candle opens after ``as_of``."""
+    """Yield all expectations; no candle may open after ``as_of``."""
     for column in (*KEY, "source", *PRICES, *VOLUMES):
         yield gxe.ExpectColumnValuesToNotBeNull(column=column)
     for column, exact_type in EXACT_TYPES.items():

@@ -1,6 +1,6 @@
 from typing import Any
 
-from ge.verdict import failures
+from ge.failures import describe_failures
 
 
 def result(kind: str, found: dict[str, Any], *, success: bool = False, **kwargs: object) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def test_a_failing_column_is_named_with_counts_and_the_keys_of_examples() -> Non
             {"symbol": "BTCUSDT", "open_time": "2026-01-05T00:03:00+00:00", "volume": -5}
         ],
     }
-    assert failures([result("expect_column_values_to_be_between", found, column="volume", min_value=0)]) == [
+    assert describe_failures([result("expect_column_values_to_be_between", found, column="volume", min_value=0)]) == [
         "expect_column_values_to_be_between(volume, min_value=0): 2 of 4320 rows; "
         "symbol=BTCUSDT open_time=2026-01-05T00:03:00+00:00 volume=-5"
     ]
@@ -32,7 +32,7 @@ def test_a_rule_of_our_own_shows_its_rows() -> None:
         "observed_value": 10,
         "details": {"unexpected_rows": [{"symbol": "S", "low": 3}, {"symbol": "T", "low": 4}]},
     }
-    assert failures([result("expect_ohlc_in_order", found)]) == [
+    assert describe_failures([result("expect_ohlc_in_order", found)]) == [
         "expect_ohlc_in_order(): 10 rows; symbol=S low=3; symbol=T low=4"
     ]
 
@@ -41,7 +41,7 @@ def test_keys_without_an_index_and_types_are_shown_too() -> None:
     twice = {"element_count": 3, "unexpected_count": 2, "partial_unexpected_list": [{"symbol": "S"}]}
     kind = result("expect_compound_columns_to_be_unique", twice, column_list=["symbol", "open_time"])
     wrong = result("expect_column_values_to_be_of_type", {"observed_value": "DOUBLE"}, column="open", type_="NUMERIC")
-    assert failures([kind, wrong]) == [
+    assert describe_failures([kind, wrong]) == [
         "expect_compound_columns_to_be_unique(symbol, open_time): 2 of 3 rows; symbol=S",
         "expect_column_values_to_be_of_type(open, type_=NUMERIC): found DOUBLE",
     ]
@@ -54,8 +54,8 @@ def test_an_expectation_that_could_not_be_evaluated_fails_with_its_cause() -> No
             "metric b": {"raised_exception": False, "exception_message": ""},
         }
     }
-    assert failures([broken]) == ["expect_x(volume): could not be checked: no such column"]
+    assert describe_failures([broken]) == ["expect_x(volume): could not be checked: no such column"]
 
 
 def test_what_holds_is_not_mentioned() -> None:
-    assert failures([result("expect_x", {}, success=True)]) == []
+    assert describe_failures([result("expect_x", {}, success=True)]) == []

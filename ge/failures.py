@@ -1,4 +1,4 @@
-"""The result of a checkpoint in words: one line per failing expectation with its counts and examples. Pure."""
+"""Describe failed expectations: one line for each, with its counts and examples. Without I/O."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,8 +8,8 @@ Result = Mapping[str, Any]
 _NOT_SHOWN = {"batch_id", "mostly", "column", "column_list"}
 
 
-def failures(results: Sequence[Result]) -> list[str]:
-    """Return a line for every expectation of ``results`` (Great Expectations' own JSON form) that did not hold."""
+def describe_failures(results: Sequence[Result]) -> list[str]:
+    """Return a line for each failed expectation of ``results``, the JSON form of Great Expectations."""
     return [_describe(result) for result in results if not result["success"]]
 
 
@@ -43,7 +43,7 @@ def _example(example: Any) -> str:
 
 
 def _error(info: Mapping[str, Any]) -> str:
-    """Return the message of an expectation that could not be evaluated; several metrics may have failed."""
+    """Return the message of an expectation that could not be evaluated; several of its metrics can have failed."""
     if "raised_exception" in info:
         return str(info.get("exception_message") or "unknown error") if info["raised_exception"] else ""
     messages = {str(part["exception_message"]) for part in info.values() if part.get("raised_exception")}
