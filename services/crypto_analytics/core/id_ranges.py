@@ -101,6 +101,14 @@ class IdRanges:
         """Return the ids between the smallest and the largest one that are not in the set."""
         return [IdRange(last + 1, first - 1) for last, first in zip(self._lasts[:-1], self._firsts[1:], strict=True)]
 
+    def intersection(self, other: "IdRanges") -> "IdRanges":
+        """Return the ids that are in both sets; fastest if ``self`` has fewer ranges than ``other``."""
+        both = IdRanges(self)
+        for first, last in self:
+            for gap in other.missing(first, last):
+                both.remove(*gap)
+        return both
+
     def isdisjoint(self, other: "IdRanges") -> bool:
         """Whether no id is in both sets."""
         return not any(self.overlaps(first, last) for first, last in other)

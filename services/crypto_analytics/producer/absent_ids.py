@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from crypto_analytics.binance.rest import AggTrade
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.trade_ids import intersection
 
 CONFIRM_SECONDS = 10.0
 
@@ -100,5 +99,5 @@ class AbsenceTracker:
         self._first_shown = [
             (left, since)
             for part, since in self._first_shown
-            for left in ([part] if missing.covers(*part) else intersection(IdRanges([part]), missing))
+            for left in ([part] if missing.covers(*part) else IdRanges([part]).intersection(missing))
         ]

@@ -26,7 +26,7 @@ from crypto_analytics.producer.gap_reasons import GapReasons, VerifiedAbsence, r
 from crypto_analytics.producer.rest_trades import RestTrades, TradePage
 from crypto_analytics.producer.retry_schedule import RetrySchedule
 from crypto_analytics.producer.sink import Sink
-from crypto_analytics.producer.trade_ids import TradeIds, intersection
+from crypto_analytics.producer.trade_ids import TradeIds
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.clock import wall_clock
 
@@ -119,7 +119,7 @@ class Repairer:
             if not ids.gaps:
                 continue
             seen[symbol] = IdRanges(ids.gaps)
-            for gap in self._due(symbol, intersection(ids.gaps, self._seen.get(symbol, IdRanges()))):
+            for gap in self._due(symbol, ids.gaps.intersection(self._seen.get(symbol, IdRanges()))):
                 self._running[symbol].add(*gap)
                 self._queue.add(QueuedRepair(symbol, gap.first, self._repair(symbol, gap)))
                 self._queued.set()
@@ -224,7 +224,7 @@ class Repairer:
             return
         gaps, tracker, now = self._ids[symbol].gaps, self._absence_trackers[symbol], self._now()
         for evidence in absent:
-            for part in intersection(IdRanges([evidence.ids]), gaps):
+            for part in IdRanges([evidence.ids]).intersection(gaps):
                 repair.absent.add(*part)
                 for verified in tracker.add(part, now):
                     self._verify(symbol, verified, evidence)
@@ -238,22 +238,22 @@ class Repairer:
 
     def _open(self, symbol: str, repair: _RepairState) -> IdRanges:
         """Return the ids of the repair's gap that are still missing and not settled."""
-        left = intersection(IdRanges([repair.gap]), self._ids[symbol].gaps)
+        left = IdRanges([repair.gap]).intersection(self._ids[symbol].gaps)
         for ids in repair.settled():
             left.remove(*ids)
         return left
 
     def _conclude(self, symbol: str, repair: _RepairState) -> None:
         """Account for every id of the repair's gap that is still missing."""
-        left = intersection(IdRanges([repair.gap]), self._ids[symbol].gaps)
-        if not left and not intersection(IdRanges([repair.gap]), self._reasons.absent(symbol)):
+        left = IdRanges([repair.gap]).intersection(self._ids[symbol].gaps)
+        if not left and not self._reasons.absent(symbol).overlaps(*repair.gap):
             metrics.GAPS_REPAIRED.inc()
             log.info("gap_repaired", symbol=symbol, first=repair.gap.first, last=repair.gap.last)
         for reason, refused in repair.refused.items():
-            for part in intersection(left, refused):
+            for part in left.intersection(refused):
                 self._refuse(symbol, part, reason)
                 left.remove(*part)
-        for part in intersection(left, repair.absent):
+        for part in left.intersection(repair.absent):
             self._defer(symbol, part, "the exchange shows the ids around these, and not these: requested once more")
             left.remove(*part)
         for part in left:

@@ -66,12 +66,3 @@ class TradeIds:
     def reopen(self, first: int, last: int) -> None:
         """Add ``first``..``last`` to the gaps, although they were sent once."""
         self.gaps.add(first, last)
-
-
-def intersection(left: IdRanges, right: IdRanges) -> IdRanges:
-    """Return the ids that are in both sets."""
-    both = IdRanges(left)
-    for first, last in left:
-        for missing in right.missing(first, last):
-            both.remove(*missing)
-    return both

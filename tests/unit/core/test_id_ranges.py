@@ -39,6 +39,8 @@ def test_queries_agree_with_a_plain_set(ranges: list[tuple[int, int]], asked: tu
 def test_two_sets(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> None:
     a, b = IdRanges(left), IdRanges(right)
     assert a.isdisjoint(b) == ids_of(left).isdisjoint(ids_of(right))
+    assert ids_of(list(a.intersection(b))) == ids_of(left) & ids_of(right)
+    assert a == IdRanges(left)
     a.update(b)
     assert a == IdRanges(left + right)
 

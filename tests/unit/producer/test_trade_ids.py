@@ -1,12 +1,9 @@
-from random import Random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.core.id_ranges import IdRange, IdRanges
-from crypto_analytics.producer.retry_schedule import RetrySchedule
-from crypto_analytics.producer.trade_ids import TradeIds, intersection
+from crypto_analytics.core.id_ranges import IdRanges
+from crypto_analytics.producer.trade_ids import TradeIds
 
 ID_SETS = st.sets(st.integers(0, 40))
 
@@ -25,11 +22,6 @@ def test_removing_a_range_from_a_set_of_ids(ids: set[int], first: int, length: i
     held = ranges(ids)
     held.remove(first, last)
     assert held == ranges(ids - set(range(first, last + 1)))
-
-
-@given(ID_SETS, ID_SETS)
-def test_common_is_the_intersection(left: set[int], right: set[int]) -> None:
-    assert ids_of(intersection(ranges(left), ranges(right))) == left & right
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=1, max_size=40))
@@ -132,32 +124,6 @@ def test_resuming_knows_the_holes_of_the_earlier_run() -> None:
     assert (seen.next, list(seen.gaps)) == (31, [(21, 24)])
     seen.resume(IdRanges())
     assert seen.next == 31
-
-
-def test_ids_tried_in_vain_wait_longer_each_time_and_the_others_do_not() -> None:
-    schedule = RetrySchedule(first_retry=4, random=Random(3))
-    gaps = IdRanges([(1, 5), (10, 12)])
-    waits = []
-    now = 0.0
-    for _ in range(12):
-        assert list(schedule.due(gaps, now)) == [(1, 5), (10, 12)]
-        waits.append(schedule.defer(IdRange(1, 5), now))
-        assert list(schedule.due(gaps, now)) == [(10, 12)]
-        now += waits[-1]
-    assert 0.4 <= waits[0] <= 4
-    assert all(wait <= 900 for wait in waits)
-    assert max(waits) > 90
-
-
-def test_a_part_of_a_hole_that_was_tried_counts_as_tried_and_is_forgotten_once_closed() -> None:
-    schedule = RetrySchedule(first_retry=4, random=Random(3))
-    schedule.defer(IdRange(1, 9), 0)
-    assert schedule.was_tried(IdRange(4, 4))
-    assert not schedule.was_tried(IdRange(10, 11))
-    assert not schedule.due(IdRanges([(4, 4)]), 0)
-    assert schedule.due(IdRanges([(4, 4)]), 4)
-    schedule.due(IdRanges(), 4)
-    assert not schedule.was_tried(IdRange(4, 4))
 
 
 def test_an_empty_range_is_refused() -> None:
