@@ -36,6 +36,18 @@ def missing_paths(page: Path) -> Iterator[str]:
             yield f"{page.relative_to(ROOT)}: {path}"
 
 
+def run_on_items(page: Path) -> Iterator[str]:
+    """Yield the list items that follow a paragraph without a blank line: Python-Markdown makes them part of it."""
+    for block in re.split(r"\n[ \t]*\n", prose(page)):
+        first, *others = block.strip("\n").split("\n")
+        if not re.match(r"#|\s*(\d+\.|[-*]) ", first):
+            yield from (f"{page.relative_to(ROOT)}: {line}" for line in others if re.match(r"(\d+\.|[-*]) ", line))
+
+
+def test_lists_are_lists_on_the_site() -> None:
+    assert [item for page in PAGES if "docs" in page.parts for item in run_on_items(page)] == []
+
+
 def test_no_link_is_broken() -> None:
     assert [link for page in PAGES for link in broken_links(page)] == []
 
