@@ -26,7 +26,7 @@ _WRITES_WITHIN_SECONDS = 5.0
 
 
 class FileLock:
-    """A lock at ``path``; ``held`` turns the holder's process id into the error for whoever cannot take it."""
+    """A lock at ``path``; ``held`` turns the holder's process id into the error of a process that cannot take it."""
 
     def __init__(self, path: Path, held: Callable[[int | None], Problem]) -> None:
         self._path = path
@@ -93,7 +93,7 @@ class FileLock:
             process = os.pidfd_open(holder)
         except ProcessLookupError:
             return None  # it has just ended
-        try:  # the descriptor stands for one process for good; ask the lock again whether that one is the holder
+        try:  # the descriptor keeps identifying one process; check that this one is the holder
             if self.holder() != holder:
                 return None
             signal.pidfd_send_signal(process, signum)

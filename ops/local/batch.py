@@ -27,10 +27,10 @@ def program(folders: RunFolders, passwords: Passwords) -> Program:
 
 def settings(folders: RunFolders, passwords: Passwords) -> Mapping[str, str]:
     """Return the settings of all the steps."""
-    setup = service_settings.RunConfig.load(folders.run_file)
+    config = service_settings.RunConfig.load(folders.run_file)
     return {
-        **service_settings.market(setup.feed),
-        **service_settings.postgres(setup.addresses, passwords, "writer"),  # each step replaces it by its own login
+        **service_settings.market(config.source),
+        **service_settings.postgres(config.addresses, passwords, "writer"),  # each step replaces it by its own login
         **service_settings.objects(folders),
         **service_settings.role_passwords(passwords),
         "BATCH_PYTHON_SERVICES": sys.executable,

@@ -67,11 +67,11 @@ def run_batch(settings: DemoSettings, stop_event: threading.Event, display: Disp
 def psql(settings: DemoSettings, stop_event: threading.Event, display: Display) -> int:
     """Open psql as the superuser; return its exit code."""
     with _with_database(settings, stop_event, display) as folders:
-        setup = service_settings.RunConfig.load(folders.run_file)
+        config = service_settings.RunConfig.load(folders.run_file)
         env = {
             **child_environment.psql(os.environ),
             "PGHOST": LOOPBACK,
-            "PGPORT": str(setup.addresses.postgres),
+            "PGPORT": str(config.addresses.postgres),
             "PGDATABASE": service_settings.DATABASE,
             "PGUSER": SUPERUSER,
             "PGPASSWORD": passwords.load(folders.secrets).superuser,
@@ -87,16 +87,16 @@ def _with_database(settings: DemoSettings, stop_event: threading.Event, display:
     if run_lock(folders.state).holder() is not None:
         yield folders
         return
-    setup = service_settings.RunConfig.load(folders.run_file)
+    config = service_settings.RunConfig.load(folders.run_file)
     logins = passwords.load(folders.secrets)
-    server = postgres.PostgresServer(folders.postgres, setup.addresses.postgres, logins.superuser)
+    server = postgres.PostgresServer(folders.postgres, config.addresses.postgres, logins.superuser)
     with Supervisor(folders.state, stop=stop_event, on_death=display.restarted) as supervisor:
         preflight.port("POSTGRES_PORT", server.port)
         programs = [postgres.program(server)]
-        if setup.simulator:  # the backfill reads klines from it
-            simulator = exchange.Simulator(int(setup.simulator["SIM_PORT"]))
+        if config.simulator:  # the backfill reads klines from it
+            simulator = exchange.Simulator(int(config.simulator["SIM_PORT"]))
             preflight.port("SIM_PORT", simulator.port)
-            programs.append(exchange.program(simulator, service("simulator", setup.simulator, metrics_port=0)))
+            programs.append(exchange.program(simulator, service("simulator", config.simulator, metrics_port=0)))
         supervisor.start(*programs)
         supervisor.wait_ready(*(program.name for program in programs))
         yield folders
@@ -128,14 +128,14 @@ def _wait_until_free(folders: RunFolders, holder: int) -> None:
 
 def _summary(folders: RunFolders) -> str:
     try:
-        setup = service_settings.RunConfig.load(folders.run_file)
+        config = service_settings.RunConfig.load(folders.run_file)
         logins = passwords.load(folders.secrets)
-        server = postgres.PostgresServer(folders.postgres, setup.addresses.postgres, logins.superuser)
+        server = postgres.PostgresServer(folders.postgres, config.addresses.postgres, logins.superuser)
         with psycopg.connect(server.conninfo(service_settings.DATABASE)) as connection:
             merged, missing = trade_counts.merged_ids(connection)
     except (FileNotFoundError, psycopg.Error):
         return ", just starting"
-    kafka = KafkaSettings(**service_settings.kafka(setup.addresses))  # type: ignore[arg-type]
+    kafka = KafkaSettings(**service_settings.kafka(config.addresses))  # type: ignore[arg-type]
     topic = trade_counts.TradesTopic(kafka, service_settings.CONSUMER_GROUP)
     try:
         produced, lag = topic.count()

@@ -78,7 +78,7 @@ def clear(folders: RunFolders) -> None:
 
 
 def main(settings: DemoSettings, stop: threading.Event, display: Display) -> int:
-    """Do the whole run; return the exit code: 0, 2 where the user has to fix something first, 130 when interrupted.
+    """Run everything; return the exit code: 0, 2 where the user has to fix something first, 130 when interrupted.
 
     Raises:
         Problem: the run failed.
@@ -104,8 +104,8 @@ def _play(run: Run) -> None:
     """Play from empty stores to the end. The report is also written where a batch step failed."""
     started = time.monotonic()
     clear(run.folders)
-    feed = run.start_servers()
-    run.play(feed)
+    source = run.start_servers()
+    run.play(source)
     failed = None
     try:
         run.batch()
@@ -113,7 +113,7 @@ def _play(run: Run) -> None:
         failed = problem
     run.settle()
     run.display.seconds["total"] = round(time.monotonic() - started, 2)
-    run.report(feed)
+    run.report(source)
     if failed:
         raise failed
     if run.settings.BI:
@@ -125,16 +125,16 @@ def _play(run: Run) -> None:
 def _follow(run: Run) -> None:
     """Follow the trades until MINUTES are over or the user stops the run; both end it well."""
     started = time.monotonic()
-    feed = run.start_servers()
-    run.start_services(feed)
+    source = run.start_servers()
+    run.start_services(source)
     if run.settings.BI:
         run.batch()  # fills the tables of the dashboard
         run.start_dashboard()
-    run.display.print(f"           following {', '.join(feed.symbols)}: Ctrl-C ends it")
+    run.display.print(f"           following {', '.join(source.symbols)}: Ctrl-C ends it")
     with suppress(Interrupted):
         run.follow()
     run.display.seconds["total"] = round(time.monotonic() - started, 2)
-    run.report(feed)
+    run.report(source)
 
 
 def places(folders: RunFolders) -> list[tuple[str, Path | str]]:

@@ -72,14 +72,14 @@ class Display:
 
     def hops(self, report: Report) -> None:
         """Print rows and lag of each hop."""
-        who = "python and spark" if report.variant == "both" else report.variant
-        table = Table("hop", "rows", "lag", "", title=f"From trade to gold, candles by {who}", title_justify="left")
+        makers = "python and spark" if report.variant == "both" else report.variant
+        table = Table("hop", "rows", "lag", "", title=f"From trade to gold, candles by {makers}", title_justify="left")
         for column in table.columns[1:3]:
             column.justify = "right"
         lag = {hop: "not built" if rows is None else f"{rows:,}" for hop, rows in report.lag.items()}
         sent = "unknown" if report.trades_sent is None else f"{report.trades_sent:,}"
         rows = [
-            ("feed: trades", sent, "", ""),
+            ("exchange: trades", sent, "", ""),
             ("Kafka: records", f"{report.produced:,}", lag["kafka"], f"{report.duplicates:,} duplicates dropped"),
             ("Kafka: dead letters", f"{report.dead_letters:,}", "", ""),
             ("candles: trades", f"{report.merged:,}", lag["candles"], f"{report.missing_trades:,} missing in between"),

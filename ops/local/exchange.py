@@ -98,7 +98,7 @@ class Simulator:
             return False
         return True
 
-    def feed(self) -> TradeSource:
+    def source(self) -> TradeSource:
         """Return the trade source for the services; a play that ends has its end as the services' clock."""
         play = self.status()
         return TradeSource(self.ws_url, self.rest_url, tuple(play.symbols), play.stream_type, play.ends_at or "")
@@ -124,13 +124,13 @@ def real(settings: DemoSettings) -> TradeSource:
     return TradeSource(stream, rest, settings.SYMBOLS)
 
 
-def check_reachable(feed: TradeSource) -> None:
+def check_reachable(source: TradeSource) -> None:
     """Check that the real exchange answers this machine.
 
     Raises:
         Problem: it refuses, or cannot be reached.
     """
-    url = f"{feed.rest_url}/api/v3/ping"
+    url = f"{source.rest_url}/api/v3/ping"
     try:
         proxy = proxy_for(url, os.environ)  # as the services choose it
     except Misconfigured as error:

@@ -11,7 +11,7 @@ from ops.common import child_environment
 from ops.common.loopback import accepts
 from ops.common.paths import ROOT
 
-WRONG_SETTINGS = 2  # exit code: wrong settings or files, which no restart can mend
+WRONG_SETTINGS = 2  # exit code: wrong settings or files, which no restart can fix
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Run:
 
     def start_servers(self) -> service_settings.TradeSource:
         """Start the servers, as far as possible in parallel; return the trade source once all are ready."""
-        with self.display.phase("servers", "Kafka, PostgreSQL and the feed are ready"):
+        with self.display.phase("servers", "Kafka, PostgreSQL and the exchange are ready"):
             self.supervisor.start(fetching_job("environments", "ops.setup.environments", "dbt", "ge"))
             if self.settings.BI:
                 self.supervisor.start(fetching_job("dashboard-environment", "ops.setup.environments", "superset"))
@@ -87,13 +87,13 @@ class Run:
             self._migrate()
             self.supervisor.wait_ready(*(["simulator"] if self.simulator else []), "kafka")
             topics.ensure(self.kafka_settings)
-        return self.simulator.feed() if self.simulator else exchange.real(self.settings)
+        return self.simulator.source() if self.simulator else exchange.real(self.settings)
 
-    def start_services(self, feed: service_settings.TradeSource) -> None:
+    def start_services(self, source: service_settings.TradeSource) -> None:
         """Start the consumers of the chosen variant, and the producer."""
-        service_settings.RunConfig(feed, self.addresses, self._simulator_settings()).save(self.folders.run_file)
+        service_settings.RunConfig(source, self.addresses, self._simulator_settings()).save(self.folders.run_file)
         common = (
-            service_settings.market(feed)
+            service_settings.market(source)
             | service_settings.kafka(self.addresses)
             | service_settings.objects(self.folders)
         )
@@ -104,7 +104,7 @@ class Run:
         self.supervisor.start(*consumers, producer)
         self.supervisor.wait_ready(*self.settings.consumers, "producer")
 
-    def play(self, feed: service_settings.TradeSource) -> None:
+    def play(self, source: service_settings.TradeSource) -> None:
         """Stream the play and wait until it is complete."""
         simulator = self.simulator
         assert simulator is not None  # the real exchange has no end to wait for
@@ -116,7 +116,7 @@ class Run:
                 self.display.phase("streaming", "the play is streamed and merged"),
                 self.display.streaming(total) as show,
             ):
-                self.start_services(feed)
+                self.start_services(source)
 
                 def is_complete() -> bool:
                     counts = self._count_trades(topic)
@@ -186,7 +186,7 @@ class Run:
         """Wait until every server answers, in case one is restarting."""
         self.supervisor.wait_ready("postgres", "kafka", *(["simulator"] if self.simulator else []))
 
-    def report(self, feed: service_settings.TradeSource) -> None:
+    def report(self, source: service_settings.TradeSource) -> None:
         """Stop the services, so that no count changes any more, then build, write and print the report.
 
         Raises:
@@ -220,7 +220,7 @@ class Run:
                 restarts=self.supervisor.restarts,
                 seconds=self.display.seconds,
             )
-            found = report.build(connection, counts, settings=self.settings, symbols=feed.symbols, as_of=feed.as_of)
+            found = report.build(connection, counts, settings=self.settings, symbols=source.symbols, as_of=source.as_of)
             report.write_tables(connection, self.folders.report)
             found.write(self.folders.report)
             self.display.hops(found)

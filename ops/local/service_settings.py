@@ -74,14 +74,14 @@ def kafka(addresses: Addresses) -> dict[str, str]:
     }
 
 
-def market(feed: TradeSource) -> dict[str, str]:
+def market(source: TradeSource) -> dict[str, str]:
     """Return the settings of the exchange, real or simulated."""
     return {
-        "SYMBOLS": ",".join(feed.symbols),
-        "BINANCE_WS_URL": feed.ws_url,
-        "BINANCE_REST_URL": feed.rest_url,
-        "STREAM_TYPE": feed.stream_type,
-        "AS_OF": feed.as_of,
+        "SYMBOLS": ",".join(source.symbols),
+        "BINANCE_WS_URL": source.ws_url,
+        "BINANCE_REST_URL": source.rest_url,
+        "STREAM_TYPE": source.stream_type,
+        "AS_OF": source.as_of,
     }
 
 
@@ -105,18 +105,19 @@ def objects(folders: RunFolders) -> dict[str, str]:
 class RunConfig:
     """Configuration of a run, without secrets; ``simulator``: the simulator's environment, empty for LIVE."""
 
-    feed: TradeSource
+    source: TradeSource
     addresses: Addresses
     simulator: Mapping[str, str]
 
     def save(self, path: Path) -> None:
         """Write it for ``make batch``, ``make status`` and ``make psql``."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        content = {"feed": asdict(self.source), "addresses": asdict(self.addresses), "simulator": dict(self.simulator)}
+        path.write_text(json.dumps(content, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Return the configuration at ``path``. Raises FileNotFoundError."""
-        kept = json.loads(path.read_text())
-        feed = TradeSource(**{**kept["feed"], "symbols": tuple(kept["feed"]["symbols"])})
-        return cls(feed, Addresses(**kept["addresses"]), kept["simulator"])
+        content = json.loads(path.read_text())
+        source = TradeSource(**{**content["feed"], "symbols": tuple(content["feed"]["symbols"])})
+        return cls(source, Addresses(**content["addresses"]), content["simulator"])

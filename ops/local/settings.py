@@ -28,7 +28,7 @@ class DemoSettings(MarketSettings):
     VARIANT: Variant = Field(
         "python", description="consumer that makes the candles: python, spark, or both in parallel"
     )
-    SPARK_UI_PORT: Port = Field(4040, description="port of Spark's own pages, for VARIANT=spark and both")
+    SPARK_UI_PORT: Port = Field(4040, description="port of Spark's UI, for VARIANT=spark and both")
     KAFKA_PORT: Port = Field(9092, description="port of the embedded Kafka")
     POSTGRES_PORT: Port = Field(5432, description="port of the embedded PostgreSQL")
     SIM_PORT: Port = Field(8899, description="port of the simulator")

@@ -1,4 +1,4 @@
-"""Loads airgap's Python programs: they stand alone, outside of any package."""
+"""Load airgap's Python programs, which belong to no package."""
 
 import importlib.util
 from importlib.machinery import SourceFileLoader

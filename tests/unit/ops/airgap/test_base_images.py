@@ -1,4 +1,4 @@
-"""Debian's image comes from where the machine's own apt has Debian."""
+"""Debian's image comes from the mirror of the machine's own apt."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ PROGRAMS = {
 
 
 def base_images(folder: Path, sources: str, **settings: str) -> str:
-    """Run ops/airgap/base-images where apt has ``sources`` and debootstrap fails, and return what it says."""
+    """Run ops/airgap/base-images where apt has ``sources`` and debootstrap fails, and return its output."""
     (folder / "sources").write_text(sources.lstrip())
     (folder / "bin").mkdir()  # which the scripts search first
     for name, script in PROGRAMS.items():
@@ -48,7 +48,7 @@ def test_the_mirror_is_that_of_this_machines_apt(tmp_path: Path) -> None:
     assert f"bookworm {tmp_path}/work/rootfs http://mirror.example.com/debian/; read on" in said
 
 
-def test_a_sites_own_mirrors_go_first(tmp_path: Path) -> None:
+def test_mirrors_named_by_the_user_are_preferred(tmp_path: Path) -> None:
     said = base_images(tmp_path, SOURCES, AIRGAP_DEBIAN_MIRROR="http://a", AIRGAP_SECURITY_MIRROR="http://b")
     assert f"bookworm {tmp_path}/work/rootfs http://a; read on" in said
 
@@ -56,6 +56,6 @@ def test_a_sites_own_mirrors_go_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "sources", ["", "http://x/ trixie trixie\n", "http://x/ bookworm bookworm\n"], ids=["none", "other", "no security"]
 )
-def test_a_machine_without_this_debian_is_told_what_to_name(tmp_path: Path, sources: str) -> None:
+def test_a_machine_without_this_debian_release_is_refused_with_the_next_command(tmp_path: Path, sources: str) -> None:
     said = base_images(tmp_path, sources)
     assert "no mirror of Debian bookworm: this machine's apt has no such release; try: sudo apt-get update" in said

@@ -1,4 +1,4 @@
-"""An engine that refuses this user is told at once, with the commands that mend it."""
+"""An engine that refuses this user is reported at once, with the next command."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.unit.ops.airgap.scripts import AIRGAP
 
 
-def test_who_is_not_in_dockers_group_is_told_so(tmp_path: Path) -> None:
+def test_a_user_outside_of_dockers_group_is_reported(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     docker = programs / "docker"
@@ -25,7 +25,7 @@ def test_who_is_not_in_dockers_group_is_told_so(tmp_path: Path) -> None:
     assert "not in the group docker; sudo usermod -aG docker $USER; newgrp docker" in done.stderr
 
 
-def test_it_is_told_before_the_engine_is_started_or_waited_for() -> None:
+def test_the_check_precedes_starting_and_waiting_for_the_engine() -> None:
     text = (AIRGAP / "engine").read_text()
     assert re.search(r"until engine_answers; do\n +require_membership\n", text)
     assert re.search(r"if ! engine_answers; then\n +require_membership\n", text)

@@ -16,7 +16,7 @@ def runc_held(monkeypatch):
 
 @pytest.fixture
 def started(runc_held, monkeypatch):
-    """A host that lacks CAP_SYS_RESOURCE; what runc would be called with."""
+    """A host that lacks CAP_SYS_RESOURCE; return the arguments that runc gets."""
     calls = []
     monkeypatch.setattr(runc_held, "held_capabilities", lambda: frozenset({"CAP_CHOWN", "CAP_SYS_ADMIN"}))
     monkeypatch.setattr(runc_held.os, "execvp", lambda program, arguments: calls.append((program, arguments)))
@@ -28,7 +28,7 @@ def process(score):
     return {"args": ["sh"], "oomScoreAdj": score, "capabilities": {"bounding": list(names), "effective": list(names)}}
 
 
-def test_a_new_container_asks_for_what_is_held(runc_held, started, tmp_path):
+def test_a_new_container_asks_for_the_held_capabilities(runc_held, started, tmp_path):
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"process": process(-999), "root": {"path": "rootfs"}}))
     arguments = ["--root", "/run", "create", "--bundle", str(tmp_path), "name"]
@@ -42,7 +42,7 @@ def test_a_new_container_asks_for_what_is_held(runc_held, started, tmp_path):
     assert started == [("runc", ["runc", *arguments])]
 
 
-def test_a_command_in_a_container_too(runc_held, started, tmp_path):
+def test_a_command_in_a_container_asks_for_the_held_capabilities(runc_held, started, tmp_path):
     file = tmp_path / "process.json"
     file.write_text(json.dumps(process(500)))
     runc_held.main(["exec", "--process", str(file), "name"])
@@ -52,13 +52,13 @@ def test_a_command_in_a_container_too(runc_held, started, tmp_path):
     assert started
 
 
-def test_a_process_without_capabilities_is_left_so(runc_held, started, tmp_path):
+def test_a_process_without_capabilities_stays_without(runc_held, started, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"process": {"capabilities": None, "args": ["sh"]}}))
     runc_held.main(["run", "--bundle", str(tmp_path), "name"])
     assert json.loads((tmp_path / "config.json").read_text())["process"]["capabilities"] is None
 
 
-def test_other_commands_pass_unchanged(runc_held, started):
+def test_other_commands_of_runc_pass_unchanged(runc_held, started):
     runc_held.main(["delete", "--force", "name"])
     assert started == [("runc", ["runc", "delete", "--force", "name"])]
 

@@ -1,4 +1,4 @@
-"""airgap/ builds what the rest of the project names."""
+"""ops/airgap builds the versions that the rest of the project names."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A child gets what is known to be needed; nothing else of the caller's environment reaches it."""
+"""A child gets the variables that it is known to need, and no other variable of the caller."""
 
 import ast
 from pathlib import Path
@@ -14,18 +14,18 @@ FIXED = {"HOME": str(demo_dir() / "home"), "LANG": "C.UTF-8", "TZ": "UTC"}
 OURS = {"PYTHONPATH", "PYTHONPYCACHEPREFIX", "DEMO_DIR"}
 
 
-def test_nothing_absurd_reaches_a_server() -> None:
+def test_no_harmful_variable_reaches_a_server() -> None:
     env = child_environment.plain({**absurd(), "PATH": "/bin", "JAVA_HOME": "/java", "LD_LIBRARY_PATH": "/lib"})
     assert env == {**FIXED, "PATH": "/bin", "JAVA_HOME": "/java", "LD_LIBRARY_PATH": "/lib"}
 
 
-def test_nothing_absurd_reaches_a_service() -> None:
+def test_no_harmful_variable_reaches_a_service() -> None:
     env = child_environment.service({**absurd(), "PATH": "/bin"})
     assert env == {**FIXED, "PATH": "/bin", **child_environment.python()}
     assert child_environment.python().keys() == OURS
 
 
-def test_a_service_gets_the_settings_that_the_user_made() -> None:
+def test_a_service_gets_the_settings_that_the_user_set() -> None:
     mine = {"SYMBOLS": "BTCUSDT", "LOG_LEVEL": "DEBUG", "BATCH_MAX_TRADES": "5", "BINANCE_WEIGHT_LIMIT": "900"}
     mine["NO_SETTING"] = "1"
     env = child_environment.service(mine)
@@ -62,7 +62,7 @@ def test_the_launcher_keeps_what_each_of_its_children_gets() -> None:
     }
 
 
-def test_proxies_reach_those_who_fetch_and_those_who_ask_the_real_exchange_only() -> None:
+def test_proxies_reach_only_fetchers_and_clients_of_the_real_exchange() -> None:
     source = {
         "https_proxy": "http://proxy:3128",
         "wss_proxy": "http://other:3128",
@@ -80,23 +80,23 @@ def test_proxies_reach_those_who_fetch_and_those_who_ask_the_real_exchange_only(
     assert child_environment.outside({"no_proxy": "intern"}) == {}
 
 
-def test_a_temporary_folder_counts_where_it_can_be_written(tmp_path: Path) -> None:
+def test_a_temporary_folder_is_passed_on_if_it_is_writable(tmp_path: Path) -> None:
     assert child_environment.plain({"TMPDIR": str(tmp_path)})["TMPDIR"] == str(tmp_path)
     assert "TMPDIR" not in child_environment.plain({"TMPDIR": str(tmp_path / "none")})
 
 
-def test_tests_get_no_setting_of_the_users() -> None:
+def test_tests_get_none_of_the_users_settings() -> None:
     env = child_environment.tests(absurd_environment(SYMBOLS="A", RECORDED_DATA_DIR="/data", KAFKA_PORT="1"))
     assert env["RECORDED_DATA_DIR"] == "/data"
     assert not env.keys() & {"SYMBOLS", "KAFKA_PORT"}
 
 
-def test_tools_keep_all_but_what_changes_python_and_make() -> None:
+def test_tools_keep_all_variables_except_those_of_python_and_make() -> None:
     env = child_environment.tools({"KUBECONFIG": "/k", "https_proxy": "p", "PYTHONHOME": "/x", "MAKEFLAGS": "n"})
     assert env == {"KUBECONFIG": "/k", "https_proxy": "p", **child_environment.python()}
 
 
-def test_every_process_that_the_embedded_run_starts_is_given_an_environment() -> None:
+def test_every_child_of_the_embedded_run_gets_an_explicit_environment() -> None:
     bare = []
     rooms = [path for room in ("common", "setup", "local", "dev") for path in (ROOT / "ops" / room).glob("*.py")]
     for path in sorted(path for path in rooms if path.name != "commands.py"):  # that runs the tools of Kubernetes

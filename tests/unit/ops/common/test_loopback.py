@@ -1,4 +1,4 @@
-"""A port that is suggested in place of a taken one can be used."""
+"""The port that is suggested in place of a taken one exists."""
 
 import pytest
 

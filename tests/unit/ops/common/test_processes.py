@@ -1,4 +1,4 @@
-"""Processes are stopped for certain: politely first, by SIGKILL after the grace, and only those that are meant."""
+"""Processes are stopped by their signal, or by SIGKILL after the grace, and are not mistaken for others."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ def started(code: str) -> "subprocess.Popen[bytes]":
     return process
 
 
-def test_a_process_that_obeys_is_not_killed() -> None:
+def test_a_process_that_ends_on_the_signal_is_not_killed() -> None:
     with started(_WAITS) as process:
         stop(process, grace_seconds=30)
         assert process.returncode == -signal.SIGTERM
@@ -35,7 +35,7 @@ def test_a_process_that_ignores_the_signal_is_killed_after_the_grace() -> None:
         assert time.monotonic() - before >= 0.3
 
 
-def test_several_share_one_grace_and_one_that_has_ended_does_not_matter() -> None:
+def test_several_processes_share_one_grace_and_one_may_have_ended() -> None:
     with started(_IGNORES_SIGTERM) as first, started(_IGNORES_SIGTERM) as second, started("print()") as ended:
         ended.wait(30)
         stop(psutil.Process(first.pid), second, ended, grace_seconds=0.3)
@@ -44,13 +44,13 @@ def test_several_share_one_grace_and_one_that_has_ended_does_not_matter() -> Non
         assert ended.returncode == 0
 
 
-def test_another_signal_can_be_asked_for() -> None:
+def test_the_signal_can_be_chosen() -> None:
     with started(_WAITS) as process:
         stop(process, grace_seconds=30, signum=signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
 
 
-def test_a_record_is_of_one_process_and_not_of_a_later_one_with_its_id() -> None:
+def test_a_record_identifies_one_process_beyond_the_reuse_of_its_id() -> None:
     with started(_WAITS) as process:
         record = ProcessRecord.of("x", process.pid)
         assert record.process() == psutil.Process(process.pid)

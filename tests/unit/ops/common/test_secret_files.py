@@ -7,7 +7,7 @@ import pytest
 from ops.common import secret_files
 
 
-def test_it_is_private_and_replaces_what_was_there(tmp_path: Path) -> None:
+def test_a_written_file_is_private_and_replaces_the_old_one(tmp_path: Path) -> None:
     file = tmp_path / "secrets.env"
     file.write_text("old")
     file.chmod(0o644)
@@ -32,5 +32,5 @@ def test_it_is_private_and_replaces_what_was_there(tmp_path: Path) -> None:
         ("A=", ""),
     ],
 )
-def test_a_value_is_what_stands_there_and_nothing_is_interpolated(line: str, value: str) -> None:
+def test_values_are_read_without_interpolation(line: str, value: str) -> None:
     assert secret_files.values(f"# comment\n{line}\nno assignment\n") == {"A": value}

@@ -1,4 +1,4 @@
-"""What belongs to each variant, and how Compose changes from one to another."""
+"""The components and images of each variant, and how Compose changes from one to another."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_python_is_the_default_and_needs_no_spark_image(monkeypatch: pytest.Monk
     assert variant.images("both", images.NAMES) == variant.images("spark", images.NAMES) == list(images.NAMES)
 
 
-def test_what_makes_way_is_what_the_variant_lacks() -> None:
+def test_the_components_of_other_variants_are_replaced() -> None:
     assert {chosen: variant.replaced_by(chosen) for chosen in variant.PROFILES} == {
         "python": ("spark-candles",),
         "spark": ("consumer",),
@@ -48,7 +48,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(("chosen", "removed"), [("spark", [("rm", "--stop", "--force", "consumer")]), ("both", [])])
-def test_compose_removes_what_makes_way(
+def test_compose_removes_the_components_of_other_variants(
     called: list[tuple[str, ...]], chosen: variant.Variant, removed: list[tuple[str, ...]]
 ) -> None:
     compose_up.remove_other_variant(Project("crypto-analytics", {}), chosen)

@@ -1,4 +1,4 @@
-"""What the export takes out of what Superset says, and what it does to the files."""
+"""The export normalises Superset's files, and replaces those in the folder."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_two_installations_export_the_same_bytes() -> None:
     assert dashboard_bundle.bundle(exported(12)) == dashboard_bundle.bundle(exported(99))
 
 
-def test_what_is_one_installations_own_is_left_out() -> None:
+def test_fields_of_one_installation_are_left_out() -> None:
     files = dashboard_bundle.bundle(exported(99))
     assert list(files) == [
         "charts/my_chart.yaml",
@@ -75,7 +75,7 @@ def test_what_is_one_installations_own_is_left_out() -> None:
     assert "query_context: |" in files["charts/my_chart.yaml"]  # readable in a diff
 
 
-def test_the_folder_holds_what_was_exported_and_nothing_else(tmp_path: Path) -> None:
+def test_the_folder_holds_the_exported_files_and_no_others(tmp_path: Path) -> None:
     files = dashboard_bundle.bundle(exported(12))
     assert set(write(files, tmp_path).values()) == {"new"}
     assert write(files, tmp_path) == {}

@@ -1,4 +1,4 @@
-""".env.example tells every setting, and nothing else."""
+""".env.example lists every setting, and nothing else."""
 
 import re
 
@@ -11,24 +11,24 @@ def listed() -> set[str]:
     return set(re.findall(r"^(?:# here: )?([A-Z][A-Z0-9_]*)=", env_example.PATH.read_text(), re.MULTILINE))
 
 
-def test_it_lists_every_setting_and_no_other() -> None:
+def test_every_setting_is_listed_and_nothing_else() -> None:
     classes = [cls for _, module in env_example.modules() for cls in env_example.classes(module)]
     known = {name for cls in classes for name in cls.model_fields if name.isupper()}
     assert listed() == known
     assert len(known) > 60
 
 
-def test_it_is_what_the_settings_give() -> None:
+def test_the_file_is_up_to_date() -> None:
     assert env_example.PATH.read_text() == env_example.render(), "type: make env-example"
 
 
-def test_every_setting_has_a_meaning() -> None:
+def test_every_setting_has_a_description() -> None:
     for _, module in env_example.modules():
         for cls in env_example.classes(module):
             assert [name for name, info in env_example.own_fields(cls).items() if not info.description] == []
 
 
-def test_settings_that_others_read_are_listed() -> None:
+def test_settings_that_dbt_and_the_gate_read_are_listed() -> None:
     """dbt and Great Expectations read the same names without the classes."""
     dbt = "".join(path.read_text() for path in (ROOT / "dbt").glob("*.yml"))
     gate = (ROOT / "ge" / "settings.py").read_text()
@@ -39,7 +39,7 @@ def test_settings_that_others_read_are_listed() -> None:
     assert names <= listed()
 
 
-def test_required_ones_have_no_value() -> None:
+def test_required_settings_have_no_value() -> None:
     text = env_example.render()
     for name, info in env_example.own_fields(PostgresSettings).items():
         if info.is_required():

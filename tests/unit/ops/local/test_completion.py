@@ -19,18 +19,18 @@ class FakeClock:
         return self.now
 
 
-def test_a_complete_play_is_over_at_once() -> None:
+def test_a_play_is_complete_when_all_trades_are_merged() -> None:
     assert CompletionCheck(clock=FakeClock()).is_complete(counts(merged=10))
 
 
 @pytest.mark.parametrize(
     "unfinished", [counts(merged=9, missing=1), counts(merged=10, lag=1), counts(merged=10, is_streamed=False)]
 )
-def test_what_is_under_way_is_not_over(unfinished: TradeCounts) -> None:
+def test_a_play_in_progress_is_not_complete(unfinished: TradeCounts) -> None:
     assert not CompletionCheck(clock=FakeClock()).is_complete(unfinished)
 
 
-def test_missing_trades_end_a_play_only_after_a_quiet_while() -> None:
+def test_a_play_with_missing_trades_is_complete_after_a_quiet_time() -> None:
     clock = FakeClock()
     check = CompletionCheck(quiet_seconds=10, clock=clock)
     assert not check.is_complete(counts(merged=7, missing=3))
@@ -42,7 +42,7 @@ def test_missing_trades_end_a_play_only_after_a_quiet_while() -> None:
     assert check.is_complete(counts(merged=8, missing=2))
 
 
-def test_a_play_that_is_stuck_is_a_problem() -> None:
+def test_a_stuck_play_fails() -> None:
     clock = FakeClock()
     check = CompletionCheck(stuck_seconds=60, clock=clock)
     assert not check.is_complete(counts(merged=7, lag=3))
@@ -51,7 +51,7 @@ def test_a_play_that_is_stuck_is_a_problem() -> None:
         check.is_complete(counts(merged=7, lag=3))
 
 
-def test_a_server_that_does_not_come_back_is_a_problem() -> None:
+def test_a_server_that_stays_away_fails_the_play() -> None:
     clock = FakeClock()
     check = CompletionCheck(stuck_seconds=60, clock=clock)
     clock.now = 61
@@ -59,7 +59,7 @@ def test_a_server_that_does_not_come_back_is_a_problem() -> None:
         check.is_complete(None)
 
 
-def test_counters_survive_a_restart_of_their_service() -> None:
+def test_counters_add_up_over_a_restart_of_their_service() -> None:
     totals = CounterTotals()
     for value in (0.0, 3.0, 5.0, 0.0, 2.0):  # it died after 5 and began again
         totals.add({"gaps_found_total": value})

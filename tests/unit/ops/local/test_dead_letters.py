@@ -1,4 +1,4 @@
-"""Reading the dead letters ends: at their end, at a stop, or when the broker gives no more of them."""
+"""A read of the dead letters ends at their end, at a stop, or when the broker delivers no more."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ class Letter:
 
 
 class Partition:
-    """Stands in for the consumer of a topic with one partition: ``end`` records by its account, ``there`` in truth."""
+    """Stands in for the consumer of a topic with one partition: it reports ``end`` records and delivers ``there``."""
 
     def __init__(self, end: int, there: int, pass_time: Callable[[float], None]) -> None:
         self._end, self._there, self._pass_time = end, there, pass_time
@@ -78,13 +78,13 @@ def consumer(monkeypatch: pytest.MonkeyPatch, clock: Clock, *, end: int, there: 
     return partition
 
 
-def test_all_are_counted(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_all_dead_letters_are_counted(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     consumer(monkeypatch, clock, end=500, there=500)
     found = dead_letters.read(KafkaSettings(), still_seconds=5, clock=clock)
     assert (found.total, dict(found.reasons), len(found.origins)) == (500, {"bad price": 500}, 500)
 
 
-def test_a_record_that_never_comes_is_a_problem(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_record_that_is_never_delivered_fails_the_read(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     partition = consumer(monkeypatch, clock, end=5, there=3)
     with pytest.raises(Problem, match=r"cannot be read: partition 0 ends at 5, read to 3, and nothing came for 30 s"):
         dead_letters.read(KafkaSettings(), clock=clock)
@@ -92,7 +92,7 @@ def test_a_record_that_never_comes_is_a_problem(monkeypatch: pytest.MonkeyPatch,
     assert partition.closed
 
 
-def test_a_stop_ends_it_at_once(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_stop_ends_the_read_at_once(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     partition = consumer(monkeypatch, clock, end=5, there=3)
     with pytest.raises(Interrupted):
         dead_letters.read(KafkaSettings(), is_stopped=lambda: clock.now >= 2, clock=clock)
@@ -100,7 +100,7 @@ def test_a_stop_ends_it_at_once(monkeypatch: pytest.MonkeyPatch, clock: Clock) -
     assert partition.closed
 
 
-def test_a_broker_that_is_away_is_a_problem(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_an_unreachable_broker_fails_the_read(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     partition = consumer(monkeypatch, clock, end=0, there=0)
 
     def fail(topic: str, timeout: float) -> Partition:

@@ -1,4 +1,4 @@
-"""What a run keeps on disk: passwords, its setup, the jars, the lock, the records of its children."""
+"""Files of a run: passwords, configuration, jars, lock, and the records of its children."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from ops.setup import jars
 from tests.absurd_environment import NOWHERE
 
 
-def test_passwords_are_random_and_kept_for_their_owner_only(tmp_path: Path) -> None:
+def test_passwords_are_random_kept_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
     first = passwords.load(tmp_path / "a" / "secrets.env")
     assert passwords.load(tmp_path / "a" / "secrets.env") == first
     assert stat.S_IMODE((tmp_path / "a" / "secrets.env").stat().st_mode) == 0o600
@@ -46,20 +46,20 @@ def test_a_role_that_is_newer_than_the_file_gets_its_password(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("text", ["WRITER_PASSWORD=x\n", "SUPERUSER_PASSWORD=x\nWRITER_PASSWORD=\n"])
-def test_a_damaged_password_file_is_told(tmp_path: Path, text: str) -> None:
+def test_a_damaged_password_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "secrets.env").write_text(text)
     with pytest.raises(Problem, match="a password is missing"):
         passwords.load(tmp_path / "secrets.env")
 
 
-def test_each_kind_of_run_has_a_state_of_its_own(tmp_path: Path) -> None:
+def test_each_kind_of_run_has_its_own_state_folder(tmp_path: Path) -> None:
     states = {RunFolders(tmp_path, mode).state for mode in ("play", "forever", "live")}
     assert len(states) == 3
     assert RunFolders(tmp_path, "play").report == tmp_path / "report"
     assert {RunFolders(tmp_path, mode).secrets for mode in ("play", "live")} == {tmp_path / "secrets.env"}
 
 
-def test_a_setup_is_kept_without_secrets(tmp_path: Path) -> None:
+def test_the_run_configuration_is_kept_without_secrets(tmp_path: Path) -> None:
     setup = RunConfig(TradeSource("ws://x", "http://x", ("BTCUSDT", "ETHUSDT")), Addresses(1, 2), {"SIM_PORT": "3"})
     setup.save(tmp_path / "run" / "setup.json")
     assert RunConfig.load(tmp_path / "run" / "setup.json") == setup
@@ -86,7 +86,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bin"
 
 
-def test_a_broken_download_never_counts(cache: Path, tmp_path: Path) -> None:
+def test_a_failed_download_leaves_no_jars(cache: Path, tmp_path: Path) -> None:
     a_maven(cache, 'for last; do :; done; echo half > "${last#*=}/kafka.jar"; exit 1')
     with pytest.raises(Problem, match="mvn exited with 1"):
         jars.ensure_jars(tmp_path / "maven.log")
@@ -101,7 +101,7 @@ def test_the_jars_are_fetched_once(cache: Path, tmp_path: Path) -> None:
     assert jars.ensure_jars(tmp_path / "maven.log") == jars.jars_dir()
 
 
-def test_one_run_a_folder(tmp_path: Path) -> None:
+def test_a_state_folder_is_used_by_one_run_at_a_time(tmp_path: Path) -> None:
     first = run_lock(tmp_path)
     assert first.holder() is None
     first.take()
@@ -114,7 +114,7 @@ def test_one_run_a_folder(tmp_path: Path) -> None:
 
 
 def locked(folder: Path, text: str) -> "subprocess.Popen[str]":
-    """Return a process that has the lock of ``folder``, in whose file stands ``text``, until its input is closed."""
+    """Return a process that holds the lock of ``folder``, whose file holds ``text``, until its input is closed."""
     (folder / "run").mkdir()
     (folder / "run" / "lock").write_text(text)
     code = "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); input()"
@@ -132,7 +132,7 @@ def record_of(pid: int, *, older: float = 0.0) -> str:
 def test_the_lock_of_a_run_never_names_a_process_that_got_the_id_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A killed run's record is in the file, its id is another's now, and the next run has not written its own yet."""
+    """The file still holds the record of a killed run, whose id another process has now."""
     monkeypatch.setattr(file_lock, "_WRITES_WITHIN_SECONDS", 0.3)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
         with locked(tmp_path, record_of(innocent.pid, older=100)) as holder:
@@ -147,9 +147,7 @@ def test_the_lock_of_a_run_never_names_a_process_that_got_the_id_later(
     assert run_lock(tmp_path).signal(signal.SIGTERM) is None
 
 
-def test_a_run_of_the_version_before_wrote_its_process_id_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_file_of_the_previous_version_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_lock, "_WRITES_WITHIN_SECONDS", 0.3)
     with locked(tmp_path, "") as holder:
         file = tmp_path / "run" / "lock"
@@ -161,7 +159,7 @@ def test_a_run_of_the_version_before_wrote_its_process_id_alone(
         holder.communicate("\n")
 
 
-def test_who_asks_waits_for_a_holder_that_has_not_written_its_id_yet(tmp_path: Path) -> None:
+def test_a_reader_waits_for_a_holder_that_has_not_written_its_id_yet(tmp_path: Path) -> None:
     with locked(tmp_path, "") as holder:
         writer = threading.Timer(0.2, (tmp_path / "run" / "lock").write_text, [record_of(holder.pid)])
         writer.start()
@@ -180,7 +178,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_cache_is_in_the_first_folder_that_can_be_made(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_in_the_first_writable_folder(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert jars.cache_home() == homes / "home" / ".cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(homes / "xdg"))
     assert jars.cache_home() == homes / "xdg"
@@ -190,13 +188,17 @@ def test_the_cache_is_in_the_first_folder_that_can_be_made(homes: Path, monkeypa
     assert jars.cache_home() == homes / "home" / ".cache"
 
 
-def test_a_home_that_is_none_is_that_of_the_list_of_users(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_usable_home_the_one_of_the_password_database_is_used(
+    homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", NOWHERE)
     monkeypatch.setattr(child_environment, "listed_home", lambda: homes / "home")
     assert jars.cache_home() == homes / "home" / ".cache"
 
 
-def test_a_cache_that_cannot_be_made_is_one_line_with_the_setting(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache_is_reported_in_one_line_with_the_setting(
+    homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (homes / "home" / ".cache").touch()
     with pytest.raises(Problem) as caught:
         jars.ensure_jars(homes / "maven.log")
@@ -209,7 +211,7 @@ def test_a_cache_that_cannot_be_made_is_one_line_with_the_setting(homes: Path, m
         jars.ensure_jars(homes / "maven.log")
 
 
-def test_jars_in_a_cache_that_is_only_read_are_used(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jars_in_a_read_only_cache_are_used(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", NOWHERE)
     there = homes / "home" / ".cache" / jars.jars_dir().relative_to(NOWHERE)
     there.mkdir(parents=True)
@@ -225,7 +227,7 @@ def test_mavens_own_cache_moves_where_it_cannot_be_written(
     assert f"-Dmaven.repo.local={tmp_path}/cache/crypto-analytics/maven " in told
 
 
-def test_a_record_of_another_process_with_the_same_id_is_not_trusted(tmp_path: Path) -> None:
+def test_a_record_does_not_match_a_later_process_with_the_same_id(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as innocent:
         records = ChildRecords(tmp_path)
         true = records.add("mine", innocent.pid)

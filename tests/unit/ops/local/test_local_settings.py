@@ -1,4 +1,4 @@
-"""What make's variables ask for."""
+"""Settings of the run, from the variables of make."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("variable", "mode"), [("SYMBOLS", "play"), ("LIVE", "live"), ("FOREVER", "forever")])
-def test_the_kind_of_run(monkeypatch: pytest.MonkeyPatch, variable: str, mode: str) -> None:
+def test_the_kind_of_run_follows_the_variables(monkeypatch: pytest.MonkeyPatch, variable: str, mode: str) -> None:
     monkeypatch.setenv(variable, "BTCUSDT" if variable == "SYMBOLS" else "1")
     assert DemoSettings().mode == mode
 
@@ -35,7 +35,7 @@ def test_klines_need_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:
         DemoSettings()
 
 
-def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLAY", "")
     assert DemoSettings().REPLAY is None
 
@@ -50,7 +50,7 @@ def test_a_recording_is_played_from_an_absolute_path(monkeypatch: pytest.MonkeyP
     assert env["SIM_KLINES_FILE"] == ""
 
 
-def test_forever_is_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forever_plays_in_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREVER", "1")
     env = simulator_settings(DemoSettings())
     assert (env["SIM_START"], env["SIM_MINUTES"], env["SIM_RATE"]) == ("now", "0", "0")

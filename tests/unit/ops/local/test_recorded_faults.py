@@ -1,4 +1,4 @@
-"""Recordings that were tried and went wrong: the look at a recording before anything starts refuses or takes each."""
+"""Recordings that failed in the past: the check before the start refuses or accepts each."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ops.local import exchange
         ("stream-lower-case-symbol.tsv", "REPLAY", "row 1: 'trxusdt' is no symbol of the exchange (", "sed -n 1p"),
     ],
 )  # fmt: skip
-def test_it_is_refused_in_one_line_with_the_next_command(
+def test_a_faulty_recording_is_refused_in_one_line_with_the_next_command(
     recorded_faults: Path, name: str, setting: str, reason: str, command: str
 ) -> None:
     path = recorded_faults / name
@@ -41,7 +41,7 @@ def test_it_is_refused_in_one_line_with_the_next_command(
         ("2025-03-04_TRXUSDT-trades.csv", ("TRXUSDT",), "TRXUSDT", (1, 0)),
     ],
 )
-def test_it_is_taken(
+def test_a_playable_recording_is_accepted(
     recorded_faults: Path, name: str, asked: tuple[str, ...], symbol: str, held: tuple[int, int]
 ) -> None:
     path = recorded_faults / name

@@ -1,4 +1,4 @@
-"""An environment is made once for each lock, and one that could not be made never counts."""
+"""An environment is created once for each lock, and again after a failure."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from ops.setup import environments
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Stand in for uv, which then makes a Python and nothing else; return what it was asked to do."""
+    """Replace uv by a function that creates an interpreter and nothing else; return the commands that it gets."""
     made: list[str] = []
 
     def run(name: str, *command: str) -> None:
@@ -31,7 +31,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def test_an_environment_is_made_once(calls: list[str], tmp_path: Path) -> None:
+def test_an_environment_is_created_once(calls: list[str], tmp_path: Path) -> None:
     python = environments.ensure("services")
     assert python == tmp_path / "demo" / "venv" / "services" / "bin" / "python"
     assert calls == ["venv", "pip"]
@@ -39,14 +39,14 @@ def test_an_environment_is_made_once(calls: list[str], tmp_path: Path) -> None:
     assert calls == ["venv", "pip"]
 
 
-def test_a_changed_lock_makes_it_anew(calls: list[str], tmp_path: Path) -> None:
+def test_a_changed_lock_recreates_the_environment(calls: list[str], tmp_path: Path) -> None:
     environments.ensure("services")
     (tmp_path / "requirements" / "services.txt").write_text("msgspec==2\n")
     environments.ensure("services")
     assert calls == ["venv", "pip", "venv", "pip"]
 
 
-def test_one_that_could_not_be_made_is_tried_again(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_environment_is_created_again(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     run = environments._run
 
     def broken(name: str, *command: str) -> None:

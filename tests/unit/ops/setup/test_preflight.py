@@ -1,4 +1,4 @@
-"""What is missing is told before anything starts, in one line that ends with the command that mends it."""
+"""Missing requirements are reported before anything starts, in one line that ends with the next command."""
 
 import socket
 import stat
@@ -31,11 +31,11 @@ def a_java(folder: Path, said: str) -> Path:
         ("bash: java: command not found", None),
     ],
 )
-def test_javas_version_is_understood(said: str, version: int | None) -> None:
+def test_javas_version_is_parsed(said: str, version: int | None) -> None:
     assert preflight.java_version(said) == version
 
 
-def test_a_java_that_is_new_enough_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_java_that_is_new_enough_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(a_java(tmp_path, 'openjdk version "21.0.1"')))
     preflight.java()
 
@@ -44,14 +44,16 @@ def test_a_java_that_is_new_enough_is_fine(tmp_path: Path, monkeypatch: pytest.M
     ("said", "message"),
     [('java version "1.8.0_392"', r"Java is too old: .* is version 8 and 17 or newer is needed; "), ("oh", "not run")],
 )
-def test_another_java_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, message: str) -> None:
+def test_an_old_or_broken_java_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, message: str
+) -> None:
     monkeypatch.setenv("JAVA_HOME", str(a_java(tmp_path, said)))
     with pytest.raises(Problem, match=message) as caught:
         preflight.java()
     assert "\n" not in str(caught.value)
 
 
-def test_no_java_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_java_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(Problem, match=r"Java is missing: .*/bin/java was not found; .*install"):
         preflight.java()
@@ -64,13 +66,13 @@ def test_maven_is_needed_only_while_the_jars_are_missing(tmp_path: Path, monkeyp
         preflight.maven(tmp_path / "not-there")
 
 
-def test_an_old_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_python_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     with pytest.raises(Problem, match=r"this is 3.9 and 3.11 or newer is needed; .* make demo PYTHON=python3.11"):
         preflight.python()
 
 
-def test_a_port_in_use_is_told_with_the_setting_that_moves_it() -> None:
+def test_a_port_in_use_is_reported_with_the_setting_that_moves_it() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -82,19 +84,19 @@ def test_a_port_in_use_is_told_with_the_setting_that_moves_it() -> None:
     preflight.port("KAFKA_PORT", 0)  # a free one is taken
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage(10, 9, 1024**3))
     with pytest.raises(Problem, match=r"the disk is full: .* has 1.0 GB free where 2 GB are needed"):
         preflight.disk(tmp_path / "not" / "there" / "yet")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     preflight.readable("REPLAY", None)
     with pytest.raises(Problem, match="REPLAY names it"):
         preflight.readable("REPLAY", tmp_path / "trades.csv")
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     checks = [partial(preflight.readable, name, tmp_path / name) for name in ("REPLAY", "KLINES")]
     assert len(preflight.problems(checks)) == 2
