@@ -1,7 +1,7 @@
-"""Bring Superset to the declared state: ``python prepare.py``. It can run again at any time.
+"""Reconcile Superset with its declared state: ``python prepare.py``. It can run again at any time.
 
-Its own tables and permissions, the user admin with the password of the environment, and all in ``assets/``: the
-database, datasets, charts and the dashboard, in place of what the last run or somebody by hand made.
+It migrates Superset's tables and permissions, creates the user admin or sets its password, and imports ``assets/``: the
+database, datasets, charts and the dashboard. Changes made in Superset are overwritten.
 """
 
 import logging
@@ -17,14 +17,14 @@ ADMIN = "admin"
 
 
 def bundle(folder: Path) -> dict[str, str]:
-    """Return the files of the bundle by their names, the database's address as the settings say.
+    """Return the files of the bundle by name, with the database's address from the settings.
 
     Raises:
-        FileNotFoundError: there is no bundle.
+        FileNotFoundError: the folder has no bundle.
     """
     files = {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.yaml"))}
     if "metadata.yaml" not in files:
-        raise FileNotFoundError(f"{folder} holds no metadata.yaml")
+        raise FileNotFoundError(f"{folder} has no metadata.yaml")
     for name, text in files.items():
         if name.startswith("databases/"):
             database = yaml.safe_load(text)
@@ -34,19 +34,19 @@ def bundle(folder: Path) -> dict[str, str]:
 
 
 def main() -> int:
-    """Return 0 when done, 1 where something failed; whatever it is, nothing after it is done."""
+    """Run all steps and return 0; return 1 at the first one that fails."""
     password = required(os.environ, "SUPERSET_ADMIN_PASSWORD", "password of the user admin")
     try:
         _prepare(password, bundle(ASSETS))
     except Exception as error:
         logging.getLogger("prepare").exception("failed")
-        print(f"prepare: {error}; next: mend the cause and run it again", file=sys.stderr)
+        print(f"prepare: {error}; next: fix the cause, then run it again", file=sys.stderr)
         return 1
     return 0
 
 
 def _prepare(password: str, files: dict[str, str]) -> None:
-    # Superset reads its configuration when it is imported.
+    # Superset reads its configuration at import.
     from flask_migrate import upgrade  # noqa: PLC0415
     from superset.app import create_app  # noqa: PLC0415
 
@@ -68,13 +68,13 @@ def _prepare(password: str, files: dict[str, str]) -> None:
 
 
 def _admin(manager: object, password: str) -> object:
-    """Return the user admin, who has this password from now on."""
+    """Return the user admin, created or with the password changed to ``password``."""
     user = manager.find_user(ADMIN)
     if user is None:
         role = manager.find_role("Admin")
         user = manager.add_user(ADMIN, "Platform", "Admin", "admin@localhost", role, password=password)
         if not user:
-            raise RuntimeError("the user admin could not be made")
+            raise RuntimeError("the user admin could not be created; Superset's log names the cause")
         return user
     manager.reset_password(user.id, password)
     return user

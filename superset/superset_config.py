@@ -1,7 +1,7 @@
-"""Superset's configuration, all of it from the environment: Superset imports this module by its name.
+"""Superset's configuration, from environment variables; Superset imports this module by its name.
 
-One process without Redis or Celery: caches, rate limits and queries live in its own memory, and its metadata in the
-database ``superset`` of the platform's PostgreSQL, as the role of that name.
+Superset is one process without Redis or Celery: caches, rate limits and queries are kept in memory, and its metadata in
+the database ``superset`` of the platform's PostgreSQL, which belongs to the role ``superset``.
 """
 
 import os
@@ -12,15 +12,15 @@ from flask import Flask
 from sqlalchemy.engine import URL
 
 REQUIRED = {
-    "SUPERSET_SECRET_KEY": "signs sessions; any long random text, which must not change from start to start",
+    "SUPERSET_SECRET_KEY": "signs sessions; any long random text, which must stay the same at every start",
     "SUPERSET_PASSWORD": "password of the role superset in PostgreSQL",
-    "READER_PASSWORD": "password of the role reader, which the dashboard reads with",
+    "READER_PASSWORD": "password of the role reader, which the dashboard's queries use",
 }
 ANALYTICS_ROLE = "reader"
 
 
 def required(env: Mapping[str, str], name: str, meaning: str) -> str:
-    """Return a setting that has no default; ends the process with a line that says what to set."""
+    """Return a required setting; exit with a message if it is not set."""
     value = env.get(name, "")
     if not value:
         raise SystemExit(f"{name} is not set: {meaning}. Set it (make env makes one for Compose) and start again")
@@ -28,15 +28,15 @@ def required(env: Mapping[str, str], name: str, meaning: str) -> str:
 
 
 def number(env: Mapping[str, str], name: str, default: int) -> int:
-    """Return a setting that is a whole number; ends the process where it is not."""
+    """Return a setting that is a positive integer; exit with a message if it is not."""
     text = env.get(name) or str(default)
     if not text.isdecimal() or int(text) < 1:
-        raise SystemExit(f"{name}: {text!r} is not a whole number above zero")
+        raise SystemExit(f"{name}: {text!r} is not a positive integer")
     return int(text)
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:
-    """Return a setting that is true or false; ends the process where it is neither."""
+    """Return a setting that is true or false; exit with a message if it is neither."""
     text = (env.get(name) or "false").lower()
     if text not in ("true", "false"):
         raise SystemExit(f"{name}: {text!r} is neither true nor false")
@@ -58,7 +58,7 @@ def postgres_url(env: Mapping[str, str], role: str, database: str, password: str
 
 
 def analytics_url(env: Mapping[str, str] = os.environ) -> URL:
-    """Return the URL of what the dashboard shows; it carries no password."""
+    """Return the URL of the database that the dashboard reads, without a password."""
     return postgres_url(env, ANALYTICS_ROLE, env.get("POSTGRES_DB") or "crypto_analytics")
 
 
@@ -69,16 +69,16 @@ SECRET_KEY = _secrets["SUPERSET_SECRET_KEY"]
 SQLALCHEMY_DATABASE_URI = postgres_url(
     os.environ, "superset", "superset", _secrets["SUPERSET_PASSWORD"]
 ).render_as_string(hide_password=False)
-# Enough for eight threads, and PostgreSQL has few to give. A dead one is noticed before it is used.
+# Enough connections for eight threads; PostgreSQL allows few. Each connection is tested before it is used.
 SQLALCHEMY_ENGINE_OPTIONS = {"pool_size": 4, "max_overflow": 4, "pool_pre_ping": True}
 
 
 def DB_CONNECTION_MUTATOR(  # noqa: N802  # Superset's name
     url: URL, options: dict[str, Any], username: str, security_manager: object, source: object
 ) -> tuple[URL, dict[str, Any]]:
-    """Add the password where the dashboard's own database is opened: Superset's metadata never hold it.
+    """Add the password to connections to the dashboard's database, so that Superset's metadata do not contain it.
 
-    Databases that somebody adds by hand keep the passwords that they were given.
+    Databases that users add keep their own passwords.
     """
     wanted = analytics_url()
     if (url.username, url.host, url.port, url.database) == (
@@ -91,18 +91,18 @@ def DB_CONNECTION_MUTATOR(  # noqa: N802  # Superset's name
     return url, options
 
 
-# Nobody registers, nobody sees a thing without a login.
+# Registration is disabled, and nothing can be seen without a login.
 AUTH_USER_REGISTRATION = False
 PUBLIC_ROLE_LIKE = None
 AUTH_RATE_LIMITED = True
-AUTH_RATE_LIMIT = "30 per minute"  # of one address; behind a port mapping all people have the same one
+AUTH_RATE_LIMIT = "30 per minute"  # for each address; behind a port mapping all users have the same address
 RATELIMIT_ENABLED = True
 RATELIMIT_STORAGE_URI = "memory://"
-RATELIMIT_APPLICATION = "200 per second"  # a dashboard's first view loads a hundred files
+RATELIMIT_APPLICATION = "200 per second"  # the first view of a dashboard loads a hundred files
 
 
 def FLASK_APP_MUTATOR(app: Flask) -> None:  # noqa: N802  # Superset's name
-    """Limit the tries at a login through REST as those through the page: Superset does so for the page alone."""
+    """Limit login attempts through the REST interface too; Superset limits only those through its page."""
     manager = app.appbuilder.sm  # type: ignore[attr-defined]
     login = app.view_functions["SecurityApi.login"]
     app.view_functions["SecurityApi.login"] = manager.limiter.limit(AUTH_RATE_LIMIT)(login)
@@ -115,7 +115,7 @@ PERMANENT_SESSION_LIFETIME = 12 * 60 * 60
 ENABLE_PROXY_FIX = _https
 WTF_CSRF_ENABLED = True
 
-# The browser loads from this server and from nowhere else: no telemetry, no map tiles, no fonts.
+# The browser may load content from this server only: no telemetry, map tiles or fonts of others.
 TALISMAN_ENABLED = True
 TALISMAN_CONFIG = {
     "content_security_policy": {
@@ -137,7 +137,7 @@ TALISMAN_CONFIG = {
 }
 
 CACHE_CONFIG = {"CACHE_TYPE": "SimpleCache", "CACHE_THRESHOLD": 500, "CACHE_DEFAULT_TIMEOUT": 300}
-# Shorter than the dashboard's own refresh: what one viewer loaded serves the others, and nobody sees old candles.
+# Shorter than the dashboard's refresh interval: viewers share results, and none of them is out of date.
 DATA_CACHE_CONFIG = {"CACHE_TYPE": "SimpleCache", "CACHE_THRESHOLD": 200, "CACHE_DEFAULT_TIMEOUT": 20}
 DASHBOARD_AUTO_REFRESH_MODE = "fetch"
 CELERY_CONFIG = None
