@@ -1,4 +1,4 @@
-"""The operators' targets: ``python -m ops up``, or as ``make help`` shows."""
+"""The targets for Kubernetes and Compose: ``python -m ops up``, or the targets that ``make help`` lists."""
 
 import argparse
 import sys
@@ -40,7 +40,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def main() -> int:
-    """Return 0 when done, 1 where something has to be mended first, 130 when interrupted."""
+    """Run a command; return its exit code, 1 on an error that the user can fix, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m ops",
         description=__doc__,
@@ -48,7 +48,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="as the command's own --help tells")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="see the command's own --help")
     chosen = parser.parse_args()
     settings = load(OpsSettings, "ops")
     try:
@@ -60,7 +60,7 @@ def main() -> int:
         print(Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"stopped; make {chosen.command} can be run again", file=sys.stderr)
+        print(f"interrupted; make {chosen.command} can be run again", file=sys.stderr)
         return 130
 
 

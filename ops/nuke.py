@@ -1,4 +1,4 @@
-"""Remove all that the targets for Kubernetes and Compose ever made on this machine: cluster, volumes, images, state."""
+"""Remove what the targets for Kubernetes and Compose created on this machine: cluster, volumes, images, state."""
 
 import argparse
 import shutil
@@ -17,16 +17,16 @@ _REPOSITORY = "crypto-analytics/"
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Remove everything after asking."""
+    """Remove everything, after confirmation."""
     argparse.ArgumentParser(prog="python -m ops nuke", description=__doc__).parse_args(arguments)
     out = console()
-    found = our_images()
-    out.print(f"goes:  {KIND_CONTEXT} and Compose's containers, with their data; {len(found)} images; .platform/")
+    found = list_images()
+    out.print(f"removed: {KIND_CONTEXT} and Compose's containers, with their data; {len(found)} images; .platform/")
     own = load(compose.ComposeSettings, "nuke").COMPOSE_PROJECT_NAME
-    for other in (name for name in compose.remembered() if name != own):
-        out.print(f"       with it what is remembered of the Compose project {other}; its containers and data stay,")
-        out.print(f"       to remove these first: make compose-down VOLUMES=1 COMPOSE_PROJECT_NAME={other}")
-    out.print("stays: .env with its passwords, embedded runs (make clean), docker's build cache (docker builder prune)")
+    for other in (name for name in compose.saved_projects() if name != own):
+        out.print(f"         with the saved settings of the Compose project {other}; its containers and data are kept,")
+        out.print(f"         to remove these first: make compose-down VOLUMES=1 COMPOSE_PROJECT_NAME={other}")
+    out.print("kept:    .env with its passwords, local runs (make clean), docker's build cache (docker builder prune)")
     down.confirm(settings, "nuke")
     with state.exclusive():
         if kind.node() is not None:
@@ -41,16 +41,17 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     return 0
 
 
-def our_images() -> list[str]:
-    """Return the platform's images, by name and tag."""
+def list_images() -> list[str]:
+    """Return the platform's images on this machine as ``repository:tag``."""
     shown = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", fix="make doctor")
-    return ours(shown.split(), images.read_tags())
+    return select_images(shown.split(), images.read_tags())
 
 
-def ours(listed: Iterable[str], tags: Mapping[str, str]) -> list[str]:
-    """Return those of the images ("repository:tag") that are the platform's.
+def select_images(listed: Iterable[str], tags: Mapping[str, str]) -> list[str]:
+    """Return the platform's images among the listed ones ("repository:tag").
 
-    Names without a registry are; names with one are where an image of the last build (``tags``: {name: tag}) has it.
+    These are the names without a registry, and those with a registry that an image of the last build (``tags``: {name:
+    tag}) has.
     """
     parts = [(*image.rpartition(":")[::2], image) for image in listed if not image.endswith(":<none>")]
     registries = {

@@ -1,4 +1,4 @@
-"""What runs, and how far it is: the embedded runs, the cluster, and Compose."""
+"""Status of the local runs, the cluster and Compose: pods, memory, newest candle, gaps, lag."""
 
 import argparse
 import threading
@@ -25,7 +25,7 @@ from ops.platform.endpoints import Installation
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Print all three."""
+    """Print the status of all three."""
     argparse.ArgumentParser(prog="python -m ops status", description=__doc__).parse_args(arguments)
     out = console()
     out.print("[bold]Embedded")
@@ -42,14 +42,14 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
         found = kind.node()
         if found is None or found.state != "running":
             stopped = found and f"the node is {found.state}: {make_command.make_up()} starts it"
-            out.print(stopped or "there is no kind cluster", markup=False, soft_wrap=True)
+            out.print(stopped or "no kind cluster exists", markup=False, soft_wrap=True)
             return
     cluster = Cluster(settings.KUBE_CONTEXT)
     try:
         items = cluster.items("pods")
         try:
             usages = memory.usages(items, cluster.stats())
-        except Forbidden as problem:  # whoever has rights on the namespace alone
+        except Forbidden as problem:  # of a user with permissions on the namespace only
             usages = None
             out.print(f"memory unknown: {problem}", markup=False, soft_wrap=True)
         out.print(release_line(helm.newest(helm.revisions(cluster.helm_secrets())).values()), soft_wrap=True)
@@ -79,7 +79,7 @@ def _fresh(installed: Installation) -> str:
 
 
 def release_line(found: Iterable[helm.Revision]) -> str:
-    """Return the releases in a line, those that are not deployed with their status."""
+    """Return the releases in one line, with the status of those that are not deployed."""
     words = [
         f"{one.release} {one.number}" if one.status == "deployed" else f"{one.release} {one.number} ({one.status})"
         for one in found
@@ -88,7 +88,7 @@ def release_line(found: Iterable[helm.Revision]) -> str:
 
 
 def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage] | None) -> Table:
-    """Return the pods with their memory (None: unknown); those of jobs that are done are counted, not listed."""
+    """Return a table of the pods with their memory (None: unknown); pods of completed jobs are counted, not listed."""
     used = {usage.pod: usage for usage in usages or ()}
     table = Table("pod", "ready", "restarts", "age", "MiB", "limit", "", title_justify="left")
     for column in table.columns[1:6]:
@@ -104,7 +104,7 @@ def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage] | None) -> Ta
         ready = f"{pod.ready}/{pod.containers}"
         table.add_row(pod.name, ready, str(pod.restarts), duration(pod.age), size, limit, pod.why)
     total = sum(usage.used for usage in used.values())
-    memory_in_all = "memory unknown" if usages is None else f"{total / units.MIB:,.0f} MiB in all"
+    memory_in_all = "memory unknown" if usages is None else f"{total / units.MIB:,.0f} MiB in total"
     table.caption = f"{memory_in_all}; {done} jobs done"
     table.caption_justify = "left"
     return table

@@ -1,4 +1,4 @@
-"""Show the one table of what can be reached: name, URL, user, password, health."""
+"""Print the tables of endpoints of the cluster and of Compose: name, URL, user, password, health."""
 
 import argparse
 
@@ -12,7 +12,7 @@ from ops.platform.url_table import add_no_passwords, show
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Print the table of every way that runs; return 1 where something is not well."""
+    """Print the table of each running platform; return 1 if an endpoint is unhealthy."""
     parser = argparse.ArgumentParser(prog="python -m ops urls", description=__doc__)
     add_no_passwords(parser)
     hide = parser.parse_args(arguments).no_passwords

@@ -1,4 +1,4 @@
-"""Run kubectl, helm, helmfile, kind and docker, with errors that say what to do."""
+"""Run kubectl, helm, helmfile, kind and docker; errors name the command that fixes them."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _WHERE = {
 }
 _SHOWN_LINES = 15
 
-# The oldest version of each tool that is known to do what is asked of it.
+# The oldest version of each tool that is known to work.
 VERSIONS: dict[str, tuple[int, ...]] = {
     "docker": (20, 10),
     "docker engine": (20, 10),
@@ -35,22 +35,22 @@ AIRGAP_HINT = "or, where only package registries are reached: make airgap"
 
 
 def install_hint(program: str) -> str:
-    """Return how to get ``program``."""
+    """Return the way to install ``program``."""
     return f"install it ({_WHERE[program]}), {AIRGAP_HINT}" if program in _WHERE else f"install {program}"
 
 
 def version_of(output: str) -> tuple[int, ...] | None:
-    """Return the first dotted version in what a tool says; None where it was built without one ('0.0.0-dev')."""
+    """Return the first dotted version in a tool's output; None for a build without a version ('0.0.0-dev')."""
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", output)
     numbers = tuple(int(part) for part in found.groups() if part is not None) if found else ()
     return numbers if any(numbers) else None
 
 
 def path_of(program: str) -> str:
-    """Return where ``program`` is.
+    """Return the path of ``program``.
 
     Raises:
-        Problem: it is not on the path.
+        Problem: it is not on the PATH.
     """
     found = shutil.which(program)
     if found is None:
@@ -65,7 +65,7 @@ def run(
     cwd: Path = ROOT,
     timeout: float | None = None,
 ) -> str:
-    """Return what a program prints to its standard output; ``mend`` is the command to type if it fails.
+    """Run a program and return its standard output; ``fix`` is the command to suggest if it fails.
 
     Raises:
         Problem: the program is missing, fails, or takes longer than ``timeout`` seconds.
@@ -91,7 +91,7 @@ def run(
 
 
 def succeeds(*command: str, timeout: float | None = 30) -> bool:
-    """Whether a program is there, ends within ``timeout`` seconds and returns 0; what it prints is dropped."""
+    """Whether a program exists and exits with 0 within ``timeout`` seconds; its output is discarded."""
     if shutil.which(command[0]) is None:
         return False
     try:
@@ -102,5 +102,5 @@ def succeeds(*command: str, timeout: float | None = 30) -> bool:
 
 
 def last_lines(text: str, count: int = _SHOWN_LINES) -> str:
-    """Return the last lines that say something."""
+    """Return the last lines that are not blank."""
     return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-count:])

@@ -39,7 +39,7 @@ def free_or_move(setting: str, port: int, command: str, holders: str = "") -> st
     ``holders`` adds a likely holder and the command that stops it.
     """
     find = "; ".join(part for part in (f"ss -ltnp 'sport = :{port}'", holders) if part)
-    return f"stop the program that has it ({find}), or: {command} {setting}={another_port(port)}"
+    return f"stop the program that listens on it ({find}), or: {command} {setting}={another_port(port)}"
 
 
 def accepts(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Settings of the operators' targets: ``make up NAME=value``, or environment variables."""
+"""Settings of the targets for Kubernetes and Compose: ``make up NAME=value``, or environment variables."""
 
 from typing import Literal
 

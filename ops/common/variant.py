@@ -7,7 +7,7 @@ Variant = Literal["python", "spark", "both"]
 
 SPARK_IMAGE = "spark"
 BI_IMAGE = "superset"
-BI_PROFILE = "bi"  # Compose's, for the dashboard
+BI_PROFILE = "bi"  # of Compose, with the dashboard
 # The components that merge trades in each variant, by their names in the cluster and in Compose.
 MERGERS: dict[Variant, tuple[str, ...]] = {
     "python": ("consumer",),

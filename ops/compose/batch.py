@@ -1,4 +1,4 @@
-"""Run the batch steps in Compose, once or every few minutes until Ctrl-C."""
+"""Run the batch steps in Compose, once, or every EVERY minutes until Ctrl-C."""
 
 import argparse
 import time
@@ -22,17 +22,17 @@ _LAST = SERVICES[-1]
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Run all steps in order; with EVERY=n again every n minutes, whether or not a run failed."""
+    """Run all steps in order; with EVERY=n again every n minutes, also after a failed run."""
     argparse.ArgumentParser(prog="python -m ops compose-batch", description=__doc__).parse_args(arguments)
-    asked = load(ComposeSettings, "compose-batch")
-    project = compose.running(asked)
+    requested = load(ComposeSettings, "compose-batch")
+    project = compose.running(requested)
     out = console()
     compose_up.prepare(settings, project, "batch", out)
-    if not asked.EVERY:
+    if not requested.EVERY:
         run(project, out)
         return 0
     stop = shutdown.stop_event()
-    out.print(f"batch runs every {asked.EVERY} minutes; Ctrl-C ends it", markup=False)
+    out.print(f"running the batch every {requested.EVERY} minutes until Ctrl-C", markup=False)
     while not stop.is_set():
         started = time.monotonic()
         try:
@@ -41,31 +41,33 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
             if stop.is_set():
                 break
             out.print(str(problem), markup=False, soft_wrap=True)
-        stop.wait(max(0.0, started + asked.EVERY * 60 - time.monotonic()))
+        stop.wait(max(0.0, started + requested.EVERY * 60 - time.monotonic()))
     return 0
 
 
 def run(project: Project, out: Console) -> None:
-    """Run the steps and print how long each took.
+    """Run the steps and print the duration of each.
 
     Raises:
-        Problem: a step failed finally; its last lines are printed.
+        Problem: a step failed after all its tries; the end of its log is printed.
     """
-    # Each step waits for the one before it, so asking for the last one runs all of them, in order.
-    went_well = project.call("up", "--detach", _LAST, profile="batch") and compose.ended(project.name, [_LAST])
+    # Each step depends on the previous one, so starting the last one runs all of them in order.
+    succeeded = project.call("up", "--detach", _LAST, profile="batch") and compose.wait_until_ended(
+        project.name, [_LAST]
+    )
     found = compose.containers(project.name)
-    if not went_well:
+    if not succeeded:
         raise compose_up.failure(found, "make compose-batch", out)
     out.print(table(found))
 
 
 def table(found: Iterable[Container]) -> Table:
-    """Return the steps with their seconds and tries."""
+    """Return a table of the steps with duration in seconds and tries."""
     by_service = {one.service: one for one in found}
     shown = Table("step", "s", "tries", show_footer=True)
     ran = [by_service[service] for service in SERVICES]
     for one in ran:
         shown.add_row(one.service, f"{one.seconds:.0f}", str(one.tries))
-    shown.columns[0].footer = "all"
+    shown.columns[0].footer = "total"
     shown.columns[1].footer = f"{sum(one.seconds for one in ran):.0f}"
     return shown

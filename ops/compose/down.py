@@ -1,4 +1,4 @@
-"""Stop the platform in Compose and remove its containers; say what stays."""
+"""Stop the platform in Compose and remove its containers; list what is kept."""
 
 import argparse
 
@@ -10,18 +10,18 @@ from ops.compose import project as compose
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Take everything down; with VOLUMES=1 the data too."""
+    """Remove the containers; with VOLUMES=1 the data too."""
     argparse.ArgumentParser(prog="python -m ops compose-down", description=__doc__).parse_args(arguments)
-    asked = load(compose.ComposeSettings, "compose-down")
+    requested = load(compose.ComposeSettings, "compose-down")
     out = console()
-    if asked.VOLUMES:
+    if requested.VOLUMES:
         compose.remove(out)
     else:
-        compose.take_down(compose.running(asked))
-    stays = [f"the images ({compose.TAGS.parent.name}/{compose.TAGS.name} names them)"]
-    if kept := compose.volumes(asked.COMPOSE_PROJECT_NAME):
-        stays.insert(0, f"the data, in the volumes {', '.join(kept)}: make compose-down VOLUMES=1 removes it")
+        compose.take_down(compose.running(requested))
+    kept_items = [f"the images ({compose.TAGS.parent.name}/{compose.TAGS.name} names them)"]
+    if kept := compose.volumes(requested.COMPOSE_PROJECT_NAME):
+        kept_items.insert(0, f"the data, in the volumes {', '.join(kept)}: make compose-down VOLUMES=1 removes it")
     if env_file.FILE.is_file():
-        stays.append(f"{env_file.FILE.name}, the passwords that the data was made with")
-    out.print("Compose is down. What stays:", *(f"  {line}" for line in stays), sep="\n", markup=False, soft_wrap=True)
+        kept_items.append(f"{env_file.FILE.name}, with the passwords of the data")
+    out.print("Compose is down. Kept:", *(f"  {line}" for line in kept_items), sep="\n", markup=False, soft_wrap=True)
     return 0

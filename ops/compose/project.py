@@ -1,4 +1,4 @@
-"""The Compose project: how docker compose is called for it, and what of it is there."""
+"""The Compose project: calls of docker compose, and the project's containers, volumes and addresses."""
 
 import json
 import os
@@ -28,10 +28,10 @@ _LABEL = "com.docker.compose.project"
 _EXCHANGE = {
     "BINANCE_WS_URL": "binanceWsUrl",
     "BINANCE_REST_URL": "binanceRestUrl",
-}  # as environments/base.yaml calls them
+}  # the values of environments/base.yaml
 
-# What docker-compose.yml asks for beside passwords and tags. `make compose-up` keeps those that were set, so that
-# later commands, from another shell perhaps, mean the same project and do not make its containers anew.
+# The variables of docker-compose.yml beside passwords and tags. `make compose-up` saves those that are set, so that
+# later commands, even from another shell, use the same project and do not recreate its containers.
 VARIABLES = (
     "KAFKA_PORT",
     "POSTGRES_PORT",
@@ -50,14 +50,18 @@ VARIABLES = (
 
 
 class ComposeSettings(SettingsGroup):
-    """What the targets for Compose are asked for, beside the ports."""
+    """Settings of the Compose targets, beside the ports."""
 
     COMPOSE_PROJECT_NAME: str = Field(
-        "crypto-analytics", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name before those of containers and volumes"
+        "crypto-analytics",
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        description="prefix of the names of containers and volumes",
     )
-    PROFILE: Literal["core", "stream"] = Field("stream", description="core: the stores alone; stream: all that streams")
-    BI: bool = Field(False, description="bring up Superset with the dashboard too")
-    FEED: Literal["simulator", "binance"] = Field("simulator", description="where the trades come from")
+    PROFILE: Literal["core", "stream"] = Field(
+        "stream", description="core: only the stores; stream: with the streaming services"
+    )
+    BI: bool = Field(False, description="start Superset with the dashboard too")
+    FEED: Literal["simulator", "binance"] = Field("simulator", description="source of the trades")
     BINANCE_WS_URL: WebSocketUrl | None = Field(None, description="WebSocket host of another exchange")
     BINANCE_REST_URL: HttpUrl | None = Field(None, description="its REST host")
     IMAGE_REGISTRY: str = Field("", description="registry of the images, with its path; empty: built on this machine")
@@ -67,13 +71,13 @@ class ComposeSettings(SettingsGroup):
 
 @dataclass(frozen=True)
 class Project:
-    """A Compose project: its name and the variables that docker-compose.yml asks for."""
+    """A Compose project: its name and the values of ``VARIABLES``."""
 
     name: str
     variables: Mapping[str, str]
 
     def command(self, *arguments: str, profile: str = "*") -> list[str]:
-        """Return the command line of ``docker compose`` for ``profile``, or several with commas; no secret is in it."""
+        """Return the command line of ``docker compose`` for one or more comma-separated profiles; it has no secret."""
         files = [file for file in (env_file.FILE, TAGS) if file.is_file()]
         return [
             path_of("docker"),
@@ -85,42 +89,42 @@ class Project:
         ]
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of ``docker compose``: passwords come from .env and from nowhere else."""
+        """Return the environment of ``docker compose``, without passwords: these come from .env only."""
         env = {name: value for name, value in os.environ.items() if name not in (*env_file.NAMES, *VARIABLES)}
         return env | dict(self.variables)
 
     def call(self, *arguments: str, profile: str = "*") -> bool:
-        """Run ``docker compose``, which shows its progress itself; return whether it succeeded."""
+        """Run ``docker compose`` with its own output on the terminal; return whether it succeeded."""
         command = self.command(*arguments, profile=profile)
         return subprocess.run(command, check=False, cwd=ROOT, env=self.environment()).returncode == 0
 
     def ask(self, *arguments: str, profile: str = "*") -> str:
-        """Return what ``docker compose`` prints.
+        """Return the output of ``docker compose``.
 
         Raises:
             Problem: it fails.
         """
         return run(*self.command(*arguments, profile=profile), env=self.environment(), fix="make compose-up")
 
-    def remember(self) -> None:
-        """Keep the variables for later commands."""
+    def save(self) -> None:
+        """Save the variables for later commands."""
         STATE.mkdir(exist_ok=True)
         _kept(self.name).write_text("".join(f"{name}={value}\n" for name, value in self.variables.items()))
 
 
-def asked(settings: ComposeSettings, environment: Mapping[str, str] = os.environ) -> Project:
-    """Return the project as the user asks for it now.
+def requested(settings: ComposeSettings, environment: Mapping[str, str] = os.environ) -> Project:
+    """Return the project that the user requests now.
 
     Raises:
-        Problem: one host of another exchange is named without the other: trades of two exchanges would meet.
+        Problem: only one of the exchange's two hosts is set, so trades of two exchanges would be mixed.
     """
     given = [name for name in _EXCHANGE if environment.get(name)]
     if len(given) == 1:
         (missing,) = set(_EXCHANGE) - set(given)
-        cause = f"{given[0]} is set and {missing} is not: holes would be filled with another exchange's trades"
+        cause = f"{given[0]} is set and {missing} is not: gaps would be repaired with another exchange's trades"
         both = f"{given[0]}={environment[given[0]]} {missing}=…"
         fix = f"make compose-up {both}; for Binance's own hosts: FEED=binance alone"
-        raise Problem("half of an exchange is named", cause, fix)
+        raise Problem("one of the exchange's two hosts is missing", cause, fix)
     return _named(settings, environment)
 
 
@@ -135,15 +139,15 @@ def _named(settings: ComposeSettings, environment: Mapping[str, str]) -> Project
 
 
 def running(settings: ComposeSettings) -> Project:
-    """Return the project as it was brought up last; as it is asked for now, if it never was."""
+    """Return the project as last started, or as requested now if it was never started."""
     kept = _kept(settings.COMPOSE_PROJECT_NAME)
     if not kept.is_file():
         return _named(settings, os.environ)
     return Project(settings.COMPOSE_PROJECT_NAME, secret_files.values(kept.read_text()))
 
 
-def remembered() -> list[str]:
-    """Return the names of all projects that were brought up from this checkout and not removed with their data."""
+def saved_projects() -> list[str]:
+    """Return the names of all projects started from this checkout whose data was not removed."""
     return sorted(file.stem.removeprefix("compose-") for file in STATE.glob("compose-*.env"))
 
 
@@ -153,7 +157,7 @@ def _kept(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Container:
-    """A container of the project. ``health`` is empty without a health check; ``ports`` are ``{inside: outside}``."""
+    """A container of the project. ``health`` is empty without a check; ``ports`` are host ports by container port."""
 
     name: str
     service: str
@@ -166,13 +170,13 @@ class Container:
 
     @property
     def failed(self) -> bool:
-        """Whether it needs looking after: ended badly, starts over and over, or runs without being well."""
-        ended_badly = self.state in {"exited", "dead"} and self.exit_code != 0
-        return ended_badly or self.state == "restarting" or self.health == "unhealthy"
+        """Whether the container exited with an error, restarts repeatedly, or is unhealthy."""
+        has_failed = self.state in {"exited", "dead"} and self.exit_code != 0
+        return has_failed or self.state == "restarting" or self.health == "unhealthy"
 
 
 def containers(name: str) -> list[Container]:
-    """Return the project's containers, running or not, in order of their services."""
+    """Return the project's containers in any state, ordered by service."""
     listed = run("docker", "ps", "--all", "--quiet", "--filter", f"label={_LABEL}={name}", fix="make doctor").split()
     if not listed:
         return []
@@ -180,7 +184,7 @@ def containers(name: str) -> list[Container]:
 
 
 def parse(inspected: Iterable[Mapping[str, Any]]) -> list[Container]:
-    """Return the containers that ``docker inspect`` describes, without those of ``docker compose run``."""
+    """Return the containers from the output of ``docker inspect``, without those of ``docker compose run``."""
     found = []
     for one in inspected:
         labels, state = one["Config"]["Labels"], one["State"]
@@ -203,13 +207,13 @@ def parse(inspected: Iterable[Mapping[str, Any]]) -> list[Container]:
 
 
 def _seconds(started: str, finished: str) -> float:
-    """Return how long a container ran; 0 where it runs still, or never did. Docker writes nanoseconds."""
+    """Return the seconds that a container ran; 0 if it still runs or never started. Docker writes nanoseconds."""
     first, last = (datetime.fromisoformat(moment[:19]) for moment in (started, finished))
     return max(0.0, (last - first).total_seconds())
 
 
-def ended(name: str, services: Iterable[str]) -> bool:
-    """Wait until these services' containers have ended, and return whether all of them ended well.
+def wait_until_ended(name: str, services: Iterable[str]) -> bool:
+    """Wait until the containers of these services have exited; return whether all of them succeeded.
 
     Raises:
         Problem: docker does not answer.
@@ -222,7 +226,7 @@ def ended(name: str, services: Iterable[str]) -> bool:
 
 
 def last_lines(container: str, count: int) -> list[str]:
-    """Return what a container said last, on both its outputs."""
+    """Return the last lines of a container's log, from both of its streams."""
     command = [path_of("docker"), "logs", "--tail", str(count), container]
     return subprocess.run(
         command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -230,15 +234,15 @@ def last_lines(container: str, count: int) -> list[str]:
 
 
 def volumes(name: str) -> list[str]:
-    """Return the names of the project's volumes, of every feed."""
+    """Return the names of the project's volumes."""
     return run("docker", "volume", "ls", "--quiet", "--filter", f"label={_LABEL}={name}", fix="make doctor").split()
 
 
 def installation() -> Installation | None:
-    """Return how the running project is reached from this machine; None where nothing of it runs.
+    """Return the access to the running project from this machine; None if it does not run.
 
     Raises:
-        Problem: it runs, but the passwords are missing.
+        Problem: the project runs, but .env with its passwords is missing.
     """
     if shutil.which("docker") is None or not succeeds("docker", "info"):
         return None
@@ -247,7 +251,7 @@ def installation() -> Installation | None:
 
 
 def installation_of(found: Iterable[Container]) -> Installation | None:
-    """Return how these containers are reached; None where there is no way in."""
+    """Return the access to these containers; None if none of them publishes a known port."""
     ports = {one.service: one.ports for one in found}
     reachable = [end for end in ENDPOINTS if end.pod_port in ports.get(end.component, {})]
     if not reachable:
@@ -267,10 +271,10 @@ def installation_of(found: Iterable[Container]) -> Installation | None:
 
 
 def remove(out: Console) -> None:
-    """Remove the project's containers, networks and volumes; nothing where there are none.
+    """Remove the project's containers, networks and volumes, if it has any.
 
     Raises:
-        Problem: docker refuses.
+        Problem: docker fails.
     """
     settings = load(ComposeSettings, "compose")
     take_down(running(settings))
@@ -282,12 +286,12 @@ def remove(out: Console) -> None:
 
 
 def take_down(project: Project) -> None:
-    """Stop and remove the project's containers and its network; volumes stay.
+    """Stop and remove the project's containers and its network; keep its volumes.
 
     Raises:
-        Problem: docker refuses.
+        Problem: docker fails.
     """
-    # Compose fills in the whole file even to take things down; that must work without .env or with an older one, too.
+    # Compose interpolates the whole file even for `down`, which must work without .env and with an older one.
     blanks = dict.fromkeys(env_file.missing(env_file.FILE), "unused")
     if not Project(project.name, {**project.variables, **blanks}).call("down", "--remove-orphans"):
         raise Problem("docker compose down failed", "its message is above", "make compose-down")

@@ -1,4 +1,4 @@
-"""Which containers of the Compose project run, how they are, and the memory they use."""
+"""State, health and memory of the Compose project's containers."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from ops.compose.project import Container
 
 
 def memory(found: Iterable[Container]) -> dict[str, int]:
-    """Return the bytes in use by each container that runs, by its name.
+    """Return the memory in use by each running container, in bytes by name.
 
     Raises:
         Problem: docker does not answer.
@@ -24,13 +24,13 @@ def memory(found: Iterable[Container]) -> dict[str, int]:
 
 
 def parse(output: str) -> dict[str, int]:
-    """Return the bytes from docker's lines ("MemUsage": "53.2MiB / 384MiB")."""
+    """Return the bytes by name from docker's lines ("MemUsage": "53.2MiB / 384MiB")."""
     rows = [json.loads(line) for line in output.splitlines() if line.strip()]
     return {row["Name"]: quantity(row["MemUsage"].partition("/")[0].strip().removesuffix("B")) for row in rows}
 
 
 def table(found: Iterable[Container], used: Mapping[str, int]) -> Table:
-    """Return the containers with health and memory; jobs that are done are counted, not listed."""
+    """Return a table of the containers with health and memory; completed jobs are counted, not listed."""
     shown = Table("container", "state", "tries", "MiB", title_justify="left")
     for column in shown.columns[2:]:
         column.justify = "right"
@@ -42,6 +42,6 @@ def table(found: Iterable[Container], used: Mapping[str, int]) -> Table:
         state = f"{one.state} ({one.exit_code})" if one.state == "exited" else one.health or one.state
         size = f"{used[one.name] / MIB:,.0f}" if one.name in used else ""
         shown.add_row(one.service, state, str(one.tries), size)
-    shown.caption = f"{sum(used.values()) / MIB:,.0f} MiB in all; {done} jobs done"
+    shown.caption = f"{sum(used.values()) / MIB:,.0f} MiB in total; {done} jobs done"
     shown.caption_justify = "left"
     return shown

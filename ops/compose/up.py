@@ -1,4 +1,4 @@
-"""Bring the platform up in Compose: check, passwords, images, containers, and wait until all are well."""
+"""Start the platform in Compose: checks, passwords, images, containers; wait until all are healthy."""
 
 import argparse
 
@@ -25,32 +25,32 @@ _SHOWN_LOG_LINES = 8
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Bring PROFILE up and print the table of addresses; return 1 where one of them is not well."""
+    """Start PROFILE and print the table of endpoints; return 1 if one of them is unhealthy."""
     parser = argparse.ArgumentParser(prog="python -m ops compose-up", description=__doc__)
     url_table.add_no_passwords(parser)
     chosen = parser.parse_args(arguments)
-    asked = load(ComposeSettings, "compose-up")
-    project = compose.asked(asked)
+    requested = load(ComposeSettings, "compose-up")
+    project = compose.requested(requested)
     out = console()
-    profile = variant.PROFILES[settings.VARIANT] if asked.PROFILE == "stream" else asked.PROFILE
-    if asked.BI:
+    profile = variant.PROFILES[settings.VARIANT] if requested.PROFILE == "stream" else requested.PROFILE
+    if requested.BI:
         profile += f",{variant.BI_PROFILE}"
     prepare(settings, project, profile, out)
-    project.remember()
-    if asked.PROFILE == "stream":
+    project.save()
+    if requested.PROFILE == "stream":
         remove_other_variant(project, settings.VARIANT)
     up(project, profile, out)
     installed = compose.installation()
     if installed is None:
-        raise Problem("nothing can be reached", "the containers are gone again", "make compose-up")
-    return url_table.show(installed, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
+        raise Problem("no endpoint can be reached", "the containers have stopped again", "make compose-up")
+    return url_table.show(installed, out, hide=url_table.hide_passwords(out, requested=chosen.no_passwords))
 
 
 def prepare(settings: OpsSettings, project: Project, profile: str, out: Console) -> None:
-    """Check the machine, make missing passwords, and images that are missing or changed.
+    """Check the machine, generate missing passwords, and build images that are missing or changed.
 
     Raises:
-        Problem: something has to be mended first.
+        Problem: a check failed.
     """
     problems = check(settings, project, profile)
     for problem in problems[1:]:
@@ -60,7 +60,7 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
     out.print(f".env: {env_file.ensure(env_file.FILE)}", markup=False, soft_wrap=True)
     if project.variables.get("IMAGE_REGISTRY"):
         return  # Compose pulls them
-    out.print("images: build what changed", markup=False, soft_wrap=True)
+    out.print("images: building those that changed", markup=False, soft_wrap=True)
     bi = variant.BI_PROFILE in profile.split(",")
     needed = variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi)
     images.build(name for name in needed if name not in images.NOT_IN_COMPOSE)
@@ -69,7 +69,7 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
 
 
 def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem]:
-    """Return what has to be mended before anything of ``profile`` starts."""
+    """Return what must be fixed before ``profile`` can start."""
     if (problem := _docker()) is not None:
         return [problem]
     own = [one for one in compose.containers(project.name) if one.state == "running"]
@@ -84,14 +84,16 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     except Problem as unreadable:
         found.append(unreadable)
     if not env_file.FILE.exists() and (names := compose.volumes(project.name)):
-        cause = f"the data in {', '.join(names)} was made with the passwords in it"
-        found.append(Problem(".env is missing", cause, "put it back; or begin anew: make compose-down VOLUMES=1"))
+        cause = f"the data in {', '.join(names)} needs its passwords"
+        found.append(Problem(".env is missing", cause, "restore it; or remove the data: make compose-down VOLUMES=1"))
     return found
 
 
 def _docker() -> Problem | None:
     if not succeeds("docker", "info"):
-        return Problem("docker does not answer", "it is missing, not started, or not yours to use", "make doctor")
+        return Problem(
+            "docker does not answer", "it is missing, not started, or you have no permission to use it", "make doctor"
+        )
     if not succeeds("docker", "compose", "version"):
         return Problem("docker compose is missing", "the plugin is not installed", "make doctor")
     output = run("docker", "compose", "version", "--short", fix="make doctor")
@@ -103,7 +105,7 @@ def _docker() -> Problem | None:
 
 
 def _ports(settings: OpsSettings, own: set[int], unused: set[str]) -> list[Problem]:
-    """Return a problem for each port of Compose that somebody else has, but for the ``unused`` ones."""
+    """Return a problem for each port of Compose that another program has bound, except the ``unused`` ones."""
     wanted = exposed_ports.effective(settings)
     found = []
     for name in (name for name in compose.VARIABLES if name.endswith("_PORT") and name not in unused):
@@ -111,21 +113,21 @@ def _ports(settings: OpsSettings, own: set[int], unused: set[str]) -> list[Probl
         if number in own or is_free(number):
             continue
         fix = free_or_move(name, number, "make compose-up", "kind: make down")
-        found.append(Problem(f"port {number} is in use", f"{name} is {number} and another program listens there", fix))
+        found.append(Problem(f"port {number} is in use", f"{name} is {number}, and another program listens on it", fix))
     return found
 
 
 def missing_images(project: Project, profile: str) -> list[str]:
-    """Return the images of a profile that this machine lacks."""
+    """Return the images of a profile that are missing on this machine."""
     wanted = set(project.ask("config", "--images", profile=profile).split())
     return sorted(image for image in wanted if not succeeds("docker", "image", "inspect", image))
 
 
 def remove_other_variant(project: Project, chosen: variant.Variant) -> None:
-    """Remove what merges trades and is not part of the chosen variant; trades wait in Kafka meanwhile.
+    """Remove the consumer or Spark if the chosen variant lacks it; trades stay in Kafka meanwhile.
 
     Raises:
-        Problem: docker refuses.
+        Problem: docker fails.
     """
     there = {one.service for one in compose.containers(project.name)} & set(variant.replaced_by(chosen))
     if there and not project.call("rm", "--stop", "--force", *sorted(there)):
@@ -133,17 +135,17 @@ def remove_other_variant(project: Project, chosen: variant.Variant) -> None:
 
 
 def up(project: Project, profile: str, out: Console) -> None:
-    """Start what is missing or changed, and wait until the jobs are done and the services are well.
+    """Start what is missing or changed, and wait until the jobs have succeeded and the services are healthy.
 
     Raises:
-        Problem: a container does not come up; its last lines are printed.
+        Problem: a container fails; the end of its log is printed.
     """
-    # `--wait` takes a job that still runs for a service that is well: services alone are waited for with it.
+    # `--wait` treats a running job as a healthy service, so it is used for services only.
     services = set(project.ask("config", "--services", profile=profile).split()) - set(JOBS)
     waited = ("--detach", "--no-deps", "--wait", "--wait-timeout", str(_WAIT_SECONDS), *sorted(services))
     if (
         project.call("up", "--detach", "--remove-orphans", profile=profile)
-        and compose.ended(project.name, JOBS)
+        and compose.wait_until_ended(project.name, JOBS)
         and project.call("up", *waited, profile=profile)
     ):
         return
@@ -151,16 +153,16 @@ def up(project: Project, profile: str, out: Console) -> None:
 
 
 def failure(found: list[Container], again: str, out: Console) -> Problem:
-    """Print the last lines of the containers that failed and return what to say of them."""
+    """Print the end of the log of each failed container, and return the error."""
     failed = [one for one in found if one.failed]
     for one in failed:
         output = compose.last_lines(one.name, _SHOWN_LOG_LINES)
         out.print(f"{one.name}:", *(f"  {line}" for line in output), sep="\n", markup=False, soft_wrap=True)
     if not failed:
         return Problem("docker compose failed", "its message is above", again)
-    summary = ", ".join(f"{one.service} {_how(one)}" for one in failed)
-    return Problem("not everything came up", summary, f"docker logs {failed[0].name}; mend that, then: {again}")
+    summary = ", ".join(f"{one.service} {_state(one)}" for one in failed)
+    return Problem("containers failed", summary, f"docker logs {failed[0].name}; fix the cause, then: {again}")
 
 
-def _how(one: Container) -> str:
-    return f"ended with exit code {one.exit_code}" if one.state == "exited" else one.health or one.state
+def _state(one: Container) -> str:
+    return f"exited with code {one.exit_code}" if one.state == "exited" else one.health or one.state

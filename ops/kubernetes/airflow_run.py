@@ -1,4 +1,4 @@
-"""Trigger a run of the pipeline in the cluster, follow it to its end, and tell how each step went."""
+"""Trigger a run of the pipeline in the cluster, wait for its end, and report the state of each step."""
 
 import argparse
 import time
@@ -16,12 +16,12 @@ from ops.common.settings import OpsSettings
 from ops.kubernetes import installation
 from ops.platform import airflow, make_command
 
-_LOOK_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 _SHOWN_LINES = 15
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Return 0 when the run succeeded.
+    """Run the pipeline; return 0 if it succeeded.
 
     Raises:
         Problem: Airflow cannot be reached, or the run failed.
@@ -29,14 +29,14 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     argparse.ArgumentParser(prog="python -m ops airflow-run", description=__doc__).parse_args(arguments)
     installed = installation.find(settings)
     if installed is None or airflow.COMPONENT not in installed.components:
-        raise Problem("there is no Airflow", f"{settings.KUBE_CONTEXT} does not run it", make_command.make_up())
+        raise Problem("Airflow is not installed", f"{settings.KUBE_CONTEXT} has no pod of it", make_command.make_up())
     out = console()
     try:
         with airflow.Airflow(installed.ports["AIRFLOW_PORT"], installed.passwords[airflow.LOGIN_KEY]) as api:
             if api.pipeline()["is_paused"]:
-                raise Problem("the pipeline is paused", "a run would wait", "unpause it in Airflow: make urls")
+                raise Problem("the pipeline is paused", "a run would stay queued", "unpause it in Airflow: make urls")
             run = api.trigger()
-            out.print(f"run {run}; it begins when the one that runs has ended", markup=False)
+            out.print(f"run {run} is queued; it starts when the current run has ended", markup=False)
             printed: set[str] = set()
             while not airflow.has_ended(api.run(run)):
                 for name, task in api.tasks(run).items():
@@ -46,24 +46,28 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
                     if task["state"] not in (None, "scheduled", "queued") and step_line not in printed:
                         printed.add(step_line)
                         out.print(f"  {step_line}", markup=False)
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
             tasks = api.tasks(run)
             out.print(table(tasks))
             failed = next((task for task in tasks.values() if task["state"] == "failed"), None)
             if failed is None:
                 if (state := api.run(run)["state"]) != "success":
-                    raise Problem(f"run {run} is {state}", "no task failed: somebody ended it", "make airflow-run")
+                    raise Problem(
+                        f"run {run} is {state}", "no task failed: the run was ended in Airflow", "make airflow-run"
+                    )
                 return 0
             for line in api.log(run, failed["task_id"], failed["try_number"])[-_SHOWN_LINES:]:
                 out.print(f"  {line}", markup=False, soft_wrap=True)
-            raise Problem(f"{failed['task_id']} failed", f"after {failed['try_number']} tries, see above", RUNBOOK)
+            raise Problem(
+                f"{failed['task_id']} failed", f"after {failed['try_number']} tries; its log is above", RUNBOOK
+            )
     except httpx.HTTPError as error:
         fix = "make status; a cluster that is not kind's: make forward beside this"
         raise Problem("Airflow does not answer", str(error), fix) from error
 
 
 def table(tasks: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return the steps with their seconds and tries."""
+    """Return a table of the steps with duration in seconds, tries and state."""
     shown = Table("step", "s", "tries", "state")
     for step in STEPS:
         its = tasks.get(step.name, {})

@@ -1,7 +1,4 @@
-"""Reading the cluster: what the Kubernetes API says, as plain dictionaries, and the pods in words.
-
-Everything that decides is a pure function of those dictionaries.
-"""
+"""Read-only access to the Kubernetes API: objects as plain dictionaries, Secrets, logs and the kubelets' summaries."""
 
 import json
 from base64 import b64decode
@@ -22,11 +19,11 @@ _NOT_FOUND = 404
 
 
 class ApiUnavailable(Exception):
-    """The API server does not answer just now."""
+    """The API server does not answer."""
 
 
 class Forbidden(Problem):
-    """This user may not read that."""
+    """The user has no permission to read an object."""
 
 
 class Cluster:
@@ -42,15 +39,15 @@ class Cluster:
             self._api: Any = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             fix = f"{make_command.make_up()}; other clusters: kubectl config get-contexts"
-            raise Problem(f"there is no cluster {context}", str(error), fix) from error
+            raise Problem(f"the context {context} cannot be used", str(error), fix) from error
 
     def text(self, path: str, **query: str) -> str:
-        """Return what the API answers to a GET.
+        """Return the body of the answer to a GET.
 
         Raises:
             ApiUnavailable: the server does not answer.
-            Forbidden: this user may not read that.
-            LookupError: there is no such object.
+            Forbidden: the user has no permission to read it.
+            LookupError: the object does not exist.
         """
         method, url, headers, *_ = self._api.param_serialize(
             "GET", path, query_params=list(query.items()), auth_settings=["BearerToken"]
@@ -64,39 +61,39 @@ class Cluster:
             raise LookupError(path)
         if answer.status in _REFUSED:
             fix = f"kubectl --context {self.context} auth can-i --list --namespace {NAMESPACE}"
-            raise Forbidden(f"{path} may not be read", f"{answer.status} {answer.reason}", fix)
+            raise Forbidden(f"no permission to read {path}", f"{answer.status} {answer.reason}", fix)
         if answer.status != _OK:
             raise ApiUnavailable(f"{path}: {answer.status} {answer.reason}")
         return body
 
     def get(self, path: str, **query: str) -> Any:
-        """Return the object that the API answers to a GET; raises what ``text`` raises."""
+        """Return the parsed answer to a GET; raises as :meth:`text` does."""
         return json.loads(self.text(path, **query))
 
     def items(self, kind: str, group: str = "api/v1", **query: str) -> list[Object]:
-        """Return the objects of a kind ("pods") in the namespace."""
+        """Return the namespace's objects of a kind in its plural form ("pods")."""
         return list(self.get(f"/{group}/namespaces/{NAMESPACE}/{kind}", **query)["items"])
 
     def secret(self, name: str) -> dict[str, str]:
         """Return a Secret's values.
 
         Raises:
-            LookupError: there is none of that name.
+            LookupError: the Secret does not exist.
         """
         data = self.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}").get("data") or {}
         return {key: b64decode(value).decode() for key, value in data.items()}
 
     def helm_secrets(self) -> list[Object]:
-        """Return the Secrets in which helm keeps the releases of the namespace."""
+        """Return the Secrets in which helm stores the releases of the namespace."""
         return self.items("secrets", labelSelector="owner=helm")
 
     def stats(self) -> list[Object]:
-        """Return each node's summary from its kubelet (memory and more, of every pod)."""
+        """Return each kubelet's summary, which has the memory of every pod."""
         nodes = self.get("/api/v1/nodes")["items"]
         return [self.get(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary") for node in nodes]
 
     def last_log(self, pod: str, lines: int) -> list[str]:
-        """Return the last lines of each of a pod's containers, its name before each."""
+        """Return the last log lines of each of a pod's containers, prefixed with the container's name."""
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}"
         try:
             spec = self.get(path)["spec"]
@@ -107,7 +104,7 @@ class Cluster:
             name = container["name"]
             try:
                 log = self.text(f"{path}/log", container=name, tailLines=str(lines))
-            except (ApiUnavailable, LookupError):  # it has not started, or is gone
+            except (ApiUnavailable, LookupError):  # the container has not started, or no longer exists
                 continue
             lines_of_all += [f"{name}: {line}" for line in log.splitlines()]
         return lines_of_all

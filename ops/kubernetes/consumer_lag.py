@@ -1,4 +1,4 @@
-"""How far the consumers in the cluster are behind, from their metrics."""
+"""Consumer lag in the cluster, from the metrics of the pods that merge trades."""
 
 import math
 from dataclasses import dataclass
@@ -12,44 +12,47 @@ from ops.kubernetes.cluster import ApiUnavailable, Cluster
 from ops.kubernetes.pods import Object, component
 
 _LAG, _LAG_SECONDS = "consumer_lag_trades", "consumer_lag_seconds"
-_ANSWER_AGE = "consumer_end_offsets_age_seconds"
-_OLD_SECONDS = 10.0  # Kafka is asked every second
+_END_OFFSETS_AGE = "consumer_end_offsets_age_seconds"
+_OLD_SECONDS = 10.0  # the end offsets are requested every second
 _METRICS_PORT = 8000
 
 
 @dataclass(frozen=True)
 class ConsumerLag:
-    """What a consumer has not merged yet: so many ``trades``, and the age of the next one in ``seconds``.
+    """The lag: the number of unmerged ``trades``, and the age of the oldest of them in ``seconds``.
 
-    ``answer_age``: the seconds since Kafka said so.
+    ``end_offsets_age``: seconds since Kafka last returned the end offsets.
     """
 
     trades: int
     seconds: float
-    answer_age: float
+    end_offsets_age: float
 
     def summary(self) -> str:
-        """Return it in a line."""
+        """Return the lag in one line."""
         age = f", the next one is {duration(self.seconds)} old" if self.trades and math.isfinite(self.seconds) else ""
         old = (
-            f" (as of {duration(self.answer_age)} ago: Kafka does not answer)" if self.answer_age > _OLD_SECONDS else ""
+            f" (as of {duration(self.end_offsets_age)} ago: Kafka does not answer)"
+            if self.end_offsets_age > _OLD_SECONDS
+            else ""
         )
         return f"lag {self.trades:,} trades{age}{old}"
 
 
 def parse(metrics: str) -> ConsumerLag | None:
-    """Return what a consumer has not merged yet, from its /metrics; None where it does not say or know."""
+    """Return one pod's lag from the text of its /metrics; None if the metric is missing or NaN."""
     found = {
         sample.name: sample.value for family in text_string_to_metric_families(metrics) for sample in family.samples
     }
-    trades, age, answer_age = (found.get(name, math.nan) for name in (_LAG, _LAG_SECONDS, _ANSWER_AGE))
-    return ConsumerLag(int(trades), age, answer_age) if math.isfinite(trades) else None
+    trades, age, end_offsets_age = (found.get(name, math.nan) for name in (_LAG, _LAG_SECONDS, _END_OFFSETS_AGE))
+    return ConsumerLag(int(trades), age, end_offsets_age) if math.isfinite(trades) else None
 
 
 def read(cluster: Cluster, items: list[Object]) -> ConsumerLag | None:
-    """Return the lag of what makes the candles; None where it is not known.
+    """Return the lag of the platform; None if it is unknown.
 
-    Consumers share the topic, so theirs add up. Where Spark works beside them, a trade is merged by whoever is first.
+    Consumers share the partitions, so their lags add up. If Spark runs beside them, each trade is merged by the first
+    of the two that reads it, so the smaller lag counts.
     """
     lags = [_lag_of(cluster, items, merger) for merger in MERGERS["both"]]
     return min((one for one in lags if one is not None), key=lambda one: one.trades, default=None)
@@ -67,9 +70,9 @@ def _lag_of(cluster: Cluster, items: list[Object], merger: str) -> ConsumerLag |
             continue
         one = parse(text)
         if one is None:
-            return None  # a sum without its partitions would be too small
+            return None  # without its partitions the sum would be too small
         known.append(one)
     if not known:
         return None
-    trades, ages, answer_ages = zip(*((one.trades, one.seconds, one.answer_age) for one in known), strict=True)
+    trades, ages, answer_ages = zip(*((one.trades, one.seconds, one.end_offsets_age) for one in known), strict=True)
     return ConsumerLag(sum(trades), max(ages), max(answer_ages))

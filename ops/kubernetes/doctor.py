@@ -1,6 +1,6 @@
-"""Preflight: what must hold before anything is built or started, each failed line with the command that mends it.
+"""Preflight checks of the machine, each failed one with the command that fixes it.
 
-Everything but ``main`` and ``show`` is a pure function of the facts.
+All but ``main`` and ``show`` are pure functions of the facts.
 """
 
 import argparse
@@ -31,7 +31,7 @@ FOR_A_FOREIGN_CLUSTER = {"helm", "helmfile", "kubectl"}
 
 
 class Level(Enum):
-    """How a check ended; only ``FAIL`` blocks."""
+    """The result of a check; only ``FAIL`` blocks an installation."""
 
     OK = "ok"
     WARN = "warn"
@@ -40,7 +40,7 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what was found, and what to type where it is not as it should be."""
+    """One check: the value found, and the fix if the value is not acceptable."""
 
     level: Level
     name: str
@@ -49,7 +49,7 @@ class Check:
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Print all checks; return 1 if something has to be mended before ``make up``."""
+    """Print all checks; return 1 if one of them blocks ``make up``."""
     argparse.ArgumentParser(prog="python -m ops doctor", description=__doc__).parse_args(arguments)
     lines = examine(machine.inspect(settings), settings.ENV, is_kind=settings.is_kind, again=make_command.make_up())
     show(lines, console())
@@ -59,9 +59,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
 def show(lines: list[Check], out: Console) -> None:
     """Print the checks as a table."""
     colours = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-    table = Table("", "check", "found", "to do", title="This machine", title_justify="left")
+    table = Table("", "check", "found", "fix", title="This machine", title_justify="left")
     for column in table.columns:
-        column.overflow = "fold"  # a command that is cut cannot be typed
+        column.overflow = "fold"  # a truncated command is useless
     for line in lines:
         table.add_row(f"[{colours[line.level]}]{line.level.value}", line.name, line.found, line.fix)
     out.print(table)
@@ -70,9 +70,9 @@ def show(lines: list[Check], out: Console) -> None:
 def examine(
     found: MachineFacts, environment: Environment, *, is_kind: bool = True, again: str = "make up"
 ) -> list[Check]:
-    """Judge the machine; a cluster that is not ours (``is_kind`` false) needs neither docker nor ports nor memory.
+    """Check the machine; for a cluster other than kind only the tools that reach it are checked.
 
-    ``again`` is the command that brings it up.
+    ``again`` is the command to suggest after a fix.
     """
     tools = [_tool(name, found) for name in VERSIONS if is_kind or name in FOR_A_FOREIGN_CLUSTER]
     diff = [] if found.has_diff else [_no_diff()]
@@ -89,14 +89,14 @@ def examine(
 
 
 def blocks(lines: list[Check]) -> bool:
-    """Whether something has to be mended first."""
+    """Whether a check has failed."""
     return any(line.level is Level.FAIL for line in lines)
 
 
 def _memory(found: MachineFacts, environment: Environment) -> Check:
     needed, free = MEMORY_TOTAL[environment], MEMORY_FREE[environment]
     state = f"{_gib(found.memory_total)} GiB, {_gib(found.memory_free)} free"
-    if found.memory_total < needed * 0.95:  # a part of the sticks is the kernel's
+    if found.memory_total < needed * 0.95:  # the kernel reserves a part of the memory
         smaller = "make up ENV=lite" if environment != "lite" else "make demo needs no Kubernetes"
         return Check(Level.FAIL, "memory", state, f"{_gib(needed)} GiB are needed for ENV={environment}; {smaller}")
     if found.memory_free < free and not found.cluster_runs:
@@ -106,12 +106,12 @@ def _memory(found: MachineFacts, environment: Environment) -> Check:
 
 def _disk(found: MachineFacts) -> Check:
     if found.disk_free is None:
-        return Check(Level.WARN, "disk", "docker's folder is not on this file system", "docker system df")
+        return Check(Level.WARN, "disk", "docker's data folder is not on this file system", "docker system df")
     state = f"{_gib(found.disk_free)} GiB free in {found.disk_path}"
     if found.disk_free < DISK_FREE:
         return Check(Level.FAIL, "disk", state, f"{_gib(DISK_FREE)} GiB are needed: docker builder prune")
     if found.disk_free < DISK_FREE_COMFORTABLE:
-        fix = f"{_gib(DISK_FREE_COMFORTABLE)} GiB are comfortable: docker builder prune"
+        fix = f"{_gib(DISK_FREE_COMFORTABLE)} GiB are recommended: docker builder prune"
         return Check(Level.WARN, "disk", state, fix)
     return Check(Level.OK, "disk", state)
 
@@ -120,7 +120,7 @@ def _inotify_lines(limits: Mapping[str, int]) -> list[Check]:
     lines = []
     for name, needed in INOTIFY.items():
         if name not in limits:
-            continue  # no Linux: the engine's machine has limits of its own
+            continue  # not Linux: the engine runs in a virtual machine with its own limits
         level = Level.OK if limits[name] >= needed else Level.FAIL
         fix = f"sudo sysctl -w fs.inotify.{name}={needed}" if level is Level.FAIL else ""
         lines.append(Check(level, f"inotify {name}", str(limits[name]), fix))
@@ -129,10 +129,10 @@ def _inotify_lines(limits: Mapping[str, int]) -> list[Check]:
 
 def _port(setting: str, number: int, found: MachineFacts, again: str) -> Check:
     if number not in found.taken:
-        return Check(Level.OK, f"port {number}", "free" if not found.cluster_runs else "the cluster's, or free")
+        return Check(Level.OK, f"port {number}", "free" if not found.cluster_runs else "free, or bound by the cluster")
     holder = found.holders.get(number, "another program")
     fix = free_or_move(setting, number, again)
-    return Check(Level.FAIL, f"port {number}", f"taken by {holder}", fix)
+    return Check(Level.FAIL, f"port {number}", f"bound by {holder}", fix)
 
 
 def _tool(name: str, found: MachineFacts) -> Check:
@@ -141,13 +141,13 @@ def _tool(name: str, found: MachineFacts) -> Check:
     least = ".".join(map(str, needed))
     if output is None:
         if name == "docker engine" and found.versions.get("docker") is not None:
-            fix = f"sudo systemctl start docker; may you use it? sudo usermod -aG docker $USER; {AIRGAP_HINT}"
+            fix = f"sudo systemctl start docker; for permission: sudo usermod -aG docker $USER; {AIRGAP_HINT}"
             return Check(blocking, name, found.engine_error or "it does not answer", fix)
         program = {"docker engine": "docker", "buildx": "docker", "compose": "docker"}.get(name, name)
         return Check(blocking, name, "missing", install_hint(program))
     version = version_of(output)
     if version is None:
-        return Check(Level.OK, name, "a build without a version number")
+        return Check(Level.OK, name, "unknown version")
     state = ".".join(map(str, version))
     if version < needed:
         return Check(blocking, name, state, f"{least} or newer is needed: {install_hint(name.split(maxsplit=1)[0])}")
@@ -155,7 +155,7 @@ def _tool(name: str, found: MachineFacts) -> Check:
 
 
 def _no_diff() -> Check:
-    fix = "make up needs none; for helmfile apply and helmfile diff: helmfile init"
+    fix = "only helmfile apply and helmfile diff need it: helmfile init"
     return Check(Level.WARN, "helm-diff", "missing", fix)
 
 

@@ -1,4 +1,4 @@
-"""Take the platform down. What goes and what stays is said before anything is removed."""
+"""Remove the platform from Kubernetes. Lists what is removed and what is kept, before removing anything."""
 
 import argparse
 import sys
@@ -18,7 +18,7 @@ _DESTROY_SECONDS = 900
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Remove the kind cluster, or our releases from a cluster of others."""
+    """Delete the kind cluster, or uninstall our releases from another cluster."""
     argparse.ArgumentParser(prog="python -m ops down", description=__doc__).parse_args(arguments)
     out = console()
     with state.exclusive():
@@ -31,10 +31,12 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
 
 def _kind(settings: OpsSettings, out: Console) -> None:
     if kind.node() is None:
-        out.print("there is no kind cluster")
+        out.print("no kind cluster exists")
         return
-    out.print(f"goes:  {KIND_CONTEXT} with all in it: pods, passwords, and the data of Kafka, PostgreSQL and MinIO")
-    out.print("stays: images, .platform/, caches, embedded runs, Compose (make nuke removes those of the platform too)")
+    out.print(f"removed: {KIND_CONTEXT} with its pods, its passwords, and the data of Kafka, PostgreSQL and MinIO")
+    out.print(
+        "kept:    images, .platform/, caches, local runs, Compose (make nuke removes images, Compose and .platform/)"
+    )
     confirm(settings, "down")
     started = time.monotonic()
     kind.delete()
@@ -42,19 +44,19 @@ def _kind(settings: OpsSettings, out: Console) -> None:
 
 
 def _releases(settings: OpsSettings, out: Console) -> None:
-    """Uninstall in reverse order: what an operator manages goes while the operator is there to clean up after it."""
-    last = state.recall()
+    """Uninstall in reverse order, so that each operator still runs while its resources are deleted."""
+    last = state.load_last_up()
     environment, own = environment_of(settings, last), values_of(settings, last)
-    out.print(f"goes:  all releases of ENV={environment} in {settings.KUBE_CONTEXT}, namespace {NAMESPACE}")
-    out.print("stays: the namespace, its Secrets and volumes (they hold the data), the cluster itself")
-    out.print("       (trades of another feed must not meet them: remove these too before FEED or ENV changes)")
+    out.print(f"removed: all releases of ENV={environment} in {settings.KUBE_CONTEXT}, namespace {NAMESPACE}")
+    out.print("kept:    the cluster, and the namespace with its Secrets and volumes, which hold the data")
+    out.print("         (before changing FEED or ENV, remove them too: trades of two feeds must not be mixed)")
     numbers = exposed_ports.effective(settings)
     env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
     kubectl = f"kubectl --context {settings.KUBE_CONTEXT}"
     strimzi = helmfile.values(environment, settings.KUBE_CONTEXT, env, "kafka", own=own)["kafka"]["mode"] == "strimzi"
     for text in kept_kafka(kubectl) if strimzi else ():
-        out.print(f"       {text}", markup=False, soft_wrap=True)
-    out.print(f"       to remove these too: {kubectl} delete namespace {NAMESPACE}")
+        out.print(f"         {text}", markup=False, soft_wrap=True)
+    out.print(f"         to remove these too: {kubectl} delete namespace {NAMESPACE}")
     confirm(settings, "down")
     line = helmfile.command(environment, settings.KUBE_CONTEXT, "destroy", own=own)
     log = state.logs() / "helmfile-destroy.log"
@@ -64,21 +66,21 @@ def _releases(settings: OpsSettings, out: Console) -> None:
 
 
 def kept_kafka(kubectl: str) -> list[str]:
-    """Return what to say of Strimzi's resources, which outlive their release: only their operator lets go of topics."""
+    """Return what to print on Strimzi's resources, which outlive their release and need the operator to be deleted."""
     ours = f"{kubectl} --namespace {NAMESPACE}"
     free = """--type=merge --patch '{"metadata":{"finalizers":null}}'"""
     return [
-        "Kafka, its node pools and topics stay too, with their records. They go before make down, in this order:",
+        "Kafka, its node pools and its topics are kept too, with all records. To delete them, before make down:",
         f"  {ours} delete kafkatopics --all",
         f"  {ours} delete kafka/crypto",
         f"  {ours} delete kafkanodepools,persistentvolumeclaims --selector strimzi.io/cluster=crypto",
-        "  then make down, then the namespace. One that does not go, as its topics wait for an operator that has gone:",
+        "  then make down, then the namespace. If topics block its deletion because the operator has been removed:",
         f"  for topic in $({ours} get kafkatopics --output name); do {ours} patch $topic {free}; done",
     ]
 
 
 def environment_of(settings: OpsSettings, last: Mapping[str, Any]) -> Environment:
-    """Return the environment to take down: the one that is named, else what the last ``make up`` brought up there."""
+    """Return the environment to remove: the named one, otherwise that of the last ``make up`` on this context."""
     if "ENV" in settings.model_fields_set or last.get("context") != settings.KUBE_CONTEXT:
         return settings.ENV
     remembered: Environment = last["environment"]
@@ -86,20 +88,20 @@ def environment_of(settings: OpsSettings, last: Mapping[str, Any]) -> Environmen
 
 
 def values_of(settings: OpsSettings, last: Mapping[str, Any]) -> str:
-    """Return the user's own values: those that are named, else those of that environment's last ``make up`` there."""
+    """Return the user's own values file: the named one, otherwise that of the last ``make up`` of this environment."""
     same = (settings.KUBE_CONTEXT, environment_of(settings, last)) == (last.get("context"), last.get("environment"))
     return settings.VALUES or (str(last.get("values", "")) if same else "")
 
 
 def confirm(settings: OpsSettings, target: str) -> None:
-    """Go on only with the user's word (YES=1, or an answer at the terminal).
+    """Ask the user to confirm at the terminal; YES=1 confirms without asking.
 
     Raises:
-        Problem: there is nobody to ask, or the answer is no.
+        Problem: standard input is not a terminal, or the answer is no.
     """
     if settings.YES:
         return
     if not sys.stdin.isatty():
-        raise Problem("nothing was removed", "there is no terminal to ask at", f"make {target} YES=1")
+        raise Problem("nothing was removed", "standard input is not a terminal", f"make {target} YES=1")
     if input("remove it? [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise Problem("nothing was removed", "the answer was no", f"without a question: make {target} YES=1")
+        raise Problem("nothing was removed", "the answer was no", f"to remove without asking: make {target} YES=1")

@@ -1,8 +1,8 @@
-"""Helm's releases in the namespace, read from the Secrets that helm keeps them in, and how to mend one left half done.
+"""Helm's releases in the namespace, read from helm's Secrets, and the recovery of pending ones.
 
-A helm that was killed leaves its release ``pending-…`` and every later one refuses with "another operation is in
-progress". Only one ``make up`` runs at a time, so such a release of ours is rolled back to what was deployed last (to
-what failed last, if nothing ever was), or removed if there is nothing to go back to.
+A killed helm leaves its release ``pending-…``, and every later helm fails with "another operation is in progress". Only
+one ``make up`` runs at a time, so a pending release is rolled back to its last deployed revision, otherwise to its last
+failed one, and is uninstalled if it has neither.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from typing import Any
 from ops.common.commands import run
 from ops.common.settings import NAMESPACE
 
-# The releases of helmfile.yaml; others in the namespace are somebody else's.
+# The releases of helmfile.yaml; other releases in the namespace are left alone.
 RELEASES = (
     "namespace",
     "strimzi-operator",
@@ -31,7 +31,7 @@ RELEASES = (
     "batch",
     "airflow",
 )
-_HALF_DONE = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+_PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 _SECONDS = 300
 
 
@@ -46,7 +46,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What frees a release that was left half done: back to revision ``to``, or gone where that is None."""
+    """The recovery of a pending release: roll back to revision ``to``, or uninstall if that is None."""
 
     release: str
     status: str
@@ -54,12 +54,12 @@ class Recovery:
 
     @property
     def summary(self) -> str:
-        """Say what is done and why."""
-        done = "removing it" if self.to is None else f"going back to revision {self.to}"
+        """Return the action and its reason in one line."""
+        done = "uninstalling it" if self.to is None else f"rolling back to revision {self.to}"
         return f"release {self.release} was left {self.status}: {done}"
 
     def command(self, context: str) -> list[str]:
-        """Return helm's command line that does it."""
+        """Return helm's command line."""
         if self.to is None:
             action = ["uninstall", self.release, "--no-hooks", "--wait"]
         else:
@@ -68,7 +68,7 @@ class Recovery:
 
 
 def revisions(secrets: Iterable[Mapping[str, Any]]) -> list[Revision]:
-    """Return the revisions from helm's Secrets (their labels tell all)."""
+    """Return the revisions that helm's Secrets describe in their labels."""
     labels = [secret["metadata"].get("labels", {}) for secret in secrets]
     return [
         Revision(label["name"], int(label["version"]), label["status"])
@@ -78,7 +78,7 @@ def revisions(secrets: Iterable[Mapping[str, Any]]) -> list[Revision]:
 
 
 def newest(found: Iterable[Revision]) -> dict[str, Revision]:
-    """Return the newest revision of each release, in order of their names."""
+    """Return the newest revision of each release, ordered by name."""
     latest: dict[str, Revision] = {}
     for revision in sorted(found, key=lambda one: (one.release, one.number)):
         latest[revision.release] = revision
@@ -86,13 +86,13 @@ def newest(found: Iterable[Revision]) -> dict[str, Revision]:
 
 
 def recoveries(found: Iterable[Revision]) -> list[Recovery]:
-    """Return what has to be done before helm can work on every release of ours again."""
+    """Return the recovery of each of our releases that is pending."""
     stored = list(found)
     needed = []
     for release, last in newest(stored).items():
-        if release not in RELEASES or last.status not in _HALF_DONE:
+        if release not in RELEASES or last.status not in _PENDING:
             continue
-        ended = {one.number: one.status for one in stored if one.release == release and one.status not in _HALF_DONE}
+        ended = {one.number: one.status for one in stored if one.release == release and one.status not in _PENDING}
         good = [number for number, status in ended.items() if status in {"deployed", "superseded"}]
         target = max(good or ended, default=None) if last.status != "uninstalling" else None
         needed.append(Recovery(release, last.status, target))
@@ -100,10 +100,10 @@ def recoveries(found: Iterable[Revision]) -> list[Recovery]:
 
 
 def recover(recovery: Recovery, context: str) -> None:
-    """Do what ``recovery`` says.
+    """Execute a recovery.
 
     Raises:
-        Problem: helm refuses.
+        Problem: helm fails.
     """
     fix = f"helm history {recovery.release} {' '.join(_where(context))}"
     run(*recovery.command(context), fix=fix, timeout=_SECONDS)

@@ -1,4 +1,4 @@
-"""Run helmfile on one environment and one context, while somebody watches what it does to the cluster."""
+"""Run helmfile on one environment and one context, and report progress while it runs."""
 
 import os
 import shlex
@@ -23,8 +23,7 @@ FILE = ROOT / "helmfile.yaml"
 # `apply` compares with the last revision first, and skips a failed release whose manifests did not change: only a first
 # installation uses it.
 INSTALL, UPGRADE = "apply", "sync"
-# The variables that environments/variables.yaml.gotmpl reads, and what each of them is without being set, where that is
-# one value everywhere.
+# The variables that environments/variables.yaml.gotmpl reads, each with its default where all environments share one.
 VARIABLES: dict[str, str | None] = {
     "KUBE_CONTEXT": KIND_CONTEXT,
     "IMAGE_REGISTRY": None,
@@ -37,16 +36,16 @@ VARIABLES: dict[str, str | None] = {
     "KAFKA_PORT": "9092",
     "AIRFLOW_PORT": "8080",
 }
-_LOOK_SECONDS = 2.0
-_END_SECONDS = 20.0
+_POLL_SECONDS = 2.0
+_GRACE_SECONDS = 20.0
 _VALUES_SECONDS = 120.0
 
 
 def command(environment: Environment, context: str, *action: str, own: str = "") -> list[str]:
-    """Return the command line, to be run in the checkout's root: on kind, the one that its user would type.
+    """Return the command line, to be run in the checkout's root; for kind it is the plain one that a user types.
 
-    ``own`` is a file of the user's values; empty: none. Only kind's NodePorts are on loopback: in another cluster they
-    would open plaintext ports on all nodes.
+    ``own`` is the user's values file; empty: none. Only kind binds its NodePorts to loopback: on another cluster they
+    would open plaintext ports on all nodes, so they are disabled there.
     """
     theirs = ("--kube-context", context, "--state-values-set", "expose.enabled=false")
     mine = ("--state-values-file", str(own_values(own))) if own else ()
@@ -55,49 +54,49 @@ def command(environment: Environment, context: str, *action: str, own: str = "")
 
 
 def shown(line: Sequence[str], env: Mapping[str, str]) -> str:
-    """Return ``line`` as it can be typed in the checkout's root, with the variables that count and are not as usual."""
+    """Return ``line`` as a user types it in the checkout's root, with the variables that differ from their defaults."""
     given = {name: env.get(name) or os.environ.get(name) for name in VARIABLES}
     variables = [f"{name}={shlex.quote(value)}" for name, value in given.items() if value and value != VARIABLES[name]]
     return " ".join([*variables, "helmfile", shlex.join(line[1:])])
 
 
 def own_values(file: str) -> Path:
-    """Return where the user's values are.
+    """Return the absolute path of the user's values file.
 
     Raises:
-        Problem: there is no such file.
+        Problem: the file is missing.
     """
     path = (ROOT / Path(file).expanduser()).resolve()
     if not path.is_file():
         raise Problem(
-            "the file of your values is missing", f"{path} is none", "name it, as in: make up VALUES=mine.yaml"
+            "the values file is missing", f"{path} does not exist", "name an existing one: make up VALUES=mine.yaml"
         )
     return path
 
 
-def refuse_own(file: Path, context: str) -> None:
-    """Check that the user's values set neither the variant nor another cluster: both have a variable.
+def check_own_values(file: Path, context: str) -> None:
+    """Check that the user's values set neither the variant nor another context: both are set by variables.
 
     Raises:
-        Problem: they set one of them.
+        Problem: the file sets one of them.
     """
     content = yaml.safe_load(file.read_text()) if file.suffix in (".yaml", ".yml") else None
     if not isinstance(content, dict):
         return
     reasons = {}
     if "variant" in content:
-        reasons["variant"] = ("VARIANT", "images and hints follow the variable VARIANT")
+        reasons["variant"] = ("VARIANT", "the variable VARIANT also selects the images to build")
     if content.get("kubeContext", context) != context:
-        reasons["kubeContext"] = ("KUBE_CONTEXT", f"make up works on {context}, as the variable KUBE_CONTEXT names it")
+        reasons["kubeContext"] = ("KUBE_CONTEXT", f"make up works on {context}, which the variable KUBE_CONTEXT names")
     for key, (variable, cause) in reasons.items():
-        fix = f"remove that line, and say it: make up {variable}={content[key]}"
-        raise Problem(f"{file.name} says {key}: {content[key]}", cause, fix)
+        fix = f"remove that line, and run: make up {variable}={content[key]}"
+        raise Problem(f"{file.name} sets {key}: {content[key]}", cause, fix)
 
 
 def values(
     environment: Environment, context: str, env: Mapping[str, str], *releases: str, own: str = ""
 ) -> dict[str, dict[str, Any]]:
-    """Return the values that each of ``releases`` would get; asks no cluster.
+    """Return the values of each of ``releases``, without asking the cluster.
 
     Raises:
         Problem: helmfile fails.
@@ -107,17 +106,17 @@ def values(
         files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
         line = command(environment, context, "write-values", *chosen, "--output-file-template", files, own=own)
         shown = " ".join(command(environment, context, "write-values", own=own))
-        commands.run(*line, env=env, fix=f"mend environments/; to see it: {shown}", timeout=_VALUES_SECONDS)
+        commands.run(*line, env=env, fix=f"fix environments/; to see the error: {shown}", timeout=_VALUES_SECONDS)
         return {name: yaml.safe_load(Path(folder, f"{name}.yaml").read_text()) for name in releases}
 
 
 def run(
     line: list[str], env: Mapping[str, str], log: Path, *, limit: float, watch: Callable[[], None] | None = None
 ) -> None:
-    """Run helmfile to its end with its output in ``log``; call ``watch`` every other second meanwhile.
+    """Run helmfile with its output in ``log``, and call ``watch`` every two seconds until it exits.
 
     Raises:
-        Problem: it fails, or takes longer than ``limit`` seconds. It is always ended before this returns.
+        Problem: helmfile fails, or takes longer than ``limit`` seconds. The process has always ended on return.
     """
     deadline = time.monotonic() + limit
     with log.open("w") as output:
@@ -127,23 +126,23 @@ def run(
         try:
             while process.poll() is None:
                 if time.monotonic() > deadline:
-                    over = f"{limit / 60:.0f} minutes are over"
+                    over = f"helmfile was stopped after {limit / 60:.0f} minutes"
                     raise Problem("the releases are not ready in time", over, make_command.make_up())
                 if watch is not None:
                     watch()
-                _wait(process, _LOOK_SECONDS)
+                _wait(process, _POLL_SECONDS)
         finally:
-            stop(process, grace_seconds=_END_SECONDS)
+            stop(process, grace_seconds=_GRACE_SECONDS)
     if process.returncode != 0:
-        fix = f"less {log}; then {make_command.make_up()} again goes on from here"
+        fix = f"less {log}; then {make_command.make_up()} again continues from here"
         raise Problem("helmfile failed", errors(log.read_text()), fix)
 
 
 def errors(output: str) -> str:
-    """Return the lines of helmfile's output that tell the error, without its noise."""
+    """Return the error lines of helmfile's output, or its last lines if there is none."""
     lines = [line.strip() for line in output.splitlines()]
-    telling = [line for line in lines if line.lower().startswith(("error:", "error "))]
-    return "\n".join(dict.fromkeys(telling)) or last_lines(output, 8)
+    relevant = [line for line in lines if line.lower().startswith(("error:", "error "))]
+    return "\n".join(dict.fromkeys(relevant)) or last_lines(output, 8)
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:

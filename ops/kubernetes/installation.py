@@ -1,4 +1,4 @@
-"""How the platform in the cluster is reached from this machine."""
+"""Access to the platform in the cluster from this machine: its ports and the passwords of its readers."""
 
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
@@ -10,9 +10,9 @@ from ops.platform.endpoints import READER, Installation
 
 
 def find(settings: OpsSettings) -> Installation | None:
-    """Return how the platform in the cluster is reached; None where there is no cluster, or nothing in it.
+    """Return the access to the platform in the cluster; None if the cluster or the platform is not installed.
 
-    A cluster of others is reached through ``make forward``, which uses the same ports.
+    A cluster other than kind is reached through ``make forward``, which uses the same ports.
     """
     bound = None
     if settings.is_kind:

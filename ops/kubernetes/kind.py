@@ -1,8 +1,8 @@
-"""The kind cluster on this machine: made from kind-config.yaml, kept, started again, or mended when half made.
+"""The kind cluster on this machine: created from kind-config.yaml, started when stopped, recreated when incomplete.
 
-The node container itself says how far its making got: once the cluster is whole, a file is left in it. A cluster is
-only made anew where it certainly holds nothing: it lacks that file, and what kind installs first or last as well. Where
-that cannot be told, nothing is removed.
+A marker file in the node container records that the creation has completed. A cluster is recreated only if it certainly
+holds no data: it has no marker file, and it also lacks what kind installs first or what kind installs last. In doubt
+nothing is removed.
 """
 
 import json
@@ -23,19 +23,19 @@ from ops.platform import make_command
 
 CONFIG = ROOT / "kind-config.yaml"
 NODE = f"{CLUSTER}-control-plane"
-_WHOLE = "/etc/crypto-analytics-whole"
-_KUBECONFIG = "/etc/kubernetes/admin.conf"  # the first that kind makes in a node
+_COMPLETE_MARKER = "/etc/crypto-analytics-whole"
+_KUBECONFIG = "/etc/kubernetes/admin.conf"  # the first file that kind writes into a node
 _ANSWER_SECONDS = 180.0
-_FINISH_SECONDS = 30.0  # for the last that kind installs, in a cluster whose API answers
-_MAKE_SECONDS = 480.0
+_LAST_RESOURCE_SECONDS = 30.0  # for the last resource that kind installs, once the API answers
+_CREATE_SECONDS = 480.0
 _COPY_SECONDS = 60.0
-_PAUSE = 1.0
-_BEGIN_ANEW = "make down YES=1"
+_POLL_SECONDS = 1.0
+_RECREATE = "make down YES=1"
 _KUBECTL = ("kubectl", "--context", KIND_CONTEXT, "--request-timeout=5s", "get")
 
 
 class Action(Enum):
-    """What has to be done to have a cluster."""
+    """The first step towards a running cluster."""
 
     CREATE = "create"
     KEEP = "keep"
@@ -44,14 +44,14 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Node:
-    """The node's container: its state in docker's words, and which ports of 127.0.0.1 lead to which NodePort."""
+    """The node's container: its state as docker names it, and ``bound``, the port on 127.0.0.1 by NodePort."""
 
     state: str
     bound: Mapping[int, int]
 
 
 def node() -> Node | None:
-    """Return the node's container, running or not; None if there is none."""
+    """Return the node's container in any state; None if it does not exist."""
     names = run("docker", "ps", "--all", "--filter", f"name=^{NODE}$", "--format", "{{.Names}}", fix="make doctor")
     if NODE not in names.split():
         return None
@@ -59,7 +59,7 @@ def node() -> Node | None:
 
 
 def parse_node(inspected: Any) -> Node:
-    """Return the node from what ``docker inspect`` prints."""
+    """Return the node from the output of ``docker inspect``."""
     container = inspected[0]
     bindings = container["HostConfig"].get("PortBindings") or {}
     bound = {
@@ -71,14 +71,14 @@ def parse_node(inspected: Any) -> Node:
 
 
 def next_action(found: Node | None) -> Action:
-    """Return what to do first with what is there."""
+    """Return the first step for the node that was found."""
     if found is None:
         return Action.CREATE
     return Action.KEEP if found.state == "running" else Action.START
 
 
 def with_ports(config: Mapping[str, Any], ports: Mapping[int, int]) -> dict[str, Any]:
-    """Return kind's configuration with ``ports`` ({NodePort: port of the machine}) moved; other mappings stay.
+    """Return kind's configuration with the host ports of ``ports`` ({NodePort: host port}); other mappings are kept.
 
     Raises:
         Problem: a NodePort has no mapping in the configuration.
@@ -89,8 +89,8 @@ def with_ports(config: Mapping[str, Any], ports: Mapping[int, int]) -> dict[str,
     if unknown:
         raise Problem(
             "kind-config.yaml lacks a port mapping",
-            f"nothing leads to NodePort {sorted(unknown)[0]}",
-            "add it under extraPortMappings, as for the others",
+            f"no host port is mapped to NodePort {sorted(unknown)[0]}",
+            "add it under extraPortMappings",
         )
     for mapping in mappings:
         mapping["hostPort"] = ports.get(mapping["containerPort"], mapping["hostPort"])
@@ -103,98 +103,98 @@ def load_config() -> dict[str, Any]:
 
 
 def ensure(ports: Mapping[int, int], report: Callable[[str], None]) -> Action:
-    """Make sure that the cluster is up and answers, and return what had to be done first.
+    """Make sure that the cluster runs and its API answers; return the first step that was needed.
 
-    ``ports`` ({NodePort: port of the machine}) are used if the cluster is made. One whose making was interrupted is
-    made anew; one that was made by hand and is complete is taken over.
+    ``ports`` ({NodePort: host port}) apply only when the cluster is created. An incomplete cluster is recreated; a
+    complete one that was created by hand is used as it is.
 
     Raises:
-        Problem: it cannot be made, or one that may hold data does not come up.
+        Problem: the cluster cannot be created, or one that may hold data does not start.
     """
     found = node()
     action = next_action(found)
     if found is not None:
-        if _comes_up(action, report):
+        if _start_existing(action, report):
             return action
-        report("removing a cluster whose making was interrupted")
+        report("removing an incomplete cluster")
         delete()
     _create(ports, report)
     return Action.CREATE
 
 
-def _comes_up(action: Action, report: Callable[[str], None]) -> bool:
-    """Have the cluster that is there up; return False where its making certainly never ended.
+def _start_existing(action: Action, report: Callable[[str], None]) -> bool:
+    """Start the existing cluster; return False if it is certainly incomplete, and so holds no data.
 
     Raises:
-        Problem: it does not come up, or it cannot be told whether it holds data.
+        Problem: the cluster does not start, or it is unknown whether it holds data.
     """
-    whole = is_whole()
-    if not whole and not _holds(_KUBECONFIG):
+    whole = was_complete()
+    if not whole and not _has_file(_KUBECONFIG):
         return False
     if action is Action.START:
         report(f"starting the stopped node container {NODE}")
         run("docker", "start", NODE, fix="docker logs " + NODE)
     deadline = time.monotonic() + _ANSWER_SECONDS
     if not _answers(deadline):
-        raise _away("its API did not answer")
+        raise _unavailable("its API did not answer")
     if not whole and not _is_complete():
         return False
     if not _is_ready(deadline):
-        raise _away("it did not become Ready")
+        raise _unavailable("it did not become Ready")
     if not whole:
-        _mark()
+        _mark_complete()
     return True
 
 
-def _away(failure: str) -> Problem:
+def _unavailable(failure: str) -> Problem:
     found = node()
-    state = found.state if found else "gone"
+    state = found.state if found else "missing"
     cause = f"its node {NODE} is {state}, and {failure} within {_ANSWER_SECONDS:.0f} s; it may hold data"
-    return Problem("the cluster does not come up", cause, f"docker logs {NODE}; if its data may go: {_BEGIN_ANEW}")
+    return Problem("the cluster does not start", cause, f"docker logs {NODE}; if its data may go: {_RECREATE}")
 
 
-def _have_image(image: str, report: Callable[[str], None]) -> None:
-    """Pull the node's image where it is missing: kind would do so silently, inside its own time limit.
+def _pull_image(image: str, report: Callable[[str], None]) -> None:
+    """Pull the node's image if it is missing: kind would pull it without output, within the timeout of the creation.
 
     Raises:
-        Problem: it cannot be had.
+        Problem: the pull fails.
     """
     if succeeds("docker", "image", "inspect", image):
         return
     report(f"pulling {image} (once)")
     if subprocess.run([path_of("docker"), "pull", image], check=False).returncode != 0:
         fix = f"docker pull {image}; {AIRGAP_HINT}"
-        raise Problem("the node's image cannot be had", f"docker pull {image} failed, its message is above", fix)
+        raise Problem("the node's image cannot be pulled", f"docker pull {image} failed, its message is above", fix)
 
 
 def _create(ports: Mapping[int, int], report: Callable[[str], None]) -> None:
     STATE.mkdir(exist_ok=True)
     for image in sorted({entry["image"] for entry in load_config()["nodes"] if "image" in entry}):
-        _have_image(image, report)
+        _pull_image(image, report)
     config = STATE / "kind-config.yaml"
     config.write_text(yaml.safe_dump(with_ports(load_config(), ports), sort_keys=False))
     wait = f"{_ANSWER_SECONDS:.0f}s"
     create = ("kind", "create", "cluster", "--name", CLUSTER, "--config", str(config), "--wait", wait)
-    run(*create, fix=f"{make_command.make_up()} again; what the node says: docker logs {NODE}", timeout=_MAKE_SECONDS)
+    run(*create, fix=f"{make_command.make_up()} again; the node's log: docker logs {NODE}", timeout=_CREATE_SECONDS)
     deadline = time.monotonic() + _ANSWER_SECONDS
     if not (_answers(deadline) and _is_complete() and _is_ready(deadline)):
         raise Problem("the new cluster is not ready", f"{NODE} did not become Ready", make_command.make_up())
-    _mark()
+    _mark_complete()
 
 
-def is_whole() -> bool:
-    """Whether the cluster, running or not, was once complete, and may hold data.
+def was_complete() -> bool:
+    """Whether the cluster, running or not, was completed at some time and may hold data.
 
     Raises:
         Problem: docker does not report.
     """
-    return _holds(_WHOLE)
+    return _has_file(_COMPLETE_MARKER)
 
 
-def _holds(file: str) -> bool:
-    """Whether the node, running or not, has a file. Only docker's word that it is missing counts as no."""
+def _has_file(file: str) -> bool:
+    """Whether the node, running or not, has a file; False only if docker reports the file as missing."""
     try:
-        fix = f"{make_command.make_up()} again; if the cluster's data may go: {_BEGIN_ANEW}"
+        fix = f"{make_command.make_up()} again; if the cluster's data may go: {_RECREATE}"
         run("docker", "cp", f"{NODE}:{file}", "-", fix=fix, timeout=_COPY_SECONDS)
     except Problem as problem:
         message = str(problem).lower()
@@ -205,37 +205,37 @@ def _holds(file: str) -> bool:
     return True
 
 
-def _mark() -> None:
-    run("docker", "exec", NODE, "touch", _WHOLE, fix=make_command.make_up())
+def _mark_complete() -> None:
+    run("docker", "exec", NODE, "touch", _COMPLETE_MARKER, fix=make_command.make_up())
 
 
 def _answers(deadline: float) -> bool:
-    """Whether the API answers before ``deadline``; refreshes the kubeconfig first."""
+    """Wait until the API answers, with a new kubeconfig each time; return False at the deadline."""
     while not (succeeds("kind", "export", "kubeconfig", "--name", CLUSTER) and succeeds(*_KUBECTL, "--raw", "/readyz")):
         if time.monotonic() > deadline:
             return False
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_SECONDS)
     return True
 
 
 def _is_ready(deadline: float) -> bool:
-    """Whether the node is Ready before ``deadline``."""
+    """Wait until the node is Ready; return False at the deadline."""
     left = max(1, int(deadline - time.monotonic()))
     ready = ("wait", "node", "--all", "--for=condition=Ready", f"--timeout={left}s")
     return succeeds("kubectl", "--context", KIND_CONTEXT, *ready, timeout=left + 10)
 
 
 def _is_complete() -> bool:
-    """Whether the last thing that kind installs, the StorageClass, is there, or anything that was stored.
+    """Wait for the StorageClass, which kind installs last, or any PersistentVolume; return False after a timeout.
 
     Raises:
         Problem: the API does not report.
     """
-    deadline = time.monotonic() + _FINISH_SECONDS
+    deadline = time.monotonic() + _LAST_RESOURCE_SECONDS
     while not (_names("storageclass", "standard") or _names("persistentvolume")):
         if time.monotonic() > deadline:
             return False
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_SECONDS)
     return True
 
 
@@ -244,5 +244,5 @@ def _names(*what: str) -> str:
 
 
 def delete() -> None:
-    """Remove the cluster with all that it holds."""
+    """Delete the cluster with all its data."""
     run("kind", "delete", "cluster", "--name", CLUSTER, fix=f"docker rm -f -v {NODE}", timeout=120)

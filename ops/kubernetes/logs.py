@@ -1,4 +1,4 @@
-"""Follow the logs of one component, or of all, each line with its pod's name before it."""
+"""Follow the logs of one component or of all, each line prefixed with the pod's name."""
 
 import argparse
 import os
@@ -9,8 +9,8 @@ from ops.common.settings import NAMESPACE, OpsSettings
 from ops.kubernetes.cluster import Cluster
 from ops.kubernetes.pods import component
 
-# All pods: the namespace is the platform's alone, and those that operators make (Kafka) have no label of ours. kubectl
-# wants a selector that is not empty: no pod has this label.
+# All pods: the namespace is the platform's alone, and pods that operators make (Kafka) lack our labels. kubectl needs a
+# selector that is not empty; this one matches every pod, because none has the label.
 _ALL = "!no-such-label"
 _TAIL = 100
 
@@ -24,17 +24,17 @@ def command(settings: OpsSettings, *, follow: bool) -> list[str]:
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Become kubectl.
+    """Replace this process by kubectl.
 
     Raises:
-        Problem: no pod belongs to the component.
+        Problem: the component has no pod.
     """
     parser = argparse.ArgumentParser(prog="python -m ops logs", description=__doc__)
-    parser.add_argument("--no-follow", action="store_true", help="end after what is there")
+    parser.add_argument("--no-follow", action="store_true", help="print the existing lines and exit")
     follow = not parser.parse_args(arguments).no_follow
     there = sorted({component(pod["metadata"]) for pod in Cluster(settings.KUBE_CONTEXT).items("pods")})
     if settings.SERVICE and settings.SERVICE not in there:
-        cause = f"those that have pods: {', '.join(there) or 'none'}"
-        raise Problem(f"no pod belongs to {settings.SERVICE}", cause, f"make logs SERVICE={(there or ['consumer'])[0]}")
+        cause = f"components with pods: {', '.join(there) or 'none'}"
+        raise Problem(f"{settings.SERVICE} has no pod", cause, f"make logs SERVICE={(there or ['consumer'])[0]}")
     line = command(settings, follow=follow)
     os.execv(line[0], line)  # noqa: S606  # no shell is wanted

@@ -1,4 +1,4 @@
-"""What this machine is like, as far as the platform cares: memory, disk, ports, limits, and the tools' versions."""
+"""Facts about this machine: memory, disk, ports, kernel limits, and the tools' versions."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from ops.platform import exposed_ports
 
 INOTIFY_LIMITS = ("max_user_watches", "max_user_instances")
 
-_ASK: dict[str, tuple[str, ...]] = {
+_VERSION_COMMANDS: dict[str, tuple[str, ...]] = {
     "docker": ("docker", "--version"),
     "docker engine": ("docker", "version", "--format", "{{.Server.Version}}"),
     "buildx": ("docker", "buildx", "version"),
@@ -26,31 +26,31 @@ _ASK: dict[str, tuple[str, ...]] = {
     "helmfile": ("helmfile", "--version"),
     "kubectl": ("kubectl", "version", "--client"),
 }
-_ASK_SECONDS = 20
+_TOOL_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """What the machine is like. Sizes are bytes; None where it cannot be known."""
+    """Facts about the machine. Sizes are in bytes, and None if unknown."""
 
     memory_total: float
     memory_free: float
     disk_free: float | None
     disk_path: str
     inotify: Mapping[str, int] = field(default_factory=dict)
-    versions: Mapping[str, str | None] = field(default_factory=dict)  # what the tool says; None: missing or silent
+    versions: Mapping[str, str | None] = field(default_factory=dict)  # output of the tool; None: missing, or it failed
     engine_error: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)  # by setting
-    taken: frozenset[int] = frozenset()  # ports that somebody else has
-    holders: Mapping[int, str] = field(default_factory=dict)  # program that has a taken port
+    taken: frozenset[int] = frozenset()  # ports that another program has bound
+    holders: Mapping[int, str] = field(default_factory=dict)  # program that has bound a port
     cluster_runs: bool = False
     has_diff: bool = True
 
 
 def inspect(settings: OpsSettings) -> MachineFacts:
-    """Look at the machine."""
+    """Collect the facts."""
     memory = psutil.virtual_memory()
-    versions = {name: _ask(command) for name, command in _ASK.items()}
+    versions = {name: _run_tool(command) for name, command in _VERSION_COMMANDS.items()}
     engine_up = versions["docker engine"] is not None
     found = kind.node() if engine_up and settings.is_kind else None
     wanted = exposed_ports.effective(settings, found.bound if found else None)
@@ -64,7 +64,7 @@ def inspect(settings: OpsSettings) -> MachineFacts:
         disk_path=str(folder or ""),
         inotify=_inotify(),
         versions=versions,
-        engine_error="" if engine_up else _complaint(_ASK["docker engine"]),
+        engine_error="" if engine_up else _error_output(_VERSION_COMMANDS["docker engine"]),
         ports=wanted,
         taken=taken,
         holders=_holders(taken),
@@ -73,28 +73,28 @@ def inspect(settings: OpsSettings) -> MachineFacts:
     )
 
 
-def _ask(command: tuple[str, ...]) -> str | None:
+def _run_tool(command: tuple[str, ...]) -> str | None:
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_ASK_SECONDS)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_TOOL_SECONDS)
     except subprocess.TimeoutExpired:
         return None
     return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else None
 
 
-def _complaint(command: tuple[str, ...]) -> str:
+def _error_output(command: tuple[str, ...]) -> str:
     if shutil.which(command[0]) is None:
         return "docker is missing"
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_ASK_SECONDS)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_TOOL_SECONDS)
     except subprocess.TimeoutExpired:
-        return f"it does not answer within {_ASK_SECONDS} s"
+        return f"it does not answer within {_TOOL_SECONDS} s"
     return " ".join(done.stderr.split())
 
 
 def _docker_folder() -> Path | None:
-    output = _ask(("docker", "info", "--format", "{{json .DockerRootDir}}"))
+    output = _run_tool(("docker", "info", "--format", "{{json .DockerRootDir}}"))
     folder = Path(json.loads(output)) if output else None
     return folder if folder and folder.is_dir() else None
 
@@ -105,7 +105,7 @@ def _inotify() -> dict[str, int]:
 
 
 def _holders(taken: frozenset[int]) -> dict[int, str]:
-    """Return which program listens on a port, as far as this user may see it."""
+    """Return the program that listens on each port, as far as this user has permission to see it."""
     if not taken:
         return {}
     try:

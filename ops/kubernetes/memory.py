@@ -1,4 +1,4 @@
-"""Memory of every pod: its working set, as the kubelet counts it against the limit."""
+"""Memory of every pod: the working set, which the kubelet compares with the limit."""
 
 import argparse
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from ops.kubernetes.pods import Object, component
 
 @dataclass(frozen=True)
 class Usage:
-    """Bytes that a pod uses and may use; ``limit`` is 0 where a container has none."""
+    """A pod's working set and memory limit in bytes; ``limit`` is 0 if a container has none."""
 
     pod: str
     component: str
@@ -31,7 +31,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
 
 
 def working_sets(summaries: Iterable[Object], namespace: str = NAMESPACE) -> dict[str, int]:
-    """Return bytes in use by pod, from the kubelets' summaries; a pod without containers that run is left out."""
+    """Return each pod's working set in bytes from the kubelets' summaries, for pods with running containers."""
     used: dict[str, int] = {}
     for summary in summaries:
         for pod in summary.get("pods", []):
@@ -44,12 +44,12 @@ def working_sets(summaries: Iterable[Object], namespace: str = NAMESPACE) -> dic
 
 
 def node_working_set(summaries: Iterable[Object]) -> int:
-    """Return bytes in use on all nodes, Kubernetes itself included."""
+    """Return the working set of all nodes in bytes, with Kubernetes itself."""
     return sum(summary["node"]["memory"]["workingSetBytes"] for summary in summaries)
 
 
 def usages(pods: Iterable[Object], summaries: Iterable[Object]) -> list[Usage]:
-    """Return what each running pod uses and may use, the largest first."""
+    """Return the usage of each running pod, largest first."""
     used = working_sets(summaries)
     found = [
         Usage(pod["metadata"]["name"], component(pod["metadata"]), used[pod["metadata"]["name"]], _limit(pod))
@@ -60,7 +60,7 @@ def usages(pods: Iterable[Object], summaries: Iterable[Object]) -> list[Usage]:
 
 
 def read(cluster: Cluster) -> list[Usage]:
-    """Return what each running pod of the platform uses now.
+    """Return the current usage of each running pod of the platform.
 
     Raises:
         ApiUnavailable: the cluster does not answer.
@@ -69,7 +69,7 @@ def read(cluster: Cluster) -> list[Usage]:
 
 
 def table(found: Iterable[Usage]) -> Table:
-    """Return the pods' memory as a table with a sum."""
+    """Return a table of the pods' memory with the total."""
     shown = Table("pod", "MiB", "limit", title="Memory (working set)", title_justify="left", show_footer=True)
     rows = list(found)
     for usage in rows:
@@ -77,7 +77,7 @@ def table(found: Iterable[Usage]) -> Table:
     for column, total in ((1, sum(usage.used for usage in rows)), (2, sum(usage.limit for usage in rows))):
         shown.columns[column].justify = "right"
         shown.columns[column].footer = f"{total / MIB:,.0f}"
-    shown.columns[0].footer = "all"
+    shown.columns[0].footer = "total"
     return shown
 
 

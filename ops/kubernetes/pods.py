@@ -1,4 +1,4 @@
-"""The pods of the cluster and their newest events, in words. Pure: the API's objects as dictionaries."""
+"""Pods and their newest events, from the API's objects as plain dictionaries. Pure functions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod in words. ``age`` in seconds; ``why`` is empty for a pod that is ready or done."""
+    """A pod's state. ``age`` is in seconds; ``reason``: why it is not ready, empty if it is ready or has succeeded."""
 
     name: str
     component: str
@@ -24,13 +24,13 @@ class Pod:
     why: str
 
     @property
-    def is_well(self) -> bool:
-        """Whether nothing is to be waited for."""
+    def is_ready(self) -> bool:
+        """Whether the pod is ready, or has succeeded."""
         return not self.why
 
 
 def pods(items: Iterable[Object], now: datetime | None = None) -> list[Pod]:
-    """Return the pods in words, in order of their names."""
+    """Return the pods, ordered by name."""
     moment = now or datetime.now(UTC)
     return sorted((_pod(item, moment) for item in items), key=lambda pod: pod.name)
 
@@ -54,14 +54,14 @@ def _pod(item: Object, now: datetime) -> Pod:
 
 
 def component(meta: Object) -> str:
-    """Return which component an object belongs to, by its labels."""
+    """Return the component that an object belongs to, from its labels."""
     labels = meta.get("labels") or {}
     return str(labels.get("app.kubernetes.io/name") or labels.get("app.kubernetes.io/component") or meta["name"])
 
 
 @dataclass(frozen=True)
 class Event:
-    """The newest thing that happened to an object."""
+    """The newest event of the object named ``about``; ``at`` is its time, to the second."""
 
     about: str
     reason: str
@@ -74,7 +74,7 @@ class Event:
 
 
 def newest_events(items: Iterable[Object]) -> dict[str, Event]:
-    """Return what is worth telling of each object, by its name: its newest event.
+    """Return each object's newest event, by the object's name.
 
     A warning outranks the normal event of the same moment ("Pulled" beside "BackOff").
     """
@@ -87,11 +87,13 @@ def newest_events(items: Iterable[Object]) -> dict[str, Event]:
 
 
 def last_warnings(events: Iterable[Event], count: int) -> list[Event]:
-    """Return the newest warnings, the last one last."""
+    """Return the ``count`` newest warnings, oldest first."""
     return sorted((event for event in events if event.is_warning), key=lambda event: event.at)[-count:]
 
 
 def _when(event: Object) -> str:
     series = event.get("series") or {}
     moment = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    return str(moment or event["metadata"].get("creationTimestamp") or "")[:19]  # seconds; some have micros
+    return str(moment or event["metadata"].get("creationTimestamp") or "")[
+        :19
+    ]  # to the second: only some have microseconds

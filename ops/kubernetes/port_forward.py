@@ -1,7 +1,7 @@
-"""kubectl port-forward to everything at once, for a cluster that has no ports on this machine.
+"""Run kubectl port-forward for all components at once, for a cluster without ports on this machine.
 
-It goes to a pod, not through a Service: to Kafka's listener for clients outside of the cluster, which no Service inside
-has. A forward that breaks (the pod was replaced, the network was away) is started again to the pod that is there then.
+Each forward targets a pod, not a Service: no Service inside of the cluster has Kafka's listener for external clients. A
+forward that breaks, because the pod was replaced or the network failed, is restarted to the component's current pod.
 """
 
 import argparse
@@ -23,23 +23,23 @@ from ops.kubernetes.pods import Object, Pod, component, pods
 from ops.platform import exposed_ports, make_command
 from ops.platform.endpoints import ENDPOINTS, Endpoint, url
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _STOP_SECONDS = 5.0
-_CALM_SECONDS = 3.0  # between two attempts for one endpoint
+_RETRY_SECONDS = 3.0  # between two attempts
 _KAFKA_PORT = next(endpoint.pod_port for endpoint in ENDPOINTS if endpoint.component == "kafka")
 _NO_KAFKA = (
-    "not forwarded: its operator made no listener for clients outside (expose.enabled is false), and the one inside "
-    "sends clients on to names that only the cluster knows; use it from a pod in the cluster"
+    "not forwarded: it has no listener for external clients, because expose.enabled is false, and the internal one "
+    "redirects clients to names that only resolve in the cluster; use Kafka from a pod in the cluster"
 )
 
 
 def _file() -> IO[str]:
-    return tempfile.TemporaryFile("w+", errors="replace")  # open for as long as its forward lives
+    return tempfile.TemporaryFile("w+", errors="replace")  # open as long as its forward exists
 
 
 @dataclass
 class PortForward:
-    """One port on this machine that leads to one component."""
+    """The forward from one port on this machine to one component."""
 
     endpoint: Endpoint
     port: int
@@ -47,7 +47,7 @@ class PortForward:
     process: subprocess.Popen[bytes] | None = None
     pod: str = ""
     last_message: str = field(default="", repr=False)
-    # A file, not a pipe: nobody reads while kubectl runs, and a full pipe would stop it.
+    # A file, not a pipe: it is read only after kubectl has ended, and a full pipe would block kubectl.
     output: IO[str] = field(default_factory=_file, repr=False)
 
     def command(self, pod: str) -> list[str]:
@@ -63,19 +63,19 @@ class PortForward:
         ]
 
     def step(self, running: list[Pod], report: Callable[[str], None]) -> None:
-        """Start it if it does not run; report what changed."""
+        """Start the forward unless it runs, and report changes."""
         if self.process is not None and self.process.poll() is None:
             return
         if self.process is not None:
             self.output.seek(0)
-            self._report_change(report, f"broke off: {last_lines(self.output.read(), 1) or 'no message'}")
+            self._report_change(report, f"broken: {last_lines(self.output.read(), 1) or 'no message'}")
             self.process = None
         pod = target(running, self.endpoint.component)
         if pod is None:
             self._report_change(report, f"waits for a ready pod of {self.endpoint.component}")
             return
         if pod != self.pod or self.last_message:
-            self._report_change(report, f"leads to {pod}")
+            self._report_change(report, f"forwarded to {pod}")
         self.pod = pod
         self.output.seek(0)
         self.output.truncate()
@@ -84,7 +84,7 @@ class PortForward:
         )
 
     def stop(self) -> None:
-        """End it."""
+        """Stop kubectl."""
         if self.process is not None:
             stop(self.process, grace_seconds=_STOP_SECONDS)
 
@@ -95,7 +95,7 @@ class PortForward:
 
 
 def target(running: list[Pod], component: str) -> str | None:
-    """Return the pod of a component to go to: one that is ready and stays; None where there is none."""
+    """Return the name of a ready pod of a component that is not terminating; None if there is none."""
     ready = [
         pod for pod in running if pod.component == component and pod.state == "Running" and pod.ready == pod.containers
     ]
@@ -106,7 +106,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Forward until Ctrl-C.
 
     Raises:
-        Problem: a port is taken, or nothing in the cluster can be reached.
+        Problem: a port is taken, or the cluster has no pod of the platform.
     """
     argparse.ArgumentParser(prog="python -m ops forward", description=__doc__).parse_args(arguments)
     out = console()
@@ -123,19 +123,21 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     ]
     if not forwards:
         raise Problem(
-            "there is nothing to forward to", f"{settings.KUBE_CONTEXT} runs no pod of ours", make_command.make_up()
+            "there is nothing to forward to",
+            f"{settings.KUBE_CONTEXT} has no pod of the platform",
+            make_command.make_up(),
         )
     for forward in forwards:
-        refuse_taken(forward)
+        check_port(forward)
     for endpoint in reached:
         out.print(f"{endpoint.name:<14} {url(endpoint, numbers)}", soft_wrap=True)
-    out.print("until Ctrl-C; users and passwords: make urls")
+    out.print("forwarding until Ctrl-C; users and passwords: make urls")
     keep(forwards, cluster, lambda text: out.print(text, markup=False, soft_wrap=True), threading.Event())
     return 0
 
 
 def one_a_port(reached: Iterable[Endpoint]) -> list[Endpoint]:
-    """Return the first of the endpoints of each port: several may be behind one."""
+    """Return the first endpoint of each port, as several endpoints can share one."""
     first: dict[str, Endpoint] = {}
     for endpoint in reached:
         first.setdefault(endpoint.setting, endpoint)
@@ -143,13 +145,13 @@ def one_a_port(reached: Iterable[Endpoint]) -> list[Endpoint]:
 
 
 def kafka_listens(items: Iterable[Object]) -> bool:
-    """Whether a pod of Kafka has the listener for clients outside of the cluster."""
+    """Whether a pod of Kafka has the listener for external clients."""
     brokers = [item for item in items if component(item["metadata"]) == "kafka"]
     containers = [container for broker in brokers for container in broker["spec"]["containers"]]
     return any(port["containerPort"] == _KAFKA_PORT for one in containers for port in one.get("ports", []))
 
 
-def refuse_taken(forward: PortForward) -> None:
+def check_port(forward: PortForward) -> None:
     """Check that a forward's port is free.
 
     Raises:
@@ -159,13 +161,13 @@ def refuse_taken(forward: PortForward) -> None:
         setting = forward.endpoint.setting
         moved = f"{setting}={another_port(forward.port)}"
         fix = f"make forward {moved}"
-        if forward.endpoint.component == "kafka":  # the broker sends its clients to the port in its settings
-            fix = f"tell the broker first: {make_command.make_up(moved)}; then {fix}"
-        raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} would come there", fix)
+        if forward.endpoint.component == "kafka":  # the broker advertises its configured port
+            fix = f"change the advertised port first: {make_command.make_up(moved)}; then {fix}"
+        raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} is to be forwarded to it", fix)
 
 
 def keep(forwards: list[PortForward], cluster: Cluster, report: Callable[[str], None], stop: threading.Event) -> None:
-    """Keep all forwards up until ``stop``, or until the user interrupts; all are ended then."""
+    """Keep all forwards running until ``stop`` is set or the user interrupts, then stop all of them."""
     try:
         while not stop.is_set():
             broken = [one for one in forwards if one.process is None or one.process.poll() is not None]
@@ -177,7 +179,7 @@ def keep(forwards: list[PortForward], cluster: Cluster, report: Callable[[str], 
                 else:
                     for forward in broken:
                         forward.step(running, report)
-            stop.wait(_CALM_SECONDS if broken else _LOOK_SECONDS)
+            stop.wait(_RETRY_SECONDS if broken else _POLL_SECONDS)
     finally:
         for forward in forwards:
             forward.stop()

@@ -1,4 +1,4 @@
-"""What is shown while the releases come up: which release, which pod is not ready and why, and for how long."""
+"""Progress of an installation: which release is being installed, which pods are not ready, and why."""
 
 import time
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from ops.kubernetes.cluster import ApiUnavailable, Cluster
 from ops.kubernetes.helm import Revision, newest, revisions
 from ops.kubernetes.pods import Event, Pod, newest_events, pods
 
-_WIDE = 160  # characters of a reason
-_QUIET_SECONDS = 15.0  # between lines where there is no terminal
-_AT_WORK = {"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"}
+_MAX_WIDTH = 160  # characters
+_QUIET_SECONDS = 15.0  # between two prints where there is no terminal
+_IN_PROGRESS = {"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"}
 
 
 @dataclass(frozen=True)
 class ClusterSnapshot:
-    """One look at the cluster."""
+    """Releases, pods and newest events at one moment."""
 
     releases: dict[str, Revision] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
@@ -30,7 +30,7 @@ class ClusterSnapshot:
 
 
 def snapshot(cluster: Cluster) -> ClusterSnapshot | None:
-    """Return what the cluster shows; None where its API is just away."""
+    """Read a snapshot of the cluster; return None while its API does not answer."""
     try:
         releases = newest(revisions(cluster.helm_secrets()))
         return ClusterSnapshot(releases, pods(cluster.items("pods")), newest_events(cluster.items("events")))
@@ -39,23 +39,23 @@ def snapshot(cluster: Cluster) -> ClusterSnapshot | None:
 
 
 def headline(sight: ClusterSnapshot) -> str:
-    """Say how far the releases are: which are in work, how many are done."""
-    at_work = [name for name, revision in sight.releases.items() if revision.status in _AT_WORK]
+    """Return one line with the number of deployed releases and the names of pending and failed ones."""
+    in_progress = [name for name, revision in sight.releases.items() if revision.status in _IN_PROGRESS]
     done = sum(revision.status == "deployed" for revision in sight.releases.values())
     failed = [name for name, revision in sight.releases.items() if revision.status == "failed"]
     parts = [f"{done} releases deployed"]
-    if at_work:
-        parts.append(f"at work on {', '.join(at_work)}")
+    if in_progress:
+        parts.append(f"in progress: {', '.join(in_progress)}")
     if failed:
         parts.append(f"failed: {', '.join(failed)}")
     return "; ".join(parts)
 
 
 def troubles(sight: ClusterSnapshot) -> list[str]:
-    """Return a line for each pod that is not ready: why, and its newest event where that tells more."""
+    """Return a line for each pod that is not ready, with the reason and, where it adds something, its newest event."""
     lines = []
     for pod in sight.pods:
-        if pod.is_well:
+        if pod.is_ready:
             continue
         event = sight.events.get(pod.name)
         reason = pod.why
@@ -66,19 +66,19 @@ def troubles(sight: ClusterSnapshot) -> list[str]:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _WIDE else text[: _WIDE - 1] + "…"
+    return text if len(text) <= _MAX_WIDTH else text[: _MAX_WIDTH - 1] + "…"
 
 
 class ReleaseProgress:
-    """Shows looks at the cluster: repainted on a terminal, elsewhere a line whenever something changes."""
+    """Displays snapshots: repainted in place on a terminal, otherwise printed when something has changed."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
         self._started = clock()
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
-        self._told: list[str] = []
-        self._told_at = self._started
+        self._shown: list[str] = []
+        self._shown_at = self._started
 
     def __enter__(self) -> Self:
         if self._live:
@@ -92,15 +92,15 @@ class ReleaseProgress:
             self._live.stop()
 
     def show(self, sight: ClusterSnapshot | None) -> None:
-        """Show one look; ``None`` is shown as an API that does not answer."""
-        lines = ["the API does not answer just now"] if sight is None else [headline(sight), *troubles(sight)]
+        """Display one snapshot; ``None`` means that the API does not answer."""
+        lines = ["the API does not answer"] if sight is None else [headline(sight), *troubles(sight)]
         elapsed = duration(self._clock() - self._started)
         if self._live:
             texts = [Text(f"{elapsed:>7}  {lines[0]}"), *(Text(f"         {line}") for line in lines[1:])]
             self._live.update(Group(*texts), refresh=True)
             return
         now = self._clock()
-        if lines != self._told and (lines[:1] != self._told[:1] or now - self._told_at >= _QUIET_SECONDS):
+        if lines != self._shown and (lines[:1] != self._shown[:1] or now - self._shown_at >= _QUIET_SECONDS):
             for number, line in enumerate(lines):
                 self._console.print(f"{elapsed if not number else '':>7}  {line}", markup=False, soft_wrap=True)
-            self._told, self._told_at = lines, now
+            self._shown, self._shown_at = lines, now

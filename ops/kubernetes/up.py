@@ -1,7 +1,7 @@
-"""Bring the platform up: check, cluster, images, releases, and wait until all of it is ready.
+"""Install or upgrade the platform on Kubernetes: check the machine, then cluster, images and releases.
 
-Each phase looks at what is there and does the rest; so a half-finished ``make up`` is finished, and a finished one
-upgrades, by running it again.
+Each phase compares the actual state with the wanted one and does only what is missing. Running ``make up`` again
+therefore continues an interrupted run, and upgrades a complete one.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from ops.kubernetes.pods import last_warnings
 from ops.kubernetes.release_progress import ReleaseProgress, snapshot
 from ops.platform import exposed_ports, images, make_command, state, url_table
 
-_TOLD_EVENTS = 8
-_TOLD_LOG_LINES = 15
+_SHOWN_EVENTS = 8
+_SHOWN_LOG_LINES = 15
 
 
 class Phases:
-    """Measures and tells the phases."""
+    """Prints the phases and measures their duration."""
 
     def __init__(self, out: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds: dict[str, float] = {}
@@ -36,7 +36,7 @@ class Phases:
 
     @contextmanager
     def phase(self, name: str, description: str) -> Iterator[None]:
-        """Tell that a phase begins, and its seconds when it ended well."""
+        """Print the start of a phase, and its duration when it has succeeded."""
         self._out.print(f"[bold]{name}[/bold]: {description}", soft_wrap=True)
         started = self._clock()
         yield
@@ -44,58 +44,58 @@ class Phases:
         self._out.print(f"{self.seconds[name]:7.1f} s  {name} done")
 
     def report(self, text: str) -> None:
-        """Tell what is done inside a phase."""
+        """Print one step of the current phase."""
         self._out.print(f"           {text}", markup=False, soft_wrap=True)
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Bring everything up; return 0 when all is ready and well, 1 where an endpoint is not."""
+    """Install or upgrade everything; return 0 when every endpoint is healthy, otherwise 1."""
     parser = argparse.ArgumentParser(prog="python -m ops up", description=__doc__)
     url_table.add_no_passwords(parser)
     chosen = parser.parse_args(arguments)
     out = console()
     phases = Phases(out)
     if settings.ENV == "production" and settings.is_kind:
-        cause = "it needs several nodes, a database and an object store of yours"
-        raise Problem("production is not for kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
+        cause = "the environment needs several nodes, and a database and an object store outside of the cluster"
+        raise Problem("environment production cannot run on kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
     if settings.VALUES:
-        helmfile.refuse_own(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
+        helmfile.check_own_values(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
     with state.exclusive():
         _check_machine(settings, phases, out)
         numbers = _cluster(settings, phases) if settings.is_kind else exposed_ports.effective(settings)
         cluster = Cluster(settings.KUBE_CONTEXT)
         env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
         if not settings.is_kind:
-            refuse_images_of_nobody(settings, env)
-        refuse_change(settings, cluster, env)
+            check_registry(settings, env)
+        check_unchanged(settings, cluster, env)
         if settings.is_kind:
             _images(phases, variant.images(settings.VARIANT, images.NAMES))
-        remembered = {
+        record = {
             "environment": settings.ENV,
             "variant": settings.VARIANT,
             "values": str(helmfile.own_values(settings.VALUES)) if settings.VALUES else "",
             "context": settings.KUBE_CONTEXT,
             "ports": numbers,
         }
-        state.remember(remembered)  # before anything is there: `make down` has to know it even if this fails
+        state.save_last_up(record)  # before anything is installed: `make down` needs it even after a failure
         with phases.phase("releases", f"environment {settings.ENV} on {settings.KUBE_CONTEXT}"):
             recover(settings, cluster, phases.report)
             _releases(settings, cluster, env, out)
         total = round(sum(phases.seconds.values()), 1)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        state.remember({**remembered, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
-    out.print(f"{total:7.1f} s  in all")
+        state.save_last_up({**record, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
+    out.print(f"{total:7.1f} s  total")
     installed = installation.find(settings)
     if installed is None or not settings.is_kind:
-        out.print("reach it from this machine: make forward, then make urls")
+        out.print("to reach it from this machine: make forward, then make urls")
         return 0
-    return url_table.show(installed, out, hide=url_table.hidden(out, asked=chosen.no_passwords))
+    return url_table.show(installed, out, hide=url_table.hide_passwords(out, requested=chosen.no_passwords))
 
 
 def make_cluster(settings: OpsSettings, arguments: list[str]) -> int:
-    """Make the kind cluster, or start it again, and nothing else; return 0."""
+    """Create the kind cluster, or start a stopped one, and install nothing; return 0."""
     argparse.ArgumentParser(prog="python -m ops cluster", description=make_cluster.__doc__).parse_args(arguments)
-    _refuse_others(settings, "make cluster")
+    _require_kind(settings, "make cluster")
     out = console()
     phases = Phases(out)
     with state.exclusive():
@@ -106,19 +106,19 @@ def make_cluster(settings: OpsSettings, arguments: list[str]) -> int:
 
 
 def load_images(settings: OpsSettings, arguments: list[str]) -> int:
-    """Build what changed of the images, and load them into the kind cluster; return 0.
+    """Build the images that changed and load them into the kind cluster; return 0.
 
     Raises:
-        Problem: there is no such cluster, or it does not run.
+        Problem: the cluster is missing or stopped.
     """
     argparse.ArgumentParser(prog="python -m ops load", description=load_images.__doc__).parse_args(arguments)
-    _refuse_others(settings, "make load")
+    _require_kind(settings, "make load")
     out = console()
     with state.exclusive():
         found = kind.node()
         if found is None or found.state != "running":
             cause = f"its node {kind.NODE} is {found.state if found else 'missing'}"
-            raise Problem("there is no cluster to load images into", cause, "make cluster, then make load again")
+            raise Problem("no cluster is running to load images into", cause, "make cluster, then make load again")
         _images(Phases(out), variant.images(settings.VARIANT, images.NAMES))
         numbers = exposed_ports.effective(settings, found.bound)
     env = {name: str(number) for name, number in numbers.items()}
@@ -128,11 +128,11 @@ def load_images(settings: OpsSettings, arguments: list[str]) -> int:
     return 0
 
 
-def _refuse_others(settings: OpsSettings, target: str) -> None:
+def _require_kind(settings: OpsSettings, target: str) -> None:
     if not settings.is_kind:
-        cause = f"{target} works on the kind cluster of this machine, and KUBE_CONTEXT names another"
+        cause = f"{target} works on the kind cluster of this machine only"
         fix = "make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me, then make up with the same IMAGE_REGISTRY"
-        raise Problem(f"{settings.KUBE_CONTEXT} is not kind's", cause, fix)
+        raise Problem(f"the context {settings.KUBE_CONTEXT} is not the kind cluster", cause, fix)
 
 
 def _check_machine(settings: OpsSettings, phases: Phases, out: Console) -> None:
@@ -140,17 +140,17 @@ def _check_machine(settings: OpsSettings, phases: Phases, out: Console) -> None:
     lines = doctor.examine(machine.inspect(settings), settings.ENV, is_kind=settings.is_kind, again=again)
     if doctor.blocks(lines):
         doctor.show(lines, out)
-        raise Problem("this machine is not ready", "see the lines marked FAIL", f"mend them, then {again} again")
+        raise Problem("this machine is not ready", "see the lines marked FAIL", f"fix them, then run {again} again")
     for line in lines:
         if line.level is doctor.Level.WARN:
             phases.report(f"{line.name}: {line.found}; {line.fix}")
 
 
 def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
-    """Have the cluster; return the ports that it is reached through."""
+    """Make sure that the cluster runs; return its ports on this machine by setting."""
     found = kind.node()
     if found is not None:
-        _refuse_moved_ports(settings, found)
+        _check_ports(settings, found)
     numbers = exposed_ports.effective(settings, found.bound if found else None)
     mapped = {port.node_port: numbers[port.setting] for port in exposed_ports.EXPOSED}
     with phases.phase("cluster", f"kind cluster {CLUSTER}"):
@@ -159,28 +159,28 @@ def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
 
 
 def _images(phases: Phases, names: list[str]) -> None:
-    """Have the images in the cluster."""
-    with phases.phase("images", "build what changed"):
+    """Build the images and load them into the cluster."""
+    with phases.phase("images", "build those that changed"):
         images.build(names)
-    with phases.phase("load", "hand the images to the cluster"):
+    with phases.phase("load", "load them into the cluster"):
         images.load_into_kind(CLUSTER, names=names)
 
 
-def _refuse_moved_ports(settings: OpsSettings, found: kind.Node) -> None:
-    for setting, (asked, bound) in exposed_ports.moved_too_late(settings, found.bound).items():
-        anew = f"make down && {make_command.make_up(f'{setting}={asked}')}"
+def _check_ports(settings: OpsSettings, found: kind.Node) -> None:
+    for setting, (requested, bound) in exposed_ports.conflicts(settings, found.bound).items():
+        recreate = f"make down && {make_command.make_up(f'{setting}={requested}')}"
         raise Problem(
-            f"{setting} cannot move to {asked}",
-            f"the cluster was made with {bound}, and kind maps ports only when it makes a node",
-            f"leave {setting} out, or make the cluster anew without its data: {anew}",
+            f"{setting} cannot move to {requested}",
+            f"the cluster was created with {bound}, and kind maps ports only when it creates a node",
+            f"leave {setting} out, or recreate the cluster, which removes its data: {recreate}",
         )
 
 
-def refuse_images_of_nobody(settings: OpsSettings, env: dict[str, str]) -> None:
-    """Check that a cluster of others can have our images: without a registry it would ask Docker Hub for them.
+def check_registry(settings: OpsSettings, env: dict[str, str]) -> None:
+    """Check that a cluster other than kind can pull our images; without a registry it would ask Docker Hub.
 
     Raises:
-        Problem: the values name no registry, and pullPolicy is not Never, as where the nodes have them already.
+        Problem: the values name no registry, and pullPolicy is not Never, which means that the nodes have the images.
     """
     image = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "producer", own=settings.VALUES)["producer"][
         "image"
@@ -188,15 +188,13 @@ def refuse_images_of_nobody(settings: OpsSettings, env: dict[str, str]) -> None:
     if image["registry"] or image["pullPolicy"] == "Never":
         return
     registry = "IMAGE_REGISTRY=registry.example.com/me"
-    cause = f"{settings.KUBE_CONTEXT} would ask Docker Hub for crypto-analytics/producer, which is not there"
-    fix = (
-        f"push them to a registry that it reaches: make images PUSH=1 {registry}, then {make_command.make_up(registry)}"
-    )
-    raise Problem("the cluster cannot have the images", cause, fix)
+    cause = f"{settings.KUBE_CONTEXT} would pull crypto-analytics/producer from Docker Hub, where it does not exist"
+    fix = f"push them to a registry of yours: make images PUSH=1 {registry}, then {make_command.make_up(registry)}"
+    raise Problem("the cluster cannot pull the images", cause, fix)
 
 
-def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) -> None:
-    """Check that the feed and Kafka's mode stay what they are in the cluster.
+def check_unchanged(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) -> None:
+    """Check that the upgrade changes neither the feed nor Kafka's mode.
 
     Raises:
         Problem: one of them would change.
@@ -204,20 +202,24 @@ def refuse_change(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) 
     releases = ("producer", "kafka")
     values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, *releases, own=settings.VALUES)
     then = upgrade_check.planned(values)
-    upgrade_check.refuse_change(upgrade_check.installed(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
+    upgrade_check.check_unchanged(upgrade_check.installed(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
 
 
 def recover(settings: OpsSettings, cluster: Cluster, report: Callable[[str], None]) -> None:
-    """Free the releases that a killed helm left half done, in our own cluster.
+    """Roll back or remove the releases that a killed helm left pending; only on the kind cluster.
 
     Raises:
-        Problem: in a cluster of others, where another helm may be at work, its user has to do it.
+        Problem: a release is pending on another cluster, where somebody else's helm may be running.
     """
     for recovery in helm.recoveries(helm.revisions(cluster.helm_secrets())):
         if not settings.is_kind:
             freed = " ".join(recovery.command(cluster.context))
-            fix = f"if no other helm is at work: {freed}; then {make_command.make_up()} again"
-            raise Problem(f"release {recovery.release} is {recovery.status}", "a helm was ended, or works on it", fix)
+            fix = f"if no other helm is running: {freed}; then {make_command.make_up()} again"
+            raise Problem(
+                f"release {recovery.release} is {recovery.status}",
+                "a helm process was killed, or is still running",
+                fix,
+            )
         report(recovery.summary)
         helm.recover(recovery, cluster.context)
 
@@ -233,21 +235,21 @@ def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out:
         with ReleaseProgress(out) as progress:
             helmfile.run(line, env, log, limit=limit, watch=lambda: progress.show(snapshot(cluster)))
     except Problem:
-        tell_failure(cluster, out)
+        show_failure(cluster, out)
         raise
 
 
-def tell_failure(cluster: Cluster, out: Console) -> None:
-    """Print the last warnings, and the last lines of what is not well."""
+def show_failure(cluster: Cluster, out: Console) -> None:
+    """Print the newest warning events, and the end of the logs of each pod that is not ready."""
     sight = snapshot(cluster)
     if sight is None:
         out.print("the cluster's API does not answer")
         return
-    for event in last_warnings(sight.events.values(), _TOLD_EVENTS):
+    for event in last_warnings(sight.events.values(), _SHOWN_EVENTS):
         out.print(f"event  {event.about}: {event}", markup=False, soft_wrap=True)
     for pod in sight.pods:
-        if pod.is_well:
+        if pod.is_ready:
             continue
         out.print(f"pod    {pod.name}: {pod.why}", markup=False, soft_wrap=True)
-        for line in cluster.last_log(pod.name, _TOLD_LOG_LINES):
+        for line in cluster.last_log(pod.name, _SHOWN_LOG_LINES):
             out.print(f"       {line}", markup=False, soft_wrap=True)

@@ -1,7 +1,7 @@
-"""What runs in the cluster already and must stay: the feed of the trades, and the Kafka that holds them.
+"""Check that an upgrade keeps the installed feed and the installed Kafka.
 
-Two exchanges number their trades alike: in one database, a trade of the second passes for a duplicate of one of the
-first. And a Kafka of the other kind starts empty, so that what the first one holds is never read.
+Trade ids of two exchanges overlap, so in one database trades of the second feed would be dropped as duplicates of the
+first. A Kafka of another mode would start empty, and unread trades of the installed one would be lost.
 """
 
 import re
@@ -16,27 +16,27 @@ from ops.kubernetes.cluster import Cluster, Forbidden
 from ops.kubernetes.pods import Object
 
 _FEED = "BINANCE_WS_URL"
-# One exchange under two names: data-stream.binance.vision is where the other refuses a country. Its futures
-# (fstream), its testnet and binance.us number trades of their own.
+# Two names of one exchange: data-stream.binance.vision serves countries that the other host refuses. Futures (fstream),
+# the testnet and binance.us have trade ids of their own.
 _BINANCE = re.compile(r"(data-)?stream\d*\.binance\.(com|vision)")
-_KAFKA = "crypto"  # as Strimzi knows it
+_KAFKA = "crypto"  # the name of Strimzi's resource
 _STRIMZI = "kafka.strimzi.io/v1"
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The producer's exchange, and Kafka's mode (kraft or strimzi); None for what does not run."""
+    """The URL of the producer's feed, and Kafka's mode (kraft or strimzi); None for what is not installed."""
 
     feed: str | None
     kafka: str | None
 
 
 def installed(cluster: Cluster, wanted: str) -> Installed:
-    """Return what runs in the cluster, where Kafka's mode ``wanted`` is asked for.
+    """Return what is installed in the cluster; ``wanted`` is the requested mode of Kafka.
 
     Raises:
         ApiUnavailable: the cluster does not answer.
-        Problem: this user may not read it.
+        Problem: the user has no permission to read it.
     """
     producer = _found(cluster, "apps/v1", "deployments/producer")
     if _found(cluster, "apps/v1", "statefulsets/kafka") is not None:
@@ -52,7 +52,7 @@ def _strimzi(cluster: Cluster, wanted: str) -> bool:
     try:
         return _found(cluster, _STRIMZI, f"kafkas/{_KAFKA}") is not None
     except Forbidden:
-        # Somebody else's Strimzi: who may not read its resources cannot have made one here either.
+        # Without permission to read Strimzi's resources, the user cannot have installed a Kafka by Strimzi either.
         if wanted == "kraft":
             return False
         raise
@@ -60,7 +60,7 @@ def _strimzi(cluster: Cluster, wanted: str) -> bool:
 
 def _found(cluster: Cluster, group: str, name: str) -> Object | None:
     try:
-        # The group first: everybody may ask for it, and in one that is not there nobody may read an object.
+        # The group first: every user has permission to read it, while objects of a missing group are forbidden.
         cluster.get(f"/apis/{group}")
         found: Object = cluster.get(f"/apis/{group}/namespaces/{NAMESPACE}/{name}")
     except LookupError:
@@ -74,32 +74,30 @@ def _feed(producer: Object) -> str | None:
 
 
 def planned(values: Mapping[str, Mapping[str, Any]]) -> Installed:
-    """Return what the values of the releases producer and kafka bring up."""
+    """Return what the values of the releases producer and kafka would install."""
     return Installed(values["producer"]["settings"][_FEED], values["kafka"]["mode"])
 
 
 def exchange(url: str) -> str:
-    """Return what tells exchanges apart: Binance's spot market is one by all its names, others are by their URLs."""
+    """Return the identity of an exchange: one for all hosts of Binance's spot market, otherwise the URL."""
     return "binance" if _BINANCE.fullmatch(urlsplit(url).hostname or "") else url
 
 
-def refuse_change(now: Installed, then: Installed, context: str) -> None:
-    """Check that what is brought up goes on with what runs.
+def check_unchanged(now: Installed, then: Installed, context: str) -> None:
+    """Check that the upgrade continues what is installed.
 
     Raises:
         Problem: the feed or Kafka's mode would change.
     """
-    anew = "make down"
+    recreate = "make down"
     if context != KIND_CONTEXT:
         if now.kafka == "strimzi":
-            anew = "first what `make down` prints of Kafka, then make down"
-        anew += f" KUBE_CONTEXT={context}, then kubectl --context {context} delete namespace {NAMESPACE}"
-    fix = f"keep ENV, FEED and {_FEED} as they were; or begin anew without the data: {anew}"
+            recreate = "first what `make down` prints on Kafka, then make down"
+        recreate += f" KUBE_CONTEXT={context}, then kubectl --context {context} delete namespace {NAMESPACE}"
+    fix = f"keep ENV, FEED and {_FEED} as they were; or remove the data and start again: {recreate}"
     if now.feed is not None and then.feed is not None and exchange(now.feed) != exchange(then.feed):
-        cause = (
-            f"{now.feed} feeds the database and {then.feed} would: both number their trades alike, so that trades of"
-        )
-        raise Problem("the feed cannot change", f"{cause} one would pass for duplicates of the other's", fix)
+        cause = f"the database has trades of {now.feed}, and trade ids of {then.feed} overlap with theirs: trades of"
+        raise Problem("the feed cannot change", f"{cause} one would be dropped as duplicates of the other's", fix)
     if now.kafka is not None and now.kafka != then.kafka:
-        cause = f"mode {now.kafka} runs, and one of mode {then.kafka} would begin empty and leave its trades unread"
+        cause = f"mode {now.kafka} is installed; mode {then.kafka} would start empty, and unread trades would be lost"
         raise Problem("Kafka's mode cannot change", cause, fix)

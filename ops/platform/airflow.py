@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as the pipeline is run and watched through it."""
+"""Client of Airflow's REST API: trigger, pause and read runs of the pipeline."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 
 class Airflow:
-    """The API on a port of this machine, as admin. Everything raises ``httpx.HTTPError`` where it fails."""
+    """Client of the API on a port of this machine, as admin. Every method raises ``httpx.HTTPError`` on failure."""
 
     def __init__(self, port: int, password: str, timeout: float = 30.0) -> None:
         self._http = httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=timeout, trust_env=False)
@@ -30,42 +30,44 @@ class Airflow:
         self._http.close()
 
     def health(self) -> dict[str, str]:
-        """Return the status of each part; nobody logs in."""
+        """Return the status of each part of Airflow; needs no login."""
         answer = self._http.get("/api/v2/monitor/health").raise_for_status().json()
         return {part: str(answer[part]["status"]) for part in PARTS}
 
     def pipeline(self) -> Object:
-        """Return what is known of the DAG."""
-        return dict(self._ask("GET", ""))
+        """Return the DAG of the pipeline."""
+        return dict(self._request("GET", ""))
 
     def pause(self, *, paused: bool) -> None:
-        """Let the schedule wait, or go on."""
-        self._ask("PATCH", "", {"is_paused": paused})
+        """Pause the schedule, or resume it."""
+        self._request("PATCH", "", {"is_paused": paused})
 
     def trigger(self) -> str:
-        """Ask for a run and return its id."""
-        return str(self._ask("POST", "/dagRuns", {"logical_date": None})["dag_run_id"])
+        """Trigger a run and return its id."""
+        return str(self._request("POST", "/dagRuns", {"logical_date": None})["dag_run_id"])
 
     def run(self, run: str) -> Object:
         """Return a run."""
-        return dict(self._ask("GET", f"/dagRuns/{run}"))
+        return dict(self._request("GET", f"/dagRuns/{run}"))
 
     def runs(self, *states: str) -> list[Object]:
-        """Return the newest runs, of ``states`` where any is named."""
+        """Return the newest runs, only those in ``states`` if any is given."""
         wanted = "".join(f"&state={state}" for state in states)
-        runs: list[Object] = self._ask("GET", f"/dagRuns?order_by=-run_after&limit=50{wanted}")["dag_runs"]
+        runs: list[Object] = self._request("GET", f"/dagRuns?order_by=-run_after&limit=50{wanted}")["dag_runs"]
         return runs
 
     def tasks(self, run: str) -> dict[str, Object]:
         """Return the tasks of a run by name."""
-        return {task["task_id"]: task for task in self._ask("GET", f"/dagRuns/{run}/taskInstances")["task_instances"]}
+        return {
+            task["task_id"]: task for task in self._request("GET", f"/dagRuns/{run}/taskInstances")["task_instances"]
+        }
 
     def log(self, run: str, task: str, number: int) -> list[str]:
-        """Return the lines of a try's log."""
-        answer = self._ask("GET", f"/dagRuns/{run}/taskInstances/{task}/logs/{number}?full_content=true")
+        """Return the log lines of one try of a task."""
+        answer = self._request("GET", f"/dagRuns/{run}/taskInstances/{task}/logs/{number}?full_content=true")
         return [line if isinstance(line, str) else str(line.get("event", "")) for line in answer["content"]]
 
-    def _ask(self, method: str, path: str, body: Object | None = None) -> Any:
+    def _request(self, method: str, path: str, body: Object | None = None) -> Any:
         if "Authorization" not in self._http.headers:
             login = {"username": AIRFLOW_ADMIN, "password": self._password}
             token = self._http.post("/auth/token", json=login).raise_for_status().json()["access_token"]
@@ -74,5 +76,5 @@ class Airflow:
 
 
 def has_ended(run: Object) -> bool:
-    """Whether a run is over, well or not."""
+    """Whether a run has succeeded or failed."""
     return run["state"] in _ENDED

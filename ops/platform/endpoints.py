@@ -1,4 +1,4 @@
-"""What can be reached from outside: the name, the address, who logs in, and which pod port is behind it."""
+"""The platform's endpoints on this machine: name, URL, login, and the pod's port behind each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ DASHBOARD = "/superset/dashboard/crypto/"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A way in. ``secret`` names the password among the settings, of ``login``; empty where nobody logs in."""
+    """An endpoint. ``secret`` is the name of the password of user ``login``; empty if it needs no login."""
 
     name: str
     component: str
@@ -25,11 +25,11 @@ class Endpoint:
 
     @property
     def user(self) -> str:
-        """Return who logs in."""
+        """Return the user's name; empty if the endpoint needs no login."""
         return self.login if self.secret else ""
 
 
-# Kafka tells its clients where to go on: the listener of port 9094 names the port on this machine.
+# Kafka redirects clients to its advertised listener: that of port 9094 advertises the port on this machine.
 ENDPOINTS = (
     Endpoint("Kafka", "kafka", "KAFKA_PORT", 9094, "{host}:{port}", "KAFKA_SASL_PASSWORD"),
     Endpoint(
@@ -67,13 +67,13 @@ ENDPOINTS = (
 
 
 def url(endpoint: Endpoint, ports: Mapping[str, int]) -> str:
-    """Return the address of an endpoint on this machine."""
+    """Return the URL of an endpoint on this machine."""
     return endpoint.url.format(host=LOOPBACK, port=ports[endpoint.setting])
 
 
 @dataclass(frozen=True, repr=False)
 class Installation:
-    """One way of running the platform, as seen from this machine: its ports by setting, the passwords."""
+    """Access to a running platform from this machine: its ports by setting, its passwords, its components."""
 
     title: str
     ports: Mapping[str, int]
@@ -82,5 +82,5 @@ class Installation:
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints of the components that this way runs."""
+        """Return the endpoints of the running components."""
         return [endpoint for endpoint in ENDPOINTS if endpoint.component in self.components]

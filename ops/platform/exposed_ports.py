@@ -1,4 +1,4 @@
-"""The ports on 127.0.0.1 through which the cluster is reached, and who has them."""
+"""The ports on 127.0.0.1 that are mapped to the kind cluster's NodePorts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ops.common.settings import OpsSettings
 
 @dataclass(frozen=True)
 class ExposedPort:
-    """A setting that moves a port, the port without it, and the NodePort behind it."""
+    """A port: the setting that changes it, its default, and its NodePort."""
 
     setting: str
     default: int
@@ -27,21 +27,21 @@ EXPOSED = (
 )
 
 
-def asked(settings: OpsSettings) -> dict[str, int]:
-    """Return the ports that the user names, by setting."""
+def requested(settings: OpsSettings) -> dict[str, int]:
+    """Return the ports that the user has set, by setting."""
     named = {port.setting: getattr(settings, port.setting) for port in EXPOSED}
     return {setting: number for setting, number in named.items() if number is not None}
 
 
 def effective(settings: OpsSettings, bound: Mapping[int, int] | None = None) -> dict[str, int]:
-    """Return every port by setting: what the cluster has bound (by NodePort), else what is asked, else the default."""
-    held, named = bound or {}, asked(settings)
+    """Return every port by setting: bound by the cluster (``bound``, by NodePort), set by the user, or the default."""
+    held, named = bound or {}, requested(settings)
     return {port.setting: held.get(port.node_port, named.get(port.setting, port.default)) for port in EXPOSED}
 
 
-def moved_too_late(settings: OpsSettings, bound: Mapping[int, int]) -> dict[str, tuple[int, int]]:
-    """Return the settings that ask for another port than the cluster has: ``{setting: (asked, bound)}``."""
-    named = asked(settings)
+def conflicts(settings: OpsSettings, bound: Mapping[int, int]) -> dict[str, tuple[int, int]]:
+    """Return ``{setting: (requested, bound)}`` where the requested port differs from the cluster's."""
+    named = requested(settings)
     return {
         port.setting: (named[port.setting], bound[port.node_port])
         for port in EXPOSED

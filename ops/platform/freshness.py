@@ -1,4 +1,4 @@
-"""How fresh and how complete the candles are, asked of PostgreSQL as ``reader``, and the consumer's lag."""
+"""Freshness and completeness of the candles, queried from PostgreSQL as ``reader``."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ _QUERY = """
 with open_gaps as (
     select missing_count
     from trade_id_gaps
-    where symbol not in (select symbol from symbols where status = 'retired')  -- nobody fetches its trades
+    where symbol not in (select symbol from symbols where status = 'retired')  -- its trades are no longer fetched
 )
 select (select max(newest) from freshness where hop = 'fact_realtime_trades_1m'),
        (select max(newest_change) from freshness where hop = 'fact_realtime_trades_1m'),
@@ -26,7 +26,7 @@ select (select max(newest) from freshness where hop = 'fact_realtime_trades_1m')
 
 @dataclass(frozen=True)
 class Freshness:
-    """The newest candle's minute, when a candle changed last, how many there are, and what is missing."""
+    """The newest candle's minute, the newest change of a candle, and counts of candles, gaps and missing trades."""
 
     newest: datetime | None
     changed: datetime | None
@@ -35,7 +35,7 @@ class Freshness:
     missing: int
 
     def summary(self, now: datetime) -> str:
-        """Return it in a line."""
+        """Return the freshness in one line."""
         if self.newest is None or self.changed is None:
             return "no candle yet"
         age = duration(max(0.0, (now - self.changed).total_seconds()))
@@ -44,10 +44,10 @@ class Freshness:
 
 
 def read(port: int, password: str) -> Freshness:
-    """Ask the database on this machine.
+    """Query the database on this machine.
 
     Raises:
-        psycopg.Error: it is away, refuses the login, or is not migrated yet.
+        psycopg.Error: the server does not answer, refuses the login, or has not been migrated.
     """
     with psycopg.connect(
         host=LOOPBACK, port=port, dbname=DATABASE, user=READER, password=password, connect_timeout=int(TIMEOUT)
@@ -58,8 +58,8 @@ def read(port: int, password: str) -> Freshness:
 
 
 def describe(port: int, password: str) -> str:
-    """Return freshness in a line, or why it is not known."""
+    """Return the freshness in one line, or the reason why it is unknown."""
     try:
         return read(port, password).summary(datetime.now(UTC))
     except psycopg.Error as error:
-        return f"PostgreSQL does not tell: {str(error).strip().splitlines()[0]}"
+        return f"freshness unknown: {str(error).strip().splitlines()[0]}"

@@ -1,4 +1,4 @@
-"""Whether an endpoint really works: by logging in and asking it something."""
+"""Health checks of the endpoints: each logs in and sends a real request."""
 
 import time
 from collections.abc import Callable
@@ -19,22 +19,22 @@ from ops.platform import airflow
 from ops.platform.endpoints import READER, SUPERSET_ADMIN, Installation
 
 TIMEOUT = 5.0
-_SUPERSET_SECONDS = 15.0  # its first answer makes Python load the rest of it
-_SPARK_SECONDS = 30.0  # its first answer makes Java load the pages' classes
+_SUPERSET_SECONDS = 15.0  # the first request loads most of its modules
+_SPARK_SECONDS = 30.0  # the first request loads the classes of the pages
 _AIRFLOW_SECONDS = 30.0  # a login hashes the password, on a machine that may be busy
 DATABASE = "crypto_analytics"
 _BUCKET = "raw"
 
 
 class Unhealthy(Exception):
-    """An endpoint does not answer, or refuses; the text says how."""
+    """An endpoint does not answer, or rejects the request; the text is the reason."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """How an endpoint is: ``problem`` is empty where all is well. ``seconds`` is how long the answer took.
+    """The result of a check: ``problem`` is empty if the endpoint is healthy; ``seconds`` is the response time.
 
-    ``note`` says what is well, and yet not what one would expect.
+    ``note`` describes a healthy endpoint that has nothing to show yet.
     """
 
     problem: str
@@ -46,7 +46,7 @@ class Health:
 
 
 def check_all(installed: Installation) -> dict[str, Health]:
-    """Return how each endpoint of ``way`` is, by its name, all asked at the same time."""
+    """Check all endpoints at the same time; return the results by name."""
     names = [endpoint.name for endpoint in installed.endpoints]
     secrets = {endpoint.name: installed.passwords.get(endpoint.secret, "") for endpoint in installed.endpoints}
     ports = {endpoint.name: installed.ports[endpoint.setting] for endpoint in installed.endpoints}
@@ -55,7 +55,7 @@ def check_all(installed: Installation) -> dict[str, Health]:
 
 
 def check(name: str, port: int, password: str) -> Health:
-    """Ask one endpoint on this machine something that needs its login."""
+    """Check one endpoint on this machine."""
     started = time.monotonic()
     try:
         note = _CHECKS[name](port, password)
@@ -68,7 +68,7 @@ def kafka(port: int, password: str) -> None:
     """List the topics.
 
     Raises:
-        Unhealthy: the broker is away or refuses the login.
+        Unhealthy: the broker does not answer or refuses the login.
     """
     errors: list[KafkaError] = []
     config: dict[str, Any] = {
@@ -88,14 +88,14 @@ def kafka(port: int, password: str) -> None:
         refused = [one for one in errors if one.code() == KafkaError._AUTHENTICATION]
         raise Unhealthy("the login is refused" if refused else _short(error.args[0])) from error
     if not topics:
-        raise Unhealthy("it has no topics, or shows none to reader")
+        raise Unhealthy("no topics are visible to reader")
 
 
 def postgres(port: int, password: str) -> None:
-    """Ask the database for a row.
+    """Run a query.
 
     Raises:
-        Unhealthy: the server is away or refuses the login.
+        Unhealthy: the server does not answer or refuses the login.
     """
     try:
         with psycopg.connect(
@@ -107,10 +107,10 @@ def postgres(port: int, password: str) -> None:
 
 
 def minio(port: int, password: str) -> None:
-    """Ask the store for a bucket.
+    """Check that a bucket exists.
 
     Raises:
-        Unhealthy: the store is away, refuses the login or lacks the bucket.
+        Unhealthy: the store does not answer, refuses the login, or lacks the bucket.
     """
     pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False)
     store = Minio(f"{LOOPBACK}:{port}", access_key=READER, secret_key=password, secure=False, http_client=pool)
@@ -125,17 +125,17 @@ def minio_console(port: int, password: str) -> None:
     """Log in to the console.
 
     Raises:
-        Unhealthy: it is away or refuses the login.
+        Unhealthy: the console does not answer or refuses the login.
     """
     login = {"accessKey": READER, "secretKey": password}
-    _ask("POST", f"http://{LOOPBACK}:{port}/api/v1/login", login)
+    _request("POST", f"http://{LOOPBACK}:{port}/api/v1/login", login)
 
 
 def data_docs(port: int, password: str) -> str:
-    """Ask for the front page of the quality gate, as a browser does; nobody logs in.
+    """Request the front page of the Data Docs without a login, as a browser does.
 
     Raises:
-        Unhealthy: the store is away.
+        Unhealthy: the store does not answer.
     """
     url = f"http://{LOOPBACK}:{port}/data-docs/site/index.html"
     try:
@@ -146,60 +146,60 @@ def data_docs(port: int, password: str) -> str:
         case httpx.codes.OK:
             return ""
         case httpx.codes.NOT_FOUND:
-            return "the gate has not run yet"
+            return "the quality gate has not run yet"
         case httpx.codes.FORBIDDEN:
-            return "closed to who has no login: look into the console"
+            return "anonymous access is disabled; log in through MinIO's console"
     raise Unhealthy(f"HTTP {status}")
 
 
 def superset(port: int, password: str) -> None:
-    """Log in as its admin.
+    """Log in as admin.
 
     Raises:
-        Unhealthy: it is away or refuses the login.
+        Unhealthy: Superset does not answer or refuses the login.
     """
     login = {"username": SUPERSET_ADMIN, "password": password, "provider": "db"}
-    _ask("POST", f"http://{LOOPBACK}:{port}/api/v1/security/login", login, timeout=_SUPERSET_SECONDS)
+    _request("POST", f"http://{LOOPBACK}:{port}/api/v1/security/login", login, timeout=_SUPERSET_SECONDS)
 
 
 def simulator(port: int, password: str) -> None:
-    """Ask for its health; nobody logs in.
+    """Request its health, without a login.
 
     Raises:
-        Unhealthy: it is away or not well.
+        Unhealthy: the simulator does not answer, or with an error.
     """
-    _ask("GET", f"http://{LOOPBACK}:{port}/healthz")
+    _request("GET", f"http://{LOOPBACK}:{port}/healthz")
 
 
 def airflow_api(port: int, password: str) -> None:
-    """Log in as admin, and ask for each part's health and for the pipeline.
+    """Request the health of each part, then log in as admin and request the pipeline.
 
     Raises:
-        Unhealthy: it is away, refuses the login, or a part is not well.
+        Unhealthy: Airflow does not answer, refuses the login, or has an unhealthy part.
     """
     with airflow.Airflow(port, password, timeout=_AIRFLOW_SECONDS) as api:
         try:
-            unwell = [f"{part} is {status}" for part, status in api.health().items() if status != "healthy"]
-            if not unwell and api.pipeline()["has_import_errors"]:
-                unwell = ["the pipeline has errors"]
+            unhealthy = [f"{part} is {status}" for part, status in api.health().items() if status != "healthy"]
+            if not unhealthy and api.pipeline()["has_import_errors"]:
+                unhealthy = ["the pipeline has import errors"]
         except httpx.HTTPStatusError as error:
             raise Unhealthy(f"{error.response.status_code} {error.response.reason_phrase}") from error
         except httpx.HTTPError as error:
             raise Unhealthy(_short(error)) from error
-    if unwell:
-        raise Unhealthy(", ".join(unwell))
+    if unhealthy:
+        raise Unhealthy(", ".join(unhealthy))
 
 
 def spark_ui(port: int, password: str) -> None:
-    """Ask for the applications; nobody logs in.
+    """Request the list of applications, without a login.
 
     Raises:
-        Unhealthy: it is away or not well.
+        Unhealthy: the UI does not answer, or with an error.
     """
-    _ask("GET", f"http://{LOOPBACK}:{port}/api/v1/applications", timeout=_SPARK_SECONDS)
+    _request("GET", f"http://{LOOPBACK}:{port}/api/v1/applications", timeout=_SPARK_SECONDS)
 
 
-def _ask(method: str, url: str, body: dict[str, str] | None = None, timeout: float = TIMEOUT) -> None:
+def _request(method: str, url: str, body: dict[str, str] | None = None, timeout: float = TIMEOUT) -> None:
     try:
         httpx.request(method, url, json=body, timeout=timeout, trust_env=False).raise_for_status()
     except httpx.HTTPStatusError as error:
@@ -209,7 +209,7 @@ def _ask(method: str, url: str, body: dict[str, str] | None = None, timeout: flo
 
 
 def _short(error: object) -> str:
-    """Return the first line of what went wrong."""
+    """Return the first line of an error, at most 120 characters."""
     lines = str(error).strip().splitlines()
     return lines[0][:120] if lines else type(error).__name__
 

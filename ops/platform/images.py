@@ -1,7 +1,7 @@
-"""Build all images with one bake file, tag each by its content, and note the tags for Compose and helmfile.
+"""Build all images with one bake file, tag each by its content, and write the tags for Compose and helmfile.
 
-A tag is ``<version>-<first 12 digits of the image's id>``: what changed gets a new one, so that a cluster notices, and
-what did not keeps its own, so that nothing is restarted for nothing.
+A tag is ``<version>-<first 12 digits of the image's id>``. A changed image gets a new tag, which a rollout follows; an
+unchanged one keeps its tag, so that its pods are not restarted.
 """
 
 import argparse
@@ -64,8 +64,8 @@ class BuiltImage:
         name: the component.
         reference: registry, repository and tag.
         size: bytes with all its layers, shared ones included.
-        unique_size: what no other image on this machine shares, as docker prints it.
-        seconds: when it was done, counted from the start of the build.
+        unique_size: size of the layers that no other image shares, as docker prints it.
+        seconds: the time from the start of the build until the image was built.
     """
 
     name: str
@@ -76,12 +76,12 @@ class BuiltImage:
 
     @property
     def tag(self) -> str:
-        """Its tag."""
+        """Return the image's tag."""
         return self.reference.rpartition(":")[2]
 
 
 def reference(name: str, tag: str, registry: str = "") -> str:
-    """Return what docker calls the image ``name``; ``registry`` is a prefix such as registry.example.com/team."""
+    """Return docker's reference of the image ``name``; ``registry`` is a prefix such as registry.example.com/team."""
     prefix = f"{registry.rstrip('/')}/" if registry else ""
     return f"{prefix}crypto-analytics/{name}:{tag}"
 
@@ -92,9 +92,9 @@ def content_tag(image_id: str, version: str = __version__) -> str:
 
 
 def build(names: Iterable[str] = NAMES, registry: str | None = None, report: Report = print) -> list[BuiltImage]:
-    """Build the images ``names``, tag them and note their tags; what did not change costs a second or two.
+    """Build the images ``names``, tag them and write their tags; unchanged images take a second or two.
 
-    ``registry`` is a prefix (default: the variable IMAGE_REGISTRY); ``report`` gets a line for each finished image.
+    ``registry`` is a prefix (default: the variable IMAGE_REGISTRY); ``report`` receives a line for each built image.
 
     Raises:
         Problem: docker or buildx is missing, the engine does not run, a build failed, or the disk is full.
@@ -114,18 +114,18 @@ def build(names: Iterable[str] = NAMES, registry: str | None = None, report: Rep
     for name, tag in tags.items():
         run("docker", "tag", reference(name, __version__, prefix), reference(name, tag, prefix), fix=_FIX)
     write_tags(tags)
-    return _described({name: reference(name, tag, prefix) for name, tag in tags.items()}, done)
+    return _describe({name: reference(name, tag, prefix) for name, tag in tags.items()}, done)
 
 
 def check_docker() -> None:
     """Check that images can be built.
 
     Raises:
-        Problem: something is missing.
+        Problem: docker, buildx or a running engine is missing, or the wrong builder is selected.
     """
     path_of("docker")
     if not succeeds("docker", "version", "--format", "{{.Server.Version}}"):
-        cause = "`docker version` finds none, or may not speak to it"
+        cause = "`docker version` does not reach it, or has no permission"
         fix = f"start Docker (sudo systemctl start docker), or join its group; {AIRGAP_HINT}"
         raise Problem("the docker engine does not answer", cause, fix)
     if not succeeds("docker", "buildx", "version"):
@@ -133,28 +133,30 @@ def check_docker() -> None:
         raise Problem("docker's plugin buildx is missing", "`docker buildx version` fails", fix)
     driver = re.search(r"^Driver:\s*(\S+)", run("docker", "buildx", "inspect", fix="docker buildx ls"), re.MULTILINE)
     if driver is not None and driver.group(1) != "docker":
-        # Images that start FROM one that was just built find it in the engine, and only this driver builds there.
-        cause = f"the chosen builder has the driver {driver.group(1)}, which does not see the engine's own images"
-        raise Problem("buildx builds elsewhere", cause, "BUILDX_BUILDER=default make images")
+        # Images based on one that was just built look it up in the engine, and only the driver `docker` builds there.
+        cause = f"the selected builder has the driver {driver.group(1)}, which cannot use the engine's own images"
+        raise Problem("buildx uses another builder", cause, "BUILDX_BUILDER=default make images")
 
 
 def check_readable(root: Path = ROOT) -> None:
-    """Check that the users in containers may read what is copied or mounted there: a checkout keeps its umask's modes.
+    """Check that all users can read the files that are copied or mounted into containers, whatever the umask was.
 
     Raises:
-        Problem: they may not.
+        Problem: a file is private to its owner.
     """
-    telling = (*root.glob("images/*/*"), *root.glob("charts/*/files/*"), *root.glob("services/*/__init__.py"))
-    for file in sorted(telling):
+    relevant = (*root.glob("images/*/*"), *root.glob("charts/*/files/*"), *root.glob("services/*/__init__.py"))
+    for file in sorted(relevant):
         if not file.stat().st_mode & stat.S_IROTH:
-            cause = f"{file.relative_to(root)} is for its owner alone (umask 077?); containers have other users"
-            raise Problem("the checkout cannot be read in containers", cause, "chmod -R go+rX .")
+            cause = (
+                f"{file.relative_to(root)} is readable only by its owner (umask 077?); containers run as other users"
+            )
+            raise Problem("containers cannot read the checkout", cause, "chmod -R go+rX .")
 
 
 def _bake(targets: Iterable[str], registry: str, log: Path, report: Report, started: float) -> dict[str, float]:
     """Bake; return the seconds after ``started`` at which each image was done. Bake's output goes to ``log``."""
     command = [path_of("docker"), "buildx", "bake", "--progress", "plain", "--file", BAKE_FILE, *targets]
-    # An attestation says when the build was: with containerd's image store it would make a new id of each one.
+    # An attestation has the time of the build: with containerd's image store it would change the id of every build.
     fixed = {"TAG": __version__, "IMAGE_REGISTRY": registry, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     done: dict[str, float] = {}
     with (
@@ -183,13 +185,13 @@ def _bake(targets: Iterable[str], registry: str, log: Path, report: Report, star
 
 
 def finished(line: str) -> str | None:
-    """Return the image that a line of bake's plain progress reports as done, or None."""
+    """Return the image that a line of bake's plain progress reports as built; None for other lines."""
     found = _DONE.search(line)
     return found.group(1) if found else None
 
 
 def failure(output: str, log: Path) -> Problem:
-    """Return what is wrong, from bake's output."""
+    """Return the error that bake's output describes."""
     tail = last_lines(
         "\n".join(line for line in output.splitlines() if "ERROR" in line or "error" in line) or output, 5
     )
@@ -200,15 +202,17 @@ def failure(output: str, log: Path) -> Problem:
         )
     if re.search(r"pull access denied|failed to resolve source metadata|registry-1\.docker\.io", output):
         fix = f"set DEBIAN_IMAGE and GOLANG_IMAGE to your mirror's, {AIRGAP_HINT}"
-        return Problem("a base image cannot be had", tail, fix)
-    return Problem("an image could not be built", tail, f"look at {log.relative_to(ROOT)}, mend it, then: make images")
+        return Problem("a base image cannot be pulled", tail, fix)
+    return Problem(
+        "an image could not be built", tail, f"see {log.relative_to(ROOT)}, fix the cause, then: make images"
+    )
 
 
 def _image_id(name: str) -> str:
     return run("docker", "image", "inspect", "--format", "{{.Id}}", name, fix=_FIX).strip()
 
 
-def _described(references: Mapping[str, str], done: Mapping[str, float]) -> list[BuiltImage]:
+def _describe(references: Mapping[str, str], done: Mapping[str, float]) -> list[BuiltImage]:
     unique = unique_sizes(run("docker", "system", "df", "--verbose", "--format", "{{json .Images}}", fix=_FIX))
     images = []
     for name, full in references.items():
@@ -218,12 +222,12 @@ def _described(references: Mapping[str, str], done: Mapping[str, float]) -> list
 
 
 def unique_sizes(output: str) -> dict[str, str]:
-    """Return {id: size that is not shared} from what ``docker system df`` prints."""
+    """Return the unshared size of each image by id, from the output of ``docker system df``."""
     return {image["ID"]: image["UniqueSize"] for image in json.loads(output)}
 
 
 def write_tags(tags: Mapping[str, str], state: Path = STATE) -> None:
-    """Note ``tags`` ({name: tag}) beside those of images that were not built, for Compose (env) and helmfile (yaml)."""
+    """Write ``tags`` ({name: tag}) for Compose (env) and helmfile (yaml); keep those of other images."""
     state.mkdir(exist_ok=True)
     known = {**read_tags(state), **tags}
     lines = "".join(f"{name.upper()}_TAG={tag}\n" for name, tag in sorted(known.items()))
@@ -232,7 +236,7 @@ def write_tags(tags: Mapping[str, str], state: Path = STATE) -> None:
 
 
 def read_tags(state: Path = STATE) -> dict[str, str]:
-    """Return {name: tag} of the last build; empty if there was none."""
+    """Return the tags of the last build by name; empty if there was none."""
     file = state / "images.yaml"
     noted = yaml.safe_load(file.read_text()) if file.is_file() else None
     return {name: image["tag"] for name, image in noted["images"].items()} if noted else {}
@@ -245,21 +249,21 @@ def _replace(file: Path, text: str) -> None:
 
 
 def load_into_kind(cluster: str = CLUSTER, registry: str | None = None, names: Iterable[str] = NAMES) -> list[str]:
-    """Hand the last build's images ``names`` to the nodes of the kind cluster, and return those that were missing.
+    """Load the last build's images ``names`` into the nodes of the kind cluster; return those that were missing.
 
-    All go in one call, so that layers that they share go once.
+    All are loaded in one call, so that shared layers are copied once.
 
     Raises:
-        Problem: nothing is built, or the cluster does not take them.
+        Problem: no image is built, the cluster is missing, or loading fails.
     """
     prefix = os.environ.get("IMAGE_REGISTRY", "") if registry is None else registry
     chosen = set(names)
     wanted = [reference(name, tag, prefix) for name, tag in sorted(read_tags().items()) if name in chosen]
     if not wanted:
-        raise Problem("there is no image to load", f"{STATE.name}/images.yaml names none", _FIX)
+        raise Problem("no image to load", f"{STATE.name}/images.yaml lists none of them", _FIX)
     nodes = run("kind", "get", "nodes", "--name", cluster, fix="kind get clusters").split()
     if not nodes:
-        raise Problem("there is no node to load images into", f"kind has no cluster {cluster}", make_command.make_up())
+        raise Problem("no node to load images into", f"kind has no cluster {cluster}", make_command.make_up())
     listing = ("ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
     held = [set(run("docker", "exec", node, *listing, fix=f"docker start {node}").split()) for node in nodes]
     missing = [image for image in wanted if not all({image, f"docker.io/{image}"} & images for images in held)]
@@ -273,7 +277,7 @@ def push(images: Iterable[BuiltImage], report: Report = print) -> None:
     """Push ``images`` to their registry.
 
     Raises:
-        Problem: it refuses one.
+        Problem: a push fails.
     """
     for image in images:
         report(f"  pushing {image.reference}")
@@ -283,7 +287,7 @@ def push(images: Iterable[BuiltImage], report: Report = print) -> None:
 def show(images: Iterable[BuiltImage], out: Console) -> None:
     """Print the table of images."""
     table = Table("image", "tag", title="Images", title_justify="left")
-    for column in ("size", "of it unshared", "done after"):
+    for column in ("size", "unshared", "built after"):
         table.add_column(column, justify="right")
     for image in sorted(images, key=lambda one: -one.size):
         size = f"{image.size / 1e6:.0f} MB"
@@ -292,7 +296,7 @@ def show(images: Iterable[BuiltImage], out: Console) -> None:
 
 
 def main() -> int:
-    """Build, show and perhaps push; return 0, or 1 where the user has to mend something first."""
+    """Build, list and optionally push the images; return 1 on an error that the user can fix."""
     parser = argparse.ArgumentParser(prog="python -m ops.platform.images", description=__doc__)
     parser.add_argument("--only", help="comma-separated names; default: all", default=",".join(NAMES))
     parser.add_argument("--registry", help="prefix of the names, such as registry.example.com/team")

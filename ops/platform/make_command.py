@@ -1,19 +1,19 @@
-"""The next command as its reader has to type it: with the environment and the variant that he means."""
+"""The ``make`` command to suggest to the user, with the environment and the variant in use."""
 
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from ops.common.settings import KIND_CONTEXT
-from ops.platform.state import recall
+from ops.platform.state import load_last_up
 
 _ASKED = ("FEED", "IMAGE_REGISTRY")
 
 
 def make_up(*changes: str, environment: Mapping[str, str] = os.environ, last: Mapping[str, Any] | None = None) -> str:
-    """Return the ``make up`` that was asked for, or else what the last one did in that cluster, with ``changes``."""
+    """Return ``make up`` with the variables that are set, otherwise those of the last run, and ``changes``."""
     context = environment.get("KUBE_CONTEXT") or KIND_CONTEXT
-    known = recall() if last is None else last
+    known = load_last_up() if last is None else last
     if known.get("context") != context:
         known = {}
     chosen = {

@@ -1,4 +1,4 @@
-"""What the targets remember in .platform/, and that one of them at a time changes the cluster."""
+"""State of the targets in .platform/: the last ``make up``, logs, and the lock on changes of the cluster."""
 
 import json
 from collections.abc import Mapping
@@ -13,29 +13,29 @@ LAST_UP = "up.json"
 
 
 def logs() -> Path:
-    """Return the folder of the last runs' logs, made if it is missing."""
+    """Return the folder of the last runs' logs; create it if it is missing."""
     folder = STATE / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def exclusive(state: Path = STATE) -> FileLock:
-    """Return the lock that whoever changes the cluster holds meanwhile."""
+    """Return the lock that a target holds while it changes the cluster."""
     return FileLock(
         state / "lock",
         lambda holder: Problem(
-            "the cluster is just being changed", f"process {holder} is at it", f"wait for it to end, or: kill {holder}"
+            "another target is changing the cluster", f"process {holder} holds the lock", f"wait, or: kill {holder}"
         ),
     )
 
 
-def remember(what: Mapping[str, Any], state: Path = STATE) -> None:
-    """Keep the story of the last ``make up``: environment, context, and seconds by phase once it ended well."""
+def save_last_up(what: Mapping[str, Any], state: Path = STATE) -> None:
+    """Save the last ``make up``: environment, context, and the duration of each phase once it has succeeded."""
     state.mkdir(exist_ok=True)
     (state / LAST_UP).write_text(json.dumps(what, indent=2) + "\n")
 
 
-def recall(state: Path = STATE) -> dict[str, Any]:
-    """Return the story of the last ``make up``; empty if there was none."""
+def load_last_up(state: Path = STATE) -> dict[str, Any]:
+    """Return the last ``make up``; empty if there was none."""
     file = state / LAST_UP
     return dict(json.loads(file.read_text())) if file.is_file() else {}

@@ -1,4 +1,4 @@
-"""The one table of what can be reached: name, URL, user, password, health."""
+"""The table of endpoints: name, URL, user, password, health."""
 
 import argparse
 
@@ -12,17 +12,17 @@ HIDDEN = "(hidden)"
 
 
 def add_no_passwords(parser: argparse.ArgumentParser) -> None:
-    """Let the passwords be left out."""
-    parser.add_argument("--no-passwords", action="store_true", help="leave the passwords out")
+    """Add the option that hides the passwords."""
+    parser.add_argument("--no-passwords", action="store_true", help="hide the passwords")
 
 
-def hidden(out: Console, *, asked: bool) -> bool:
-    """Whether a target that was not asked for the passwords leaves them out: a log or a pipe keeps what it gets."""
-    return asked or not out.file.isatty()
+def hide_passwords(out: Console, *, requested: bool) -> bool:
+    """Whether to hide the passwords: on request, and where the output is not a terminal, as logs are kept."""
+    return requested or not out.file.isatty()
 
 
 def show(installed: Installation, out: Console, *, hide: bool = False) -> int:
-    """Check and print one way; return 1 where something is not well."""
+    """Check and print the endpoints of one platform; return 1 if one of them is unhealthy."""
     health = check_all(installed)
     out.print(table(installed, health, hide=hide))
     if hide:
@@ -31,10 +31,10 @@ def show(installed: Installation, out: Console, *, hide: bool = False) -> int:
 
 
 def table(installed: Installation, health: dict[str, Health], *, hide: bool = False) -> Table:
-    """Return the table of one way of running."""
+    """Return the table of one platform's endpoints."""
     shown = Table("", "URL", "user", "password", "health", title=installed.title, title_justify="left")
     for column in shown.columns:
-        column.overflow = "fold"  # a password that is cut is of no use
+        column.overflow = "fold"  # a truncated password is useless
     for endpoint in installed.endpoints:
         password = installed.passwords.get(endpoint.secret, "") if endpoint.secret else ""
         state = health[endpoint.name]

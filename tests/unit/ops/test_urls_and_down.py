@@ -63,7 +63,7 @@ def test_passwords_go_to_a_terminal_alone(
     monkeypatch.setattr(url_table, "check_all", lambda way: WELL)
     file = Somebody() if is_terminal else Nobody()
     out = Console(file=file, width=160)
-    assert url_table.hidden(out, asked=asked) is hides
+    assert url_table.hide_passwords(out, requested=asked) is hides
     url_table.show(WAY, out, hide=hides)
     assert ("k-word" not in file.getvalue()) is hides
     assert ("make urls" in file.getvalue()) is hides
@@ -78,11 +78,11 @@ def test_both_ways_up_leave_passwords_out_of_a_log(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
         monkeypatch.setattr(compose_up, "remove_other_variant", lambda *_: None)
         monkeypatch.setattr(compose_up, "up", lambda *_: None)
-        monkeypatch.setattr(compose.Project, "remember", lambda self: None)
+        monkeypatch.setattr(compose.Project, "save", lambda self: None)
         monkeypatch.setattr(compose, "installation", lambda: WAY)
     else:
         without_machine(monkeypatch)
-        monkeypatch.setattr(state, "remember", lambda what: None)
+        monkeypatch.setattr(state, "save_last_up", lambda what: None)
     assert module.main(OpsSettings(ENV="lite"), []) == 0
     assert shown == [True]
 
@@ -94,7 +94,7 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(WAY.ports))
     monkeypatch.setattr(up, "Cluster", lambda context: None)
     monkeypatch.setattr(up, "_images", lambda phases, names: None)
-    for step in ("refuse_change", "recover", "_releases"):
+    for step in ("check_unchanged", "recover", "_releases"):
         monkeypatch.setattr(up, step, lambda *_: None)
     monkeypatch.setattr(installation, "find", lambda settings: WAY)
     monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
@@ -105,12 +105,12 @@ def test_what_is_brought_up_is_remembered_before_it_is_there(monkeypatch: pytest
         raise Problem("helmfile failed", "x", "y")
 
     without_machine(monkeypatch)
-    remember = state.remember
-    monkeypatch.setattr(state, "remember", lambda what: remember(what, tmp_path))
+    remember = state.save_last_up
+    monkeypatch.setattr(state, "save_last_up", lambda what: remember(what, tmp_path))
     monkeypatch.setattr(up, "_releases", fail)
     with pytest.raises(Problem, match="helmfile failed"):
         up.main(OpsSettings(ENV="lite"), [])
-    last = state.recall(tmp_path)
+    last = state.load_last_up(tmp_path)
     assert (last["environment"], last["context"]) == ("lite", KIND_CONTEXT)
 
 
@@ -152,7 +152,7 @@ def test_down_says_that_strimzis_resources_stay_and_in_which_order_they_go(
     monkeypatch: pytest.MonkeyPatch, mode: str, told: bool
 ) -> None:
     out = Nobody()
-    monkeypatch.setattr(down.state, "recall", dict)
+    monkeypatch.setattr(down.state, "load_last_up", dict)
     monkeypatch.setattr(down.state, "exclusive", contextlib.nullcontext)
     monkeypatch.setattr(down.helmfile, "values", lambda *_, **__: {"kafka": {"mode": mode}})
     monkeypatch.setattr(down, "console", lambda: Console(file=out, width=160))
@@ -179,8 +179,8 @@ def test_nuke_finds_our_images_under_the_registry_of_the_last_build() -> None:
         "registry.example.com/crypto-analytics/kafka:2",
         "my-crypto-analytics/kafka:0.1.0-abc",
     ]
-    assert nuke.ours([*own, *others], tags) == sorted(own)
-    assert nuke.ours([*own, *others], {}) == own[:1]
+    assert nuke.select_images([*own, *others], tags) == sorted(own)
+    assert nuke.select_images([*own, *others], {}) == own[:1]
 
 
 def test_nuke_names_the_projects_whose_state_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_nuke_names_the_projects_whose_state_goes(monkeypatch: pytest.MonkeyPatc
     out = Nobody()
     monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
     monkeypatch.setattr(compose, "STATE", tmp_path)
-    monkeypatch.setattr(nuke, "our_images", list)
+    monkeypatch.setattr(nuke, "list_images", list)
     monkeypatch.setattr(nuke, "console", lambda: Console(file=out, width=160))
     monkeypatch.setattr(sys, "stdin", Nobody())
     with pytest.raises(Problem, match="nothing was removed"):
@@ -214,8 +214,8 @@ def test_every_endpoint_has_a_check_and_a_port() -> None:
     ("status", "told"),
     [
         (200, "ok, "),
-        (404, "ok, the gate has not run yet"),
-        (403, "ok, closed to who has no login"),
+        (404, "ok, the quality gate has not run yet"),
+        (403, "ok, anonymous access is disabled"),
         (503, "HTTP 503"),
     ],
 )
@@ -269,16 +269,16 @@ def test_nothing_is_removed_without_a_word(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_one_at_a_time_changes_the_cluster(tmp_path: Path) -> None:
-    with state.exclusive(tmp_path), pytest.raises(Problem, match="just being changed"), state.exclusive(tmp_path):
+    with state.exclusive(tmp_path), pytest.raises(Problem, match="is changing the cluster"), state.exclusive(tmp_path):
         pass
     with state.exclusive(tmp_path):
         pass
 
 
 def test_the_story_of_the_last_up_is_kept(tmp_path: Path) -> None:
-    assert state.recall(tmp_path) == {}
-    state.remember({"environment": "lite", "seconds": {"load": 12.5}}, tmp_path / "new")
-    assert state.recall(tmp_path / "new")["seconds"] == {"load": 12.5}
+    assert state.load_last_up(tmp_path) == {}
+    state.save_last_up({"environment": "lite", "seconds": {"load": 12.5}}, tmp_path / "new")
+    assert state.load_last_up(tmp_path / "new")["seconds"] == {"load": 12.5}
 
 
 def test_a_missing_program_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

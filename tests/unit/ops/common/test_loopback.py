@@ -12,5 +12,5 @@ def test_the_suggested_port_exists(taken: int, suggested: int) -> None:
 
 def test_the_hint_finds_the_holder_and_moves_the_setting() -> None:
     hint = free_or_move("KAFKA_PORT", 60000, "make compose-up", "kind: make down")
-    find = "stop the program that has it (ss -ltnp 'sport = :60000'; kind: make down)"
+    find = "stop the program that listens on it (ss -ltnp 'sport = :60000'; kind: make down)"
     assert hint == f"{find}, or: make compose-up KAFKA_PORT=50000"

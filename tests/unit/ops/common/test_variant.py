@@ -72,7 +72,7 @@ def test_values_of_the_user_leave_the_variant_to_the_variable(tmp_path: Path, sa
     values = tmp_path / "mine.yaml"
     values.write_text(said)
     with pytest.raises(Problem, match="make up VARIANT=spark") if refused else nullcontext():
-        helmfile.refuse_own(values, KIND_CONTEXT)
+        helmfile.check_own_values(values, KIND_CONTEXT)
 
 
 @pytest.mark.parametrize(("said", "refused"), [("theirs", True), (KIND_CONTEXT, False)])
@@ -80,4 +80,4 @@ def test_values_of_the_user_name_no_other_cluster(tmp_path: Path, said: str, ref
     values = tmp_path / "mine.yaml"
     values.write_text(f"kubeContext: {said}\n")
     with pytest.raises(Problem, match="make up KUBE_CONTEXT=theirs") if refused else nullcontext():
-        helmfile.refuse_own(values, KIND_CONTEXT)
+        helmfile.check_own_values(values, KIND_CONTEXT)

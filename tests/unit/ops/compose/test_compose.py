@@ -45,7 +45,7 @@ def container(service: str, **changed: Any) -> Container:
 
 def test_only_what_is_set_is_handed_on() -> None:
     given = {"KAFKA_PORT": "19092", "SYMBOLS": "", "PATH": "/bin", "READER_PASSWORD": "from the shell"}
-    project = compose.asked(ComposeSettings(), given)
+    project = compose.requested(ComposeSettings(), given)
 
     assert project == compose.Project("crypto-analytics", {"KAFKA_PORT": "19092"})
 
@@ -63,12 +63,12 @@ def test_passwords_of_the_shell_do_not_count(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_feed_of_the_exchange_names_its_hosts() -> None:
     settings = ComposeSettings(FEED="binance")
 
-    assert compose.asked(settings, {}).variables == {
+    assert compose.requested(settings, {}).variables == {
         "BINANCE_WS_URL": "wss://stream.binance.com:9443",
         "BINANCE_REST_URL": "https://api.binance.com",
     }
     hosts = {"BINANCE_WS_URL": "wss://example.com", "BINANCE_REST_URL": "https://api.example.com"}
-    assert compose.asked(settings, hosts).variables == hosts
+    assert compose.requested(settings, hosts).variables == hosts
 
 
 @pytest.mark.parametrize("feed", ["simulator", "binance"])
@@ -81,17 +81,17 @@ def test_the_feed_of_the_exchange_names_its_hosts() -> None:
 )
 def test_half_of_an_exchange_is_refused(feed: Any, name: str, host: str, missing: str) -> None:
     with pytest.raises(Problem, match=f"{missing} is not: .*; make compose-up {name}={host} {missing}="):
-        compose.asked(ComposeSettings(FEED=feed), {name: host})
+        compose.requested(ComposeSettings(FEED=feed), {name: host})
 
 
 @pytest.mark.parametrize("registry", ["registry.example.com/team", "registry.example.com/team/"])
 def test_a_registry_may_end_in_a_slash_or_not(registry: str) -> None:
-    project = compose.asked(ComposeSettings(), {"IMAGE_REGISTRY": registry})
+    project = compose.requested(ComposeSettings(), {"IMAGE_REGISTRY": registry})
     assert project.variables == {"IMAGE_REGISTRY": "registry.example.com/team/"}
 
 
 def test_later_commands_mean_the_project_as_it_was_brought_up() -> None:
-    compose.Project("crypto-analytics", {"KAFKA_PORT": "19092", "SYMBOLS": "A,B"}).remember()
+    compose.Project("crypto-analytics", {"KAFKA_PORT": "19092", "SYMBOLS": "A,B"}).save()
 
     assert compose.running(ComposeSettings()).variables == {"KAFKA_PORT": "19092", "SYMBOLS": "A,B"}
     assert compose.running(ComposeSettings(COMPOSE_PROJECT_NAME="other")).variables == {}
@@ -193,8 +193,8 @@ def test_a_failure_shows_the_last_lines_and_names_the_next_command(monkeypatch: 
     problem = compose_up.failure(found, "make compose-up", out)
 
     assert "crypto-analytics-migrate-1 says why" in out.export_text()
-    assert "migrate ended with exit code 1" in str(problem)
-    assert str(problem).endswith("docker logs crypto-analytics-migrate-1; mend that, then: make compose-up")
+    assert "migrate exited with code 1" in str(problem)
+    assert str(problem).endswith("docker logs crypto-analytics-migrate-1; fix the cause, then: make compose-up")
 
 
 @pytest.mark.parametrize(("profile", "spark"), [("stream", False), ("stream,spark", True)])

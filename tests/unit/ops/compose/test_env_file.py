@@ -86,6 +86,6 @@ def test_what_was_done_is_said_without_a_password(
     assert env_file.main(OpsSettings(), []) == 0
 
     said = capsys.readouterr()
-    assert f"made with {len(env_file.NAMES)} random passwords" in said.out
-    assert "kept as it is" in said.out
+    assert f"written with {len(env_file.NAMES)} random passwords" in said.out
+    assert "unchanged" in said.out
     assert not any(value in said.out + said.err for value in env_file.load(file).values())

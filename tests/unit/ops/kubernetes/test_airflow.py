@@ -82,7 +82,7 @@ def test_health_names_what_is_not_well(server: Server) -> None:
     assert health.check("Airflow", server.server_port, "right").problem == ""
     assert "401" in health.check("Airflow", server.server_port, "wrong").problem
     server.errors = True
-    assert health.check("Airflow", server.server_port, "right").problem == "the pipeline has errors"
+    assert health.check("Airflow", server.server_port, "right").problem == "the pipeline has import errors"
     server.health = WELL | {"scheduler": {"status": "unhealthy"}}
     assert health.check("Airflow", server.server_port, "right").problem == "scheduler is unhealthy"
 

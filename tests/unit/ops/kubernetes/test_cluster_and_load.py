@@ -66,6 +66,6 @@ def test_nothing_is_built_for_a_cluster_that_does_not_run(
 
 @pytest.mark.parametrize("target", [up.make_cluster, up.load_images])
 def test_another_cluster_is_neither_made_nor_loaded(done: list[Any], target: Callable[..., int]) -> None:
-    with pytest.raises(Problem, match=r"theirs is not kind's.*make images PUSH=1"):
+    with pytest.raises(Problem, match=r"theirs is not the kind cluster.*make images PUSH=1"):
         target(OpsSettings(KUBE_CONTEXT="theirs"), [])
     assert done == []

@@ -73,7 +73,7 @@ def test_what_blocks_says_what_to_do(change: dict[str, object], name: str, fix: 
 
 def test_who_holds_a_port_is_named() -> None:
     (line,) = failed(replace(GOOD, taken=frozenset({9092}), holders={9092: "java (process 4711)"}))
-    assert line.found == "taken by java (process 4711)"
+    assert line.found == "bound by java (process 4711)"
 
 
 @pytest.mark.parametrize(

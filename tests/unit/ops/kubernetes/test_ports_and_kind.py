@@ -34,7 +34,7 @@ def test_a_port_moves_and_the_others_stay() -> None:
 
 
 def test_a_port_without_a_mapping_is_told() -> None:
-    with pytest.raises(Problem, match="nothing leads to NodePort 30899; add it under extraPortMappings"):
+    with pytest.raises(Problem, match="no host port is mapped to NodePort 30899; add it under extraPortMappings"):
         kind.with_ports(CONFIG, {30899: 8899})
 
 
@@ -74,10 +74,10 @@ def test_ports_are_the_clusters_then_the_users_then_the_defaults() -> None:
 
 def test_a_port_asked_for_after_the_cluster_was_made_is_noticed() -> None:
     bound = {30092: 9092, 30432: 5432}
-    assert exposed_ports.moved_too_late(OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=5432), bound) == {
+    assert exposed_ports.conflicts(OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=5432), bound) == {
         "KAFKA_PORT": (19092, 9092)
     }
-    assert exposed_ports.moved_too_late(OpsSettings(), bound) == {}
+    assert exposed_ports.conflicts(OpsSettings(), bound) == {}
 
 
 class Machine:
@@ -104,8 +104,8 @@ class Machine:
         monkeypatch.setattr(kind, "run", self.run)
         monkeypatch.setattr(kind, "succeeds", self.succeeds)
         monkeypatch.setattr(kind, "_ANSWER_SECONDS", 0.0)
-        monkeypatch.setattr(kind, "_FINISH_SECONDS", 0.0)
-        monkeypatch.setattr(kind, "_PAUSE", 0.0)
+        monkeypatch.setattr(kind, "_LAST_RESOURCE_SECONDS", 0.0)
+        monkeypatch.setattr(kind, "_POLL_SECONDS", 0.0)
 
     def run(self, *command: object, fix: str, timeout: float | None = None) -> str:
         line = " ".join(map(str, command))
@@ -113,7 +113,7 @@ class Machine:
             file = line.split()[2].partition(":")[2]
             if self.cp_says:
                 raise Problem("docker cp failed", self.cp_says, fix)
-            if not (self.whole if file == kind._WHOLE else self.has_kubeconfig):
+            if not (self.whole if file == kind._COMPLETE_MARKER else self.has_kubeconfig):
                 cause = f"Error response from daemon: Could not find the file {file} in container {kind.NODE}"
                 raise Problem("docker cp failed", cause, fix)
             return ""
@@ -162,14 +162,14 @@ def test_the_nodes_image_is_pulled_before_where_it_is_missing(
     monkeypatch.setattr(kind, "path_of", lambda _: str(docker))
     monkeypatch.setattr(kind, "succeeds", lambda *_, **__: there)
     told: list[str] = []
-    kind._have_image("kindest/node:v1", told.append)
+    kind._pull_image("kindest/node:v1", told.append)
     called = tmp_path / "called"
     assert (called.read_text().strip() if called.exists() else "") == pulls
     assert bool(told) is bool(pulls)
     docker.write_text("#!/bin/sh\nexit 1\n")
     if not there:
         with pytest.raises(Problem, match="make airgap"):
-            kind._have_image("kindest/node:v1", told.append)
+            kind._pull_image("kindest/node:v1", told.append)
 
 
 def test_a_whole_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
@@ -244,12 +244,12 @@ def test_where_the_mark_cannot_be_read_nothing_is_thrown_away(
 @pytest.mark.parametrize(
     "says",
     [
-        f"Error response from daemon: Could not find the file {kind._WHOLE} in container {kind.NODE}",
-        f"Error: No such container:path: {kind.NODE}:{kind._WHOLE}",
-        f"lstat /var/lib/docker/overlay2/merged{kind._WHOLE}: no such file or directory",
+        f"Error response from daemon: Could not find the file {kind._COMPLETE_MARKER} in container {kind.NODE}",
+        f"Error: No such container:path: {kind.NODE}:{kind._COMPLETE_MARKER}",
+        f"lstat /var/lib/docker/overlay2/merged{kind._COMPLETE_MARKER}: no such file or directory",
     ],
 )
 def test_dockers_words_for_a_missing_file(monkeypatch: pytest.MonkeyPatch, state: Path, says: str) -> None:
     machine = Machine(kind.Node("exited", {}), whole=False, answers=False, complete=False, cp_says=says)
     machine.put_in_place(monkeypatch, state)
-    assert not kind.is_whole()
+    assert not kind.was_complete()

@@ -61,11 +61,11 @@ def test_a_port_is_forwarded_once_whatever_is_behind_it() -> None:
 def test_a_ready_pod_has_nothing_to_tell() -> None:
     (found,) = pods([pod(ready=True, restarts=2)], NOW)
     assert found == Pod("consumer-1", "consumer", "Running", 1, 1, 2, 180.0, "")
-    assert found.is_well
+    assert found.is_ready
 
 
 def test_a_job_that_is_done_is_well() -> None:
-    assert pods([pod(phase="Succeeded", state={"terminated": {"exitCode": 0}})], NOW)[0].is_well
+    assert pods([pod(phase="Succeeded", state={"terminated": {"exitCode": 0}})], NOW)[0].is_ready
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_why_a_pod_is_not_ready(item: dict[str, object], why: str) -> None:
 def test_a_pod_that_goes_is_not_well() -> None:
     item = pod(ready=True)
     item["metadata"]["deletionTimestamp"] = "2026-11-23T09:59:00Z"  # type: ignore[index]
-    assert not pods([item], NOW)[0].is_well
+    assert not pods([item], NOW)[0].is_ready
 
 
 def event(name: str, reason: str, at: str, message: str = "m", kind: str = "Normal") -> dict[str, object]:
@@ -149,14 +149,14 @@ def test_troubles_name_pod_cause_and_warning() -> None:
     ]
 
 
-def test_the_headline_says_which_release_is_at_work() -> None:
+def test_the_headline_names_the_releases_in_progress() -> None:
     releases = {
         "kafka": Revision("kafka", 1, "pending-install"),
         "postgres": Revision("postgres", 2, "deployed"),
         "minio": Revision("minio", 1, "failed"),
     }
     assert (
-        release_progress.headline(ClusterSnapshot(releases)) == "1 releases deployed; at work on kafka; failed: minio"
+        release_progress.headline(ClusterSnapshot(releases)) == "1 releases deployed; in progress: kafka; failed: minio"
     )
 
 
@@ -176,7 +176,7 @@ def test_without_a_terminal_a_line_is_printed_when_something_changes() -> None:
     assert [line.strip() for line in out.getvalue().splitlines()] == [
         "0s  0 releases deployed",
         "4s  1 releases deployed",
-        "6s  the API does not answer just now",
+        "6s  the API does not answer",
     ]
 
 
@@ -221,7 +221,7 @@ def test_the_status_table_counts_jobs_that_are_done() -> None:
     text = shown(status.pod_table(pods([pod(ready=True), done], NOW), memory.usages([pod()], [SUMMARY])))
     assert "consumer-1" in text
     assert "migrate-1" not in text
-    assert "100 MiB in all; 1 jobs done" in text
+    assert "100 MiB in total; 1 jobs done" in text
 
 
 class OfANamespace:
@@ -257,10 +257,10 @@ def test_a_forward_goes_to_a_ready_pod() -> None:
     assert port_forward.target(found, "minio") is None
 
 
-def told(trades: str, age: str = "0.0", answer_age: str = "0.4") -> str:
+def told(trades: str, age: str = "0.0", end_offsets_age: str = "0.4") -> str:
     """Return what a consumer says of its lag."""
     samples = {"consumer_lag_trades": trades, "consumer_lag_seconds": age,
-               "consumer_end_offsets_age_seconds": answer_age}  # fmt: skip
+               "consumer_end_offsets_age_seconds": end_offsets_age}  # fmt: skip
     return "".join(f"# HELP {name} x\n# TYPE {name} gauge\n{name} {value}\n" for name, value in samples.items())
 
 
@@ -333,7 +333,7 @@ def test_forward_says_why_kafka_cannot_be_reached(
     monkeypatch.setattr(port_forward, "Cluster", Theirs)
     with pytest.raises(Problem, match="nothing to forward to"):
         port_forward.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
-    assert "sends clients on to names that only the cluster knows" in capsys.readouterr().out
+    assert "redirects clients to names that only resolve in the cluster" in capsys.readouterr().out
 
 
 def test_a_forward_that_complains_a_lot_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -352,13 +352,13 @@ def test_a_forward_that_complains_a_lot_goes_on(monkeypatch: pytest.MonkeyPatch,
     assert one.process.wait(10) == 1
     one.step(ready, told.append)
     one.stop()
-    assert any("broke off: the last word" in line for line in told)
+    assert any("broken: the last word" in line for line in told)
 
 
 def test_a_port_of_kafka_moves_at_the_broker_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(port_forward, "is_free", lambda port: False)
     kafka, postgres = (next(one for one in ENDPOINTS if one.component == name) for name in ("kafka", "postgres"))
     with pytest.raises(Problem, match=r"make up KAFKA_PORT=19092.*; then make forward KAFKA_PORT=19092$"):
-        port_forward.refuse_taken(port_forward.PortForward(kafka, 9092, "theirs"))
+        port_forward.check_port(port_forward.PortForward(kafka, 9092, "theirs"))
     with pytest.raises(Problem, match=r"; make forward POSTGRES_PORT=15432$"):
-        port_forward.refuse_taken(port_forward.PortForward(postgres, 5432, "theirs"))
+        port_forward.check_port(port_forward.PortForward(postgres, 5432, "theirs"))

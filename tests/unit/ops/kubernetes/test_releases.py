@@ -82,8 +82,8 @@ def test_only_in_our_own_cluster_is_a_release_mended_unasked(monkeypatch: pytest
 
 
 def test_the_story_says_what_is_done() -> None:
-    assert Recovery("kafka", "pending-upgrade", 3).summary.endswith("left pending-upgrade: going back to revision 3")
-    assert Recovery("kafka", "pending-install", None).summary.endswith("left pending-install: removing it")
+    assert Recovery("kafka", "pending-upgrade", 3).summary.endswith("left pending-upgrade: rolling back to revision 3")
+    assert Recovery("kafka", "pending-install", None).summary.endswith("left pending-install: uninstalling it")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def program(folder: Path, script: str) -> list[str]:
 
 
 def test_helmfile_is_watched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helmfile, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(helmfile, "_POLL_SECONDS", 0.01)
     looks: list[int] = []
     go = tmp_path / "go"
 
@@ -131,7 +131,7 @@ def test_helmfiles_error_is_told_and_the_log_named(tmp_path: Path) -> None:
 
 
 def test_helmfile_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helmfile, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(helmfile, "_POLL_SECONDS", 0.01)
     line = program(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
     with pytest.raises(Problem, match="not ready in time"):
         helmfile.run(line, {}, tmp_path / "log", limit=0.3)
@@ -225,12 +225,12 @@ def test_a_cluster_of_others_needs_a_registry(
     would = {"producer": {"image": {"registry": registry, "pullPolicy": policy}}}
     monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
     if not refused:
-        up.refuse_images_of_nobody(OpsSettings(), {})
+        up.check_registry(OpsSettings(), {})
         return
     given = "IMAGE_REGISTRY=registry.example.com/me"
     hint = f"make images PUSH=1 {given}, then make up ENV=lite KUBE_CONTEXT=theirs {given}$"
     with pytest.raises(Problem, match=hint):
-        up.refuse_images_of_nobody(OpsSettings(), {})
+        up.check_registry(OpsSettings(), {})
 
 
 class Answers:
@@ -275,18 +275,18 @@ def test_who_may_not_read_strimzis_kafka_has_none_of_it() -> None:
 @pytest.mark.parametrize(
     ("now", "then", "says"),
     [
-        (Installed("ws://simulator", "kraft"), Installed("wss://x", "kraft"), "pass for duplicates of the other's"),
+        (Installed("ws://simulator", "kraft"), Installed("wss://x", "kraft"), "dropped as duplicates of the other's"),
         (Installed("wss://x", "kraft"), Installed("wss://x", "strimzi"), "Kafka's mode cannot change"),
         (Installed(None, "strimzi"), Installed("wss://x", "kraft"), "Kafka's mode cannot change"),
     ],
 )
 def test_two_feeds_never_meet_in_one_database(now: Installed, then: Installed, says: str) -> None:
     with pytest.raises(Problem, match=f"{says}.*; .*make down$"):
-        upgrade_check.refuse_change(now, then, KIND_CONTEXT)
+        upgrade_check.check_unchanged(now, then, KIND_CONTEXT)
     with pytest.raises(Problem, match=f"make down.* KUBE_CONTEXT=theirs, then .* delete namespace {NAMESPACE}$"):
-        upgrade_check.refuse_change(now, then, "theirs")
-    upgrade_check.refuse_change(now, now, KIND_CONTEXT)
-    upgrade_check.refuse_change(Installed(None, None), then, KIND_CONTEXT)
+        upgrade_check.check_unchanged(now, then, "theirs")
+    upgrade_check.check_unchanged(now, now, KIND_CONTEXT)
+    upgrade_check.check_unchanged(Installed(None, None), then, KIND_CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -304,10 +304,10 @@ def test_two_feeds_never_meet_in_one_database(now: Installed, then: Installed, s
 def test_an_exchange_may_be_followed_under_its_other_name(one: str, other: str, same: bool) -> None:
     now, then = Installed(one, "kraft"), Installed(other, "kraft")
     if same:
-        upgrade_check.refuse_change(now, then, KIND_CONTEXT)
+        upgrade_check.check_unchanged(now, then, KIND_CONTEXT)
         return
     with pytest.raises(Problem, match="the feed cannot change"):
-        upgrade_check.refuse_change(now, then, KIND_CONTEXT)
+        upgrade_check.check_unchanged(now, then, KIND_CONTEXT)
 
 
 def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,4 +315,4 @@ def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     would = {"producer": {"settings": {"BINANCE_WS_URL": "wss://x"}}, "kafka": {"mode": "kraft"}}
     monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
     with pytest.raises(Problem, match="the feed cannot change"):
-        up.refuse_change(OpsSettings(ENV="lite"), cluster, {})  # type: ignore[arg-type]
+        up.check_unchanged(OpsSettings(ENV="lite"), cluster, {})  # type: ignore[arg-type]

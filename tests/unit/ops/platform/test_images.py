@@ -63,7 +63,7 @@ def test_a_finished_image_is_told_from_the_progress(line: str, expected: str | N
     ("said", "what", "fix"),
     [
         ("ERROR: write /x: no space left on device", "the disk is full", "docker builder prune"),
-        ("ERROR: pull access denied, repository does not exist", "a base image cannot be had", "make airgap"),
+        ("ERROR: pull access denied, repository does not exist", "a base image cannot be pulled", "make airgap"),
         ("ERROR: executor failed running [x]: exit code: 1", "an image could not be built", "make images"),
     ],
 )
@@ -91,7 +91,7 @@ def test_an_image_whose_end_was_not_seen_is_described(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         images, "run", lambda *command, **_: "[]" if "df" in command else json.dumps([{"Id": ID, "Size": 7}])
     )
-    (image,) = images._described({"ge": "crypto-analytics/ge:1"}, {})
+    (image,) = images._describe({"ge": "crypto-analytics/ge:1"}, {})
     assert (image.size, image.seconds) == (7, 0.0)
 
 
@@ -121,7 +121,7 @@ def test_a_checkout_that_only_its_owner_may_read_is_refused(tmp_path: Path) -> N
     images.check_readable(tmp_path)
     for name in ("images/kafka/entrypoint", "charts/kafka/files/access.yaml"):
         (tmp_path / name).chmod(0o600)
-        with pytest.raises(Problem, match=rf"{name} is for its owner alone.*; chmod -R go\+rX \.$"):
+        with pytest.raises(Problem, match=rf"{name} is readable only by its owner.*; chmod -R go\+rX \.$"):
             images.check_readable(tmp_path)
         (tmp_path / name).chmod(0o644)
 
@@ -164,7 +164,7 @@ def test_base_images_are_built_before_the_images(
         "check_readable": lambda: None,
         "_image_id": lambda _: ID,
         "run": lambda *_, **__: "",
-        "_described": lambda *_: [],
+        "_describe": lambda *_: [],
     }.items():
         monkeypatch.setattr(images, name, replacement)
     monkeypatch.setattr(images, "write_tags", lambda _: None)
