@@ -61,8 +61,8 @@ _NUMBERS = {"OMP_NUM_THREADS": "-1", "ARROW_DEFAULT_MEMORY_POOL": "absurd", "PRO
 
 def python_variables() -> tuple[str, ...]:
     """Return the variables that this Python reads, from its own list."""
-    told = subprocess.run([sys.executable, "--help-env"], capture_output=True, text=True, check=True).stdout
-    return tuple(sorted(set(re.findall(r"^(PYTHON[A-Z0-9]+)", told, re.MULTILINE))))
+    output = subprocess.run([sys.executable, "--help-env"], capture_output=True, text=True, check=True).stdout
+    return tuple(sorted(set(re.findall(r"^(PYTHON[A-Z0-9]+)", output, re.MULTILINE))))
 
 
 def libpq_variables() -> tuple[str, ...]:

@@ -74,12 +74,12 @@ class StartingBroker:
                 await broker_writer.drain()
 
         async def answer() -> None:
-            told = False
+            replaced = False
             async for response in _frames(broker_reader):
                 shown = response
                 version = versions.pop(struct.unpack_from(">i", response)[0], None)
-                if version is not None and self.unregistered and not told:
-                    shown, told = _without_brokers(response, version), True
+                if version is not None and self.unregistered and not replaced:
+                    shown, replaced = _without_brokers(response, version), True
                     self.emptied += 1
                 # Replace the broker's address by the proxy's, in metadata and in answers about a group's coordinator.
                 shown = shown.replace(_address(self.target), _address(self.port))

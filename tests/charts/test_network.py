@@ -68,7 +68,7 @@ def test_all_is_denied_and_every_pod_has_a_policy(name: str) -> None:
 def test_every_call_that_is_allowed_is_also_admitted(name: str) -> None:
     objects = environment(name)
     allowed = _edges(objects, "egress", "to")
-    assert {edge.target for edge in allowed} <= _names(objects), "an edge leads to nobody"
+    assert {edge.target for edge in allowed} <= _names(objects), "a connection has no target"
     assert allowed <= _admitted(objects)
 
 

@@ -45,8 +45,8 @@ class Report:
                     table.add_row(escape(name), f"{value:.1f}")
                 console.print(table)
         for moment, counts in self.verified.items():
-            told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-            console.print(f"verified {moment}: {told}", highlight=False)
+            numbers = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+            console.print(f"verified {moment}: {numbers}", highlight=False)
 
     def _memory_table(self) -> Table:
         table = Table("component", *self.memory, title="Memory (working set, MiB)", title_justify="left")

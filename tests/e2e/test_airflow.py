@@ -259,7 +259,7 @@ def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postg
 
     The first run leaves out dbt's tests of silver, which would find the rows before the gate does.
     """
-    before, told = gold(platform), len(pipeline.alerts())
+    before, alerts_before = gold(platform), len(pipeline.alerts())
     pipeline.change("dbt_test_silver", container={"command": ["dbt", "--version"]})
     with platform.postgres("superuser") as connection:
         long_ago = {"open_time": "2001-01-01T00:00:00Z"}
@@ -281,7 +281,7 @@ def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postg
         assert (tasks["ge_validate"]["state"], tasks["ge_validate"]["try_number"]) == ("failed", RETRIES + 1)
         assert tasks["dbt_gold"]["state"] == "upstream_failed"
         assert gold(platform) == before
-        (alert,) = pipeline.alerts()[told:]
+        (alert,) = pipeline.alerts()[alerts_before:]
         for word in ("crypto_batch_pipeline", "ge_validate", bad, f"{RETRIES + 1} tries", "exit code", "FAILED",
                      "docs/runbooks/batch-failed.md", f"http://127.0.0.1:{platform.port('airflow')}/"):  # fmt: skip
             assert word in alert, alert
@@ -299,7 +299,7 @@ def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postg
     assert pipeline.ended(good)["state"] == "success"
     report.recovered["airflow: run with PostgreSQL killed"] = watch.seconds
     assert pipeline.api.run(good)["start_date"] >= first["end_date"], "two runs overlapped"
-    assert len(pipeline.alerts()) == told + 1
+    assert len(pipeline.alerts()) == alerts_before + 1
     pipeline.change_back()
 
 
@@ -314,7 +314,7 @@ def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_it
     pipeline: Pipeline, report: Report
 ) -> None:
     """One run with three tries; the Pod of each try is changed while the try before it runs."""
-    step, told = "backfill_recent", len(pipeline.alerts())
+    step, alerts_before = "backfill_recent", len(pipeline.alerts())
     eat = ["python", "-c", "import time; time.sleep(12); print('eating', flush=True); b'x' * 2**29"]
     pipeline.change(
         step,
@@ -337,7 +337,7 @@ def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_it
     assert "timed out: it was not done after" in said[0]
     assert "OOMKilled: it needed more memory than its limit of 64Mi" in said[1]
     assert f"no node could take it within {STARTUP_SECONDS} s: 0/1 nodes are available" in said[2]
-    (alert,) = pipeline.alerts()[told:]
+    (alert,) = pipeline.alerts()[alerts_before:]
     assert "Insufficient cpu" in alert
     pipeline.change_back()
 

@@ -107,7 +107,7 @@ def test_what_another_merge_took_meanwhile_is_not_counted_twice(postgres: Databa
         merged = merge_batch(connection, archive, batch_of({"A": [1, 2], "B": [1, 2, 3], "C": [1, 2, 3]}))
     assert (merged.trades, merged.duplicates, merged.unlisted) == (3, 5, 0)
     by_symbol = Counter(key.split("/")[1] for key in store.puts)
-    assert by_symbol == {"symbol=A": 1, "symbol=B": 3, "symbol=C": 2}, "only B is archived anew"
+    assert by_symbol == {"symbol=A": 1, "symbol=B": 3, "symbol=C": 2}, "only B is archived again"
     check(postgres, archive, {"A": {1, 2}, "B": {1, 2, 3}, "C": {1, 2, 3}})
 
 

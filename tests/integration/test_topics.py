@@ -226,14 +226,14 @@ def test_a_wrong_password_of_the_administrator_is_told_at_once(guarded: Guarded)
 
 @pytest.mark.parametrize("user", USERS)
 def test_a_wrong_password_is_refused(guarded: Guarded, user: str) -> None:
-    told: list[KafkaError] = []
+    errors: list[KafkaError] = []
     config: dict[str, Any] = {**clients.client_config(guarded.of(user, new_password()).settings()),
-                              "error_cb": told.append, "log_level": 0}  # fmt: skip
+                              "error_cb": errors.append, "log_level": 0}  # fmt: skip
     client = AdminClient(config)
     with pytest.raises(KafkaException):
         client.list_topics(timeout=2)
     client.poll(0)
-    assert KafkaError._AUTHENTICATION in {error.code() for error in told}
+    assert KafkaError._AUTHENTICATION in {error.code() for error in errors}
 
 
 @pytest.mark.parametrize("name", ["producer", "consumer"])

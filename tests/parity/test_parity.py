@@ -163,7 +163,7 @@ def test_a_difference_on_either_side_is_found(side: str, mutation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         ('SIM_MINUTES: "0"', 'SIM_MINUTES: "30"', "simulator: environment SIM_MINUTES"),
         ("mem_limit: 768m", "mem_limit: 700m", "kafka: memory"),
@@ -174,13 +174,13 @@ def test_a_difference_on_either_side_is_found(side: str, mutation: str) -> None:
         ("POSTGRES_USER: transformer", "POSTGRES_USER: writer", "dbt-gold: environment POSTGRES_USER"),
     ],
 )
-def test_a_changed_line_of_the_compose_file_is_found(before: str, after: str, told: str) -> None:
+def test_a_changed_line_of_the_compose_file_is_found(before: str, after: str, expected: str) -> None:
     text = compose_file.FILE.read_text()
     assert before in text
 
     found = differences(_charts(), _compose(text=text.replace(before, after, 1)), MEANT)
 
-    assert any(told in line for line in found), found
+    assert any(expected in line for line in found), found
 
 
 def test_a_deviation_that_is_meant_is_let_pass_and_an_idle_one_is_told() -> None:

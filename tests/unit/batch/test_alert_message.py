@@ -6,11 +6,11 @@ from tests.servers import ROOT
 
 
 def test_the_alert_names_all_that_somebody_needs_who_is_woken_by_it() -> None:
-    told = alert.message(
+    message = alert.message(
         alert.Alert("ge_validate", "scheduled__1", 3, "OOMKilled:\nlimit 1Gi", ["a", "", "b" * 400], "http://airflow/x")
     )
-    assert list(told) == ["text"]
-    text = told["text"]
+    assert list(message) == ["text"]
+    text = message["text"]
     for word in ("crypto_batch_pipeline", "ge_validate", "scheduled__1", "3 tries", "OOMKilled: limit 1Gi",
                  alert.RUNBOOK, "http://airflow/x", "```a\nbbb"):  # fmt: skip
         assert word in text

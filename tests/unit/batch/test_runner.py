@@ -17,12 +17,12 @@ def step(timeout_seconds: int = 20) -> Step:
     return Step("a_step", "services", ("python", "-c", "..."), "reader", RESOURCES, timeout_seconds)
 
 
-class Told:
+class RecordedRunner:
     """A runner with recorded output and waits."""
 
     def __init__(self, folder: Path, retries: int = 0, problem: Callable[[], str] = str) -> None:
         self.lines: list[str] = []
-        self.pauses: list[float] = []
+        self.waits: list[float] = []
         self.stop = threading.Event()
         self.runner = Runner(
             folder, self.stop, retries=retries, waits=self._waits, problem=problem, out=self.lines.append
@@ -30,7 +30,7 @@ class Told:
 
     def _waits(self) -> Iterator[float]:
         for pause in (0.001, 0.002, 0.004):
-            self.pauses.append(pause)
+            self.waits.append(pause)
             yield pause
 
     def run(self, code: str, timeout_seconds: int = 20) -> StepResult:
@@ -38,38 +38,38 @@ class Told:
 
 
 def test_a_step_that_succeeds_runs_once_and_its_output_is_handed_on(tmp_path: Path) -> None:
-    told = Told(tmp_path, retries=2)
-    result = told.run("import sys; print('out'); print('err', file=sys.stderr)")
+    recorded = RecordedRunner(tmp_path, retries=2)
+    result = recorded.run("import sys; print('out'); print('err', file=sys.stderr)")
     assert (result.exit_code, result.tries, result.succeeded) == (0, 1, True)
-    assert {"out", "err"} <= set(told.lines)
-    assert not told.pauses
+    assert {"out", "err"} <= set(recorded.lines)
+    assert not recorded.waits
 
 
 def test_a_step_that_fails_is_tried_again_after_growing_pauses(tmp_path: Path) -> None:
-    told = Told(tmp_path, retries=2)
-    result = told.run("import sys; print('because'); sys.exit(7)")
+    recorded = RecordedRunner(tmp_path, retries=2)
+    result = recorded.run("import sys; print('because'); sys.exit(7)")
     assert (result.exit_code, result.tries, result.tail) == (7, 3, ("because",))
-    assert told.pauses == [0.001, 0.002]
+    assert recorded.waits == [0.001, 0.002]
 
 
 def test_a_later_try_may_succeed(tmp_path: Path) -> None:
-    told = Told(tmp_path, retries=2)
+    recorded = RecordedRunner(tmp_path, retries=2)
     code = "from pathlib import Path; p = Path('tried'); found = p.exists(); p.touch(); raise SystemExit(not found)"
-    result = told.run(code)
+    result = recorded.run(code)
     assert (result.exit_code, result.tries) == (0, 2)
 
 
 def test_only_the_last_lines_are_kept(tmp_path: Path) -> None:
-    result = Told(tmp_path).run("print(*range(1000), sep='\\n')")
+    result = RecordedRunner(tmp_path).run("print(*range(1000), sep='\\n')")
     assert result.tail == tuple(str(number) for number in range(1000 - TAIL_LINES, 1000))
 
 
 def test_dbt_is_stopped_by_the_signal_at_which_it_cancels_its_queries(tmp_path: Path) -> None:
     code = "import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    print('queries cancelled')"
-    told = Told(tmp_path)
-    result = told.runner.run(replace(step(timeout_seconds=2), component="dbt"), [sys.executable, "-c", code], {})
+    recorded = RecordedRunner(tmp_path)
+    result = recorded.runner.run(replace(step(timeout_seconds=2), component="dbt"), [sys.executable, "-c", code], {})
     assert not result.succeeded
-    assert "queries cancelled" in told.lines
+    assert "queries cancelled" in recorded.lines
 
 
 def test_a_step_that_does_not_end_is_stopped_with_its_children(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_step_that_does_not_end_is_stopped_with_its_children(tmp_path: Path) -
         "time.sleep(600)"
     )
     started = time.monotonic()
-    result = Told(tmp_path).run(code, timeout_seconds=2)
+    result = RecordedRunner(tmp_path).run(code, timeout_seconds=2)
     assert not result.succeeded
     assert result.tail[-1] == "stopped: not done after 2 s"
     assert time.monotonic() - started < 12
@@ -93,34 +93,36 @@ OBEYS = (
 
 
 def test_a_step_that_was_timed_out_and_exits_with_0_has_failed_and_is_tried_again(tmp_path: Path) -> None:
-    told = Told(tmp_path, retries=1)
-    result = told.run(OBEYS, timeout_seconds=2)
-    assert told.lines.count("ready") == 2
+    recorded = RecordedRunner(tmp_path, retries=1)
+    result = recorded.run(OBEYS, timeout_seconds=2)
+    assert recorded.lines.count("ready") == 2
     assert (result.exit_code, result.tries, result.succeeded) == (124, 2, False)
     assert result.reason == "not done after 2 s"
 
 
 def test_a_step_that_was_stopped_and_exits_with_0_is_not_done(tmp_path: Path) -> None:
-    told = Told(tmp_path, retries=1)
+    recorded = RecordedRunner(tmp_path, retries=1)
     results: list[StepResult] = []
-    thread = threading.Thread(target=lambda: results.append(told.run(OBEYS)))
+    thread = threading.Thread(target=lambda: results.append(recorded.run(OBEYS)))
     thread.start()
-    while "ready" not in told.lines:
+    while "ready" not in recorded.lines:
         assert thread.is_alive()
-    told.stop.set()
+    recorded.stop.set()
     thread.join(10)
     assert [(result.exit_code, result.tries, result.succeeded) for result in results] == [(143, 1, False)]
 
 
 def test_a_step_that_was_killed_says_by_which_signal(tmp_path: Path) -> None:
-    result = Told(tmp_path).run("import os; os.kill(os.getpid(), 9)")
+    result = RecordedRunner(tmp_path).run("import os; os.kill(os.getpid(), 9)")
     assert (result.exit_code, result.succeeded, result.reason) == (-9, False, "killed by SIGKILL")
 
 
 def test_a_step_runs_no_longer_than_the_lock_is_held_and_no_retry_begins_without_it(tmp_path: Path) -> None:
-    told = Told(tmp_path, retries=1, problem=lambda: "another run has the lock" if "ready" in told.lines else "")
-    result = told.run(OBEYS)
-    assert told.lines.count("ready") == 1
+    recorded = RecordedRunner(
+        tmp_path, retries=1, problem=lambda: "another run has the lock" if "ready" in recorded.lines else ""
+    )
+    result = recorded.run(OBEYS)
+    assert recorded.lines.count("ready") == 1
     assert (result.exit_code, result.tries, result.reason) == (75, 2, "another run has the lock")
     assert result.tail == ("not started: another run has the lock",)
 
@@ -128,7 +130,7 @@ def test_a_step_runs_no_longer_than_the_lock_is_held_and_no_retry_begins_without
 @pytest.mark.parametrize("code", [0, 5])
 def test_nothing_that_a_step_started_is_left_behind_when_it_exits(tmp_path: Path, code: int) -> None:
     started = time.monotonic()
-    result = Told(tmp_path).run(
+    result = RecordedRunner(tmp_path).run(
         "import subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "open('child', 'w').write(str(child.pid))\n"
@@ -153,7 +155,7 @@ def is_gone(pid: int) -> bool:
 
 
 def test_stop_ends_the_child_in_order_and_there_is_no_retry(tmp_path: Path) -> None:
-    told = Told(tmp_path, retries=2)
+    recorded = RecordedRunner(tmp_path, retries=2)
     code = (
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
@@ -161,17 +163,17 @@ def test_stop_ends_the_child_in_order_and_there_is_no_retry(tmp_path: Path) -> N
         "time.sleep(600)"
     )
     results: list[StepResult] = []
-    thread = threading.Thread(target=lambda: results.append(told.run(code)))
+    thread = threading.Thread(target=lambda: results.append(recorded.run(code)))
     thread.start()
-    while "ready" not in told.lines:
+    while "ready" not in recorded.lines:
         assert thread.is_alive()
-    told.stop.set()
+    recorded.stop.set()
     thread.join(10)
     assert [(result.exit_code, result.tries) for result in results] == [(143, 1)]
 
 
 def test_a_program_that_is_not_there_names_its_setting(tmp_path: Path) -> None:
-    told = Told(tmp_path)
-    result = told.runner.run(step(), ["/nowhere/python"], {})
+    recorded = RecordedRunner(tmp_path)
+    result = recorded.runner.run(step(), ["/nowhere/python"], {})
     assert not result.succeeded
     assert "set BATCH_PYTHON_SERVICES" in result.tail[-1]

@@ -136,7 +136,7 @@ def test_what_the_exchange_lacks_stays_a_hole_is_tried_again_later_and_found_onc
         assert world.gaps() == [(5, 6)]
         asked = len(world.exchange.asked)
         await world.repair()
-        assert len(world.exchange.asked) == asked, "it was put off"
+        assert len(world.exchange.asked) == asked, "it is deferred"
         world.now += 5
         await world.repair()
         assert len(world.exchange.asked) > asked
