@@ -11,7 +11,7 @@ import pytest
 from crypto_analytics import __version__
 from crypto_analytics.batch.steps import RETRIES, STEPS, Step
 from ops.compose import env_file
-from ops.compose.project import VARIABLES, ComposeSettings, asked
+from ops.compose.project import VARIABLES, ComposeSettings, requested
 from tests.parity import charts, compose_file
 from tests.parity.component import Component, Components, Deviation, Secret, differences, size
 from tests.servers import ROOT
@@ -59,7 +59,7 @@ def _compose(situation: str = "nothing set", text: str | None = None) -> dict[st
 def _variables(environment: dict[str, str]) -> dict[str, str]:
     """Return the environment that `make compose-up` passes to docker compose for these variables."""
     feed = environment.get("FEED", "simulator")
-    return dict(asked(ComposeSettings.model_validate({"FEED": feed}), environment).variables)
+    return dict(requested(ComposeSettings.model_validate({"FEED": feed}), environment).variables)
 
 
 def _tags() -> dict[str, str]:
