@@ -17,12 +17,12 @@ ifneq ($(wildcard $(AIRGAP_CACHE)/bin),)
 export PATH := $(AIRGAP_CACHE)/bin:$(PATH)
 endif
 
-# Makes the environments it is given (once; a changed lock makes them anew) and runs the rest in the first of them.
+# Creates the named environments once, again after a change of their lock files, and runs the rest in the first of them.
 BOOTSTRAP = $(PYTHON) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is missing or too \
 old: 3.11 or newer is needed; install it and name it: make $@ PYTHON=python3.11" >&2; exit 2; }; \
 $(PYTHON) -B -E -s -X utf8 -m ops.setup.environments
 OPS = $(BOOTSTRAP) --for tools ops -- -m ops
-# What the tests are told: the variant that runs, and whether they check only what depends on it.
+# Options of the end-to-end tests: the installed variant, and whether to run only the tests that depend on it.
 E2E = $(if $(VARIANT),--variant $(VARIANT)) $(if $(ONLY),-m $(ONLY))
 # A file of tests runs in one process, TEST_WORKERS of them side by side; each process has its own Kafka and PostgreSQL.
 TEST_WORKERS ?= 2
@@ -33,25 +33,25 @@ NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
 doctor: ## Check memory, disk, ports, limits and tools, each with its fix
 	@$(OPS) doctor
 
-images: ## Build all images (only what changed) and show their sizes; PUSH=1 IMAGE_REGISTRY=… pushes them
+images: ## Build the images that changed and show the sizes of all; PUSH=1 IMAGE_REGISTRY=… pushes them
 	@$(BOOTSTRAP) --for tools ops -- -m ops.platform.images $(if $(filter 1,$(PUSH)),--push)
 
-cluster: ## Make the kind cluster of kind-config.yaml, and install nothing; then: make load
+cluster: ## Create the kind cluster of kind-config.yaml, and install nothing; then: make load
 	@$(OPS) cluster
 
 load: ## Build the images and load them into the kind cluster; then: helmfile -e lite apply (without helm-diff: sync)
 	@$(OPS) load
 
-up: ## Make the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
+up: ## Create the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
 	@$(OPS) up $(NO_PASSWORDS)
 
 status: ## Show what runs and how fresh the candles are: embedded runs, Kubernetes, Compose
 	@$(OPS) status
 
-urls: ## Show URL, user, password and health of everything that can be reached; PASSWORDS=0 hides them
+urls: ## Show URL, user, password and health of every endpoint; PASSWORDS=0 hides the passwords
 	@$(OPS) urls $(NO_PASSWORDS)
 
-forward: ## Forward everything to the same ports of this machine until Ctrl-C, from a cluster that is not kind's
+forward: ## Forward the ports of a cluster other than kind to this machine until Ctrl-C
 	@$(OPS) forward
 
 logs: ## Follow the logs of SERVICE=name, or of all
@@ -63,22 +63,22 @@ memory: ## Show the memory of every pod
 airflow-run: ## Trigger a run of the batch in Airflow, and follow it to its end
 	@$(OPS) airflow-run
 
-down: ## Remove the cluster and its data after asking (YES=1 does not ask); images and caches stay
+down: ## Delete the cluster and its data after confirmation (YES=1: without); images and caches are kept
 	@$(OPS) down
 
-nuke: ## Remove the cluster, Compose's volumes, all images and .platform/ after asking (YES=1 does not ask)
+nuke: ## Delete the cluster, Compose's volumes, all images and .platform/ after confirmation (YES=1: without)
 	@$(OPS) nuke
 
-env: ## Make .env with random passwords for Compose, once
+env: ## Write .env with random passwords for Compose, once
 	@$(OPS) env
 
-compose-up: ## Bring the same images up with Docker Compose, without Kubernetes
+compose-up: ## Start the same images with Docker Compose, without Kubernetes
 	@$(OPS) compose-up $(NO_PASSWORDS)
 
 compose-batch: ## Run the batch steps once in Compose; EVERY=5 again every five minutes
 	@$(OPS) compose-batch
 
-compose-down: ## Stop Compose; the data stays, VOLUMES=1 removes it
+compose-down: ## Stop Compose and keep the data; VOLUMES=1 removes it
 	@$(OPS) compose-down
 
 dashboard-export: ## Write the dashboard, as it was changed in the running Superset, into superset/assets
@@ -91,7 +91,7 @@ airgap: ## Build engine, base images, tools and node image from package registri
 demo: ## Play 30 minutes of three symbols through the whole platform and report (.demo/report)
 	@$(BOOTSTRAP) --java services $(if $(filter spark both,$(VARIANT)),spark) -- -m ops.local demo
 
-batch: ## Run the batch steps again: for a run that goes on, or on the last one's stores
+batch: ## Run the batch steps again, on the stores of the current embedded run or of the last one
 	@$(BOOTSTRAP) services dbt ge -- -m ops.local batch
 
 # The module of SERVICE: the simulator is a package of its own, and the jobs that reconcile servers share a folder.
@@ -102,10 +102,10 @@ migrate topics buckets,$(NAMED)),jobs.)$(patsubst sweep,jobs.orphan_cleanup,$(NA
 settings: ## Show the settings of SERVICE=consumer, or of another one: its --help
 	@$(BOOTSTRAP) $(if $(filter spark%candles,$(SERVICE)),spark,services) -- -m $(MODULE) --help
 
-psql: ## Open the database of a run that goes on, or of the last one
+psql: ## Open the database of the current embedded run or of the last one
 	@$(BOOTSTRAP) services -- -m ops.local psql
 
-stop: ## Stop what runs, and what a killed run left behind
+stop: ## Stop the embedded run, and processes that a killed run has left
 	@$(BOOTSTRAP) services -- -m ops.local stop
 
 ##@ Check
@@ -154,10 +154,10 @@ bench: ## Measure against bare consumers and other stream processors, on one top
 	@$(BOOTSTRAP) --java services spark bench dbt -- -m benchmarks
 
 ##@ Keep
-setup: ## Make all environments and fetch Kafka, without running anything
+setup: ## Create all environments and fetch Kafka, without running anything
 	@$(BOOTSTRAP) --java services dev spark dbt ge superset ops -- -m ops.setup.jars "$$DEMO_DIR/logs/maven.log" --spark
 
-clean: ## Stop what runs and remove all that it made, with passwords and environments
+clean: ## Stop the embedded run and delete DEMO_DIR with its data, passwords and environments
 	@test ! -d "$$DEMO_DIR/venv" || { $(BOOTSTRAP) services -- -m ops.local stop && rm -rf -- "$$DEMO_DIR"; }
 
 lock: ## Write requirements/*.txt anew from their sources; UPGRADE=1 takes the newest versions
@@ -183,7 +183,7 @@ help: ## Show this
 	@printf '%s\n' '' 'Variables, as in: make up ENV=lite KAFKA_PORT=19092' \
 	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production' \
 	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
-	  '  KUBE_CONTEXT=…       a cluster of yours: up skips kind and loading images' \
+	  '  KUBE_CONTEXT=…       another cluster than kind: up skips creating it and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
 	  '  VALUES=mine.yaml     up, down: a file of your own values, over those of environments/' \
 	  '  IMAGE_REGISTRY=…     registry of the images; images: with PUSH=1 pushes them there' \
@@ -196,8 +196,8 @@ help: ## Show this
 	  '' 'Variables of make demo, as in: make demo REPLAY=trades.csv' \
 	  '  REPLAY=file          play a recording: trades or aggTrades archive (csv, zip), recorded stream (tsv)' \
 	  '  KLINES=file          its official klines, to reconcile with' \
-	  '  REST_FILE=file       recording that fills its holes; without it: the same file' \
-	  '  VARIANT=spark        who makes the candles: python (the consumer), spark, or both side by side' \
+	  '  REST_FILE=file       recording from which its gaps are repaired; default: the same file' \
+	  '  VARIANT=spark        what makes the candles: python (the consumer), spark, or both' \
 	  '  LIVE=1               follow the real exchange until Ctrl-C; MINUTES=n ends it' \
 	  '  FOREVER=1            play the simulator in real time until Ctrl-C; MINUTES=n ends it' \
 	  '  BI=1                 start Superset with the dashboard, and stay until Ctrl-C (SUPERSET_PORT=8088)' \

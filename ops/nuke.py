@@ -26,7 +26,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     for other in (name for name in compose.saved_projects() if name != own):
         out.print(f"         with the saved settings of the Compose project {other}; its containers and data are kept,")
         out.print(f"         to remove these first: make compose-down VOLUMES=1 COMPOSE_PROJECT_NAME={other}")
-    out.print("kept:    .env with its passwords, local runs (make clean), docker's build cache (docker builder prune)")
+    out.print(
+        "kept:    .env with its passwords, embedded runs (make clean), docker's build cache (docker builder prune)"
+    )
     down.confirm(settings, "nuke")
     with state.exclusive():
         if kind.node() is not None:

@@ -1,4 +1,4 @@
-"""Status of the local runs, the cluster and Compose: pods, memory, newest candle, gaps, lag."""
+"""Status of the embedded runs, the cluster and Compose: pods, memory, newest candle, gaps, lag."""
 
 import argparse
 import threading
@@ -102,7 +102,7 @@ def pod_table(found: Iterable[Pod], usages: Iterable[memory.Usage] | None) -> Ta
         size = f"{usage.used / units.MIB:,.0f}" if usage else ""
         limit = f"{usage.limit / units.MIB:,.0f}" if usage and usage.limit else ""
         ready = f"{pod.ready}/{pod.containers}"
-        table.add_row(pod.name, ready, str(pod.restarts), duration(pod.age), size, limit, pod.why)
+        table.add_row(pod.name, ready, str(pod.restarts), duration(pod.age), size, limit, pod.reason)
     total = sum(usage.used for usage in used.values())
     memory_in_all = "memory unknown" if usages is None else f"{total / units.MIB:,.0f} MiB in total"
     table.caption = f"{memory_in_all}; {done} jobs done"

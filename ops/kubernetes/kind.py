@@ -150,7 +150,7 @@ def _unavailable(failure: str) -> Problem:
     found = node()
     state = found.state if found else "missing"
     cause = f"its node {NODE} is {state}, and {failure} within {_ANSWER_SECONDS:.0f} s; it may hold data"
-    return Problem("the cluster does not start", cause, f"docker logs {NODE}; if its data may go: {_RECREATE}")
+    return Problem("the cluster does not start", cause, f"docker logs {NODE}; if its data may be deleted: {_RECREATE}")
 
 
 def _pull_image(image: str, report: Callable[[str], None]) -> None:
@@ -194,7 +194,7 @@ def was_complete() -> bool:
 def _has_file(file: str) -> bool:
     """Whether the node, running or not, has a file; False only if docker reports the file as missing."""
     try:
-        fix = f"{make_command.make_up()} again; if the cluster's data may go: {_RECREATE}"
+        fix = f"{make_command.make_up()} again; if the cluster's data may be deleted: {_RECREATE}"
         run("docker", "cp", f"{NODE}:{file}", "-", fix=fix, timeout=_COPY_SECONDS)
     except Problem as problem:
         message = str(problem).lower()

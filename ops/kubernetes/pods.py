@@ -21,12 +21,12 @@ class Pod:
     containers: int
     restarts: int
     age: float
-    why: str
+    reason: str
 
     @property
     def is_ready(self) -> bool:
         """Whether the pod is ready, or has succeeded."""
-        return not self.why
+        return not self.reason
 
 
 def pods(items: Iterable[Object], now: datetime | None = None) -> list[Pod]:
@@ -49,7 +49,7 @@ def _pod(item: Object, now: datetime) -> Pod:
         containers=total,
         restarts=sum(one.get("restartCount", 0) for one in statuses),
         age=(now - datetime.fromisoformat(meta["creationTimestamp"])).total_seconds(),
-        why="" if state == "Succeeded" or (ready == total and state == "Running") else not_ready_reason(item),
+        reason="" if state == "Succeeded" or (ready == total and state == "Running") else not_ready_reason(item),
     )
 
 
@@ -94,6 +94,5 @@ def last_warnings(events: Iterable[Event], count: int) -> list[Event]:
 def _when(event: Object) -> str:
     series = event.get("series") or {}
     moment = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    return str(moment or event["metadata"].get("creationTimestamp") or "")[
-        :19
-    ]  # to the second: only some have microseconds
+    # To the second: only some times have microseconds.
+    return str(moment or event["metadata"].get("creationTimestamp") or "")[:19]

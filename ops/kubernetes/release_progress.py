@@ -58,7 +58,7 @@ def troubles(sight: ClusterSnapshot) -> list[str]:
         if pod.is_ready:
             continue
         event = sight.events.get(pod.name)
-        reason = pod.why
+        reason = pod.reason
         if event and event.message not in reason and (event.is_warning or reason == "starting"):
             reason = f"{reason} ({event})"
         lines.append(_cut(f"{pod.name} {pod.ready}/{pod.containers}: {reason}"))

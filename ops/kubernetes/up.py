@@ -250,6 +250,6 @@ def show_failure(cluster: Cluster, out: Console) -> None:
     for pod in sight.pods:
         if pod.is_ready:
             continue
-        out.print(f"pod    {pod.name}: {pod.why}", markup=False, soft_wrap=True)
+        out.print(f"pod    {pod.name}: {pod.reason}", markup=False, soft_wrap=True)
         for line in cluster.last_log(pod.name, _SHOWN_LOG_LINES):
             out.print(f"       {line}", markup=False, soft_wrap=True)

@@ -154,7 +154,7 @@ def check_readable(root: Path = ROOT) -> None:
 
 
 def _bake(targets: Iterable[str], registry: str, log: Path, report: Report, started: float) -> dict[str, float]:
-    """Bake; return the seconds after ``started`` at which each image was done. Bake's output goes to ``log``."""
+    """Run bake with its output in ``log``; return the seconds after ``started`` at which each image was built."""
     command = [path_of("docker"), "buildx", "bake", "--progress", "plain", "--file", BAKE_FILE, *targets]
     # An attestation has the time of the build: with containerd's image store it would change the id of every build.
     fixed = {"TAG": __version__, "IMAGE_REGISTRY": registry, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
@@ -300,11 +300,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.platform.images", description=__doc__)
     parser.add_argument("--only", help="comma-separated names; default: all", default=",".join(NAMES))
     parser.add_argument("--registry", help="prefix of the names, such as registry.example.com/team")
-    parser.add_argument("--push", action="store_true", help="push them there")
+    parser.add_argument("--push", action="store_true", help="push the images to the registry")
     chosen = parser.parse_args()
     names = [name.strip() for name in chosen.only.split(",") if name.strip()]
     if unknown := sorted(set(names) - set(NAMES)):
-        parser.error(f"{', '.join(unknown)} is no image; the images are {', '.join(NAMES)}")
+        parser.error(f"{', '.join(unknown)} is not an image; the images are {', '.join(NAMES)}")
     if chosen.push and not (chosen.registry or os.environ.get("IMAGE_REGISTRY")):
         parser.error("to push, name a registry: make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me")
     try:

@@ -217,7 +217,7 @@ def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_thrown_away(
 ) -> None:
     machine = Machine(kind.Node(node_state, {}), whole=whole, answers=False, complete=False)
     machine.put_in_place(monkeypatch, state)
-    with pytest.raises(Problem, match="if its data may go: make down YES=1"):
+    with pytest.raises(Problem, match="if its data may be deleted: make down YES=1"):
         machine.ensure()
     assert not machine.was_deleted
 

@@ -98,7 +98,7 @@ def test_a_job_that_is_done_is_well() -> None:
     ],
 )
 def test_why_a_pod_is_not_ready(item: dict[str, object], why: str) -> None:
-    assert pods([item], NOW)[0].why.startswith(why)
+    assert pods([item], NOW)[0].reason.startswith(why)
 
 
 def test_a_pod_that_goes_is_not_well() -> None:
