@@ -11,8 +11,8 @@ from confluent_kafka import Message
 from crypto_analytics.consumer.__main__ import build
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.runtime import health
-from crypto_analytics.streaming.decoded_records import Records
-from crypto_analytics.streaming.merger import Work
+from crypto_analytics.streaming.decoded_records import DecodedRecords
+from crypto_analytics.streaming.merger import BatchResult
 
 
 def main() -> None:
@@ -24,17 +24,17 @@ def main() -> None:
     merged, started, ended, batches = 0, 0.0, 0.0, 0
 
     class TimedService(type(service)):  # type: ignore[misc]
-        def _decode(self, messages: list[Message]) -> Records:
+        def _decode(self, messages: list[Message]) -> DecodedRecords:
             nonlocal started
             if not started:
                 started = time.perf_counter()
-            records: Records = super()._decode(messages)
+            records: DecodedRecords = super()._decode(messages)
             return records
 
     class TimedMerger(type(merger)):  # type: ignore[misc]
-        def work(self, records: Records) -> Work:
+        def merge(self, records: DecodedRecords) -> BatchResult:
             nonlocal merged, ended, batches
-            result: Work = super().work(records)
+            result: BatchResult = super().merge(records)
             merged, batches, ended = merged + result.merged.trades, batches + 1, time.perf_counter()
             if merged >= count:
                 stop.set()

@@ -66,7 +66,7 @@ def test_an_upgrade_of_who_merges_drains_the_old_one(
     wait_caught_up(platform, load.symbols)
     report.recovered[f"{merger} (upgrade)"] = watch.seconds
     assert events[-1] == "stopped", events
-    assert "stopped_while_store_away" not in events
+    assert "batch_abandoned" not in events
 
 
 def merged_in_all(platform: Platform, symbols: Sequence[str]) -> int:

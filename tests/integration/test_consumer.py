@@ -241,11 +241,11 @@ def test_sigterm_while_the_database_is_away_still_exits_cleanly(
     with (tmp_path / "log").open("wb") as log:
         process = start(env, log)
         servers.supervisor.wait_until(
-            lambda: b"store_away" in (tmp_path / "log").read_bytes(), TIMEOUT, "it does not notice"
+            lambda: b"batch_merge_failed" in (tmp_path / "log").read_bytes(), TIMEOUT, "it does not notice"
         )
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
-    assert b"stopped_while_store_away" in (tmp_path / "log").read_bytes()
+    assert b"batch_abandoned" in (tmp_path / "log").read_bytes()
 
 
 def test_sigterm_while_kafka_is_away_still_exits_cleanly(private_servers: Servers, tmp_path: Path) -> None:

@@ -153,7 +153,9 @@ def test_sigterm_ends_the_driver_in_order_within_ten_seconds(
             process = subprocess.Popen(program.command, env=program.env, stderr=file, stdout=file, cwd=program.folder)
         try:
             if away:
-                servers.supervisor.wait_until(lambda: b"store_away" in log.read_bytes(), START_SECONDS, "no try")
+                servers.supervisor.wait_until(
+                    lambda: b"batch_merge_failed" in log.read_bytes(), START_SECONDS, "no try"
+                )
             else:
                 with postgres.connect() as connection:
                     found = lambda: connection.execute("select from trade_id_ranges").fetchone() is not None  # noqa: E731

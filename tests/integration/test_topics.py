@@ -32,7 +32,7 @@ from confluent_kafka.admin import (
 )
 
 from crypto_analytics.runtime import kafka as clients
-from crypto_analytics.spark_candles.group_offsets import Position
+from crypto_analytics.spark_candles.group_offsets import GroupOffsets
 from crypto_analytics.streaming.settings import MergingSettings
 from ops.common.loopback import LOOPBACK, free_port
 from ops.local.kafka import ADMIN
@@ -364,7 +364,7 @@ def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name
     env = {**guarded.of("consumer").env(), **postgres.env("writer"), "OBJECT_STORE": "directory",
            "OBJECT_STORE_DIR": str(tmp_path / "objects"), "SYMBOLS": "TRXUSDT", "BATCH_SECONDS": "0.1"}  # fmt: skip
     of_spark = MergingSettings(**{**env, **guarded.of("spark").env(), "SYMBOLS": ("TRXUSDT",)})  # type: ignore[arg-type]
-    position = Position(of_spark, structlog.stdlib.get_logger())
+    position = GroupOffsets(of_spark, structlog.stdlib.get_logger())
     with log.open("wb") as file:
         process = subprocess.Popen([sys.executable, "-m", "crypto_analytics.consumer"], env=job_env(env), stderr=file)
 

@@ -1,7 +1,7 @@
-"""Run ``python -m crypto_analytics.spark_candles``: trades from Kafka become candles, by Spark.
+"""Run ``python -m crypto_analytics.spark_candles``: merge trades from Kafka into candles with Spark.
 
-The same answer as ``crypto_analytics.consumer``, bit for bit, spread over Spark's executors. Also the main file of a
-SparkApplication, or of spark-submit.
+Gives exactly the same candles as ``crypto_analytics.consumer``, on Spark's executors. It is also the main file of a
+SparkApplication and of spark-submit.
 """
 
 import shutil
@@ -18,17 +18,17 @@ from structlog.stdlib import BoundLogger
 from crypto_analytics.runtime import health, logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.spark_candles import query
-from crypto_analytics.spark_candles.group_offsets import Position
+from crypto_analytics.spark_candles.group_offsets import GroupOffsets
 from crypto_analytics.spark_candles.service import QueryService
 from crypto_analytics.spark_candles.session import open_session
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 from crypto_analytics.streaming.backlog import Backlog
-from crypto_analytics.streaming.lag import open_watch
+from crypto_analytics.streaming.lag import open_lag_monitor
 from crypto_analytics.streaming.merger import trade_rules
 
 
 def main() -> int:
-    """Return 0 after a stop by signal, 1 where the job had to give up."""
+    """Return 0 after a stop by signal, 1 after an error that no retry can fix."""
     parser = command_line("spark_candles", __doc__, SparkCandlesSettings)
     parser.parse_args()
     settings = load(SparkCandlesSettings, "spark_candles")
@@ -40,13 +40,17 @@ def main() -> int:
     try:
         run(settings, stop, state, log)
     except KafkaException as error:
-        log.error("gave_up", error=str(error), next="check KAFKA_* settings and this user's rights, then start again")
+        log.error("gave_up", error=str(error), next="check KAFKA_* and this user's permissions, then start again")
         return 1
     except StreamingQueryException as error:
-        log.error("gave_up", error=str(error), next="mend the cause and start again; nothing is lost, no offset moved")
+        log.error(
+            "gave_up",
+            error=str(error),
+            next="fix the cause and start again; no uncommitted record is lost",
+        )
         return 1
     except Exception:
-        log.exception("gave_up", next="mend the cause above and start again; nothing is lost, no offset moved")
+        log.exception("gave_up", next="fix the cause above and start again; no uncommitted record is lost")
         return 1
     log.info("stopped")
     return 0
@@ -56,32 +60,34 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
     """Run the query until ``stop``.
 
     Raises:
-        Exception: it cannot go on.
+        Exception: the query failed.
     """
-    position, backlog = Position(settings, log), Backlog()
+    group_offsets, backlog = GroupOffsets(settings, log), Backlog()
     try:
-        offsets = position.start(stop, state.beat)
+        offsets = group_offsets.start(stop, state.beat)
         if stop.is_set():
             return
-        log.info("resuming", offsets=offsets)
+        log.info("offsets_read", offsets=offsets)
         session = open_session(settings)
         try:
             if stop.is_set():
-                return  # the stop came while Spark started
-            watch = open_watch(settings, backlog, trade_rules(settings), log, whole_topic=True)
-            with watch, scratch_folder(settings.SPARK_CHECKPOINT_DIR) as checkpoint:
-                running = query.start(session, settings, str(checkpoint), offsets, position=position, backlog=backlog)
-                QueryService(running, position, stop=stop, health=state, log=log).run()
+                return  # stopped while Spark started
+            lag_monitor = open_lag_monitor(settings, backlog, trade_rules(settings), log, whole_topic=True)
+            with lag_monitor, scratch_folder(settings.SPARK_CHECKPOINT_DIR) as checkpoint:
+                running = query.start(
+                    session, settings, str(checkpoint), offsets, group_offsets=group_offsets, backlog=backlog
+                )
+                QueryService(running, group_offsets, stop=stop, health=state, log=log).run()
         finally:
             session.stop()
     finally:
-        position.close()
-    position.check()  # the answer to the last commit came while the client was closed
+        group_offsets.close()
+    group_offsets.check()  # the result of the last commit arrived while the client was closed
 
 
 @contextmanager
 def scratch_folder(parent: Path | None) -> Iterator[Path]:
-    """Yield a new folder below ``parent``, without those that earlier runs left there."""
+    """Yield a new folder in ``parent``, after removing the folders of earlier runs."""
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
         for left in parent.glob("candles-*"):

@@ -1,7 +1,7 @@
-"""Up to where trades are merged: the offsets that the consumer group has committed, whichever variant did it.
+"""Read and commit the offsets of the consumer group, which both variants of the consumer share.
 
-So the variants can take turns without reading anything twice, and what watches the group's lag serves both. Spark's own
-checkpoint is not needed to go on; it only keeps a running query's books.
+So one variant can continue where the other one stopped, and one lag monitor serves both. Spark's checkpoint is not
+needed to continue: it only has the state of a running query.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,29 +12,29 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.retry import backoff
-from crypto_analytics.spark_candles.source import beginning
-from crypto_analytics.streaming.commits import Commits
+from crypto_analytics.spark_candles.source import start_offset
+from crypto_analytics.streaming.commits import OffsetCommitter
 from crypto_analytics.streaming.settings import MergingSettings
 
-_CALL_SECONDS = 3.0  # a blocked call delays a stop by this much
+_REQUEST_SECONDS = 3.0  # a blocked request delays a stop by as much
 _CLOSE_SECONDS = 1.0
-# While consumers of the other variant are in the group, only they may commit; they are at the same work.
-_NOT_OURS_NOW = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION})
+# While consumers of the other variant are members of the group, only they can commit; they merge the same records.
+_OTHER_VARIANT_ACTIVE = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION})
 
 
-class Position:
-    """The group's offsets in the trades topic, read at the start and moved after each batch."""
+class GroupOffsets:
+    """The group's offsets in the trades topic: read at the start, committed after each batch."""
 
     def __init__(self, settings: MergingSettings, log: structlog.stdlib.BoundLogger) -> None:
         self._topic = settings.KAFKA_TOPIC_TRADES
-        self._commits = Commits(self._topic, log, unimportant=_NOT_OURS_NOW)
+        self._commits = OffsetCommitter(self._topic, log, ignored_errors=_OTHER_VARIANT_ACTIVE)
         self._client = kafka.consumer(settings, settings.KAFKA_CONSUMER_GROUP, on_commit=self._commits.on_commit)
         self._log = log
 
     def start(self, stop: Event, beat: Callable[[], None]) -> dict[int, int]:
-        """Return where to begin in each partition; waits for Kafka and the topic. Empty only where ``stop`` is set.
+        """Return the offset to start at in each partition; empty if ``stop`` is set before Kafka answers.
 
-        ``beat`` is called with each try: who waits for Kafka is alive.
+        Waits for Kafka and the topic. ``beat`` is called before each attempt, which keeps the liveness probe green.
 
         Raises:
             KafkaException: Kafka refuses this user.
@@ -46,31 +46,31 @@ class Position:
             except KafkaException as error:
                 if error.args[0].code() in kafka.REFUSED:
                     raise
-                self._log.warning("kafka_not_ready", cause=str(error), retry_in_seconds=round(delay, 1))
+                self._log.warning("offset_query_failed", error=str(error), retry_in_seconds=round(delay, 1))
             if stop.wait(delay):
                 break
         return {}
 
     def _read(self) -> dict[int, int]:
-        self._client.poll(0)  # where the login is refused, this call says so
-        about = self._client.list_topics(self._topic, _CALL_SECONDS).topics[self._topic]
-        if about.error is not None:
-            raise KafkaException(about.error)
-        wanted = [TopicPartition(self._topic, number) for number in about.partitions]
-        committed = self._client.committed(wanted, _CALL_SECONDS)
-        return {part.partition: beginning(part.offset, *self._held(part)) for part in committed}
+        self._client.poll(0)  # raises where the login is refused
+        metadata = self._client.list_topics(self._topic, _REQUEST_SECONDS).topics[self._topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        wanted = [TopicPartition(self._topic, number) for number in metadata.partitions]
+        committed = self._client.committed(wanted, _REQUEST_SECONDS)
+        return {part.partition: start_offset(part.offset, *self._watermarks(part)) for part in committed}
 
-    def _held(self, partition: TopicPartition) -> tuple[int, int]:
+    def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         at = TopicPartition(partition.topic, partition.partition)
-        low, high = self._client.get_watermark_offsets(at, _CALL_SECONDS)
+        low, high = self._client.get_watermark_offsets(at, _REQUEST_SECONDS)
         return low, high
 
     def commit(self, offsets: Mapping[int, int]) -> None:
-        """Commit the offsets at which the next batch begins in each partition, beside the work."""
+        """Commit the offset of the next record of each partition, asynchronously."""
         self._commits.send(self._client, offsets)
 
     def serve(self) -> None:
-        """Look at the answers to earlier commits and send again those that failed; called every now and then.
+        """Check the results of earlier commits and retry failed ones; call it regularly.
 
         Raises:
             KafkaException: Kafka refuses this user.
@@ -83,17 +83,17 @@ class Position:
         self._commits.check()
 
     def is_overdue(self) -> bool:
-        """Whether Kafka has confirmed no commit for half a minute."""
+        """Whether Kafka has not confirmed a commit for half a minute."""
         return self._commits.is_overdue()
 
     def close(self) -> None:
-        """Wait for the answer to the last commit, and close the client.
+        """Wait a second for the result of the last commit, and close the client.
 
-        The client would wait more than ten seconds for a broker that is away, which is as long as a service may take to
-        stop. A commit without an answer costs nothing: what is read again is known by its ids.
+        With an unreachable broker the client would wait for more than the ten seconds that a stop may take. A lost
+        commit is harmless: records that are read again are recognised by their trade ids.
         """
         closing = Thread(target=self._client.close, name="close", daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
         if closing.is_alive():
-            self._log.warning("position_not_committed", error="Kafka does not answer", next="nothing: ids count once")
+            self._log.warning("commit_unconfirmed", error="Kafka does not answer", next="nothing: ids are merged once")

@@ -1,4 +1,4 @@
-"""The streaming query: each micro-batch is merged by the executors, then its offsets are committed."""
+"""The streaming query: executors merge each micro-batch, then the driver commits its offsets."""
 
 import time
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from crypto_analytics.runtime import metrics
 from crypto_analytics.spark_candles import source
-from crypto_analytics.spark_candles.group_offsets import Position
+from crypto_analytics.spark_candles.group_offsets import GroupOffsets
+from crypto_analytics.spark_candles.reports import TaskReport, next_offsets
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 from crypto_analytics.spark_candles.task import merge_records
-from crypto_analytics.spark_candles.task_report import Outcome, following
 from crypto_analytics.streaming.backlog import Backlog
-from crypto_analytics.streaming.merger import count
+from crypto_analytics.streaming.merger import update_metrics
 
 
 def start(
@@ -22,25 +22,25 @@ def start(
     checkpoint: str,
     offsets: Mapping[int, int],
     *,
-    position: Position,
+    group_offsets: GroupOffsets,
     backlog: Backlog,
 ) -> StreamingQuery:
-    """Start the query at ``offsets``, with the new and empty folder ``checkpoint`` for Spark's own books.
+    """Start the query at ``offsets``; ``checkpoint`` is an empty folder for Spark's own state.
 
-    No watermark: a late trade is merged like any other. A batch that cannot be merged ends the query with an exception.
+    There is no watermark: late trades are merged like others. A batch that fails ends the query with an exception.
     """
 
     def merge(batch: DataFrame, batch_id: int) -> None:
         started = time.monotonic()
-        rows = batch.mapInArrow(merge_records, "outcome string").collect()
-        outcomes = [Outcome.from_json(row.outcome) for row in rows]
-        offsets_after = following(outcomes)
-        backlog.merged(offsets_after)
-        position.commit(offsets_after)
-        count([outcome.work() for outcome in outcomes], time.monotonic() - started)
-        for outcome in outcomes:
-            for reason, dead in outcome.dead_letters.items():
-                metrics.DEAD_LETTERS.labels(reason).inc(dead)
+        rows = batch.mapInArrow(merge_records, "report string").collect()
+        reports = [TaskReport.from_json(row.report) for row in rows]
+        merged = next_offsets(reports)
+        backlog.merged(merged)
+        group_offsets.commit(merged)
+        update_metrics([report.result() for report in reports], time.monotonic() - started)
+        for report in reports:
+            for reason, number in report.dead_letters.items():
+                metrics.DEAD_LETTERS.labels(reason).inc(number)
 
     records = session.readStream.format("kafka").options(**source.options(settings, offsets)).load()
     return (

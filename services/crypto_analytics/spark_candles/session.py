@@ -1,4 +1,4 @@
-"""The Spark session: what is set where the job runs by itself, and what everywhere."""
+"""The Spark session: the configuration for all deployments, and for a local run."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from pyspark.sql import SparkSession
 
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 
-_RECORDS_A_PIECE = 20_000  # of a task, merged in one transaction; what BATCH_MAX_TRADES is to the other variant
+_RECORDS_PER_TRANSACTION = 20_000  # of a task; the counterpart of BATCH_MAX_TRADES
 
-# A small and steady process: one collector thread, the quick compiler alone, and little kept for Spark's own pages.
+# Small and constant memory: one garbage collector thread, only the C1 compiler, and little history in Spark's pages.
 _JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError"
-_EVERYWHERE = {
-    "spark.sql.execution.arrow.maxRecordsPerBatch": str(_RECORDS_A_PIECE),
+_COMMON = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(_RECORDS_PER_TRANSACTION),
     "spark.sql.streaming.stopTimeout": "2s",
     "spark.sql.streaming.minBatchesToRetain": "5",
     "spark.sql.streaming.numRecentProgressUpdates": "5",
@@ -23,18 +23,18 @@ _EVERYWHERE = {
     "spark.ui.retainedTasks": "1000",
     "spark.sql.ui.retainedExecutions": "20",
     "spark.ui.showConsoleProgress": "false",
-    "spark.ui.killEnabled": "false",  # nobody logs in to these pages: they are for looking
+    "spark.ui.killEnabled": "false",  # the pages have no login, so they are read-only
 }
 
 
 def is_submitted() -> bool:
-    """Whether spark-submit started this process, and so has said where and with how much memory Spark runs."""
+    """Whether spark-submit started this process; it has configured master and memory then."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def configuration(settings: SparkCandlesSettings, *, submitted: bool) -> dict[str, str]:
-    """Return Spark's configuration for ``settings``. No secret is in it."""
-    common = _EVERYWHERE | {
+    """Return Spark's configuration for ``settings``, without secrets."""
+    common = _COMMON | {
         "spark.log.level": "WARN",
         "spark.log.structuredLogging.enabled": str(settings.LOG_FORMAT == "json").lower(),
         "spark.ui.port": str(settings.SPARK_UI_PORT),
@@ -56,8 +56,8 @@ def configuration(settings: SparkCandlesSettings, *, submitted: bool) -> dict[st
 
 
 def open_session(settings: SparkCandlesSettings) -> SparkSession:
-    """Start Spark, or join the one that spark-submit started."""
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # which the local executors run, too
+    """Start Spark, or return the session that spark-submit started."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # also for local executors
     builder = SparkSession.builder.appName("spark-candles")
     for name, value in configuration(settings, submitted=is_submitted()).items():
         builder = builder.config(name, value)

@@ -1,27 +1,27 @@
-"""The trades topic as Spark's Kafka source reads it."""
+"""Options of Spark's Kafka source for the trades topic."""
 
 import json
 from collections.abc import Mapping
 
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 
-_EARLIEST = -2  # the source's own word for it
+_EARLIEST = -2  # the source's number for the earliest offset
 
 
 def options(settings: SparkCandlesSettings, start: Mapping[int, int]) -> dict[str, str]:
-    """Return the options of the source, which begins at the offsets ``start`` of the topic's partitions.
+    """Return the options of a source that starts at the offsets ``start`` of the topic's partitions.
 
-    The password is none of them: Kafka's client looks it up in the environment of the driver and of each executor.
+    They do not include the password: Kafka's client reads it from the environment of the driver and of each executor.
 
-    Records that retention removed before they were read do not end the job for ever: the ids of their trades are
-    missing then, which ``trade_id_gaps`` lists and the producer repairs.
+    The job continues after retention removed records that were not read (``failOnDataLoss``): their trade ids are
+    missing, ``trade_id_gaps`` lists them, and the producer repairs them.
     """
     return {
         "kafka.bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
         "kafka.security.protocol": settings.KAFKA_SECURITY_PROTOCOL,
         **_login(settings),
         "subscribe": settings.KAFKA_TOPIC_TRADES,
-        "groupIdPrefix": f"{settings.KAFKA_CONSUMER_GROUP}-spark",  # nothing is asked about it
+        "groupIdPrefix": f"{settings.KAFKA_CONSUMER_GROUP}-spark",  # its offsets are never used
         "startingOffsets": json.dumps({settings.KAFKA_TOPIC_TRADES: {str(part): at for part, at in start.items()}}),
         "maxOffsetsPerTrigger": str(settings.SPARK_MAX_OFFSETS_PER_TRIGGER),
         "failOnDataLoss": "false",
@@ -47,10 +47,10 @@ def _login(settings: SparkCandlesSettings) -> dict[str, str]:
     return login
 
 
-def beginning(committed: int, low: int, high: int) -> int:
-    """Return the offset to begin at in a partition that holds the offsets ``low`` to ``high`` (exclusive).
+def start_offset(committed: int, low: int, high: int) -> int:
+    """Return the offset to start at in a partition with the offsets ``low`` to ``high`` (exclusive).
 
-    What the group has committed, where that is an offset of this partition; else its beginning: nothing was committed
-    yet, retention was faster, or the topic is another one than then. Trades read twice change nothing.
+    It is the committed offset, or the earliest one where nothing is committed, retention removed the record, or the
+    topic was created again. Trades that are read twice change nothing.
     """
     return committed if low <= committed <= high else _EARLIEST

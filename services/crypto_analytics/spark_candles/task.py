@@ -1,7 +1,7 @@
-"""What an executor does with its share of a micro-batch: all that variant A does with a batch, by the same code.
+"""Merge an executor's part of a micro-batch, with the code that the consumer merges a batch with.
 
-Each share is merged in a transaction of its own, serialised per symbol by the database. Candles are a monoid and each
-id counts once, so it makes no difference how Spark divides the records, and which of the shares it does again.
+Each part is merged in its own transaction, and the database serialises transactions by symbol. Candles are a monoid and
+each trade id counts once, so the result does not depend on how Spark divides the records or repeats tasks.
 """
 
 import threading
@@ -13,40 +13,40 @@ import structlog
 
 from crypto_analytics.runtime import logs
 from crypto_analytics.runtime.settings import load
+from crypto_analytics.spark_candles.reports import TaskReport
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
-from crypto_analytics.spark_candles.task_report import Outcome
-from crypto_analytics.streaming.decoded_records import Records
+from crypto_analytics.streaming.decoded_records import DecodedRecords
 from crypto_analytics.streaming.merger import Merger, open_merger
 
 
 @cache
 def _worker() -> tuple[SparkCandlesSettings, Merger]:
-    """Return this worker process's own merger; Spark keeps the process, and so its connections, for later tasks.
+    """Return the merger of this worker process. Spark reuses the process, and so its connections, for later tasks.
 
-    Settings and passwords come from the environment of the executor, never through Spark.
+    Settings and passwords come from the executor's environment, never through Spark.
     """
     settings = load(SparkCandlesSettings, "spark_candles")
     logs.configure("spark_candles", settings)
-    never = threading.Event()  # a task that is to stop is killed by Spark: its transaction is rolled back
-    return settings, open_merger(settings, "spark-candles", never, structlog.get_logger("spark_candles"))
+    never_set = threading.Event()  # Spark stops a task by killing it: its transaction is rolled back
+    return settings, open_merger(settings, "spark-candles", never_set, structlog.get_logger("spark_candles"))
 
 
-def merge_records(pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Merge records (value, partition, offset) of the trades topic and yield what was done with each piece.
+def merge_records(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Merge records (value, partition, offset) of the trades topic and yield the report of each part.
 
     Raises:
-        Exception: what no retry can mend; the piece is not merged, and Spark fails the batch.
+        Exception: an error that no retry can fix; the part is not merged, and Spark fails the batch.
     """
     settings, merger = _worker()
-    for piece in pieces:
-        values = [value or b"" for value in piece.column("value").to_pylist()]
-        partitions, offsets = piece.column("partition").to_pylist(), piece.column("offset").to_pylist()
+    for part in parts:
+        values = [value or b"" for value in part.column("value").to_pylist()]
+        partitions, offsets = part.column("partition").to_pylist(), part.column("offset").to_pylist()
 
         def origin(position: int, partitions: list[int] = partitions, offsets: list[int] = offsets) -> str:
             return f"{settings.KAFKA_TOPIC_TRADES}/{partitions[position]}/{offsets[position]}"
 
-        work = merger.work(Records.of(values, origin, merger.rules()))
-        following: dict[int, int] = {}
+        result = merger.merge(DecodedRecords.of(values, origin, merger.rules()))
+        next_offsets: dict[int, int] = {}
         for partition, offset in zip(partitions, offsets, strict=True):
-            following[partition] = max(following.get(partition, 0), offset + 1)
-        yield pa.RecordBatch.from_pylist([{"outcome": Outcome.of(work, following).to_json()}])
+            next_offsets[partition] = max(next_offsets.get(partition, 0), offset + 1)
+        yield pa.RecordBatch.from_pylist([{"report": TaskReport.of(result, next_offsets).to_json()}])

@@ -1,4 +1,4 @@
-"""What some records of the trades topic hold: good trades, and values that are none."""
+"""Decode records of the trades topic into valid trades and rejected values."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import NamedTuple, Self
 from crypto_analytics.binance.wire import BadTrade, DecodedBatch, Rules, decode_batch
 
 
-class Refused(NamedTuple):
-    """A value that is no good trade, why, and the record that it came in (topic/partition/offset)."""
+class RejectedValue(NamedTuple):
+    """A value that is not a valid trade, the error, and the record that held it (topic/partition/offset)."""
 
     value: bytes
     error: BadTrade
@@ -16,23 +16,23 @@ class Refused(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
-    """Records as they were read: the good trades in them, and the values that were refused."""
+class DecodedRecords:
+    """The valid trades of some records, and the values that were rejected."""
 
     decoded: DecodedBatch
-    refused: Sequence[Refused]
+    rejected: Sequence[RejectedValue]
 
     @classmethod
     def of(cls, values: Sequence[bytes], origin: Callable[[int], str], rules: Rules) -> Self:
-        """Return what ``values`` hold; ``origin`` names the record of the value at a position."""
+        """Return ``values`` decoded; ``origin`` returns the record of the value at a position."""
         decoded = decode_batch(values, rules)
-        return cls(decoded, [Refused(values[at], error, origin(at)) for at, error in decoded.bad])
+        return cls(decoded, [RejectedValue(values[at], error, origin(at)) for at, error in decoded.bad])
 
     @classmethod
-    def joined(cls, pieces: Sequence[Self]) -> Self:
-        """Return the records of all ``pieces``, one after the other."""
-        decoded = DecodedBatch.joined([piece.decoded for piece in pieces])
-        return cls(decoded, [refused for piece in pieces for refused in piece.refused])
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return all ``parts`` as one, in their order."""
+        decoded = DecodedBatch.joined([part.decoded for part in parts])
+        return cls(decoded, [rejected for part in parts for rejected in part.rejected])
 
     def __len__(self) -> int:
         return self.decoded.count

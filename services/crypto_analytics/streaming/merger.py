@@ -1,4 +1,4 @@
-"""The work on one batch: dead-letter what is bad, merge the rest, however often a store goes away meanwhile."""
+"""Merge a batch: send rejected values to the dead-letter topic, merge the trades, and retry while a store fails."""
 
 import threading
 from collections import Counter
@@ -21,20 +21,17 @@ from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.errors import is_retryable
 from crypto_analytics.store.merge import BatchMerge, Merged
 from crypto_analytics.store.objects import open_store
-from crypto_analytics.streaming.decoded_records import Records
+from crypto_analytics.streaming.decoded_records import DecodedRecords
 from crypto_analytics.streaming.settings import MergingSettings
 
 
-class Stopped(Exception):
-    """The service was asked to stop while a store was away. Nothing is lost: the next start reads the batch again."""
+class StopRequested(Exception):
+    """The service must stop while a store is unreachable. Nothing is lost: the next start reads the batch again."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """What was done with some records: how many there were, and what of them was merged.
-
-    ``dead_letters`` counts those that could not be used, by reason.
-    """
+class BatchResult:
+    """The number of records in a batch, the result of the merge, and the number of dead letters by reason."""
 
     records: int
     merged: Merged
@@ -43,7 +40,7 @@ class Work:
 
 @dataclass
 class Merger:
-    """Merges batches through one connection, which it opens again after a failure."""
+    """Merges batches through one database connection, which is opened again after an error."""
 
     connect: Callable[[], psycopg.Connection]
     archive: RawArchive
@@ -55,28 +52,26 @@ class Merger:
     _connection: psycopg.Connection | None = None
     _failure: KafkaError | None = None
     waiting: bool = False
-    """Whether a store is away at this moment."""
+    """Whether the current batch is retried because a store is unreachable."""
 
-    def work(self, records: Records) -> Work:
-        """Merge the trades in ``records``; when this returns, their offsets may be committed.
+    def merge(self, records: DecodedRecords) -> BatchResult:
+        """Merge the trades of ``records``. Their offsets may be committed as soon as this returns.
 
         Raises:
-            Stopped: a store was away when the stop came.
-            Exception: what no retry can mend; nothing of the batch is merged.
+            StopRequested: the service must stop, and a store is unreachable.
+            Exception: an error that no retry can fix; nothing of the batch is merged.
         """
-        refused: Counter[str] = Counter()
-        for value, error, origin in records.refused:
+        dead_letters: Counter[str] = Counter()
+        for value, error, origin in records.rejected:
             self._dead_letter(value, error.reason, error.detail, [("origin", origin)])
-            refused[error.reason] += 1
-        merged = self._merge(records.decoded.by_symbol())
+            dead_letters[error.reason] += 1
+        merged = self._merge_with_retries(records.decoded.by_symbol())
         for symbol, trade in merged.rejected:
             ids = f"{symbol} ids {trade.first_id}..{trade.last_id}"
-            self._dead_letter(
-                trade.raw, PARTIAL_OVERLAP, f"{ids} are merged in part, and the rest cannot be told apart"
-            )
-            refused[PARTIAL_OVERLAP] += 1
+            self._dead_letter(trade.raw, PARTIAL_OVERLAP, f"{ids} are partly merged, and an aggregate cannot be split")
+            dead_letters[PARTIAL_OVERLAP] += 1
         self._flush_dead_letters()
-        return Work(len(records), merged, refused)
+        return BatchResult(len(records), merged, dead_letters)
 
     def close(self) -> None:
         """Close the connection."""
@@ -84,7 +79,7 @@ class Merger:
             self._connection.close()
             self._connection = None
 
-    def _merge(self, trades: dict[str, TradeColumns]) -> Merged:
+    def _merge_with_retries(self, trades: dict[str, TradeColumns]) -> Merged:
         batch = BatchMerge(self.archive, trades)
         delays = backoff()
         while True:
@@ -92,20 +87,20 @@ class Merger:
                 if self._connection is None:
                     self._connection = self.connect()
                 merged = batch.run(self._connection)
-            except Exception as error:  # is_retryable is the one place that decides
+            except Exception as error:  # is_retryable decides for all kinds of errors
                 self.close()
                 if not is_retryable(error):
                     raise
                 self.waiting = True
                 metrics.BATCH_RETRIES.inc()
                 delay = next(delays)
-                self.log.warning("store_away", error=str(error).strip(), retry_in_seconds=round(delay, 2))
+                self.log.warning("batch_merge_failed", error=str(error).strip(), retry_in_seconds=round(delay, 2))
                 if self.stop.wait(delay):
-                    raise Stopped from error
+                    raise StopRequested from error
             else:
                 self.waiting = False
                 if merged.unlisted:
-                    self.log.info("objects_left", count=merged.unlisted, next="the orphan cleanup removes them")
+                    self.log.info("orphans_left", count=merged.unlisted, next="nothing: the job sweep deletes them")
                 return merged
 
     def _dead_letter(self, value: bytes, reason: str, detail: str, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -120,17 +115,17 @@ class Merger:
                     headers=headers,
                     on_delivery=self._on_delivery,
                 )
-            except BufferError:  # the queue is full: wait for the broker to take some
+            except BufferError:  # the client's queue is full: wait for deliveries
                 self.dead_letters.poll(0.5)
                 if self.stop.is_set():
-                    raise Stopped from None
+                    raise StopRequested from None
             else:
                 return
 
     def _flush_dead_letters(self) -> None:
         while self.dead_letters.flush(0.5):
             if self.stop.is_set():
-                raise Stopped
+                raise StopRequested
         if self._failure is not None:
             raise KafkaException(self._failure)
 
@@ -142,7 +137,7 @@ class Merger:
 def open_merger(
     settings: MergingSettings, name: str, stop: threading.Event, log: structlog.stdlib.BoundLogger
 ) -> Merger:
-    """Return the merger that ``settings`` describe, with its real clients; ``name`` is who the database sees."""
+    """Return a merger with clients for ``settings``; ``name`` is its application name in PostgreSQL."""
     return Merger(
         connect=lambda: postgres.connect(settings, name),
         archive=RawArchive(open_store(settings), settings.BUCKET_RAW),
@@ -155,21 +150,21 @@ def open_merger(
 
 
 def trade_rules(settings: MergingSettings) -> Callable[[], Rules]:
-    """Return a function that returns what a good trade must satisfy at the time of the call."""
+    """Return a function that returns the validation rules at the time of the call."""
     now = clock_for(settings.AS_OF)
     symbols = frozenset(settings.SYMBOLS)
     return lambda: Rules(symbols, latest_allowed(now(), settings.MAX_FUTURE_SECONDS))
 
 
-def count(works: Iterable[Work], seconds: float) -> None:
-    """Count in the metrics what was done, in ``seconds``, with the records of a batch: in one piece, or in several."""
+def update_metrics(results: Iterable[BatchResult], seconds: float) -> None:
+    """Add a batch to the metrics: the ``results`` of its parts, and the ``seconds`` that it took as a whole."""
     metrics.BATCHES.inc()
     metrics.BATCH_SECONDS.observe(seconds)
     now = wall_clock()
-    for work in works:
-        metrics.TRADES_CONSUMED.inc(work.records)
-        metrics.TRADES_MERGED.inc(work.merged.trades)
-        metrics.TRADES_DEDUPLICATED.inc(work.merged.duplicates)
-        metrics.TRADES_ARCHIVED.inc(work.merged.archived)
-        for oldest in work.merged.oldest:
+    for result in results:
+        metrics.TRADES_CONSUMED.inc(result.records)
+        metrics.TRADES_MERGED.inc(result.merged.trades)
+        metrics.TRADES_DEDUPLICATED.inc(result.merged.duplicates)
+        metrics.TRADES_ARCHIVED.inc(result.merged.archived)
+        for oldest in result.merged.oldest:
             metrics.TRADE_TO_VISIBLE.observe((now - oldest) / SECOND)

@@ -12,8 +12,8 @@ from crypto_analytics.runtime.settings import (
 
 
 class MergingSettings(CommonSettings, MarketSettings, KafkaSettings, PostgresSettings, ObjectStoreSettings):
-    """What turning trades into candles needs, in either variant."""
+    """The settings of merging trades into candles, in both variants."""
 
     KAFKA_CONSUMER_GROUP: str = Field(
-        "crypto-candles", description="its committed offsets tell up to where trades are merged, in either variant"
+        "crypto-candles", description="both variants commit the offsets of merged trades to this group"
     )

@@ -1,8 +1,8 @@
-from crypto_analytics.consumer.collector import Collector
+from crypto_analytics.consumer.collector import BatchCollector
 
 
 def test_a_batch_is_due_by_age_of_its_oldest_record() -> None:
-    collector = Collector[str](seconds=1.0, trades=100, largest=1000)
+    collector = BatchCollector[str](seconds=1.0, trades=100, largest=1000)
     assert not collector.is_due(1e9)
     collector.add("a", 3, now=10.0)
     collector.add("b", 3, now=10.9)
@@ -11,7 +11,7 @@ def test_a_batch_is_due_by_age_of_its_oldest_record() -> None:
 
 
 def test_a_batch_is_due_by_size_and_may_grow_beyond_it() -> None:
-    collector = Collector[str](seconds=60, trades=3, largest=7)
+    collector = BatchCollector[str](seconds=60, trades=3, largest=7)
     collector.add("a", 3, now=0)
     assert collector.is_due(0)
     assert (len(collector), collector.room()) == (3, 4)
@@ -21,7 +21,7 @@ def test_a_batch_is_due_by_size_and_may_grow_beyond_it() -> None:
 
 
 def test_the_wait_ends_when_the_batch_is_due() -> None:
-    collector = Collector[str](seconds=1.0, trades=100, largest=1000)
+    collector = BatchCollector[str](seconds=1.0, trades=100, largest=1000)
     assert collector.wait(0, longest=0.1) == 0.1
     collector.add("a", 1, now=0)
     assert abs(collector.wait(0.95, longest=0.1) - 0.05) < 1e-9
@@ -31,4 +31,4 @@ def test_the_wait_ends_when_the_batch_is_due() -> None:
 
 
 def test_the_largest_batch_is_never_below_the_usual_one() -> None:
-    assert Collector[str](seconds=1, trades=50, largest=10).room() == 50
+    assert BatchCollector[str](seconds=1, trades=50, largest=10).room() == 50

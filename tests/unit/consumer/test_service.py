@@ -12,16 +12,16 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from crypto_analytics.binance.wire import Rules
 from crypto_analytics.consumer import service
-from crypto_analytics.consumer.collector import Collector
+from crypto_analytics.consumer.collector import BatchCollector
 from crypto_analytics.consumer.service import ConsumerService
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.merge import Merged
 from crypto_analytics.streaming import commits
 from crypto_analytics.streaming.backlog import Backlog
-from crypto_analytics.streaming.commits import Commits
-from crypto_analytics.streaming.decoded_records import Records
-from crypto_analytics.streaming.merger import Work
+from crypto_analytics.streaming.commits import OffsetCommitter
+from crypto_analytics.streaming.decoded_records import DecodedRecords
+from crypto_analytics.streaming.merger import BatchResult
 from tests.unit.spelling import spelled
 
 RULES = Rules(frozenset({"BTCUSDT"}), 2**60)
@@ -113,19 +113,19 @@ class FakeMerger:
     def __init__(self, rules: Callable[[], Rules] = lambda: RULES) -> None:
         self.rules = rules
         self.batches: list[list[int]] = []
-        self.refused: list[tuple[str, str]] = []
+        self.rejected: list[tuple[str, str]] = []
         self.committed_before: list[list[int]] = []
         self.consumer: FakeConsumer | None = None
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
-    def work(self, records: Records) -> Work:
+    def merge(self, records: DecodedRecords) -> BatchResult:
         assert self.consumer is not None
         self.committed_before.append(list(self.consumer.committed))
         assert self.may_go_on.wait(30)
         self.batches.append(records.decoded.trades.first_ids.tolist())
-        self.refused += [(error.reason, origin) for _, error, origin in records.refused]
-        return Work(len(records), Merged(), Counter())
+        self.rejected += [(error.reason, origin) for _, error, origin in records.rejected]
+        return BatchResult(len(records), Merged(), Counter())
 
     def close(self) -> None:
         pass
@@ -147,10 +147,10 @@ def build() -> Iterator[Callable[..., tuple[ConsumerService, FakeConsumer, FakeM
         mergers.append(merger)
         merger.consumer = consumer = FakeConsumer(stop, steps)
         log = structlog.stdlib.get_logger()
-        committing = Commits("trades", log)
+        committing = OffsetCommitter("trades", log)
         consumer.on_commit = committing.on_commit
         anything: Any = {"consumer": consumer, "merger": merger, "backlog": consumer.backlog, "health": consumer.health}
-        collector: Collector[Any] = Collector(seconds, batch, largest)
+        collector: BatchCollector[Any] = BatchCollector(seconds, batch, largest)
         return (
             ConsumerService(topic="trades", collector=collector, commits=committing, stop=stop, log=log, **anything),
             consumer,
@@ -209,7 +209,7 @@ def test_an_error_between_records_loses_none_of_them(build: Build, trades: list[
     consuming, _, merger = build([*trades[:3], failed, *trades[3:]])
     consuming.run()
     assert merger.batches == [[1, 2, 3, 4, 5, 6]]
-    assert merger.refused == []
+    assert merger.rejected == []
 
 
 def test_an_error_alone_makes_no_batch(build: Build, failed: Message) -> None:
@@ -244,11 +244,11 @@ def test_a_read_neither_spins_nor_waits_long_while_a_due_batch_waits_for_the_one
     assert merger.batches[0] == [1, 2]
 
 
-def test_a_record_without_a_value_is_refused_by_its_origin(build: Build, trades: list[Message]) -> None:
+def test_a_record_without_a_value_is_rejected_with_its_origin(build: Build, trades: list[Message]) -> None:
     consuming, _, merger = build(delivered([spelled(1), None, spelled(2)]))
     consuming.run()
     assert merger.batches == [[1, 2]]
-    assert merger.refused == [("not_json", "trades/0/1")]
+    assert merger.rejected == [("not_json", "trades/0/1")]
 
 
 def test_partitions_that_go_take_what_was_only_collected_with_them(build: Build, trades: list[Message]) -> None:
@@ -356,8 +356,8 @@ def test_the_backlog_knows_what_is_assigned_and_merged(build: Build, trades: lis
         consumer.assign(consumer, [PARTITION])
 
     def end_is_known(consumer: FakeConsumer) -> None:
-        places = consumer.backlog.places()
-        consumer.backlog.answered(0.0, places, {0: (0, 6)}, {0: 0})
+        partitions = consumer.backlog.partitions()
+        consumer.backlog.update(0.0, partitions, {0: (0, 6)}, {0: 0})
         seen.append(consumer.backlog.trades())
 
     seen: list[float] = []

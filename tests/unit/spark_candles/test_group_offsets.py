@@ -7,7 +7,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from crypto_analytics.runtime import kafka
-from crypto_analytics.spark_candles.group_offsets import Position
+from crypto_analytics.spark_candles.group_offsets import GroupOffsets
 from crypto_analytics.streaming.settings import MergingSettings
 
 
@@ -30,12 +30,12 @@ class Client:
         self.poll(0)
 
 
-def position(monkeypatch: pytest.MonkeyPatch, code: int | None) -> Position:
+def position(monkeypatch: pytest.MonkeyPatch, code: int | None) -> GroupOffsets:
     answer = None if code is None else KafkaError(code)
     monkeypatch.setattr(kafka, "consumer", lambda *_, on_commit: Client(on_commit, answer))
     values: Any = {"POSTGRES_USER": "writer", "POSTGRES_PASSWORD": "x", "OBJECT_STORE": "directory",
                    "OBJECT_STORE_DIR": "/objects"}  # fmt: skip
-    return Position(MergingSettings(**values), structlog.stdlib.get_logger())
+    return GroupOffsets(MergingSettings(**values), structlog.stdlib.get_logger())
 
 
 @pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED])

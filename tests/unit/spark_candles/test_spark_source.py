@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
-from crypto_analytics.spark_candles.source import beginning, options
+from crypto_analytics.spark_candles.source import options, start_offset
 
 SECRET = "not-to-be-seen"
 
@@ -53,7 +53,7 @@ def test_it_begins_where_the_group_is() -> None:
         (41, 0, 40, -2),  # the topic is another one than then
     ],
 )
-def test_an_offset_that_the_partition_does_not_hold_means_its_beginning(
+def test_an_offset_that_the_partition_does_not_hold_means_its_start_offset(
     committed: int, low: int, high: int, begins: int
 ) -> None:
-    assert beginning(committed, low, high) == begins
+    assert start_offset(committed, low, high) == begins

@@ -33,8 +33,8 @@ class Log:
 
 
 def ask(backlog: Backlog, log: Log, committed: dict[int, int]) -> None:
-    places = backlog.places()
-    backlog.answered(0.0, places, {number: log.held(number) for number in places}, committed)
+    partitions = backlog.partitions()
+    backlog.update(0.0, partitions, {number: log.held(number) for number in partitions}, committed)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -68,7 +68,7 @@ def test_nothing_is_known_before_an_assignment_and_before_kafkas_answer() -> Non
     backlog = Backlog()
     assert math.isnan(backlog.trades())
     assert math.isnan(backlog.seconds(0))
-    assert math.isnan(backlog.answer_age())
+    assert math.isnan(backlog.end_offsets_age())
     backlog.assign([])
     assert (backlog.trades(), backlog.seconds(0)) == (0, 0)  # a member of the group without a partition
     backlog.assign([0])
@@ -83,26 +83,26 @@ def test_nothing_is_known_before_an_assignment_and_before_kafkas_answer() -> Non
 def test_the_lag_before_the_first_merge(committed: int, low: int, end: int, waiting: int) -> None:
     backlog = Backlog()
     backlog.assign([0])
-    backlog.answered(0.0, backlog.places(), {0: (low, end)}, {0: committed})
+    backlog.update(0.0, backlog.partitions(), {0: (low, end)}, {0: committed})
     assert backlog.trades() == waiting
 
 
 def test_an_answer_about_an_earlier_assignment_changes_nothing() -> None:
     backlog = Backlog()
     backlog.assign([0])
-    before = backlog.places()
+    before = backlog.partitions()
     backlog.revoke([0])
     backlog.assign([0])
-    backlog.answered(0.0, before, {0: (0, 10)}, {0: 5})
+    backlog.update(0.0, before, {0: (0, 10)}, {0: 5})
     assert math.isnan(backlog.trades())
 
 
 def test_what_is_merged_counts_more_than_what_was_committed_when_it_was_asked() -> None:
     backlog = Backlog()
     backlog.assign([0])
-    places = backlog.places()
+    partitions = backlog.partitions()
     backlog.merged({0: 9, 1: 50})
-    backlog.answered(0.0, places, {0: (0, 10)}, {0: 5})
+    backlog.update(0.0, partitions, {0: (0, 10)}, {0: 5})
     assert backlog.trades() == 1
 
 
@@ -110,16 +110,16 @@ def test_the_age_grows_while_nothing_is_merged_and_is_zero_where_nothing_waits()
     now = 100.0
     backlog = Backlog(lambda: now)
     backlog.assign([0, 1])
-    places = backlog.places()
-    backlog.answered(100.0, places, {0: (0, 10), 1: (0, 3)}, {0: 5, 1: 3})
+    partitions = backlog.partitions()
+    backlog.update(100.0, partitions, {0: (0, 10), 1: (0, 3)}, {0: 5, 1: 3})
     assert math.isnan(backlog.seconds(0))  # no trade is read yet
-    backlog.read(places[0], 5, 60 * SECOND, 61 * SECOND)
+    backlog.set_head(partitions[0], 5, 60 * SECOND, 61 * SECOND)
     assert [backlog.seconds(at * SECOND) for at in (61, 70, 160)] == [1, 10, 100]
     backlog.merged({0: 8})
     assert backlog.seconds(200 * SECOND) == 1  # what it was: the trade at 8 is not read yet
-    backlog.read(places[0], 8, 90 * SECOND, 92 * SECOND)
+    backlog.set_head(partitions[0], 8, 90 * SECOND, 92 * SECOND)
     assert backlog.seconds(200 * SECOND) == 110
     backlog.merged({0: 10})
     assert backlog.seconds(300 * SECOND) == 0
     now = 107.0
-    assert backlog.answer_age() == 7
+    assert backlog.end_offsets_age() == 7

@@ -7,7 +7,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from prometheus_client import REGISTRY
 
-from crypto_analytics.streaming.commits import Commits
+from crypto_analytics.streaming.commits import OffsetCommitter
 
 TIMED_OUT = KafkaError(KafkaError.REQUEST_TIMED_OUT)
 
@@ -24,13 +24,13 @@ class Client:
 
 
 class Setting:
-    """Commits with a client and a clock of the test's own."""
+    """OffsetCommitter with a client and a clock of the test's own."""
 
-    def __init__(self, unimportant: frozenset[int] = frozenset()) -> None:
+    def __init__(self, ignored_errors: frozenset[int] = frozenset()) -> None:
         self.time = 0.0
         self.client: Any = Client()
         log = structlog.stdlib.get_logger()
-        self.commits = Commits("trades", log, unimportant=unimportant, now=lambda: self.time)
+        self.commits = OffsetCommitter("trades", log, ignored_errors=ignored_errors, now=lambda: self.time)
 
     def send(self, offsets: dict[int, int]) -> None:
         self.commits.send(self.client, offsets)

@@ -1,17 +1,17 @@
 from crypto_analytics.binance.wire import Rules
-from crypto_analytics.streaming.decoded_records import Records
+from crypto_analytics.streaming.decoded_records import DecodedRecords
 from tests.unit.spelling import spelled
 
 RULES = Rules(frozenset({"BTCUSDT", "ETHUSDT"}), 2**60)
 
 
-def records(*values: bytes) -> Records:
-    return Records.of(values, lambda position: f"at {position}", RULES)
+def records(*values: bytes) -> DecodedRecords:
+    return DecodedRecords.of(values, lambda position: f"at {position}", RULES)
 
 
 def test_pieces_are_joined_as_if_they_had_been_read_at_once() -> None:
     values = [spelled(1), b"bad", spelled(7, symbol="ETHUSDT"), spelled(2), b"worse", spelled(3)]
-    joined = Records.joined([records(*values[:3]), records(), records(*values[3:])])
+    joined = DecodedRecords.joined([records(*values[:3]), records(), records(*values[3:])])
     at_once = records(*values)
     assert len(joined) == len(at_once) == 6
     trades = {symbol: columns.rows() for symbol, columns in joined.decoded.by_symbol().items()}
@@ -21,10 +21,10 @@ def test_pieces_are_joined_as_if_they_had_been_read_at_once() -> None:
         "ETHUSDT": [(7, spelled(7, symbol="ETHUSDT"))],
     }
     assert [position for position, _ in joined.decoded.bad] == [1, 4]
-    assert [(refused.value, refused.origin) for refused in joined.refused] == [(b"bad", "at 1"), (b"worse", "at 1")]
+    assert [(refused.value, refused.origin) for refused in joined.rejected] == [(b"bad", "at 1"), (b"worse", "at 1")]
 
 
 def test_values_that_are_refused_are_records_too() -> None:
     refused = records(b"x", b"", b"{}")
     assert (len(refused), refused.decoded.by_symbol()) == (3, {})
-    assert [error.reason for _, error, _ in refused.refused] == ["not_json", "not_json", "wrong_shape"]
+    assert [error.reason for _, error, _ in refused.rejected] == ["not_json", "not_json", "wrong_shape"]

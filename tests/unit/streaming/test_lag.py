@@ -13,7 +13,7 @@ from crypto_analytics.core.minutes import SECOND
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.settings import KafkaSettings
 from crypto_analytics.streaming.backlog import Backlog
-from crypto_analytics.streaming.lag import LagWatch
+from crypto_analytics.streaming.lag import LagMonitor
 
 RULES = Rules(frozenset({"BTCUSDT"}), 2**60)
 TRADED_AT = 1_741_046_401  # s
@@ -52,14 +52,14 @@ def mocked() -> Iterator[Mocked]:
     broker.close()
 
 
-Watch = Callable[..., tuple[LagWatch, Backlog]]
+Watch = Callable[..., tuple[LagMonitor, Backlog]]
 
 
 @pytest.fixture
 def watch(mocked: Mocked) -> Watch:
-    def make(**options: Any) -> tuple[LagWatch, Backlog]:
+    def make(**options: Any) -> tuple[LagMonitor, Backlog]:
         backlog, log = Backlog(), structlog.stdlib.get_logger()
-        return LagWatch(mocked.client(), "t", backlog, lambda: RULES, log, **options), backlog
+        return LagMonitor(mocked.client(), "t", backlog, lambda: RULES, log, **options), backlog
 
     return make
 
@@ -73,20 +73,20 @@ def test_the_lag_before_any_merge_after_one_and_while_nothing_is_fetched(mocked:
     mocked.produce(0, 10)
     mocked.produce(1, 5)
     backlog.assign([0, 1, 2])
-    looking.look()
+    looking.query()
     now = TRADED_AT + 1000
     assert (backlog.trades(), backlog.seconds(now * SECOND)) == (15, age(0, now))
     backlog.merged({0: 4, 1: 5})
-    looking.look()  # the trade at 4 is read when it is still the next one a second later
-    looking.look()
+    looking.query()  # the trade at 4 is read when it is still the next one a second later
+    looking.query()
     assert (backlog.trades(), backlog.seconds(now * SECOND)) == (6, age(4, now))
     for more in range(1, 4):  # a store is away: the topic grows, and no consumer fetches
         mocked.produce(0, 1000)
-        looking.look()
+        looking.query()
         assert (backlog.trades(), backlog.seconds((now + more) * SECOND)) == (6 + 1000 * more, age(4, now + more))
     backlog.revoke([0, 1, 2])
     backlog.assign([1])
-    looking.look()
+    looking.query()
     assert (backlog.trades(), backlog.seconds(now * SECOND)) == (5, age(0, now))  # the group has committed nothing
 
 
@@ -95,7 +95,7 @@ def test_it_begins_where_the_group_has_committed(mocked: Mocked, watch: Watch) -
     mocked.produce(0, 10)
     mocked.client().commit(offsets=[TopicPartition("t", 0, 7)], asynchronous=False)
     backlog.assign([0])
-    looking.look()
+    looking.query()
     assert (backlog.trades(), backlog.seconds(TRADED_AT * SECOND)) == (3, max(0.0, age(7, TRADED_AT)))
 
 
@@ -103,7 +103,7 @@ def test_the_whole_topic_is_all_its_partitions(mocked: Mocked, watch: Watch) -> 
     looking, backlog = watch(whole_topic=True)
     for partition in range(4):
         mocked.produce(partition, 2)
-    looking.look()
+    looking.query()
     assert backlog.trades() == 8
 
 
@@ -112,19 +112,19 @@ def test_a_record_that_holds_no_trade_is_as_old_as_it_says_itself(mocked: Mocked
     mocked.producer.produce("t", b"no trade", partition=0, timestamp=TRADED_AT * 1000)
     assert mocked.producer.flush(30) == 0
     backlog.assign([0])
-    looking.look()
+    looking.query()
     assert backlog.seconds((TRADED_AT + 60) * SECOND) == 60
 
 
-def test_a_broker_that_is_away_is_told_once_and_the_answer_ages(mocked: Mocked, watch: Watch) -> None:
+def test_a_broker_that_is_away_is_told_once_and_the_end_offsets_ages(mocked: Mocked, watch: Watch) -> None:
     looking, backlog = watch()
     mocked.produce(0, 10)
     backlog.assign([0])
-    looking.look()
-    answered = backlog.answer_age()
+    looking.query()
+    answered = backlog.end_offsets_age()
     with structlog.testing.capture_logs() as logs:
         for trouble in ("away", "away", "", "away"):
             looking._note(trouble)
     assert [entry["event"] for entry in logs] == ["lag_query_failed", "lag_query_failed"]
     assert backlog.trades() == 10
-    assert backlog.answer_age() > answered
+    assert backlog.end_offsets_age() > answered
