@@ -116,15 +116,15 @@ def test_a_record_that_holds_no_trade_is_as_old_as_it_says_itself(mocked: Mocked
     assert backlog.seconds((TRADED_AT + 60) * SECOND) == 60
 
 
-def test_a_broker_that_is_away_is_told_once_and_the_end_offsets_ages(mocked: Mocked, watch: Watch) -> None:
+def test_an_unreachable_broker_is_logged_once_and_the_end_offsets_age(mocked: Mocked, watch: Watch) -> None:
     looking, backlog = watch()
     mocked.produce(0, 10)
     backlog.assign([0])
     looking.query()
-    answered = backlog.end_offsets_age()
+    age = backlog.end_offsets_age()
     with structlog.testing.capture_logs() as logs:
-        for trouble in ("away", "away", "", "away"):
-            looking._note(trouble)
+        for error in ("away", "away", "", "away"):
+            looking._log_failure(error)
     assert [entry["event"] for entry in logs] == ["lag_query_failed", "lag_query_failed"]
     assert backlog.trades() == 10
-    assert backlog.end_offsets_age() > answered
+    assert backlog.end_offsets_age() > age
