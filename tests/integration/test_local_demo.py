@@ -222,7 +222,7 @@ def test_a_run_killed_with_9_leaves_nothing_and_does_not_hinder_the_next(demo: D
     assert (report["restarts"]["consumer"], report["restarts"]["postgres"]) == (1, 1)
     assert report["archive_repeated_ids"] == 0
     assert report["archive_trade_ids"] == report["merged"] - 1  # the planted one
-    assert "starting it again" in said
+    assert "restarting it" in said
 
 
 def test_a_port_in_use_is_one_line_before_anything_starts(demo: Demo) -> None:
