@@ -38,11 +38,11 @@ def snapshot(cluster: Cluster) -> ClusterSnapshot | None:
         return None
 
 
-def headline(sight: ClusterSnapshot) -> str:
+def headline(observed: ClusterSnapshot) -> str:
     """Return one line with the number of deployed releases and the names of pending and failed ones."""
-    in_progress = [name for name, revision in sight.releases.items() if revision.status in _IN_PROGRESS]
-    done = sum(revision.status == "deployed" for revision in sight.releases.values())
-    failed = [name for name, revision in sight.releases.items() if revision.status == "failed"]
+    in_progress = [name for name, revision in observed.releases.items() if revision.status in _IN_PROGRESS]
+    done = sum(revision.status == "deployed" for revision in observed.releases.values())
+    failed = [name for name, revision in observed.releases.items() if revision.status == "failed"]
     parts = [f"{done} releases deployed"]
     if in_progress:
         parts.append(f"in progress: {', '.join(in_progress)}")
@@ -51,13 +51,13 @@ def headline(sight: ClusterSnapshot) -> str:
     return "; ".join(parts)
 
 
-def troubles(sight: ClusterSnapshot) -> list[str]:
+def troubles(observed: ClusterSnapshot) -> list[str]:
     """Return a line for each pod that is not ready, with the reason and, where it adds something, its newest event."""
     lines = []
-    for pod in sight.pods:
+    for pod in observed.pods:
         if pod.is_ready:
             continue
-        event = sight.events.get(pod.name)
+        event = observed.events.get(pod.name)
         reason = pod.reason
         if event and event.message not in reason and (event.is_warning or reason == "starting"):
             reason = f"{reason} ({event})"
@@ -91,9 +91,9 @@ class ReleaseProgress:
         if self._live:
             self._live.stop()
 
-    def show(self, sight: ClusterSnapshot | None) -> None:
+    def show(self, observed: ClusterSnapshot | None) -> None:
         """Display one snapshot; ``None`` means that the API does not answer."""
-        lines = ["the API does not answer"] if sight is None else [headline(sight), *troubles(sight)]
+        lines = ["the API does not answer"] if observed is None else [headline(observed), *troubles(observed)]
         elapsed = duration(self._clock() - self._started)
         if self._live:
             texts = [Text(f"{elapsed:>7}  {lines[0]}"), *(Text(f"         {line}") for line in lines[1:])]

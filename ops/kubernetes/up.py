@@ -241,13 +241,13 @@ def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out:
 
 def show_failure(cluster: Cluster, out: Console) -> None:
     """Print the newest warning events, and the end of the logs of each pod that is not ready."""
-    sight = snapshot(cluster)
-    if sight is None:
+    observed = snapshot(cluster)
+    if observed is None:
         out.print("the cluster's API does not answer")
         return
-    for event in last_warnings(sight.events.values(), _SHOWN_EVENTS):
+    for event in last_warnings(observed.events.values(), _SHOWN_EVENTS):
         out.print(f"event  {event.about}: {event}", markup=False, soft_wrap=True)
-    for pod in sight.pods:
+    for pod in observed.pods:
         if pod.is_ready:
             continue
         out.print(f"pod    {pod.name}: {pod.reason}", markup=False, soft_wrap=True)

@@ -140,11 +140,11 @@ def test_events_of_the_newer_api_have_their_time_elsewhere() -> None:
 
 
 def test_troubles_name_pod_cause_and_warning() -> None:
-    sight = ClusterSnapshot(
+    observed = ClusterSnapshot(
         pods=pods([pod("kafka-0"), pod("minio-0", ready=True)], NOW),
         events={"kafka-0": Event("kafka-0", "Unhealthy", "Readiness probe failed", is_warning=True, at="")},
     )
-    assert release_progress.troubles(sight) == [
+    assert release_progress.troubles(observed) == [
         "kafka-0 0/1: consumer runs, not ready yet (Unhealthy: Readiness probe failed)"
     ]
 
@@ -164,13 +164,13 @@ def test_without_a_terminal_a_line_is_printed_when_something_changes() -> None:
     out, now = io.StringIO(), [0.0]
     console = Console(file=out, width=200)
     with ReleaseProgress(console, clock=lambda: now[0]) as shown:
-        for seconds, sight in (
+        for seconds, observed in (
             (0, ClusterSnapshot()),
             (2, ClusterSnapshot()),
             (4, ClusterSnapshot({"kafka": Revision("kafka", 1, "deployed")})),
         ):
             now[0] = float(seconds)
-            shown.show(sight)
+            shown.show(observed)
         now[0] = 6.0
         shown.show(None)
     assert [line.strip() for line in out.getvalue().splitlines()] == [
