@@ -1,4 +1,4 @@
-"""Every migration is applied, and every role logs in and reads what it has to."""
+"""Check that all migrations are applied, and that every role can log in and read its tables."""
 
 import sys
 
