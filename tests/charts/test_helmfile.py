@@ -75,7 +75,7 @@ def installed(situation: str) -> set[str]:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_nothing_is_installed_before_what_it_needs(situation: str) -> None:
+def test_each_release_is_installed_after_those_it_needs(situation: str) -> None:
     needs = recording.needs(situation)
     assert set(needs) == set(BEFORE)
     here = installed(situation)
@@ -99,7 +99,9 @@ def test_nothing_is_installed_before_what_it_needs(situation: str) -> None:
         ("default both", {"minio"}, ["feed=simulator,minio.installed=false"]),
     ],
 )
-def test_the_order_holds_where_servers_are_elsewhere(situation: str, absent: set[str], values: list[str]) -> None:
+def test_the_order_holds_with_servers_outside_of_the_cluster(
+    situation: str, absent: set[str], values: list[str]
+) -> None:
     needs = recording.needs(situation, *values)
     flipped = any("kafka.mode" in value for value in values)
     operators = {"strimzi-operator", "spark-operator"}
@@ -124,7 +126,7 @@ def hooks(commands: tuple[tuple[str, ...], ...]) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_hooks_wait_for_what_helm_does_not_know(situation: str) -> None:
+def test_hooks_wait_for_the_operators_resources(situation: str) -> None:
     expected = {"presync": [MAKE_NAMESPACE]}
     if not situation.startswith("lite"):
         expected["kafka"] = STRIMZI
@@ -133,7 +135,7 @@ def test_hooks_wait_for_what_helm_does_not_know(situation: str) -> None:
     assert hooks(recording.commands(situation)) == expected
 
 
-def test_a_namespace_of_somebody_else_is_left_alone() -> None:
+def test_an_existing_namespace_is_left_alone() -> None:
     assert hooks(recording.commands("lite", "--state-values-set", "namespace.create=false")) == {}
 
 

@@ -1,4 +1,4 @@
-"""`.ci/run` removes a developer's cluster and volumes only when told that it is CI."""
+"""`.ci/run` removes a developer's cluster and volumes only if CI is set."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The table of URLs, questions before removal, one change at a time, and errors that say what to do."""
+"""The table of endpoints, confirmation before removal, one change at a time, and errors that name their fix."""
 
 import contextlib
 import io
@@ -39,7 +39,7 @@ def shown(table: object) -> str:
     return out.getvalue()
 
 
-def test_the_table_names_every_way_in() -> None:
+def test_the_table_lists_every_endpoint() -> None:
     text = shown(url_table.table(WAY, {**WELL, "PostgreSQL": Health("the login is refused", 0.1)}))
     for words in ("127.0.0.1:19092", "postgresql://127.0.0.1:5432/crypto_analytics", "http://127.0.0.1:9001"):
         assert words in text
@@ -47,7 +47,7 @@ def test_the_table_names_every_way_in() -> None:
         assert words in text
 
 
-def test_passwords_can_be_left_out() -> None:
+def test_passwords_can_be_hidden() -> None:
     text = shown(url_table.table(WAY, WELL, hide=True))
     assert "-word" not in text
     assert url_table.HIDDEN in text
@@ -56,12 +56,12 @@ def test_passwords_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("is_terminal", "asked", "hides"), [(True, False, False), (True, True, True), (False, False, True)]
 )
-def test_passwords_go_to_a_terminal_alone(
+def test_passwords_are_printed_to_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool, asked: bool, hides: bool
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # colours in a log do not make a terminal of it
     monkeypatch.setattr(url_table, "check_all", lambda way: WELL)
-    file = Somebody() if is_terminal else Nobody()
+    file = Terminal() if is_terminal else Pipe()
     out = Console(file=file, width=160)
     assert url_table.hide_passwords(out, requested=asked) is hides
     url_table.show(WAY, out, hide=hides)
@@ -70,10 +70,10 @@ def test_passwords_go_to_a_terminal_alone(
 
 
 @pytest.mark.parametrize("module", [up, compose_up])
-def test_both_ways_up_leave_passwords_out_of_a_log(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
+def test_up_and_compose_up_hide_passwords_in_a_log(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
     shown: list[bool] = []
     monkeypatch.setattr(url_table, "show", lambda way, out, *, hide=False: shown.append(hide) or 0)
-    monkeypatch.setattr(module, "console", lambda: Console(file=Nobody(), width=160))
+    monkeypatch.setattr(module, "console", lambda: Console(file=Pipe(), width=160))
     if module is compose_up:
         monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
         monkeypatch.setattr(compose_up, "remove_other_variant", lambda *_: None)
@@ -88,7 +88,7 @@ def test_both_ways_up_leave_passwords_out_of_a_log(monkeypatch: pytest.MonkeyPat
 
 
 def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave of `make up` what is remembered and shown."""
+    """Reduce `make up` to what it saves and prints."""
     monkeypatch.setattr(up.machine, "inspect", lambda settings: None)
     monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(WAY.ports))
@@ -100,7 +100,7 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
 
 
-def test_what_is_brought_up_is_remembered_before_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_make_up_is_saved_before_anything_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail(*_: object) -> None:
         raise Problem("helmfile failed", "x", "y")
 
@@ -122,7 +122,7 @@ def test_what_is_brought_up_is_remembered_before_it_is_there(monkeypatch: pytest
         ({"KUBE_CONTEXT": "another"}, "default"),
     ],
 )
-def test_what_was_brought_up_elsewhere_does_not_count(
+def test_the_last_up_of_another_cluster_does_not_count(
     monkeypatch: pytest.MonkeyPatch, named: dict[str, str], environment: str
 ) -> None:
     monkeypatch.delenv("ENV", raising=False)
@@ -140,7 +140,7 @@ def test_what_was_brought_up_elsewhere_does_not_count(
         ({"KUBE_CONTEXT": "another"}, ""),
     ],
 )
-def test_own_values_are_remembered_for_down(monkeypatch: pytest.MonkeyPatch, named: dict[str, str], own: str) -> None:
+def test_own_values_are_saved_for_down(monkeypatch: pytest.MonkeyPatch, named: dict[str, str], own: str) -> None:
     for name, value in named.items():
         monkeypatch.setenv(name, value)
     last = {"environment": "production", "context": "theirs", "values": "/x/mine.yaml"}
@@ -148,15 +148,15 @@ def test_own_values_are_remembered_for_down(monkeypatch: pytest.MonkeyPatch, nam
 
 
 @pytest.mark.parametrize(("mode", "told"), [("strimzi", True), ("kraft", False)])
-def test_down_says_that_strimzis_resources_stay_and_in_which_order_they_go(
+def test_down_prints_how_to_delete_strimzis_resources_in_order(
     monkeypatch: pytest.MonkeyPatch, mode: str, told: bool
 ) -> None:
-    out = Nobody()
+    out = Pipe()
     monkeypatch.setattr(down.state, "load_last_up", dict)
     monkeypatch.setattr(down.state, "exclusive", contextlib.nullcontext)
     monkeypatch.setattr(down.helmfile, "values", lambda *_, **__: {"kafka": {"mode": mode}})
     monkeypatch.setattr(down, "console", lambda: Console(file=out, width=160))
-    monkeypatch.setattr(sys, "stdin", Nobody())
+    monkeypatch.setattr(sys, "stdin", Pipe())
     with pytest.raises(Problem, match="nothing was removed"):
         down.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
     said = out.getvalue()
@@ -183,22 +183,24 @@ def test_nuke_finds_our_images_under_the_registry_of_the_last_build() -> None:
     assert nuke.select_images([*own, *others], {}) == own[:1]
 
 
-def test_nuke_names_the_projects_whose_state_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nuke_names_the_projects_whose_saved_settings_it_removes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("crypto-analytics", "other"):
         (tmp_path / f"compose-{name}.env").touch()
-    out = Nobody()
+    out = Pipe()
     monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
     monkeypatch.setattr(compose, "STATE", tmp_path)
     monkeypatch.setattr(nuke, "list_images", list)
     monkeypatch.setattr(nuke, "console", lambda: Console(file=out, width=160))
-    monkeypatch.setattr(sys, "stdin", Nobody())
+    monkeypatch.setattr(sys, "stdin", Pipe())
     with pytest.raises(Problem, match="nothing was removed"):
         nuke.main(OpsSettings(), [])
     assert "make compose-down VOLUMES=1 COMPOSE_PROJECT_NAME=other" in out.getvalue()
     assert "COMPOSE_PROJECT_NAME=crypto-analytics" not in out.getvalue()
 
 
-def test_only_what_runs_is_listed() -> None:
+def test_only_running_components_are_listed() -> None:
     way = Installation("x", WAY.ports, {}, frozenset({"postgres"}))
     assert [endpoint.name for endpoint in way.endpoints] == ["PostgreSQL"]
 
@@ -219,7 +221,7 @@ def test_every_endpoint_has_a_check_and_a_port() -> None:
         (503, "HTTP 503"),
     ],
 )
-def test_the_data_docs_are_asked_for_as_by_a_browser(status: int, told: str) -> None:
+def test_the_data_docs_are_requested_as_by_a_browser(status: int, told: str) -> None:
     class Store(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             assert self.path == "/data-docs/site/index.html"
@@ -237,7 +239,7 @@ def test_the_data_docs_are_asked_for_as_by_a_browser(status: int, told: str) -> 
     assert bool(found.problem) is (status == 503)
 
 
-def test_a_port_that_talks_something_else_is_not_well() -> None:
+def test_a_port_with_another_protocol_is_unhealthy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)
         port = server.getsockname()[1]
@@ -246,49 +248,49 @@ def test_a_port_that_talks_something_else_is_not_well() -> None:
         assert "refused" in health.check("PostgreSQL", port, "x").problem.lower()
 
 
-class Nobody(io.StringIO):
+class Pipe(io.StringIO):
     def isatty(self) -> bool:
         return False
 
 
-class Somebody(io.StringIO):
+class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
-def test_nothing_is_removed_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", Nobody())
+def test_nothing_is_removed_without_confirmation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Pipe())
     with pytest.raises(Problem, match="make down YES=1"):
         down.confirm(OpsSettings(), "down")
-    monkeypatch.setattr(sys, "stdin", Somebody("n\n"))
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     with pytest.raises(Problem, match="the answer was no"):
         down.confirm(OpsSettings(), "down")
-    monkeypatch.setattr(sys, "stdin", Somebody("y\n"))
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     down.confirm(OpsSettings(), "down")
     down.confirm(OpsSettings(YES=True), "down")
 
 
-def test_one_at_a_time_changes_the_cluster(tmp_path: Path) -> None:
+def test_one_target_at_a_time_changes_the_cluster(tmp_path: Path) -> None:
     with state.exclusive(tmp_path), pytest.raises(Problem, match="is changing the cluster"), state.exclusive(tmp_path):
         pass
     with state.exclusive(tmp_path):
         pass
 
 
-def test_the_story_of_the_last_up_is_kept(tmp_path: Path) -> None:
+def test_the_last_up_is_saved(tmp_path: Path) -> None:
     assert state.load_last_up(tmp_path) == {}
     state.save_last_up({"environment": "lite", "seconds": {"load": 12.5}}, tmp_path / "new")
     assert state.load_last_up(tmp_path / "new")["seconds"] == {"load": 12.5}
 
 
-def test_a_missing_program_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_program_is_reported_with_its_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match=r"kind is missing: .*kind.sigs.k8s.io.*make airgap"):
         commands.run("kind", "version", fix="make doctor")
     assert not commands.succeeds("kind", "version")
 
 
-def test_a_failed_program_says_its_last_words_and_the_next_command() -> None:
+def test_a_failed_program_is_reported_with_its_last_lines_and_the_fix() -> None:
     with pytest.raises(Problem, match="sh -c failed: no such cluster; make up"):
         commands.run("sh", "-c", "echo no such cluster >&2; exit 3", fix="make up")
     with pytest.raises(Problem, match="exit code 4"):
@@ -298,7 +300,7 @@ def test_a_failed_program_says_its_last_words_and_the_next_command() -> None:
     assert commands.run("sh", "-c", "echo $WORD", fix="", env={"WORD": "yes"}) == "yes\n"
 
 
-def test_logs_are_of_one_component_or_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_follow_one_component_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "path_of", lambda name: f"/bin/{name}")
     one = logs.command(OpsSettings(SERVICE="consumer", KUBE_CONTEXT="kind-x"), follow=True)
     assert one[:3] == ["/bin/kubectl", "--context", "kind-x"]

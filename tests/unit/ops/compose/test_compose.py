@@ -1,4 +1,4 @@
-"""How docker compose is called, and what is read from docker about the project's containers."""
+"""Calls of docker compose, and the project's containers parsed from docker's output."""
 
 import json
 from pathlib import Path
@@ -43,14 +43,14 @@ def container(service: str, **changed: Any) -> Container:
     return Container(**(one | changed))
 
 
-def test_only_what_is_set_is_handed_on() -> None:
+def test_only_variables_that_are_set_are_passed_on() -> None:
     given = {"KAFKA_PORT": "19092", "SYMBOLS": "", "PATH": "/bin", "READER_PASSWORD": "from the shell"}
     project = compose.requested(ComposeSettings(), given)
 
     assert project == compose.Project("crypto-analytics", {"KAFKA_PORT": "19092"})
 
 
-def test_passwords_of_the_shell_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passwords_of_the_shell_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("READER_PASSWORD", "from the shell")
     monkeypatch.setenv("KAFKA_PORT", "1")
 
@@ -79,7 +79,7 @@ def test_the_feed_of_the_exchange_names_its_hosts() -> None:
         ("BINANCE_REST_URL", "https://api.example.com", "BINANCE_WS_URL"),
     ],
 )
-def test_half_of_an_exchange_is_refused(feed: Any, name: str, host: str, missing: str) -> None:
+def test_one_host_of_an_exchange_without_the_other_is_refused(feed: Any, name: str, host: str, missing: str) -> None:
     with pytest.raises(Problem, match=f"{missing} is not: .*; make compose-up {name}={host} {missing}="):
         compose.requested(ComposeSettings(FEED=feed), {name: host})
 
@@ -90,14 +90,14 @@ def test_a_registry_may_end_in_a_slash_or_not(registry: str) -> None:
     assert project.variables == {"IMAGE_REGISTRY": "registry.example.com/team/"}
 
 
-def test_later_commands_mean_the_project_as_it_was_brought_up() -> None:
+def test_later_commands_use_the_project_as_it_was_started() -> None:
     compose.Project("crypto-analytics", {"KAFKA_PORT": "19092", "SYMBOLS": "A,B"}).save()
 
     assert compose.running(ComposeSettings()).variables == {"KAFKA_PORT": "19092", "SYMBOLS": "A,B"}
     assert compose.running(ComposeSettings(COMPOSE_PROJECT_NAME="other")).variables == {}
 
 
-def test_the_command_names_the_files_that_are_there_and_no_secret(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_names_the_existing_files_and_no_secret(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose, "path_of", lambda program: program)
     project = compose.Project("crypto-analytics", {})
     assert "--env-file" not in project.command("up")
@@ -162,11 +162,11 @@ def test_containers_are_read_from_docker() -> None:
         ({"health": "unhealthy"}, True),
     ],
 )
-def test_who_needs_looking_after(changed: dict[str, Any], failed: bool) -> None:
+def test_which_containers_have_failed(changed: dict[str, Any], failed: bool) -> None:
     assert container("consumer", **changed).failed is failed
 
 
-def test_the_way_in_is_what_is_published() -> None:
+def test_endpoints_are_the_published_ports() -> None:
     env_file.ensure(env_file.FILE)
     passwords = env_file.load(env_file.FILE)
 
@@ -179,7 +179,7 @@ def test_the_way_in_is_what_is_published() -> None:
     assert not any(password in repr(way) for password in passwords.values())
 
 
-def test_without_containers_there_is_no_way_in_and_no_password_is_needed() -> None:
+def test_without_containers_there_is_no_endpoint_and_no_password_is_needed() -> None:
     assert compose.installation_of([]) is None
     with pytest.raises(Problem, match="make env"):
         compose.installation_of([container("kafka", ports={9094: 19092})])
@@ -198,7 +198,7 @@ def test_a_failure_shows_the_last_lines_and_names_the_next_command(monkeypatch: 
 
 
 @pytest.mark.parametrize(("profile", "spark"), [("stream", False), ("stream,spark", True)])
-def test_changed_images_are_built_though_old_ones_are_there(
+def test_changed_images_are_built_although_old_ones_exist(
     monkeypatch: pytest.MonkeyPatch, profile: str, spark: bool
 ) -> None:
     built: list[str] = []

@@ -1,4 +1,4 @@
-"""`make env`: random passwords, made once, kept, readable by their owner alone, never printed."""
+"""`make env`: random passwords, generated once, private to their owner, never printed."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / ".env"
 
 
-def test_it_is_made_with_random_passwords_for_its_owner_alone(file: Path) -> None:
+def test_it_is_written_with_random_passwords_and_is_private(file: Path) -> None:
     made = env_file.ensure(file)
 
     values = env_file.load(file)
@@ -28,7 +28,7 @@ def test_it_is_made_with_random_passwords_for_its_owner_alone(file: Path) -> Non
     assert [path.name for path in file.parent.iterdir()] == [".env"]
 
 
-def test_what_is_there_is_kept_to_the_letter(file: Path) -> None:
+def test_existing_lines_are_kept_unchanged(file: Path) -> None:
     env_file.ensure(file)
     before = file.read_bytes()
 
@@ -52,7 +52,7 @@ def test_a_missing_password_is_added_and_nothing_else_changes(file: Path) -> Non
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_others_may_read_is_refused(file: Path) -> None:
+def test_a_file_that_other_users_can_read_is_refused(file: Path) -> None:
     env_file.ensure(file)
     file.chmod(0o640)
 
@@ -72,12 +72,12 @@ def test_an_empty_password_is_refused_and_not_replaced(file: Path) -> None:
     assert file.read_text() == broken
 
 
-def test_without_the_file_the_command_that_makes_it_is_named(file: Path) -> None:
+def test_without_the_file_the_error_names_make_env(file: Path) -> None:
     with pytest.raises(Problem, match=r"\.env is missing.*make env"):
         env_file.load(file)
 
 
-def test_what_was_done_is_said_without_a_password(
+def test_the_result_is_printed_without_a_password(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(env_file, "FILE", file)

@@ -16,7 +16,7 @@ WELL = {part: {"status": "healthy"} for part in ("metadatabase", "scheduler", "d
 
 
 class Server(HTTPServer):
-    """Answers as Airflow's API does, to whoever has the right password."""
+    """A stub of Airflow's API that checks the password."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(said).encode())
 
     def log_message(self, *args: object) -> None:
-        """Stay quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def test_a_run_is_asked_for_with_one_login(server: Server) -> None:
+def test_a_run_is_triggered_with_one_login(server: Server) -> None:
     with Airflow(server.server_port, "right") as api:
         assert api.trigger() == "manual__1"
         api.pipeline()
@@ -78,7 +78,7 @@ def test_a_wrong_login_is_refused(server: Server) -> None:
         api.pipeline()
 
 
-def test_health_names_what_is_not_well(server: Server) -> None:
+def test_health_names_unhealthy_parts(server: Server) -> None:
     assert health.check("Airflow", server.server_port, "right").problem == ""
     assert "401" in health.check("Airflow", server.server_port, "wrong").problem
     server.errors = True
@@ -99,5 +99,5 @@ def test_the_steps_of_a_run_are_listed_in_order() -> None:
 @pytest.mark.parametrize(
     ("state", "over"), [("success", True), ("failed", True), ("running", False), ("queued", False)]
 )
-def test_a_run_is_over_when_it_succeeded_or_failed(state: str, over: bool) -> None:
+def test_a_run_has_ended_when_it_succeeded_or_failed(state: str, over: bool) -> None:
     assert has_ended({"state": state}) is over

@@ -1,4 +1,4 @@
-"""`make cluster` makes the cluster alone, `make load` loads the images alone, and each names the next command."""
+"""`make cluster` only creates the cluster, `make load` only loads the images, and each names the next command."""
 
 import contextlib
 from collections.abc import Callable
@@ -17,7 +17,7 @@ PORTS = {30092: 19092, 30808: 8080}
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Return what would have been done to the machine and the cluster."""
+    """Return the recorded calls that change the machine or the cluster."""
     calls: list[Any] = []
 
     def record(name: str) -> Callable[..., None]:
@@ -38,7 +38,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
-def test_make_cluster_makes_only_the_cluster(done: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_make_cluster_only_creates_the_cluster(done: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert up.make_cluster(OpsSettings(KAFKA_PORT=19092), []) == 0
     [(name, mapped)] = done
     assert (name, mapped[30092]) == ("cluster", 19092)
@@ -55,7 +55,7 @@ def test_make_load_only_builds_and_loads_and_names_the_plain_call(
 
 
 @pytest.mark.parametrize(("node", "says"), [(None, "is missing"), (Node("exited", PORTS), "is exited")])
-def test_nothing_is_built_for_a_cluster_that_does_not_run(
+def test_nothing_is_built_without_a_running_cluster(
     done: list[Any], monkeypatch: pytest.MonkeyPatch, node: Node | None, says: str
 ) -> None:
     monkeypatch.setattr(kind, "node", lambda: node)
@@ -65,7 +65,7 @@ def test_nothing_is_built_for_a_cluster_that_does_not_run(
 
 
 @pytest.mark.parametrize("target", [up.make_cluster, up.load_images])
-def test_another_cluster_is_neither_made_nor_loaded(done: list[Any], target: Callable[..., int]) -> None:
+def test_another_cluster_is_neither_created_nor_loaded(done: list[Any], target: Callable[..., int]) -> None:
     with pytest.raises(Problem, match=r"theirs is not the kind cluster.*make images PUSH=1"):
         target(OpsSettings(KUBE_CONTEXT="theirs"), [])
     assert done == []

@@ -1,4 +1,4 @@
-"""What a machine lacks is told before anything starts, with the command that mends it; a warning does not block."""
+"""The preflight checks name the command that fixes each failure; warnings do not block."""
 
 from dataclasses import replace
 
@@ -65,13 +65,13 @@ def test_a_good_machine_passes() -> None:
         ({"versions": {**GOOD.versions, "docker": None, "docker engine": None}}, "docker", "install it"),
     ],
 )
-def test_what_blocks_says_what_to_do(change: dict[str, object], name: str, fix: str) -> None:
+def test_each_blocking_check_names_its_fix(change: dict[str, object], name: str, fix: str) -> None:
     found = {line.name: line for line in failed(replace(GOOD, **change))}  # type: ignore[arg-type]
     assert name in found
     assert fix in found[name].fix
 
 
-def test_who_holds_a_port_is_named() -> None:
+def test_the_program_that_has_bound_a_port_is_named() -> None:
     (line,) = failed(replace(GOOD, taken=frozenset({9092}), holders={9092: "java (process 4711)"}))
     assert line.found == "bound by java (process 4711)"
 
@@ -91,7 +91,7 @@ def test_a_warning_does_not_block(change: dict[str, object]) -> None:
     assert Level.WARN in {line.level for line in doctor.examine(facts, "lite")}
 
 
-def test_a_cluster_that_runs_has_its_memory_already() -> None:
+def test_a_running_cluster_needs_no_free_memory() -> None:
     assert failed(replace(GOOD, memory_free=1 * GIB, cluster_runs=True)) == []
 
 
@@ -102,7 +102,7 @@ def test_the_operators_need_more_memory_than_lite() -> None:
     assert "make up ENV=lite" in line.fix
 
 
-def test_a_cluster_of_others_needs_no_docker_no_ports_and_no_memory() -> None:
+def test_a_cluster_other_than_kind_needs_no_docker_no_ports_and_no_memory() -> None:
     bare = MachineFacts(0, 0, None, "", versions={name: GOOD.versions[name] for name in doctor.FOR_A_FOREIGN_CLUSTER})
     assert failed(bare, is_kind=False) == []
     assert [line.name for line in failed(replace(bare, versions={}), is_kind=False)] == ["helm", "helmfile", "kubectl"]
@@ -119,9 +119,9 @@ def test_a_cluster_of_others_needs_no_docker_no_ports_and_no_memory() -> None:
         ("dev", None),
     ],
 )
-def test_versions_are_read_from_what_tools_say(said: str, version: tuple[int, ...] | None) -> None:
+def test_versions_are_parsed_from_the_tools_output(said: str, version: tuple[int, ...] | None) -> None:
     assert commands.version_of(said) == version
 
 
-def test_a_build_without_a_version_is_taken() -> None:
+def test_a_build_without_a_version_is_accepted() -> None:
     assert failed(replace(GOOD, versions={**GOOD.versions, "helmfile": "helmfile version 0.0.0-dev"})) == []

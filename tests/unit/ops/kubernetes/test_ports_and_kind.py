@@ -1,4 +1,4 @@
-"""Ports move when the cluster is made, and what the cluster has wins afterwards; a half-made cluster is told apart."""
+"""Host ports apply when the cluster is created; afterwards the bound ones win. Incomplete clusters are recognised."""
 
 from pathlib import Path
 
@@ -26,14 +26,14 @@ def inspected(state: str, bindings: dict[str, list[dict[str, str]]]) -> list[dic
     return [{"State": {"Status": state}, "HostConfig": {"PortBindings": bindings}}]
 
 
-def test_a_port_moves_and_the_others_stay() -> None:
+def test_one_host_port_is_changed_and_the_others_are_kept() -> None:
     moved = kind.with_ports(CONFIG, {30092: 19092})
     mappings = moved["nodes"][0]["extraPortMappings"]
     assert [mapping["hostPort"] for mapping in mappings] == [19092, 5432]
     assert CONFIG["nodes"][0]["extraPortMappings"][0]["hostPort"] == 9092  # type: ignore[index]
 
 
-def test_a_port_without_a_mapping_is_told() -> None:
+def test_a_port_without_a_mapping_is_an_error() -> None:
     with pytest.raises(Problem, match="no host port is mapped to NodePort 30899; add it under extraPortMappings"):
         kind.with_ports(CONFIG, {30899: 8899})
 
@@ -47,7 +47,7 @@ def test_the_projects_configuration_maps_every_port_on_loopback_to_its_default()
     assert not node["image"].endswith(":latest")
 
 
-def test_the_node_container_tells_its_state_and_ports() -> None:
+def test_state_and_ports_are_parsed_from_docker_inspect() -> None:
     bindings = {"30092/tcp": [{"HostIp": "127.0.0.1", "HostPort": "19092"}], "6443/tcp": [{"HostPort": ""}]}
     node = kind.parse_node(inspected("running", bindings))
     assert (node.state, node.bound) == ("running", {30092: 19092})
@@ -62,7 +62,7 @@ def test_the_node_container_tells_its_state_and_ports() -> None:
         (kind.Node("created", {}), kind.Action.START),
     ],
 )
-def test_what_is_done_first(found: kind.Node | None, action: kind.Action) -> None:
+def test_the_first_step_depends_on_the_nodes_state(found: kind.Node | None, action: kind.Action) -> None:
     assert kind.next_action(found) is action
 
 
@@ -72,7 +72,7 @@ def test_ports_are_the_clusters_then_the_users_then_the_defaults() -> None:
     assert (numbers["KAFKA_PORT"], numbers["POSTGRES_PORT"], numbers["MINIO_PORT"]) == (9092, 15432, 9000)
 
 
-def test_a_port_asked_for_after_the_cluster_was_made_is_noticed() -> None:
+def test_a_port_that_differs_from_the_clusters_is_a_conflict() -> None:
     bound = {30092: 9092, 30432: 5432}
     assert exposed_ports.conflicts(OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=5432), bound) == {
         "KAFKA_PORT": (19092, 9092)
@@ -81,7 +81,7 @@ def test_a_port_asked_for_after_the_cluster_was_made_is_noticed() -> None:
 
 
 class Machine:
-    """Stands for docker, kind and kubectl, and writes down what they were told."""
+    """A stub of docker, kind and kubectl that records the commands."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / ".platform"
 
 
-def test_a_cluster_is_made_with_the_ports(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+def test_a_cluster_is_created_with_the_ports(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     machine = Machine(None, whole=False, answers=False, complete=False)
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind.Action.CREATE
@@ -153,7 +153,7 @@ def test_a_cluster_is_made_with_the_ports(monkeypatch: pytest.MonkeyPatch, state
 
 
 @pytest.mark.parametrize(("there", "pulls"), [(True, ""), (False, "pull kindest/node:v1")])
-def test_the_nodes_image_is_pulled_before_where_it_is_missing(
+def test_the_nodes_image_is_pulled_if_it_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool, pulls: str
 ) -> None:
     docker = tmp_path / "docker"
@@ -172,7 +172,7 @@ def test_the_nodes_image_is_pulled_before_where_it_is_missing(
             kind._pull_image("kindest/node:v1", told.append)
 
 
-def test_a_whole_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+def test_a_complete_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     machine = Machine(kind.Node("running", {}), whole=True, answers=True, complete=True)
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind.Action.KEEP
@@ -189,7 +189,7 @@ def test_a_stopped_cluster_is_started(monkeypatch: pytest.MonkeyPatch, state: Pa
 @pytest.mark.parametrize(
     ("node_state", "answers", "has_kubeconfig"), [("running", True, True), ("exited", False, False)]
 )
-def test_a_cluster_whose_making_was_interrupted_is_made_anew(
+def test_an_incomplete_cluster_is_recreated(
     monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, answers: bool, has_kubeconfig: bool
 ) -> None:
     machine = Machine(
@@ -202,7 +202,7 @@ def test_a_cluster_whose_making_was_interrupted_is_made_anew(
     assert deleted < created
 
 
-def test_a_cluster_made_by_hand_is_taken_over(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+def test_a_cluster_created_by_hand_is_used(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     machine = Machine(kind.Node("running", {}), whole=False, answers=True, complete=True)
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind.Action.KEEP
@@ -212,7 +212,7 @@ def test_a_cluster_made_by_hand_is_taken_over(monkeypatch: pytest.MonkeyPatch, s
 
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("node_state", ["running", "exited"])
-def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_thrown_away(
+def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_deleted(
     monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, whole: bool
 ) -> None:
     machine = Machine(kind.Node(node_state, {}), whole=whole, answers=False, complete=False)
@@ -231,7 +231,7 @@ def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_thrown_away(
         "it took longer than 30 s",
     ],
 )
-def test_where_the_mark_cannot_be_read_nothing_is_thrown_away(
+def test_nothing_is_deleted_if_the_marker_file_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, says: str
 ) -> None:
     machine = Machine(kind.Node(node_state, {}), whole=True, answers=False, complete=False, cp_says=says)
@@ -249,7 +249,7 @@ def test_where_the_mark_cannot_be_read_nothing_is_thrown_away(
         f"lstat /var/lib/docker/overlay2/merged{kind._COMPLETE_MARKER}: no such file or directory",
     ],
 )
-def test_dockers_words_for_a_missing_file(monkeypatch: pytest.MonkeyPatch, state: Path, says: str) -> None:
+def test_dockers_messages_for_a_missing_file(monkeypatch: pytest.MonkeyPatch, state: Path, says: str) -> None:
     machine = Machine(kind.Node("exited", {}), whole=False, answers=False, complete=False, cp_says=says)
     machine.put_in_place(monkeypatch, state)
     assert not kind.was_complete()

@@ -1,4 +1,4 @@
-"""Pods, events and memory in words, from what the API answers."""
+"""Pods, events, memory, lag and port forwards, from the API's objects."""
 
 import io
 from datetime import UTC, datetime
@@ -52,19 +52,19 @@ def pod(
     }
 
 
-def test_a_port_is_forwarded_once_whatever_is_behind_it() -> None:
+def test_a_port_is_forwarded_once() -> None:
     settings = [endpoint.setting for endpoint in port_forward.one_a_port(ENDPOINTS)]
     assert len(settings) == len(set(settings))
     assert set(settings) == {endpoint.setting for endpoint in ENDPOINTS}
 
 
-def test_a_ready_pod_has_nothing_to_tell() -> None:
+def test_a_ready_pod_has_no_reason() -> None:
     (found,) = pods([pod(ready=True, restarts=2)], NOW)
     assert found == Pod("consumer-1", "consumer", "Running", 1, 1, 2, 180.0, "")
     assert found.is_ready
 
 
-def test_a_job_that_is_done_is_well() -> None:
+def test_the_pod_of_a_completed_job_counts_as_ready() -> None:
     assert pods([pod(phase="Succeeded", state={"terminated": {"exitCode": 0}})], NOW)[0].is_ready
 
 
@@ -101,7 +101,7 @@ def test_why_a_pod_is_not_ready(item: dict[str, object], why: str) -> None:
     assert pods([item], NOW)[0].reason.startswith(why)
 
 
-def test_a_pod_that_goes_is_not_well() -> None:
+def test_a_terminating_pod_is_not_ready() -> None:
     item = pod(ready=True)
     item["metadata"]["deletionTimestamp"] = "2026-11-23T09:59:00Z"  # type: ignore[index]
     assert not pods([item], NOW)[0].is_ready
@@ -132,14 +132,14 @@ def test_the_newest_event_counts_and_a_warning_before_others_of_its_second() -> 
     assert [one.about for one in last_warnings(found.values(), 5)] == ["a"]
 
 
-def test_events_of_the_newer_api_have_their_time_elsewhere() -> None:
+def test_events_of_the_newer_api_have_their_time_in_another_field() -> None:
     newer = event("a", "FailedScheduling", "")
     newer["lastTimestamp"] = None
     newer["eventTime"] = "2026-11-23T10:00:07.123456Z"
     assert newest_events([newer, event("a", "Old", "2026-11-23T10:00:01Z")])["a"].reason == "FailedScheduling"
 
 
-def test_troubles_name_pod_cause_and_warning() -> None:
+def test_a_pod_that_is_not_ready_is_listed_with_reason_and_warning() -> None:
     observed = ClusterSnapshot(
         pods=pods([pod("kafka-0"), pod("minio-0", ready=True)], NOW),
         events={"kafka-0": Event("kafka-0", "Unhealthy", "Readiness probe failed", is_warning=True, at="")},
@@ -216,7 +216,7 @@ def shown(table: object) -> str:
     return out.getvalue()
 
 
-def test_the_status_table_counts_jobs_that_are_done() -> None:
+def test_the_status_table_counts_completed_jobs() -> None:
     done = pod("migrate-1", phase="Succeeded", state={"terminated": {"exitCode": 0}})
     text = shown(status.pod_table(pods([pod(ready=True), done], NOW), memory.usages([pod()], [SUMMARY])))
     assert "consumer-1" in text
@@ -224,8 +224,8 @@ def test_the_status_table_counts_jobs_that_are_done() -> None:
     assert "100 MiB in total; 1 jobs done" in text
 
 
-class OfANamespace:
-    """Stands for a cluster whose user may read the namespace, and no node."""
+class NamespaceOnly:
+    """A cluster whose user has permission on the namespace only."""
 
     def items(self, kind: str) -> list[dict[str, object]]:
         return [pod(ready=True)] if kind == "pods" else []
@@ -237,8 +237,8 @@ class OfANamespace:
         return []
 
 
-def test_without_rights_on_nodes_the_status_lacks_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "Cluster", lambda context: OfANamespace())
+def test_without_permission_on_nodes_only_the_memory_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "Cluster", lambda context: NamespaceOnly())
     monkeypatch.setattr(status.installation, "find", lambda settings: None)
     out = io.StringIO()
     status._kubernetes(OpsSettings(KUBE_CONTEXT="theirs"), Console(file=out, width=160))
@@ -251,14 +251,14 @@ def test_the_release_line_marks_what_is_not_deployed() -> None:
     assert status.release_line(found) == "releases: kafka 2, minio 1 (failed)"
 
 
-def test_a_forward_goes_to_a_ready_pod() -> None:
+def test_a_forward_targets_a_ready_pod() -> None:
     found = pods([pod("kafka-1"), pod("kafka-0", ready=True)], NOW)
     assert port_forward.target(found, "consumer") == "kafka-0"
     assert port_forward.target(found, "minio") is None
 
 
 def told(trades: str, age: str = "0.0", end_offsets_age: str = "0.4") -> str:
-    """Return what a consumer says of its lag."""
+    """Return a consumer's metrics of its lag."""
     samples = {"consumer_lag_trades": trades, "consumer_lag_seconds": age,
                "consumer_end_offsets_age_seconds": end_offsets_age}  # fmt: skip
     return "".join(f"# HELP {name} x\n# TYPE {name} gauge\n{name} {value}\n" for name, value in samples.items())
@@ -308,7 +308,7 @@ def test_freshness_in_a_line() -> None:
 
 
 @pytest.mark.parametrize(("ports", "listens"), [([9092, 9094], True), ([9092], False)])
-def test_kafka_is_forwarded_where_it_listens_for_clients_outside(ports: list[int], listens: bool) -> None:
+def test_kafka_is_forwarded_if_it_has_the_listener_for_external_clients(ports: list[int], listens: bool) -> None:
     broker = pod("crypto-dual-0") | {
         "spec": {"containers": [{"name": "kafka", "ports": [{"containerPort": port} for port in ports]}]}
     }
@@ -316,8 +316,8 @@ def test_kafka_is_forwarded_where_it_listens_for_clients_outside(ports: list[int
     assert port_forward.kafka_listens([pod(), broker]) is listens
 
 
-class Theirs:
-    """Stands for a cluster with a Kafka of the operator's, without a listener for clients outside."""
+class ClusterWithStrimzi:
+    """A cluster with a Kafka by Strimzi that has no listener for external clients."""
 
     def __init__(self, context: str) -> None:
         self.context = context
@@ -327,16 +327,16 @@ class Theirs:
         return [{"metadata": meta, "spec": {"containers": [{"name": "kafka", "ports": [{"containerPort": 9092}]}]}}]
 
 
-def test_forward_says_why_kafka_cannot_be_reached(
+def test_forward_prints_why_kafka_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(port_forward, "Cluster", Theirs)
+    monkeypatch.setattr(port_forward, "Cluster", ClusterWithStrimzi)
     with pytest.raises(Problem, match="nothing to forward to"):
         port_forward.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
     assert "redirects clients to names that only resolve in the cluster" in capsys.readouterr().out
 
 
-def test_a_forward_that_complains_a_lot_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_forward_with_much_output_is_not_blocked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(
         "#!/bin/sh\nhead -c 300000 /dev/zero | tr '\\0' 'x' >&2\necho >&2; echo the last word >&2\nexit 1\n"
@@ -355,7 +355,7 @@ def test_a_forward_that_complains_a_lot_goes_on(monkeypatch: pytest.MonkeyPatch,
     assert any("broken: the last word" in line for line in told)
 
 
-def test_a_port_of_kafka_moves_at_the_broker_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kafkas_advertised_port_is_changed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(port_forward, "is_free", lambda port: False)
     kafka, postgres = (next(one for one in ENDPOINTS if one.component == name) for name in ("kafka", "postgres"))
     with pytest.raises(Problem, match=r"make up KAFKA_PORT=19092.*; then make forward KAFKA_PORT=19092$"):

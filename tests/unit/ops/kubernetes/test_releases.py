@@ -1,4 +1,4 @@
-"""A release that a killed helm left half done is rolled back or removed, and others are left alone."""
+"""Pending releases are recovered, helmfile runs with the right arguments, and the feed and Kafka's mode are kept."""
 
 import io
 import re
@@ -49,11 +49,11 @@ def test_the_tenth_revision_is_newer_than_the_ninth() -> None:
         ([("uninstalling", 1)], [Recovery("kafka", "uninstalling", None)]),
     ],
 )
-def test_what_frees_a_release(history: list[tuple[str, int]], expected: list[Recovery]) -> None:
+def test_the_recovery_of_a_pending_release(history: list[tuple[str, int]], expected: list[Recovery]) -> None:
     assert helm.recoveries([Revision("kafka", number, status) for status, number in history]) == expected
 
 
-def test_releases_of_somebody_else_are_left_alone() -> None:
+def test_releases_that_are_not_ours_are_left_alone() -> None:
     assert helm.recoveries([Revision("somebodys", 1, "pending-install")]) == []
 
 
@@ -62,8 +62,8 @@ def test_our_releases_are_helmfiles() -> None:
     assert sorted(named) == sorted(helm.RELEASES)
 
 
-class Stored:
-    """Stands for a cluster with one release that was left half done."""
+class ClusterWithPendingRelease:
+    """A cluster with one pending release."""
 
     context = "theirs"
 
@@ -71,17 +71,17 @@ class Stored:
         return [secret("kafka", 1, "deployed"), secret("kafka", 2, "pending-upgrade")]
 
 
-def test_only_in_our_own_cluster_is_a_release_mended_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_on_kind_is_a_pending_release_recovered_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(helm, "run", lambda *command, **_: told.extend(command))
     with pytest.raises(Problem, match=r"helm rollback kafka 1 --no-hooks --kube-context theirs .*then make up .*again"):
-        up.recover(OpsSettings(KUBE_CONTEXT="theirs"), Stored(), told.append)  # type: ignore[arg-type]
+        up.recover(OpsSettings(KUBE_CONTEXT="theirs"), ClusterWithPendingRelease(), told.append)  # type: ignore[arg-type]
     assert told == []
-    up.recover(OpsSettings(KUBE_CONTEXT=KIND_CONTEXT), Stored(), lambda _: None)  # type: ignore[arg-type]
+    up.recover(OpsSettings(KUBE_CONTEXT=KIND_CONTEXT), ClusterWithPendingRelease(), lambda _: None)  # type: ignore[arg-type]
     assert told[:4] == ["helm", "rollback", "kafka", "1"]
 
 
-def test_the_story_says_what_is_done() -> None:
+def test_a_recovery_describes_its_action() -> None:
     assert Recovery("kafka", "pending-upgrade", 3).summary.endswith("left pending-upgrade: rolling back to revision 3")
     assert Recovery("kafka", "pending-install", None).summary.endswith("left pending-install: uninstalling it")
 
@@ -93,7 +93,7 @@ def test_the_story_says_what_is_done() -> None:
         (Recovery("kafka", "pending-install", None), ["uninstall", "kafka"]),
     ],
 )
-def test_helm_is_told_the_context(monkeypatch: pytest.MonkeyPatch, recovery: Recovery, words: list[str]) -> None:
+def test_helm_gets_the_context(monkeypatch: pytest.MonkeyPatch, recovery: Recovery, words: list[str]) -> None:
     told: list[str] = []
     monkeypatch.setattr(helm, "run", lambda *command, **_: told.extend(command))
     helm.recover(recovery, "kind-x")
@@ -108,7 +108,7 @@ def program(folder: Path, script: str) -> list[str]:
     return [str(file)]
 
 
-def test_helmfile_is_watched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helmfile_is_watched_until_it_exits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helmfile, "_POLL_SECONDS", 0.01)
     looks: list[int] = []
     go = tmp_path / "go"
@@ -124,13 +124,13 @@ def test_helmfile_is_watched_to_its_end(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "log").read_text() == "port 19092\n"
 
 
-def test_helmfiles_error_is_told_and_the_log_named(tmp_path: Path) -> None:
+def test_helmfiles_error_is_reported_with_its_log(tmp_path: Path) -> None:
     line = program(tmp_path, "echo noise; echo 'Error: UPGRADE FAILED: timed out' >&2; exit 1")
     with pytest.raises(Problem, match=r"UPGRADE FAILED: timed out; less .*log; then make up again"):
         helmfile.run(line, {}, tmp_path / "log", limit=30)
 
 
-def test_helmfile_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helmfile_is_stopped_at_the_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helmfile, "_POLL_SECONDS", 0.01)
     line = program(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
     with pytest.raises(Problem, match="not ready in time"):
@@ -145,12 +145,14 @@ def test_a_failed_release_is_always_synced(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(helm, "has_diff", lambda: True)
     monkeypatch.setattr(helmfile, "run", lambda line, *_, **__: lines.append(line))
     monkeypatch.setattr(up.state, "logs", lambda: tmp_path)
-    up._releases(OpsSettings(ENV="lite"), Stored(), {}, up.console())  # type: ignore[arg-type]
+    up._releases(OpsSettings(ENV="lite"), ClusterWithPendingRelease(), {}, up.console())  # type: ignore[arg-type]
     assert lines[0][-1] == "sync"
 
 
 @pytest.mark.parametrize(("context", "closed"), [(KIND_CONTEXT, False), ("theirs", True)])
-def test_a_cluster_of_others_gets_no_open_ports(monkeypatch: pytest.MonkeyPatch, context: str, closed: bool) -> None:
+def test_a_cluster_other_than_kind_gets_no_open_ports(
+    monkeypatch: pytest.MonkeyPatch, context: str, closed: bool
+) -> None:
     monkeypatch.setattr(helmfile, "path_of", lambda name: name)
     line = " ".join(helmfile.command("lite", context, "sync"))
     assert ("--state-values-set expose.enabled=false sync" in line) is closed
@@ -170,9 +172,9 @@ def test_make_up_is_the_plain_call_and_shows_it(
     monkeypatch.setattr(helm, "has_diff", lambda: has_diff)
     monkeypatch.setattr(helmfile, "run", lambda line, *_, **__: lines.append(line))
     monkeypatch.setattr(up.state, "logs", lambda: tmp_path)
-    monkeypatch.setattr(Stored, "helm_secrets", lambda self: stored)
+    monkeypatch.setattr(ClusterWithPendingRelease, "helm_secrets", lambda self: stored)
     out = Console(file=io.StringIO(), width=80)
-    up._releases(OpsSettings(ENV="lite"), Stored(), {"KAFKA_PORT": "9092"}, out)  # type: ignore[arg-type]
+    up._releases(OpsSettings(ENV="lite"), ClusterWithPendingRelease(), {"KAFKA_PORT": "9092"}, out)  # type: ignore[arg-type]
     assert lines == [["/bin/helmfile", "-e", "lite", action]]
     assert out.file.getvalue().strip() == f"helmfile -e lite {action}"  # type: ignore[attr-defined]
 
@@ -217,7 +219,7 @@ printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
     ("registry", "policy", "refused"),
     [("", "IfNotPresent", True), ("", "Never", False), ("registry.example.com", "IfNotPresent", False)],
 )
-def test_a_cluster_of_others_needs_a_registry(
+def test_a_cluster_other_than_kind_needs_a_registry(
     monkeypatch: pytest.MonkeyPatch, registry: str, policy: str, refused: bool
 ) -> None:
     monkeypatch.setenv("KUBE_CONTEXT", "theirs")
@@ -233,8 +235,8 @@ def test_a_cluster_of_others_needs_a_registry(
         up.check_registry(OpsSettings(), {})
 
 
-class Answers:
-    """Stands for the API of a user without rights on what is not installed: the objects that are there, by path."""
+class ApiStub:
+    """A stub of the API with objects by path; objects of missing groups are forbidden."""
 
     def __init__(self, *groups: str, forbidden: str = "", **objects: Object) -> None:
         self.forbidden = forbidden
@@ -257,16 +259,16 @@ def producer(feed: str) -> Object:
     return {"spec": {"template": {"spec": {"containers": [{"name": "producer", "env": env}]}}}}
 
 
-def test_what_runs_is_read_from_the_cluster() -> None:
-    lite = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
+def test_feed_and_mode_are_read_from_the_cluster() -> None:
+    lite = ApiStub(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
     assert upgrade_check.installed(lite, "kraft") == Installed("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
-    default = Answers("kafka.strimzi.io/v1", deployments__producer=producer("wss://x"), kafkas__crypto={})
+    default = ApiStub("kafka.strimzi.io/v1", deployments__producer=producer("wss://x"), kafkas__crypto={})
     assert upgrade_check.installed(default, "strimzi") == Installed("wss://x", "strimzi")  # type: ignore[arg-type]
-    assert upgrade_check.installed(Answers(), "kraft") == Installed(None, None)  # type: ignore[arg-type]
+    assert upgrade_check.installed(ApiStub(), "kraft") == Installed(None, None)  # type: ignore[arg-type]
 
 
-def test_who_may_not_read_strimzis_kafka_has_none_of_it() -> None:
-    cluster: Any = Answers("kafka.strimzi.io/v1", forbidden="kafkas/crypto")
+def test_without_permission_to_read_strimzis_kafka_none_is_installed() -> None:
+    cluster: Any = ApiStub("kafka.strimzi.io/v1", forbidden="kafkas/crypto")
     assert upgrade_check.installed(cluster, "kraft") == Installed(None, None)
     with pytest.raises(Forbidden):
         upgrade_check.installed(cluster, "strimzi")
@@ -301,7 +303,7 @@ def test_two_feeds_never_meet_in_one_database(now: Installed, then: Installed, s
         ("wss://x", "wss://x:1", False),
     ],
 )
-def test_an_exchange_may_be_followed_under_its_other_name(one: str, other: str, same: bool) -> None:
+def test_an_exchange_may_be_followed_under_another_host(one: str, other: str, same: bool) -> None:
     now, then = Installed(one, "kraft"), Installed(other, "kraft")
     if same:
         upgrade_check.check_unchanged(now, then, KIND_CONTEXT)
@@ -311,7 +313,7 @@ def test_an_exchange_may_be_followed_under_its_other_name(one: str, other: str, 
 
 
 def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster = Answers(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
+    cluster = ApiStub(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
     would = {"producer": {"settings": {"BINANCE_WS_URL": "wss://x"}}, "kafka": {"mode": "kraft"}}
     monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
     with pytest.raises(Problem, match="the feed cannot change"):

@@ -1,4 +1,4 @@
-"""Images are tagged by content, tags are kept for Compose and helmfile, and a failed build says what to type."""
+"""Images are tagged by content, tags are written for Compose and helmfile, and a failed build names its fix."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def test_a_registry_is_a_prefix(registry: str, expected: str) -> None:
     assert images.reference("ge", "1", registry) == expected
 
 
-def test_tags_are_written_for_compose_and_helmfile_and_the_others_stay(tmp_path: Path) -> None:
+def test_tags_are_written_for_compose_and_helmfile_and_other_tags_are_kept(tmp_path: Path) -> None:
     images.write_tags({"consumer": "1-a", "ge": "1-b"}, tmp_path)
     images.write_tags({"consumer": "1-c"}, tmp_path)
     assert (tmp_path / "images.env").read_text() == "CONSUMER_TAG=1-c\nGE_TAG=1-b\n"
@@ -43,7 +43,7 @@ def test_tags_are_written_for_compose_and_helmfile_and_the_others_stay(tmp_path:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["images.env", "images.yaml"]
 
 
-def test_no_build_means_no_tags(tmp_path: Path) -> None:
+def test_without_a_build_there_are_no_tags(tmp_path: Path) -> None:
     assert images.read_tags(tmp_path) == {}
 
 
@@ -55,7 +55,7 @@ def test_no_build_means_no_tags(tmp_path: Path) -> None:
         ("#18 exporting layers 0.6s done", None),
     ],
 )
-def test_a_finished_image_is_told_from_the_progress(line: str, expected: str | None) -> None:
+def test_a_built_image_is_recognised_in_the_progress(line: str, expected: str | None) -> None:
     assert images.finished(line) == expected
 
 
@@ -67,7 +67,7 @@ def test_a_finished_image_is_told_from_the_progress(line: str, expected: str | N
         ("ERROR: executor failed running [x]: exit code: 1", "an image could not be built", "make images"),
     ],
 )
-def test_a_failed_build_says_what_to_type(said: str, what: str, fix: str) -> None:
+def test_a_failed_build_names_its_fix(said: str, what: str, fix: str) -> None:
     problem = str(images.failure(said, ROOT / ".platform" / "logs" / "images.log"))
     assert problem.startswith(what)
     assert fix in problem
@@ -78,7 +78,7 @@ def test_sizes_are_found_by_id() -> None:
     assert images.unique_sizes(said) == {ID: "28.93kB"}
 
 
-def test_an_image_is_told_by_its_content_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_image_is_identified_by_its_content(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text('#!/bin/sh\necho "attestations off: $BUILDX_NO_DEFAULT_ATTESTATIONS, tag $TAG"\n')
     docker.chmod(0o755)
@@ -87,7 +87,7 @@ def test_an_image_is_told_by_its_content_alone(monkeypatch: pytest.MonkeyPatch, 
     assert (tmp_path / "log").read_text() == f"attestations off: 1, tag {__version__}\n"
 
 
-def test_an_image_whose_end_was_not_seen_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_the_progress_did_not_report_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         images, "run", lambda *command, **_: "[]" if "df" in command else json.dumps([{"Id": ID, "Size": 7}])
     )
@@ -95,26 +95,26 @@ def test_an_image_whose_end_was_not_seen_is_described(monkeypatch: pytest.Monkey
     assert (image.size, image.seconds) == (7, 0.0)
 
 
-def test_without_docker_the_error_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_docker_the_error_names_its_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match=r"docker is missing.*make airgap"):
         images.check_docker()
 
 
-def test_nothing_built_is_nothing_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_build_there_is_nothing_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "read_tags", dict)
     with pytest.raises(Problem, match="make images"):
         images.load_into_kind("some-cluster")
 
 
 @pytest.mark.parametrize(("push", "pushes"), [("1", True), ("", False)])
-def test_make_pushes_when_asked(push: str, pushes: bool) -> None:
+def test_make_pushes_on_request(push: str, pushes: bool) -> None:
     command = ["make", "--dry-run", "images", f"PUSH={push}", "IMAGE_REGISTRY=registry.example.com/me"]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert ("-m ops.platform.images --push" in said) is pushes
 
 
-def test_a_checkout_that_only_its_owner_may_read_is_refused(tmp_path: Path) -> None:
+def test_a_checkout_that_only_its_owner_can_read_is_refused(tmp_path: Path) -> None:
     for name in ("images/kafka/entrypoint", "charts/kafka/files/access.yaml"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch(mode=0o644)
@@ -173,7 +173,7 @@ def test_base_images_are_built_before_the_images(
 
 
 @pytest.mark.parametrize("file", dockerfiles(), ids=lambda file: file.parent.name)
-def test_images_run_as_a_numeric_user_and_have_no_moving_parts(file: Path) -> None:
+def test_images_run_as_a_numeric_user_and_pin_their_versions(file: Path) -> None:
     text = file.read_text()
     users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
     assert all(re.fullmatch(r"\d+:\d+", user) for user in users)
@@ -187,8 +187,8 @@ def test_images_run_as_a_numeric_user_and_have_no_moving_parts(file: Path) -> No
         assert all(f"org.opencontainers.image.{label}=" in text for label in ("title", "description", "licenses"))
 
 
-def test_pythons_images_trust_what_the_system_trusts() -> None:
-    """OpenSSL as psycopg brings it looks elsewhere, so that sslrootcert=system would find no certificate at all."""
+def test_pythons_images_use_the_systems_certificates() -> None:
+    """The OpenSSL in psycopg searches another folder, so sslrootcert=system would find no certificate without it."""
     text = (ROOT / "images/base/Dockerfile").read_text()
     assert "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" in text[: text.index("AS uv\n")]
     last = {file.parent.name: re.findall(r"^FROM (\S+)", file.read_text(), re.MULTILINE)[-1] for file in dockerfiles()}

@@ -1,4 +1,4 @@
-"""A hint can be followed as it stands: it names what was asked for, or what is remembered."""
+"""The suggested `make up` can be run as it is: with the variables that are set, or those of the last run."""
 
 from typing import Any
 
@@ -31,12 +31,14 @@ LITE = {"context": "kind-crypto-analytics", "environment": "lite", "variant": "b
         ),
     ],
 )
-def test_make_up_is_what_was_asked_or_is_remembered(asked: dict[str, str], last: dict[str, Any], command: str) -> None:
+def test_make_up_has_the_variables_that_are_set_or_were_saved(
+    asked: dict[str, str], last: dict[str, Any], command: str
+) -> None:
     assert make_command.make_up(environment=asked, last=last) == command
     assert make_command.make_up("KAFKA_PORT=1", environment=asked, last=last) == f"{command} KAFKA_PORT=1"
 
 
-def test_the_hints_use_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_errors_suggest_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("ENV", "lite")
     monkeypatch.setattr(helmfile, "path_of", lambda name: name)
     with pytest.raises(Problem, match="then make up ENV=lite again"):
