@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.store.archive import RawArchive
 
 _ANY_TIME = 2**63

@@ -15,7 +15,7 @@ from random import Random
 import psycopg
 import pytest
 
-from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.store.archive import RawArchive
 from tests.batch_run import MEASURES, Batch, Key, Row, expected_silver, put_official, rolled_up, values
 from tests.servers import MIGRATIONS, Servers

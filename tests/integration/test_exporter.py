@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 import pytest
 import structlog
 
-from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.exporter.__main__ import run
 from crypto_analytics.exporter.settings import ExporterSettings
 from crypto_analytics.runtime.health import Health

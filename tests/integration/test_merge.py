@@ -8,7 +8,7 @@ from random import Random
 import psycopg
 import pytest
 
-from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.core.trades import TradeColumns
 from crypto_analytics.jobs.orphan_cleanup.orphans import delete_orphans
 from crypto_analytics.store.archive import RawArchive

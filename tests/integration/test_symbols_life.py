@@ -9,7 +9,7 @@ import psycopg
 import yaml
 from psycopg.rows import dict_row
 
-from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.jobs.migrate import migrations
 from crypto_analytics.store import symbols
 from crypto_analytics.store.archive import RawArchive

@@ -6,7 +6,7 @@ joined bytes parse all of them in a fraction of the time that decoding and valid
 
 The parser accepts nothing else: every byte of a value is part of an expected text, a digit of a number, or a letter,
 digit, _ or - of the symbol. Its result therefore equals that of a JSON parser, to the digit. For any other value,
-valid or not, :func:`parse` returns None, and the caller uses :func:`.wire.decode_one`.
+valid or not, :func:`parse` returns None, and the caller uses :func:`.trade_decoder.decode_one`.
 """
 
 import re

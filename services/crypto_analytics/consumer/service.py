@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from crypto_analytics.binance.wire import AT_ONCE
+from crypto_analytics.binance.trade_decoder import AT_ONCE
 from crypto_analytics.consumer.collector import BatchCollector
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health

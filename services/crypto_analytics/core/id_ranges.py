@@ -16,7 +16,10 @@ class IdRange(NamedTuple):
 
 
 class IdRanges:
-    """A mutable set of trade ids, stored as the fewest possible closed ranges in ascending order."""
+    """A mutable set of trade ids, stored as the fewest possible closed ranges in ascending order.
+
+    Adding a range merges all ranges that it overlaps or touches into one, so two ranges are never adjacent.
+    """
 
     __slots__ = ("_firsts", "_lasts")
 

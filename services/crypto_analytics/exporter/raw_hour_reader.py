@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crypto_analytics.binance.wire import AT_ONCE, Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import AT_ONCE, Rules, decode_batch
 from crypto_analytics.core.trades import Integers
 from crypto_analytics.exporter.sorting import TradeChunk
 from crypto_analytics.exporter.table_writer import ExportStopped

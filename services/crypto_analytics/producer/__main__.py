@@ -8,8 +8,8 @@ from structlog.stdlib import BoundLogger
 
 from crypto_analytics.binance.errors import ExchangeError
 from crypto_analytics.binance.rest import BinanceRest
-from crypto_analytics.binance.websocket import TradeStream
-from crypto_analytics.binance.wire import Rules, latest_allowed
+from crypto_analytics.binance.trade_decoder import Rules, latest_allowed
+from crypto_analytics.binance.trade_stream import TradeStream
 from crypto_analytics.producer import service
 from crypto_analytics.producer.gap_check import GapCheck
 from crypto_analytics.producer.gap_reasons import GapReasons

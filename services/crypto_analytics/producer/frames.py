@@ -1,13 +1,13 @@
 """Classify the frames of the combined stream: a trade, another event of the exchange, or a bad value. Pure.
 
 Formats: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams. The frame is decoded once into
-its envelope; :func:`crypto_analytics.binance.wire.decode_one` validates the trade object inside, whose bytes are kept
-as received.
+its envelope; :func:`crypto_analytics.binance.trade_decoder.decode_one` validates the trade object inside, whose bytes
+are kept as received.
 """
 
 import msgspec
 
-from crypto_analytics.binance.wire import (
+from crypto_analytics.binance.trade_decoder import (
     FUTURES,
     MAX_AGGREGATED,
     MAX_TRADE_ID,

@@ -17,7 +17,7 @@ from crypto_analytics.producer.gap_reasons import REFUSED, GapReasons, retry_sec
 from crypto_analytics.producer.gap_store import GapStore
 from crypto_analytics.producer.retry_schedule import RetrySchedule
 from crypto_analytics.producer.trade_ids import TradeIds
-from crypto_analytics.runtime.threads import run_in_daemon_thread
+from crypto_analytics.runtime.daemon_thread import run_in_daemon_thread
 
 # A fetched trade that is not merged yet is on its way, or the consumer refuses it: the waits grow up to this.
 _LONGEST_WAIT_SECONDS = 6 * 3600.0

@@ -17,7 +17,7 @@ from random import Random
 import structlog
 
 from crypto_analytics.binance.errors import ExchangeError, Rejected
-from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
+from crypto_analytics.binance.trade_decoder import BadTrade, Rules, decode_one
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.absent_ids import AbsenceEvidence, AbsenceTracker
 from crypto_analytics.producer.fair_queue import FairQueue, QueuedRepair

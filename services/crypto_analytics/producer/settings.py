@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 
 from crypto_analytics.binance.settings import RestSettings
-from crypto_analytics.binance.websocket import MAX_STREAMS
-from crypto_analytics.binance.websocket_connection import StreamPolicy
+from crypto_analytics.binance.stream_connection import StreamPolicy
+from crypto_analytics.binance.trade_stream import MAX_STREAMS
 from crypto_analytics.runtime.settings import CommonSettings, KafkaSettings, MarketSettings, PostgresSettings
 
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from crypto_analytics.binance.wire import BadTrade
+from crypto_analytics.binance.trade_decoder import BadTrade
 from crypto_analytics.core.minutes import SECOND
 from crypto_analytics.core.trades import Trade
 from crypto_analytics.runtime import metrics

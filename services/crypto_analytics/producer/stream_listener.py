@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import structlog
 
 from crypto_analytics.binance.errors import ExchangeError
-from crypto_analytics.binance.websocket_connection import Cause, Listener
-from crypto_analytics.binance.wire import BadTrade, Rules
+from crypto_analytics.binance.stream_connection import Cause, Listener
+from crypto_analytics.binance.trade_decoder import BadTrade, Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.frames import SERVER_SHUTDOWN, Ignored, classify, readable_ids
 from crypto_analytics.producer.gap_reasons import GapReasons

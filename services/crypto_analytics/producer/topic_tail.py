@@ -15,7 +15,7 @@ from threading import Event
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
+from crypto_analytics.binance.trade_decoder import BadTrade, Rules, decode_one
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.producer.settings import ProducerSettings
 from crypto_analytics.runtime import kafka

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from crypto_analytics.binance.wire import BadTrade, DecodedBatch, Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import BadTrade, DecodedBatch, Rules, decode_batch
 
 
 class RejectedValue(NamedTuple):

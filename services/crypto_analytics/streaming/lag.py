@@ -14,7 +14,7 @@ from typing import Self
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
+from crypto_analytics.binance.trade_decoder import BadTrade, Rules, decode_one
 from crypto_analytics.core.minutes import to_microseconds
 from crypto_analytics.runtime import kafka, metrics
 from crypto_analytics.runtime.clock import wall_clock

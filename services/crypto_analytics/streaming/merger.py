@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from crypto_analytics.binance.wire import Rules, latest_allowed
+from crypto_analytics.binance.trade_decoder import Rules, latest_allowed
 from crypto_analytics.core.deduplication import PARTIAL_OVERLAP
 from crypto_analytics.core.minutes import SECOND
 from crypto_analytics.core.trades import TradeColumns
@@ -18,9 +18,9 @@ from crypto_analytics.runtime.clock import clock_for, wall_clock
 from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.store import postgres
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.errors import is_retryable
 from crypto_analytics.store.merge import BatchMerge, Merged
 from crypto_analytics.store.objects import open_store
+from crypto_analytics.store.retryable_errors import is_retryable
 from crypto_analytics.streaming.decoded_records import DecodedRecords
 from crypto_analytics.streaming.settings import MergingSettings
 

@@ -11,8 +11,8 @@ from random import Random
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.datastructures import Headers
 
-from crypto_analytics.binance.websocket import TradeStream
-from crypto_analytics.binance.websocket_connection import Cause, StreamPolicy
+from crypto_analytics.binance.stream_connection import Cause, StreamPolicy
+from crypto_analytics.binance.trade_stream import TradeStream
 
 SHUTDOWN = b'{"data":{"e":"serverShutdown"}}'
 QUICK = StreamPolicy(stall=0.2, hand_over=3600, overlap=1, pong=0.2, open=2)

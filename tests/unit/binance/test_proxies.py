@@ -13,9 +13,9 @@ from websockets.asyncio.server import serve
 from crypto_analytics.binance.errors import Misconfigured, Unavailable
 from crypto_analytics.binance.proxies import is_local, proxy_for
 from crypto_analytics.binance.rest import BinanceRest
-from crypto_analytics.binance.websocket import TradeStream
+from crypto_analytics.binance.trade_stream import TradeStream
 from tests.unit.binance.streaming import QUICK, Recorder, Server
-from tests.unit.binance.test_websocket import say_hello_and_stay
+from tests.unit.binance.test_trade_stream import say_hello_and_stay
 
 REST = "https://api.binance.com"
 STREAM = "wss://stream.binance.com:9443"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto_analytics.binance import vectorized_parser
-from crypto_analytics.binance.wire import MAX_TRADE_ID, BadTrade, Rules, decode_batch, decode_one
+from crypto_analytics.binance.trade_decoder import MAX_TRADE_ID, BadTrade, Rules, decode_batch, decode_one
 from crypto_analytics.core.spot_market import is_symbol
 from crypto_analytics.core.trades import Trade
 from tests.unit.spelling import spelled

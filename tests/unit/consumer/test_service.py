@@ -10,7 +10,7 @@ import pytest
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.consumer import service
 from crypto_analytics.consumer.collector import BatchCollector
 from crypto_analytics.consumer.service import ConsumerService

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.core.candles import PartialCandle, aggregate
 from crypto_analytics.core.decimals import UNIT
 from crypto_analytics.core.deduplication import deduplicate

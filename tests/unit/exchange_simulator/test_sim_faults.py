@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crypto_analytics.binance.wire import BadTrade, Rules, decode_one
+from crypto_analytics.binance.trade_decoder import BadTrade, Rules, decode_one
 from tests.unit.exchange_simulator.harness import SECONDS, exchange, ids, to_the_end
 
 pytestmark = pytest.mark.asyncio

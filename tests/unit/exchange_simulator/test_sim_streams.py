@@ -12,7 +12,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
-from crypto_analytics.binance.wire import Rules, decode_one
+from crypto_analytics.binance.trade_decoder import Rules, decode_one
 from crypto_analytics.core.deduplication import deduplicate
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.core.trades import TradeColumns

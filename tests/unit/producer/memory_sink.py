@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from crypto_analytics.binance.wire import BadTrade
+from crypto_analytics.binance.trade_decoder import BadTrade
 from crypto_analytics.core.trades import Trade
 from crypto_analytics.producer.sink import Source
 

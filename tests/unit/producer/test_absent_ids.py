@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from crypto_analytics.binance.rest import AggTrade, HistoricalTrade
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.absent_ids import (
     CONFIRM_SECONDS,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_analytics.binance.rest import HistoricalTrade
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.producer.fair_queue import FairQueue, QueuedRepair
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.rest_trades import RestTrades

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.binance.wire import BadTrade, Rules
+from crypto_analytics.binance.trade_decoder import BadTrade, Rules
 from crypto_analytics.producer.frames import MAX_FRAME_BYTES, Ignored, classify
 
 TRADE = (

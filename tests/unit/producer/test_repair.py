@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from crypto_analytics.binance.errors import Blocked, Unavailable
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.core.id_ranges import IdRanges
 from crypto_analytics.producer.gap_reasons import GapReasons
 from crypto_analytics.producer.repair import Repairer

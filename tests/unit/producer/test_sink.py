@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from crypto_analytics.binance.wire import BadTrade
+from crypto_analytics.binance.trade_decoder import BadTrade
 from crypto_analytics.core.trades import Trade
 from crypto_analytics.producer.sink import KafkaSink
 

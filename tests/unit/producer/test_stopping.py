@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.producer import service, topic_tail
 from crypto_analytics.producer.gap_check import GapCheck
 from crypto_analytics.producer.gap_store import MergedGap
@@ -18,8 +18,8 @@ from crypto_analytics.producer.settings import ProducerSettings
 from crypto_analytics.producer.stream_listener import StreamListener
 from crypto_analytics.producer.topic_tail import TopicMissing, read_sent_ids
 from crypto_analytics.producer.trade_ids import TradeIds
+from crypto_analytics.runtime.daemon_thread import run_in_daemon_thread
 from crypto_analytics.runtime.health import Health
-from crypto_analytics.runtime.threads import run_in_daemon_thread
 from tests.unit.producer.exchange import MemoryExchange
 from tests.unit.producer.memory_sink import MemorySink
 

@@ -5,7 +5,7 @@ from prometheus_client import REGISTRY
 
 from crypto_analytics.binance.errors import Unavailable
 from crypto_analytics.binance.rest import HistoricalTrade
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer import service
 from crypto_analytics.producer.gap_check import GapCheck

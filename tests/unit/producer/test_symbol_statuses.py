@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from crypto_analytics.binance.errors import Rejected, Unavailable
 from crypto_analytics.binance.rest import SymbolInfo
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.core.id_ranges import IdRange
 from crypto_analytics.producer.rest_trades import trade_object
 from crypto_analytics.producer.stream_listener import StreamListener

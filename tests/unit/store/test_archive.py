@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.binance.wire import Rules, decode_batch
+from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.core.bytes_column import BytesColumn
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.jobs.orphan_cleanup.orphans import GRACE

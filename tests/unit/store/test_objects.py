@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from urllib3.exceptions import HTTPError
 
 from crypto_analytics.runtime.settings import ObjectStoreSettings
-from crypto_analytics.store.errors import is_retryable
 from crypto_analytics.store.objects import DirectoryStore, ObjectNotFound, ObjectStore, S3Store, open_store
+from crypto_analytics.store.retryable_errors import is_retryable
 from tests.stores import MemoryStore
 
 

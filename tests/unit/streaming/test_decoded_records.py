@@ -1,4 +1,4 @@
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.streaming.decoded_records import DecodedRecords
 from tests.unit.spelling import spelled
 

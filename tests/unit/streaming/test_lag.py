@@ -8,7 +8,7 @@ import pytest
 import structlog
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from crypto_analytics.binance.wire import Rules
+from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.core.minutes import SECOND
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.settings import KafkaSettings

@@ -22,8 +22,8 @@ from crypto_analytics.jobs.buckets.plan import (
 )
 from crypto_analytics.jobs.reconciliation import LoginRefused, NotReady, SetPassword
 from crypto_analytics.runtime.settings import ObjectStoreSettings
-from crypto_analytics.store.errors import TRANSIENT_S3_CODES
 from crypto_analytics.store.objects import http_client, s3_client
+from crypto_analytics.store.retryable_errors import TRANSIENT_S3_CODES
 
 _LOGIN_ERRORS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
 

@@ -9,8 +9,8 @@ from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
 from crypto_analytics.binance.errors import Blocked, Rejected
 from crypto_analytics.binance.rate_limits import ConnectionAttempts
-from crypto_analytics.binance.websocket import TradeStream
-from crypto_analytics.binance.websocket_connection import Cause
+from crypto_analytics.binance.stream_connection import Cause
+from crypto_analytics.binance.trade_stream import TradeStream
 from crypto_analytics.core.spot_market import is_symbol
 from tests.unit.binance.streaming import QUICK, SHUTDOWN, Recorder, Server, following
 

@@ -3,8 +3,8 @@ import pytest
 from minio.error import S3Error
 from urllib3.exceptions import MaxRetryError
 
-from crypto_analytics.store.errors import is_retryable
 from crypto_analytics.store.postgres import LoginRefused
+from crypto_analytics.store.retryable_errors import is_retryable
 
 
 def s3(code: str) -> S3Error:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.binance.wire import BadTrade, DecodedBatch, Rules, decode_batch, decode_one
+from crypto_analytics.binance.trade_decoder import BadTrade, DecodedBatch, Rules, decode_batch, decode_one
 from crypto_analytics.core.trades import Trade
 from tests.unit.spelling import spelled
 

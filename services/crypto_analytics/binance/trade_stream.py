@@ -1,4 +1,7 @@
-"""Client of the exchange's combined WebSocket streams: connects, hands over and reconnects.
+"""Client of the combined WebSocket trade streams: reconnects, and hands over before the exchange's 24-hour limit.
+
+The exchange closes a connection after 24 hours. Before that a new connection is opened, and the old one is read until
+the new one receives its first frame.
 
 Rules: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (General WSS information, WebSocket
 Limits, Server Shutdown). The exchange does not replay missed trades. The listener finds gaps by trade ids, and by the
@@ -21,7 +24,7 @@ from crypto_analytics.binance import tls
 from crypto_analytics.binance.errors import RateLimited, error_of, is_retryable, redacted
 from crypto_analytics.binance.proxies import proxy_for
 from crypto_analytics.binance.rate_limits import ConnectionAttempts
-from crypto_analytics.binance.websocket_connection import Cause, Listener, StreamConnection, StreamPolicy
+from crypto_analytics.binance.stream_connection import Cause, Listener, StreamConnection, StreamPolicy
 from crypto_analytics.runtime import metrics
 from crypto_analytics.runtime.retry import backoff
 
@@ -29,7 +32,7 @@ StreamType = Literal["trade", "aggTrade"]
 
 MAX_STREAMS = 1024
 
-log = structlog.get_logger("binance.websocket")
+log = structlog.get_logger("binance.trade_stream")
 
 
 class _Connect(connect):
