@@ -7,4 +7,4 @@
     )
 }}
 
-{{ rollup_klines(60) }}
+{{ gold_klines(60) }}

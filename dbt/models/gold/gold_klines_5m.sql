@@ -7,4 +7,4 @@
     )
 }}
 
-{{ rollup_klines(5) }}
+{{ gold_klines(5) }}

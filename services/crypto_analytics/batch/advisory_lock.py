@@ -43,7 +43,7 @@ def batch_lock(
     """Hold the lock; yield a function that returns why it is lost, or an empty string while it is held.
 
     The session is idle outside any transaction: an open one would hold back the time from which the next dbt run reads
-    changes (see ``dbt/macros/change_log.sql``).
+    changes (see ``dbt/macros/incremental_marks.sql``).
 
     Args:
         database: how to connect.

@@ -22,7 +22,7 @@ The row in change_marks is written in the transaction that builds the model, bef
 {% macro removed_minutes() -%} {{ target.schema }}.removed_minutes {%- endmacro %}
 
 {#- Hook at the start of a run: creates both tables. -#}
-{% macro create_change_log() %}
+{% macro create_incremental_marks() %}
     create table if not exists {{ change_marks() }} (
         model       text primary key,
         seen_until  timestamptz not null,

@@ -8,7 +8,7 @@
 A touched bucket (a minute of it changed in silver or was removed) is built again from all of its minutes. The minutes are
 joined by equality, so that PostgreSQL can use the index for a few buckets and a hash join for a year of them. array_agg,
 ordered by time, gives open and close. -#}
-{% macro rollup_klines(minutes) %}
+{% macro gold_klines(minutes) %}
 {%- set since = seen_until() -%}
 {%- set types = candle_columns() -%}
 with
