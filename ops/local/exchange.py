@@ -162,9 +162,9 @@ def check_recording(setting: str, path: Path | None, symbols: Sequence[str] = ()
     from exchange_simulator.recordings import RecordingError, describe  # noqa: PLC0415  # slow to import
 
     try:
-        layout = describe(path, symbols).layout
+        kind = describe(path, symbols).kind
     except RecordingError as error:
         raise Problem(f"{setting} is no recording", str(error), f"look at it: {error.command}") from None
-    if (layout == "klines") != (setting == "KLINES"):
+    if (kind == "klines") != (setting == "KLINES"):
         wanted = "klines" if setting == "KLINES" else "trades, aggTrades or a recorded stream"
-        raise Problem(f"{setting} is the wrong file", f"{path} holds {layout}, wanted are {wanted}", "name another one")
+        raise Problem(f"{setting} is the wrong file", f"{path} holds {kind}, wanted are {wanted}", "name another one")

@@ -10,8 +10,8 @@ from exchange_simulator.settings import SimulatorSettings
 from exchange_simulator.startup import command_line, configure_logging, load_settings
 
 _DESCRIPTION = """\
-Speak the exchange's WebSocket streams and REST interface on one port: a market generated from a seed, or a recorded
-file. The play starts with the first client. /sim/status tells how far it is; POST /sim/faults takes scripted faults,
+Serve the exchange's WebSocket streams and REST interface on one port, with a market generated from a seed or a recorded
+file. The play starts with the first client. /sim/status returns its state; POST /sim/faults takes scripted faults,
 for example '[{"type": "drop", "at": 1000}, {"type": "rest", "status": 429, "count": 3}]' (all of them are described
 in exchange_simulator/faults.py). /metrics and /healthz are on the same port.
 """
@@ -36,7 +36,7 @@ async def _run(settings: SimulatorSettings) -> None:
         await simulator.start()
     except RecordingError as error:
         sys.stderr.write(f"simulator: {error}; look at it: {error.command}\n")
-        sys.exit(2)  # as for wrong settings: no restart can mend it
+        sys.exit(2)  # as for wrong settings: a restart does not help
     except OSError as error:
         address = f"{settings.SIM_HOST}:{settings.SIM_PORT}"
         sys.exit(f"simulator: cannot listen on {address}: {error}; choose another port with SIM_PORT")

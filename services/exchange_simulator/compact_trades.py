@@ -1,15 +1,15 @@
-"""Many records in little memory: a day of a busy symbol has millions of trades."""
+"""A list of trades in little memory: a day of a busy symbol has millions of them."""
 
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from exchange_simulator.trades import Aggregate, Record, Trade
+from exchange_simulator.trades import AggregateTrade, AnyTrade, Trade
 
 
-class RecordColumns:
-    """An append-only list of trades, or of aggregated trades, kept as columns (about 30 bytes and its strings each)."""
+class CompactTrades:
+    """An append-only list of trades, or of aggregated trades, in columns: about 30 bytes for each, and its strings."""
 
     def __init__(self) -> None:
         self.symbols: dict[str, int] = {}
@@ -17,7 +17,7 @@ class RecordColumns:
         self.times = array("q")
         self._names: list[str] = []
         self._symbol = array("H")
-        self._firsts = array("q")  # empty where the records are individual trades
+        self._firsts = array("q")  # empty in a list of individual trades
         self._lasts = array("q")
         self._prices: list[str] = []
         self._quantities: list[str] = []
@@ -28,8 +28,8 @@ class RecordColumns:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def append(self, record: Record) -> None:
-        """Add ``record``; all of a list are of one kind, and all or none have a message."""
+    def append(self, record: AnyTrade) -> None:
+        """Add ``record``. All elements of a list have one type, and all or none have a message."""
         index = self.symbols.setdefault(record.symbol, len(self.symbols))
         if index == len(self._names):
             self._names.append(record.symbol)
@@ -40,14 +40,14 @@ class RecordColumns:
         self._quantities.append(sys.intern(record.quantity))
         self._maker.append(record.buyer_is_maker)
         self._best.append(record.is_best_match)
-        if isinstance(record, Aggregate):
+        if isinstance(record, AggregateTrade):
             self._firsts.append(record.first_id)
             self._lasts.append(record.last_id)
         if record.message is not None:
             self._messages.append(record.message)
 
-    def taken(self, positions: Iterable[int]) -> Self:
-        """Return a list of the records at ``positions``, in this order."""
+    def selected(self, positions: Iterable[int]) -> Self:
+        """Return a list of the elements at ``positions``, in this order."""
         other = type(self)()
         for position in positions:
             other.append(self[position])
@@ -61,14 +61,14 @@ class RecordColumns:
         """Return the last trade id of the record at ``position``."""
         return self._lasts[position] if self._lasts else self.ids[position]
 
-    def __getitem__(self, position: int) -> Record:
+    def __getitem__(self, position: int) -> AnyTrade:
         symbol = self._names[self._symbol[position]]
         price, quantity = self._prices[position], self._quantities[position]
         maker, best = bool(self._maker[position]), bool(self._best[position])
         message = self._messages[position] if self._messages else None
         if not self._firsts:
             return Trade(symbol, self.ids[position], price, quantity, self.times[position], maker, best, message)
-        return Aggregate(
+        return AggregateTrade(
             symbol,
             self.ids[position],
             price,
@@ -81,5 +81,5 @@ class RecordColumns:
             message,
         )
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[AnyTrade]:
         return map(self.__getitem__, range(len(self)))

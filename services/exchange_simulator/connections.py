@@ -1,4 +1,4 @@
-"""The open connections: each with a bounded buffer of its own, all fed with batches encoded once for each view."""
+"""The open connections. Each has a bounded buffer; a batch is encoded once for all connections with the same view."""
 
 import asyncio
 from collections import deque
@@ -6,21 +6,21 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from exchange_simulator import metrics
 from exchange_simulator.frames import AggregateEnd, Encoder, Frames, View
-from exchange_simulator.trades import Record
+from exchange_simulator.trades import AnyTrade
 
-ROOM_BYTES = 256 * 1024  # a connection with more than this waiting has no room
-OVERFLOW_BYTES = 64 * 1024 * 1024  # a feed that does not wait gives up a connection that is this far behind
+ROOM_BYTES = 256 * 1024  # a connection with more buffered bytes has no room
+OVERFLOW_BYTES = 64 * 1024 * 1024  # a pace that does not wait for clients closes a connection with more buffered bytes
 
 
-class _Silence(float):
-    """Seconds to send nothing."""
+class _Pause(float):
+    """A pause of so many seconds."""
 
 
 class Connection:
-    """One client: frames wait here until its socket takes them.
+    """One client and the buffer of its frames.
 
-    ``write`` sends bytes and returns when the socket has room for more, ``abort`` breaks the connection at once,
-    ``close`` closes it with a handshake that tells the reason; ``now`` gives seconds.
+    ``write`` sends bytes and returns when the socket has room for more. ``abort`` breaks the connection at once,
+    ``close`` closes it with a handshake that has the reason. ``now`` returns seconds.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Connection:
         self.close = close
         self._write = write
         self._now = now
-        self._waiting: deque[bytes | _Silence] = deque()
+        self._waiting: deque[bytes | _Pause] = deque()
         self._waiting_bytes = 0
         self._has_data = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -46,7 +46,7 @@ class Connection:
         self._is_over = False
 
     def put(self, data: bytes) -> None:
-        """Add whole frames to what is to be sent; breaks a connection that takes nothing for too long."""
+        """Add whole frames to the buffer; breaks the connection of a client that reads too slowly."""
         if self._is_over or not data:
             return
         self._waiting.append(data)
@@ -59,31 +59,31 @@ class Connection:
 
     @property
     def has_room(self) -> bool:
-        """Whether little enough is waiting."""
+        """Whether the buffer has room."""
         return self._has_room.is_set()
 
     async def room(self) -> None:
-        """Return as soon as there is room, or the connection is over."""
+        """Return as soon as the buffer has room, or the connection is closed."""
         await self._has_room.wait()
 
     def stall(self, seconds: float) -> None:
-        """Be silent for so many seconds, after what has been put already is sent."""
-        self._waiting.append(_Silence(seconds))
+        """Pause for ``seconds`` after the frames that are buffered now."""
+        self._waiting.append(_Pause(seconds))
         self._has_data.set()
 
     def alive(self) -> None:
-        """Note that the client took or sent something."""
+        """Set the time at which the client last read or sent data."""
         self.last_alive = self._now()
 
     def finish(self) -> None:
-        """The connection is over: nobody waits for it any more."""
+        """Release all waiters: the connection is closed."""
         self._is_over = True
         self._waiting.clear()
         self._has_room.set()
         self._has_data.set()
 
     async def pump(self) -> None:
-        """Send what is put, until the connection is over."""
+        """Send the buffered frames until the connection is closed."""
         while not self._is_over:
             await self._has_data.wait()
             data = self._take()
@@ -103,7 +103,7 @@ class Connection:
                 self._has_data.clear()
 
     def _take(self) -> bytes:
-        """Return all frames up to the next silence."""
+        """Return all frames up to the next pause."""
         frames: list[bytes] = []
         while self._waiting and isinstance(frame := self._waiting[0], bytes):
             frames.append(frame)
@@ -112,50 +112,50 @@ class Connection:
 
 
 class Hub:
-    """All connections. ``frames_sent`` counts frames handed to connections, one for each that gets it."""
+    """All connections. ``frames_sent`` counts the frames added to the buffers of all connections."""
 
     def __init__(self, aggregate_ended_by: AggregateEnd) -> None:
         self._connections: set[Connection] = set()
         self._encoders: dict[View, Encoder] = {}
         self._aggregate_ended_by = aggregate_ended_by
-        self._someone = asyncio.Event()
+        self._has_connection = asyncio.Event()
         self.frames_sent = 0
 
     def __len__(self) -> int:
         return len(self._connections)
 
     def add(self, connection: Connection) -> None:
-        """Count ``connection`` in from the next record on."""
+        """Add ``connection``, which gets the trades from now on."""
         self._connections.add(connection)
-        self._someone.set()
+        self._has_connection.set()
         metrics.CONNECTIONS.set(len(self))
 
     def remove(self, connection: Connection) -> None:
-        """Count ``connection`` out."""
+        """Remove ``connection``."""
         self._connections.discard(connection)
         if not self._connections:
-            self._someone.clear()
+            self._has_connection.clear()
         views = {other.view for other in self._connections}
         self._encoders = {view: encoder for view, encoder in self._encoders.items() if view in views}
         metrics.CONNECTIONS.set(len(self))
 
-    async def someone(self) -> None:
+    async def has_connection(self) -> None:
         """Return as soon as a client is connected."""
-        await self._someone.wait()
+        await self._has_connection.wait()
 
     async def room(self) -> None:
-        """Return as soon as there is a connection and all of them have room."""
+        """Return as soon as there is a connection, and all connections have room."""
         while not self._connections or not all(connection.has_room for connection in self._connections):
-            await self._someone.wait()
+            await self._has_connection.wait()
             for connection in tuple(self._connections):
                 await connection.room()  # others may come and go meanwhile
 
-    def send(self, records: Sequence[Record]) -> None:
-        """Send ``records`` to all connections, to each what it has streams for."""
-        self.send_made(lambda view: self._encoder(view).encode(records))
+    def send(self, records: Sequence[AnyTrade]) -> None:
+        """Send ``records`` to all connections, filtered by the streams of each."""
+        self.send_frames(lambda view: self._encoder(view).encode(records))
 
-    def send_made(self, make: Callable[[View], Frames]) -> None:
-        """Send to all connections what ``make`` returns for their views; it is called once a view."""
+    def send_frames(self, make: Callable[[View], Frames]) -> None:
+        """Send the frames that ``make`` returns for a view to the connections with that view."""
         made: dict[View, Frames] = {}
         for connection in tuple(self._connections):
             frames = made.get(connection.view)

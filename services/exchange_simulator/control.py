@@ -1,4 +1,4 @@
-"""The simulator's own plane: its status, faults on demand, health and metrics."""
+"""The simulator's own endpoints: status, scripted faults, health and metrics."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from exchange_simulator.connections import Hub
 from exchange_simulator.faults import InvalidFaults, decode_faults
-from exchange_simulator.playback import Feed
+from exchange_simulator.playback import Playback
 from exchange_simulator.times import to_datetime
 
 _ALIVE_SECONDS = 60.0
@@ -38,8 +38,8 @@ class Health:
 class Control:
     """``/sim/status``, ``/sim/faults``, ``/healthz``, ``/readyz`` and ``/metrics``."""
 
-    def __init__(self, feed: Feed, hub: Hub, health: Health) -> None:
-        self._feed = feed
+    def __init__(self, playback: Playback, hub: Hub, health: Health) -> None:
+        self._playback = playback
         self._hub = hub
         self._health = health
 
@@ -48,27 +48,27 @@ class Control:
         return [
             web.get("/sim/status", self._status),
             web.post("/sim/faults", self._faults),
-            web.get("/healthz", self._healthy(self._health.is_alive)),
-            web.get("/readyz", self._healthy(lambda: self._health.is_alive() and self._health.ready)),
+            web.get("/healthz", self._probe(self._health.is_alive)),
+            web.get("/readyz", self._probe(lambda: self._health.is_alive() and self._health.ready)),
             web.get("/metrics", self._metrics),
         ]
 
     async def _status(self, request: web.Request) -> web.Response:
-        return _json(status_of(self._feed, self._hub))
+        return _json(status_of(self._playback, self._hub))
 
     async def _faults(self, request: web.Request) -> web.Response:
         try:
             faults = decode_faults(await request.read())
         except InvalidFaults as error:
             return _json({"error": str(error)}, status=400)
-        self._feed.add_faults(faults)
-        return _json({"added": len(faults), "pending": len(self._feed.pending)})
+        self._playback.add_faults(faults)
+        return _json({"added": len(faults), "pending": len(self._playback.pending)})
 
-    def _healthy(self, check: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _probe(self, check: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
-            good = check()
-            text = f"{'ok' if good else 'not ok'}: last progress {self._health.age():.1f} s ago\n"
-            return web.Response(text=text, status=200 if good else 503)
+            is_good = check()
+            text = f"{'ok' if is_good else 'not ok'}: last progress {self._health.age():.1f} s ago\n"
+            return web.Response(text=text, status=200 if is_good else 503)
 
         return handle
 
@@ -76,12 +76,12 @@ class Control:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def status_of(feed: Feed, hub: Hub) -> dict[str, object]:
-    """Return the simulator's status: times ISO 8601 for people, microseconds for each symbol's trades."""
-    play = feed.play
+def status_of(playback: Playback, hub: Hub) -> dict[str, object]:
+    """Return the simulator's status. Its clock is in ISO 8601, trade times are in microseconds."""
+    play = playback.play
     symbols: dict[str, object] = {}
     for symbol in play.symbols:
-        progress = feed.progress.get(symbol)
+        progress = playback.progress.get(symbol)
         symbols[symbol] = {
             "first_id": progress and progress.first_id,
             "last_id": progress and progress.last_id,
@@ -90,15 +90,15 @@ def status_of(feed: Feed, hub: Hub) -> dict[str, object]:
             "last_time": progress and progress.last_time,
         }
     return {
-        "state": feed.state,
-        "trades_sent": feed.trades_sent,
-        "trades_swallowed": feed.trades_swallowed,
+        "state": playback.state,
+        "trades_sent": playback.trades_sent,
+        "trades_swallowed": playback.trades_swallowed,
         "trades_total": play.total,
-        "duplicates_sent": feed.duplicates_sent,
+        "duplicates_sent": playback.duplicates_sent,
         "frames_sent": hub.frames_sent,
         "connections": len(hub),
-        "faults_pending": len(feed.pending),
-        "as_of": to_datetime(feed.clock).isoformat(),
+        "faults_pending": len(playback.pending),
+        "as_of": to_datetime(playback.clock).isoformat(),
         "ends_at": None if play.ends_at is None else to_datetime(play.ends_at).isoformat(),
         "stream_type": play.stream_type,
         "symbols": symbols,

@@ -1,9 +1,9 @@
-"""Scripted faults: what can go wrong, when, and how it is written in JSON.
+"""Scripted faults: their kinds, their time, and their JSON form.
 
     [{"type": "drop", "at": 1000}, {"type": "gap", "count": 5, "rest_missing": 3}, {"type": "rest", "status": 429}]
 
-``at`` is the number of trades of the play after which a stream fault happens and a REST fault is armed; without
-it: at once.
+``at`` is the number of played trades after which a stream fault happens or a REST fault is armed. Without ``at`` it is
+applied at once.
 """
 
 from typing import Annotated, Literal
@@ -24,7 +24,7 @@ class Drop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
 
 
 class Stall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="stall"):
-    """The open connections get nothing for so many seconds; pings are still answered."""
+    """The open connections get no data for ``seconds``; pings are still answered."""
 
     seconds: Seconds
     at: At | None = None
@@ -54,7 +54,7 @@ class Gap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
 
 
 class Malformed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="malformed"):
-    """``count`` frames that are no trade are sent between the trades."""
+    """``count`` malformed frames are sent between the trades."""
 
     kind: Literal["not_json", "wrong_types", "empty_frame", "large_frame", "unknown_symbol", "binary"]
     count: Count = 1
@@ -62,7 +62,7 @@ class Malformed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
 
 
 class ServerShutdown(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="server_shutdown"):
-    """The exchange's notice is sent, and the connections that got it are closed after so many seconds."""
+    """The exchange's shutdown notice is sent, and the connections are closed after ``close_after`` seconds."""
 
     close_after: Seconds = 10.0
     at: At | None = None
@@ -95,14 +95,14 @@ _decode_list = msgspec.json.Decoder(list[Fault]).decode
 
 
 class InvalidFaults(ValueError):
-    """A script of faults that cannot be understood; the text says where and why."""
+    """A script of faults is invalid; the message has the place and the cause."""
 
 
 def decode_faults(script: str | bytes) -> list[Fault]:
     """Return the faults of a JSON list; none for an empty script.
 
     Raises:
-        InvalidFaults: it is no JSON, no list, or a fault has a wrong or unknown field.
+        InvalidFaults: it is not JSON, not a list, or a fault has an invalid or unknown field.
     """
     if not script.strip():
         return []
@@ -115,3 +115,22 @@ def decode_faults(script: str | bytes) -> list[Fault]:
 def name_of(fault: Fault) -> str:
     """Return the fault's ``type``."""
     return str(fault.__struct_config__.tag)
+
+
+class ArmedRestFaults:
+    """REST faults in the order in which they were armed, each with the number of requests that it still affects."""
+
+    def __init__(self) -> None:
+        self._armed: list[tuple[RestFault, int]] = []
+
+    def arm(self, fault: RestFault) -> None:
+        """Let ``fault`` affect the next requests of its path."""
+        self._armed.append((fault, fault.count))
+
+    def take(self, path: str) -> RestFault | None:
+        """Return the fault that affects a request of ``path``, and count the request; None without one."""
+        for index, (fault, left) in enumerate(self._armed):
+            if path.startswith(fault.path):
+                self._armed[index : index + 1] = [(fault, left - 1)] if left > 1 else []
+                return fault
+        return None

@@ -1,4 +1,4 @@
-"""WebSocket frames as bytes. A batch is encoded once for all connections with the same view, and joined to one write.
+"""Encode WebSocket frames as bytes: a batch once for all connections with the same view, for a single write.
 
 Formats: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams and RFC 6455 section 5.2.
 A server's frames are not masked, so the same bytes serve every client.
@@ -9,18 +9,18 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from exchange_simulator.trades import Aggregate, Record, Trade
+from exchange_simulator.trades import AggregateTrade, AnyTrade, Trade
 
 TEXT = 0x1
 BINARY = 0x2
 _FIN = 0x80
-_SHORT = 126  # up to here the second byte of a frame is its length
+_SHORT = 126  # shorter payloads have their length in the second byte of the frame
 
-AggregateEnd = Callable[[Trade], Aggregate | None]
+AggregateEnd = Callable[[Trade], AggregateTrade | None]
 
 
 class View(NamedTuple):
-    """What a connection wants: streams as ``btcusdt@trade``, in the combined envelope or not, and the time unit."""
+    """A connection's streams (as ``btcusdt@trade``), its envelope (combined or not) and its time unit."""
 
     streams: frozenset[str]
     combined: bool
@@ -28,7 +28,7 @@ class View(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """So many frames, one after the other."""
+    """A number of frames and their bytes."""
 
     data: bytes
     number: int
@@ -40,7 +40,7 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
 
 
 def _header(length: int, opcode: int) -> str:
-    """Return a frame's header, each byte as the character of that number."""
+    """Return a frame's header as Latin-1 text: one character for each byte."""
     if length < _SHORT:
         return chr(_FIN | opcode) + chr(length)
     code, width = (126, 2) if length < 1 << 16 else (127, 8)
@@ -57,10 +57,10 @@ class _Envelope(msgspec.Struct):
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-class _Layout(NamedTuple):
-    """The constant text of a stream's messages: before the event time, between it and the id, and at the end.
+class _MessageParts(NamedTuple):
+    """The constant parts of a stream's messages: before the event time, between it and the id, and after the trade.
 
-    Each byte of its UTF-8 is the character of that number, so that a text's length is the frame's.
+    They are UTF-8 as Latin-1 text, one character for each byte, so that the length of a text is the frame's length.
     """
 
     begin: str
@@ -68,32 +68,32 @@ class _Layout(NamedTuple):
     end: str
 
 
-def _layout(symbol: str, kind: Literal["trade", "aggTrade"], view: View) -> _Layout | None:
+def _message_parts(symbol: str, kind: Literal["trade", "aggTrade"], view: View) -> _MessageParts | None:
     stream = f"{symbol.lower()}@{kind}"
     if stream not in view.streams:
         return None
     begin, end = (f'{{"stream":"{stream}","data":', "}}") if view.combined else ("", "}")
     key = "t" if kind == "trade" else "a"
     parts = (f'{begin}{{"e":"{kind}","E":', f',"s":"{symbol}","{key}":', end)
-    return _Layout(*(part.encode().decode("latin-1") for part in parts))
+    return _MessageParts(*(part.encode().decode("latin-1") for part in parts))
 
 
 class Encoder:
-    """Encodes records for one ``view``; ``aggregate_ended_by`` tells the aggregate whose last trade a trade is."""
+    """Encodes trades for one ``view``; ``aggregate_ended_by`` returns the aggregated trade that a trade completes."""
 
     def __init__(self, view: View, aggregate_ended_by: AggregateEnd) -> None:
         self._view = view
         self._aggregate_ended_by = aggregate_ended_by
         self._divisor = 1 if view.microseconds else 1000
-        self._trade_layouts: dict[str, _Layout | None] = {}
-        self._aggregate_layouts: dict[str, _Layout | None] = {}
+        self._trade_parts: dict[str, _MessageParts | None] = {}
+        self._aggregate_parts: dict[str, _MessageParts | None] = {}
         self._wants_aggregates = any(stream.endswith("@aggTrade") for stream in view.streams)
 
-    def encode(self, records: Iterable[Record]) -> Frames:
-        """Return the frames of those records that the view has streams for."""
+    def encode(self, records: Iterable[AnyTrade]) -> Frames:
+        """Return the frames of the trades that belong to the view's streams."""
         texts: list[str] = []
         for record in records:
-            if isinstance(record, Aggregate):
+            if isinstance(record, AggregateTrade):
                 self._add_aggregate(texts, record)
                 continue
             self._add_trade(texts, record)
@@ -110,41 +110,41 @@ class Encoder:
 
     def _add_trade(self, texts: list[str], trade: Trade) -> None:
         try:
-            layout = self._trade_layouts[trade.symbol]
+            parts = self._trade_parts[trade.symbol]
         except KeyError:
-            layout = self._trade_layouts[trade.symbol] = _layout(trade.symbol, "trade", self._view)
-        if layout is None:
+            parts = self._trade_parts[trade.symbol] = _message_parts(trade.symbol, "trade", self._view)
+        if parts is None:
             return
         if trade.message is not None:
             texts.append(self._verbatim(trade.message))
             return
         time = trade.time // self._divisor
         texts.append(
-            f'{layout.begin}{time}{layout.symbol}{trade.id},"p":"{trade.price}","q":"{trade.quantity}","T":{time}'
+            f'{parts.begin}{time}{parts.symbol}{trade.id},"p":"{trade.price}","q":"{trade.quantity}","T":{time}'
             f',"m":{"true" if trade.buyer_is_maker else "false"}'
-            f',"M":{"true" if trade.is_best_match else "false"}{layout.end}'
+            f',"M":{"true" if trade.is_best_match else "false"}{parts.end}'
         )
 
-    def _add_aggregate(self, texts: list[str], aggregate: Aggregate) -> None:
+    def _add_aggregate(self, texts: list[str], aggregate: AggregateTrade) -> None:
         try:
-            layout = self._aggregate_layouts[aggregate.symbol]
+            parts = self._aggregate_parts[aggregate.symbol]
         except KeyError:
-            layout = self._aggregate_layouts[aggregate.symbol] = _layout(aggregate.symbol, "aggTrade", self._view)
-        if layout is None:
+            parts = self._aggregate_parts[aggregate.symbol] = _message_parts(aggregate.symbol, "aggTrade", self._view)
+        if parts is None:
             return
         if aggregate.message is not None:
             texts.append(self._verbatim(aggregate.message))
             return
         time = aggregate.time // self._divisor
         texts.append(
-            f'{layout.begin}{time}{layout.symbol}{aggregate.id},"p":"{aggregate.price}","q":"{aggregate.quantity}"'
+            f'{parts.begin}{time}{parts.symbol}{aggregate.id},"p":"{aggregate.price}","q":"{aggregate.quantity}"'
             f',"f":{aggregate.first_id},"l":{aggregate.last_id},"T":{time}'
             f',"m":{"true" if aggregate.buyer_is_maker else "false"}'
-            f',"M":{"true" if aggregate.is_best_match else "false"}{layout.end}'
+            f',"M":{"true" if aggregate.is_best_match else "false"}{parts.end}'
         )
 
     def _verbatim(self, message: str) -> str:
-        """Return a recorded combined-stream message, for a raw stream without its envelope, a character a byte."""
+        """Return a recorded combined-stream message as Latin-1 text; for a raw stream without its envelope."""
         if self._view.combined:
             return message.encode().decode("latin-1")
         return bytes(_decode_envelope(message).data).decode("latin-1")

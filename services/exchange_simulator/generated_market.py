@@ -1,9 +1,9 @@
-"""A generated market: any minute of any symbol at once, the same for the same seed, on each machine.
+"""A generated market with random access to each minute, the same on every machine for one seed.
 
-A minute's trades are a pure function of seed, symbol and minute. That needs no state because the number of trades and
-of aggregates a minute is constant, so the first ids of every minute are known without the minutes before it; and
-because the price at a minute's edge is a sum of noises of several periods, between which the trades walk. All of it
-is integers and SHAKE-128: no float whose last bit may differ, no random module whose methods may change.
+The trades of a minute are a pure function of seed, symbol and minute. It needs no state: the number of trades and of
+aggregates in a minute is constant, so the first ids of a minute do not depend on the minutes before it; and the price
+at the start of a minute is a sum of noises with several periods, between which the trades walk. It uses only integers
+and SHAKE-128: floats may differ in the last bit, and the methods of the module random may change.
 """
 
 import struct
@@ -14,18 +14,19 @@ from hashlib import shake_128
 from itertools import accumulate, chain, count, islice, repeat, takewhile
 
 from exchange_simulator.listings import SCALE, Listing, listing_of
+from exchange_simulator.market import Precision
 from exchange_simulator.times import MINUTE, minute_of
-from exchange_simulator.trades import Aggregate, Precision, Record, StreamType, Trade
+from exchange_simulator.trades import AggregateTrade, AnyTrade, StreamType, Trade
 
-MARKET_END = 2**62  # the last minute of a market that never ends lies before this
+MARKET_END = 2**62  # end of a market without end
 _CACHED_TRADES = 400_000
-# Period in minutes and size in millionths of the price: together it stays within 7 % of the listing's price.
+# Period in minutes and amplitude in millionths of the price; their sum stays within 7 % of the listing's price.
 _NOISES = ((10_080, 40_000), (1_440, 20_000), (120, 7_000), (15, 2_000), (1, 600))
-_CONTINUES_ONE_IN = 4  # one trade of so many has the price, side and time of the one before it
+_CONTINUES_ONE_IN = 4  # one trade in four has the price, side and time of the one before it
 
 
 def aggregates_in(trades: int) -> int:
-    """Return how many aggregates the ``trades`` of a minute make."""
+    """Return the number of aggregates of a minute with ``trades`` trades."""
     return trades - trades // _CONTINUES_ONE_IN
 
 
@@ -57,11 +58,11 @@ class GeneratedMinute:
         )
 
     @cached_property
-    def aggregates(self) -> list[Aggregate]:
+    def aggregates(self) -> list[AggregateTrade]:
         """The aggregated trades."""
         begins = [position for position, start in enumerate(self.starts) if start]
         return [
-            Aggregate(
+            AggregateTrade(
                 self.symbol,
                 self.first_aggregate_id + index,
                 self.prices[begin],
@@ -95,14 +96,14 @@ class GeneratedMarket:
         self._noise = lru_cache(65_536)(self._noise_at)
 
     def span(self, symbol: str) -> tuple[int, int]:
-        """See :class:`~exchange_simulator.trades.Market`, as for the other public methods."""
+        """See :class:`~exchange_simulator.market.Market`, as for the other public methods."""
         return self._span
 
     def records(self, symbol: str, open_time: int) -> Sequence[Trade]:
         """Return the minute's trades."""
         return self.minute(symbol, open_time).trades
 
-    def aggregates(self, symbol: str, open_time: int) -> Sequence[Aggregate]:
+    def aggregates(self, symbol: str, open_time: int) -> Sequence[AggregateTrade]:
         """Return the minute's aggregated trades."""
         return self.minute(symbol, open_time).aggregates
 
@@ -124,7 +125,7 @@ class GeneratedMarket:
         return Precision(listing.price_decimals, listing.lot_decimals)
 
     def _id_base(self, symbol: str) -> int:
-        """Return what tells the ids of symbols apart; counting starts at 1970, so ids are well above 1."""
+        """Return the offset of a symbol's ids. Minutes count from 1970, so ids are far above 1."""
         return 1 + int.from_bytes(self._bytes(f"ids:{symbol}", 4), "little")
 
     def _bytes(self, purpose: str, length: int) -> bytes:
@@ -156,7 +157,7 @@ class GeneratedMarket:
         texts = {tick: _decimal_text(tick * listing.tick_scale) for tick in set(ticks)}
         rest = list(words)
         starts = _starts(rest)
-        of_trade = [position - 1 for position in accumulate(starts)]  # the aggregate that each trade belongs to
+        of_trade = [position - 1 for position in accumulate(starts)]  # index of each trade's aggregate
         lots = [1 + (((word & 0xFFFF) * listing.largest_lots >> 16) >> (word >> 16 & 7)) for word in rest]
         return GeneratedMinute(
             symbol=symbol,
@@ -179,14 +180,14 @@ class GeneratedMarket:
         drift = end - begin - walk[-1]
         sides = [word >> 31 == 1 for word in words]
         ticks = [
-            max(1, begin + walked + drift * position // len(words) + (not sold))  # who buys pays the spread
+            max(1, begin + walked + drift * position // len(words) + (not sold))  # a buyer pays the spread
             for position, (walked, sold) in enumerate(zip(walk, sides, strict=True), 1)
         ]
         return ticks, sides
 
 
 def _moments(open_time: int, words: list[int]) -> list[int]:
-    """Return a time for each aggregate of the minute: no two the same, nor within a millisecond if there is room."""
+    """Return a time for each aggregate of the minute: distinct, and in distinct milliseconds if there are enough."""
     slots, width = (59_999, 1000) if len(words) <= 30_000 else (MINUTE - 1, 1)
     room = slots - len(words)
     places = sorted([word * room >> 32 for word in words])
@@ -197,7 +198,7 @@ def _moments(open_time: int, words: list[int]) -> list[int]:
 
 
 def _starts(words: list[int]) -> list[int]:
-    """Return a 1 for each trade that begins an aggregate: of each whole four trades, one does not."""
+    """Return a 1 for each trade that begins an aggregate, else 0: one 0 in four trades."""
     starts = [1] * len(words)
     for first in range(0, len(words) - _CONTINUES_ONE_IN + 1, _CONTINUES_ONE_IN):
         within = words[first] >> 30
@@ -238,7 +239,7 @@ class GeneratedPlay:
         """Return the last trade id of the play, None where it never ends."""
         return None if self.ends_at is None else self._market.first_id(symbol, self.ends_at) - 1
 
-    def parts(self, after: int) -> Iterator[Iterator[Record]]:
+    def parts(self, after: int) -> Iterator[Iterator[AnyTrade]]:
         """Yield the trades later than ``after``, a minute at a time."""
         for open_time in count(minute_of(after), MINUTE):
             if self.ends_at is not None and open_time >= self.ends_at:

@@ -1,10 +1,10 @@
-"""Trades that REST does not show for a while, or for ever: the exchange's REST lagging behind its stream."""
+"""Trades that REST does not return for a while, or ever: it simulates REST lagging behind the stream."""
 
 import math
 from collections.abc import Callable
 from typing import Literal
 
-from exchange_simulator.trades import Record
+from exchange_simulator.trades import AnyTrade
 
 
 class HiddenTrades:
@@ -14,14 +14,14 @@ class HiddenTrades:
         self._now = now
         self._until: dict[tuple[str, int], float] = {}
 
-    def hide(self, record: Record, seconds: float | Literal["forever"]) -> None:
-        """Hide the trades of ``record`` for so many seconds from now."""
+    def hide(self, record: AnyTrade, seconds: float | Literal["forever"]) -> None:
+        """Hide the trades of ``record`` for ``seconds`` from now."""
         until = math.inf if seconds == "forever" else self._now() + seconds
         for trade_id in range(record.first_id, record.last_id + 1):
             self._until[record.symbol, trade_id] = until
 
-    def hides(self, record: Record) -> bool:
-        """Whether any trade of ``record`` is hidden now: an aggregate never shows a part of its trades."""
+    def hides(self, record: AnyTrade) -> bool:
+        """Whether a trade of ``record`` is hidden now. It hides an aggregated trade as a whole."""
         if not self._until:
             return False
         return any(

@@ -1,14 +1,14 @@
-"""The simulator's own klines: plain decimals in a plain loop, on purpose no code shared with the platform's candles.
+"""Compute klines with decimals in a plain loop, independently of the code that clients compute candles with.
 
-As the exchange does, each trade's quote volume is cut to 8 decimals before it is added, and a minute without trades
-has the last price four times and no volume.
+As on the exchange, each trade's quote volume is truncated to 8 decimals before it is added, and a minute without trades
+has the last price as open, high, low and close, and no volume.
 """
 
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_DOWN, Decimal, localcontext
 from typing import NamedTuple
 
-from exchange_simulator.trades import Record
+from exchange_simulator.trades import AnyTrade
 
 _EIGHT = Decimal("0.00000001")
 _DIGITS = 100  # precision of the sums: far more than any product of two prices has
@@ -31,14 +31,14 @@ class Kline(NamedTuple):
     taker_buy_quote_volume: Decimal
 
 
-def quote_of(record: Record) -> Decimal:
-    """Return price times quantity, cut to 8 decimals."""
+def quote_of(record: AnyTrade) -> Decimal:
+    """Return price times quantity, truncated to 8 decimals."""
     with localcontext(prec=_DIGITS):
         return (Decimal(record.price) * Decimal(record.quantity)).quantize(_EIGHT, ROUND_DOWN)
 
 
-def kline_of(open_time: int, length: int, records: Sequence[Record]) -> Kline:
-    """Return the kline of ``records`` (at least one), which are in order and all within it."""
+def kline_of(open_time: int, length: int, records: Sequence[AnyTrade]) -> Kline:
+    """Return the kline of ``records``: at least one, in order, all within the kline."""
     first = Decimal(records[0].price)
     high = low = close = first
     volume = quote_volume = taker_volume = taker_quote = ZERO
@@ -60,12 +60,12 @@ def kline_of(open_time: int, length: int, records: Sequence[Record]) -> Kline:
 
 
 def flat_kline(open_time: int, length: int, price: Decimal) -> Kline:
-    """Return the kline of a time without trades after a trade at ``price``."""
+    """Return the kline of an interval without trades; ``price`` is the last price before it."""
     return Kline(open_time, length, price, price, price, price, ZERO, ZERO, 0, ZERO, ZERO)
 
 
 def combine(open_time: int, length: int, klines: Iterable[Kline]) -> Kline:
-    """Return the longer kline that ``klines`` (at least one, in order) are parts of."""
+    """Return the kline of a longer interval, which consists of ``klines`` (at least one, in order)."""
     parts = iter(klines)
     total = next(parts)._replace(open_time=open_time, length=length)
     with localcontext(prec=_DIGITS):
@@ -84,6 +84,6 @@ def combine(open_time: int, length: int, klines: Iterable[Kline]) -> Kline:
 
 
 def eight_decimals(value: Decimal) -> str:
-    """Return ``value``, cut to 8 decimals, with exactly so many."""
+    """Return ``value`` truncated to 8 decimals, with exactly 8 decimals."""
     with localcontext(prec=_DIGITS):
         return f"{value.quantize(_EIGHT, ROUND_DOWN):f}"

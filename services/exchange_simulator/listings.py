@@ -1,4 +1,4 @@
-"""What a generated symbol looks like: price level, tick and lot sizes as on the exchange, and names of its assets."""
+"""Properties of a generated symbol: price, tick and lot size as on the exchange, and its assets."""
 
 from decimal import Decimal
 from hashlib import sha256
@@ -10,7 +10,7 @@ QUOTE_ASSETS = ("FDUSD", "USDT", "USDC", "TUSD", "BTC", "ETH", "BNB", "EUR", "TR
 
 
 class Listing(NamedTuple):
-    """Price around which it trades (in ticks), decimals of tick and lot, and the largest trade in lots."""
+    """Mean price in ticks, decimals of tick and lot, and the largest quantity in lots."""
 
     price_ticks: int
     price_decimals: int
@@ -29,7 +29,7 @@ class Listing(NamedTuple):
 
     @property
     def step_ticks(self) -> int:
-        """The unit of the walk from trade to trade: two hundred thousandths of the price, at least a tick."""
+        """The step of the random walk between trades: 1/50,000 of the price, at least a tick."""
         return max(1, self.price_ticks // 50_000)
 
 
@@ -63,7 +63,7 @@ def listing_of(symbol: str) -> Listing:
 
 
 def assets_of(symbol: str) -> tuple[str, str]:
-    """Return base and quote asset of ``symbol``, told by its ending."""
+    """Return base and quote asset of ``symbol``; the quote asset is recognised by the symbol's ending."""
     for quote in QUOTE_ASSETS:
         if symbol.endswith(quote) and symbol != quote:
             return symbol.removesuffix(quote), quote

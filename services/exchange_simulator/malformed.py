@@ -1,4 +1,4 @@
-"""Frames that are no trade: what a client must survive."""
+"""Malformed frames, which a client must tolerate."""
 
 from collections.abc import Callable
 from hashlib import shake_128
@@ -11,7 +11,7 @@ LARGE_BYTES = 1_000_000
 
 
 def malformed_frames(fault: Malformed, view: View, time: int) -> Frames:
-    """Return the frames of ``fault`` for a connection; ``time`` is the simulator's clock in microseconds."""
+    """Return the frames of ``fault`` for ``view``; ``time`` is the simulator's clock in microseconds."""
     return Frames(_MAKERS[fault.kind](view, time) * fault.count, fault.count)
 
 
@@ -56,7 +56,7 @@ _MAKERS: dict[str, Callable[[View, int], bytes]] = {
 
 
 def shutdown_frame(view: View, time: int) -> Frames:
-    """Return the exchange's notice that the server is about to close its connections, on its stream's own name.
+    """Return the exchange's notice that the server will close its connections; it has a stream name of its own.
 
     https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
     """

@@ -1,6 +1,6 @@
-"""What REST knows at a moment: a market up to the simulator's clock, less what a fault hides.
+"""Query the past of a market for REST: up to the simulator's clock, without hidden trades.
 
-``until`` is that clock in microseconds everywhere: nothing later than it is ever returned.
+``until`` is that clock in microseconds: no method returns a later trade.
 """
 
 import asyncio
@@ -14,16 +14,17 @@ from typing import TypeVar
 
 from exchange_simulator.hidden_trades import HiddenTrades
 from exchange_simulator.klines import Kline, combine, flat_kline, kline_of
+from exchange_simulator.market import Market
 from exchange_simulator.times import MINUTE, minute_of
-from exchange_simulator.trades import Aggregate, Market, Record, Trade
+from exchange_simulator.trades import AggregateTrade, AnyTrade, Trade
 
 _id = attrgetter("id")
-Row = TypeVar("Row", bound=Record)
+Row = TypeVar("Row", bound=AnyTrade)
 OfMinute = Callable[[str, int], Sequence[Row]]
 
 
-class History:
-    """Queries over ``market``; ``official`` klines (by symbol and open time) go before computed ones."""
+class MarketHistory:
+    """Queries over ``market``; ``official`` klines (by symbol and open time) replace computed ones."""
 
     def __init__(
         self, market: Market, hidden: HiddenTrades, official: Mapping[str, Mapping[int, Kline]] | None = None
@@ -46,22 +47,22 @@ class History:
         rows = self._descending(self.market.records, symbol, until)
         return _first(limit, (row for row in rows if isinstance(row, Trade)))[::-1]
 
-    def aggregates_from(self, symbol: str, first_id: int, limit: int, until: int) -> list[Aggregate]:
+    def aggregates_from(self, symbol: str, first_id: int, limit: int, until: int) -> list[AggregateTrade]:
         """Return up to ``limit`` aggregated trades with aggregate ids from ``first_id``."""
         first = self.market.minute_of_aggregate(symbol, first_id)
         return _first(limit, self._ascending(self.market.aggregates, symbol, first, first_id, until))
 
-    def aggregates_since(self, symbol: str, start: int, limit: int, until: int) -> list[Aggregate]:
+    def aggregates_since(self, symbol: str, start: int, limit: int, until: int) -> list[AggregateTrade]:
         """Return up to ``limit`` aggregated trades from the time ``start``."""
         rows = self._ascending(self.market.aggregates, symbol, minute_of(start), 0, until)
         return _first(limit, (row for row in rows if row.time >= start))
 
-    def latest_aggregates(self, symbol: str, limit: int, until: int) -> list[Aggregate]:
+    def latest_aggregates(self, symbol: str, limit: int, until: int) -> list[AggregateTrade]:
         """Return the last ``limit`` aggregated trades, in order of their ids."""
         return _first(limit, self._descending(self.market.aggregates, symbol, until))[::-1]
 
-    def latest_record(self, symbol: str, until: int) -> Record | None:
-        """Return the last trade (aggregated where there are no others), hidden or not."""
+    def latest_record(self, symbol: str, until: int) -> AnyTrade | None:
+        """Return the last trade (aggregated if the market has no others), also if it is hidden."""
         first, last = self.market.span(symbol)
         for open_time in range(min(last, minute_of(until)), first - MINUTE, -MINUTE):
             known = [record for record in self.market.records(symbol, open_time) if record.time <= until]
@@ -69,8 +70,8 @@ class History:
                 return known[-1]
         return None
 
-    def first_record(self, symbol: str, start: int, until: int) -> Record | None:
-        """Return the first trade from the time ``start``, hidden or not."""
+    def first_record(self, symbol: str, start: int, until: int) -> AnyTrade | None:
+        """Return the first trade from the time ``start``, also if it is hidden."""
         first, last = self.market.span(symbol)
         for open_time in range(max(first, minute_of(start)), min(last, minute_of(until)) + MINUTE, MINUTE):
             for record in self.market.records(symbol, open_time):
@@ -83,13 +84,13 @@ class History:
     ) -> list[Kline]:
         """Return klines ``length`` microseconds long that open from ``start`` to ``end``.
 
-        The first ``limit`` of them if there is a ``start``, else the last. The newest one may still be open.
-        Between minutes other requests get their turn: a day of a busy symbol takes a second.
+        The first ``limit`` of them with a ``start``, else the last ones. The newest one may still be open.
+        Other requests are served between minutes: the klines of a day of a busy symbol take a second.
         """
         first = min((self.market.span(symbol)[0], *self._official.get(symbol, ())))
         newest = (until if end is None else min(end, until)) // length * length
         if newest == until and self._computed(symbol, until, until) is None:
-            newest -= length  # it has just opened and shows with its first trade
+            newest -= length  # a kline without trades appears with its first trade
         oldest = first // length * length
         if start is not None:
             oldest = max(oldest, -(-start // length) * length)  # the first one that opens at or after it

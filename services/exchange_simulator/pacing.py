@@ -1,40 +1,40 @@
-"""When the next trades are due: as fast as they are taken, at a fixed rate, or each at its own time."""
+"""When the next trades are due: as fast as clients read, at a fixed rate, or each at its own time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from exchange_simulator.times import SECOND, Clock
-from exchange_simulator.trades import Record
+from exchange_simulator.trades import AnyTrade
 
-BATCH = 256  # records at most in one go: REST and new connections get their turn in between
-_TICK_SECONDS = 0.005  # a fixed rate sends what has become due this often
+BATCH = 256  # largest number of trades sent at once: REST requests and new connections are served in between
+_TICK_SECONDS = 0.005  # with a fixed rate, due trades are sent at this interval
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class Due(NamedTuple):
-    """So many ``records`` at most may go now, none later than ``latest`` (microseconds; None: no matter)."""
+    """At most ``records`` trades may be sent now, none later than ``latest`` (microseconds; None: no limit)."""
 
     records: int
     latest: int | None = None
 
 
 class Pace(Protocol):
-    """Decides when records go."""
+    """Decides when trades are sent."""
 
     def begin(self, starts_at: int) -> int:
-        """Start the play and return the clock (microseconds) after which it is played."""
+        """Start the play and return the time (microseconds) after which trades are sent."""
 
-    async def due(self, upcoming: Record, position: int) -> Due:
-        """Wait until ``upcoming``, the record at ``position``, is due, and return what is due with it."""
+    async def due(self, upcoming: AnyTrade, position: int) -> Due:
+        """Wait until ``upcoming``, the trade at ``position``, is due, and return how many trades are due."""
 
     async def end(self, ends_at: int | None) -> None:
-        """Wait until the end of the play itself."""
+        """Wait until the end time of the play."""
 
 
 class Backpressure:
-    """As fast as ``room`` lets, which waits for the slowest client and for any client at all."""
+    """As fast as ``room`` allows, which waits for a client, and for the slowest one."""
 
     def __init__(self, room: Callable[[], Awaitable[None]]) -> None:
         self._room = room
@@ -43,7 +43,7 @@ class Backpressure:
         """See :class:`Pace`."""
         return starts_at
 
-    async def due(self, upcoming: Record, position: int) -> Due:
+    async def due(self, upcoming: AnyTrade, position: int) -> Due:
         """See :class:`Pace`."""
         await self._room()
         return Due(BATCH)
@@ -53,7 +53,7 @@ class Backpressure:
 
 
 class FixedRate:
-    """``rate`` records a second by ``now`` (seconds), whoever listens; behind time it catches up."""
+    """``rate`` trades per second by ``now`` (seconds), independent of clients; it catches up after a delay."""
 
     def __init__(self, rate: float, now: Callable[[], float], sleep: Sleep = asyncio.sleep) -> None:
         self._rate = rate
@@ -66,7 +66,7 @@ class FixedRate:
         self._began = self._now()
         return starts_at
 
-    async def due(self, upcoming: Record, position: int) -> Due:
+    async def due(self, upcoming: AnyTrade, position: int) -> Due:
         """See :class:`Pace`."""
         while (due := int((self._now() - self._began) * self._rate) - position) < 1:
             until_next = self._began + (position + 1) / self._rate - self._now()
@@ -78,17 +78,17 @@ class FixedRate:
 
 
 class RealTime:
-    """Each record when ``clock`` (microseconds) reaches its trade time."""
+    """Each trade when ``clock`` (microseconds) reaches its trade time."""
 
     def __init__(self, clock: Clock, sleep: Sleep = asyncio.sleep) -> None:
         self._clock = clock
         self._sleep = sleep
 
     def begin(self, starts_at: int) -> int:
-        """Start now: what was due before anyone listened is history."""
+        """Start now: trades that were due before count as history."""
         return max(starts_at, self._clock())
 
-    async def due(self, upcoming: Record, position: int) -> Due:
+    async def due(self, upcoming: AnyTrade, position: int) -> Due:
         """See :class:`Pace`."""
         await self._wait_for(upcoming.time)
         return Due(BATCH, self._clock())

@@ -1,4 +1,4 @@
-"""The feed: takes records off the play when they are due, lets faults happen to them, and sends them to everyone."""
+"""Play back: read trades from the play when they are due, apply scripted faults, and send them to all connections."""
 
 import asyncio
 from collections import deque
@@ -14,6 +14,7 @@ from exchange_simulator import metrics
 from exchange_simulator.connections import Connection, Hub
 from exchange_simulator.faults import (
     MAX_DUPLICATES,
+    ArmedRestFaults,
     Drop,
     Duplicate,
     Fault,
@@ -28,17 +29,17 @@ from exchange_simulator.faults import (
 )
 from exchange_simulator.hidden_trades import HiddenTrades
 from exchange_simulator.malformed import malformed_frames, shutdown_frame
+from exchange_simulator.market import Play
 from exchange_simulator.pacing import BATCH, Pace
-from exchange_simulator.play_reader import Cursor
-from exchange_simulator.rest_faults import RestFaults
-from exchange_simulator.trades import Play, Record
+from exchange_simulator.play_reader import PlayReader
+from exchange_simulator.trades import AnyTrade
 
 _time = attrgetter("time")
 
 
 @dataclass(slots=True)
-class Progress:
-    """What of a symbol has been streamed: ids and trade times (microseconds) from the lowest to the highest."""
+class StreamedRange:
+    """The lowest and the highest trade id and trade time (microseconds) of a symbol that were streamed."""
 
     first_id: int
     last_id: int
@@ -46,14 +47,14 @@ class Progress:
     last_time: int
 
 
-class Feed:
-    """One play for all clients. ``clock`` (microseconds) is the time of the last trade that has passed.
+class Playback:
+    """Plays one play for all clients. ``clock`` (microseconds) is the time of the last trade that was played.
 
-    ``position`` counts the records taken off the play: those streamed (``trades_sent``, each once), those swallowed
-    by a gap, and those held back to be reordered.
+    ``position`` counts the trades read from the play: streamed ones (``trades_sent``, each once), those left out by a
+    gap, and those held back to be reordered.
     """
 
-    def __init__(self, play: Play, hub: Hub, pace: Pace, hidden: HiddenTrades, rest_faults: RestFaults) -> None:
+    def __init__(self, play: Play, hub: Hub, pace: Pace, hidden: HiddenTrades, rest_faults: ArmedRestFaults) -> None:
         self.play = play
         self.state: Literal["waiting", "playing", "done"] = "waiting"
         self.clock = play.starts_at
@@ -61,36 +62,36 @@ class Feed:
         self.trades_sent = 0
         self.trades_swallowed = 0
         self.duplicates_sent = 0
-        self.progress: dict[str, Progress] = {}
+        self.progress: dict[str, StreamedRange] = {}
         self.pending: list[Fault] = []
         self._hub = hub
         self._pace = pace
         self._hidden = hidden
         self._rest_faults = rest_faults
-        self._recent: deque[Record] = deque(maxlen=MAX_DUPLICATES)
+        self._recent: deque[AnyTrade] = deque(maxlen=MAX_DUPLICATES)
         self._gap_left = 0
         self._gap: Gap | None = None
-        self._held: list[Record] = []
+        self._held: list[AnyTrade] = []
         self._hold_left = 0
         self._shuffle = Random(0)
         self._closings: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("simulator")
 
     def add_faults(self, faults: Iterable[Fault]) -> None:
-        """Schedule ``faults``; what is due happens at once (a stream fault not before the play has begun)."""
+        """Schedule ``faults`` and apply those that are due. A stream fault is not due before the play has started."""
         self.pending += faults
         self._apply_due()
 
     async def run(self) -> None:
-        """Play from the first client's connection to the end."""
-        await self._hub.someone()
-        cursor = await self._begin()
+        """Play from the first client's connection to the end of the play."""
+        await self._hub.has_connection()
+        cursor = await self._start()
         self.state = "playing"
-        self._log.info("playing", ends_at=self.play.ends_at, total=self.play.total)
+        self._log.info("play_started", ends_at=self.play.ends_at, total=self.play.total)
         self._apply_due()
         while (upcoming := await cursor.peek()) is not None:
             due = await self._pace.due(upcoming, self.position)
-            self._pass_on(cursor.take(min(due.records, self._before_next_fault()), due.latest))
+            self._play(cursor.take(min(due.records, self._before_next_fault()), due.latest))
             self._apply_due()
             await asyncio.sleep(0)
         self._release_held()
@@ -98,11 +99,11 @@ class Feed:
         if self.play.ends_at is not None:
             self.clock = max(self.clock, self.play.ends_at)
         self.state = "done"
-        self._log.info("done", trades_sent=self.trades_sent, frames_sent=self._hub.frames_sent)
+        self._log.info("play_finished", trades_sent=self.trades_sent, frames_sent=self._hub.frames_sent)
 
-    async def _begin(self) -> Cursor:
-        """Start the clock when the first trades are there: what real time went by until then is history."""
-        cursor = Cursor(self.play.parts(self._pace.begin(self.play.starts_at)))
+    async def _start(self) -> PlayReader:
+        """Start the clock when the first trades are generated; in real time the trades until then count as history."""
+        cursor = PlayReader(self.play.parts(self._pace.begin(self.play.starts_at)))
         await cursor.peek()
         self.clock = self._pace.begin(self.play.starts_at)
         while (upcoming := await cursor.peek()) is not None and upcoming.time <= self.clock:
@@ -110,31 +111,31 @@ class Feed:
         return cursor
 
     def _before_next_fault(self) -> int:
-        """Return how many records may pass before a fault is due."""
+        """Return the number of trades before the next fault is due."""
         ahead = [fault.at - self.position for fault in self.pending if fault.at is not None]
         return max(1, min(ahead, default=1 << 30))
 
-    def _pass_on(self, records: list[Record]) -> None:
+    def _play(self, records: list[AnyTrade]) -> None:
         self.position += len(records)
         if self._gap_left:
-            records = self._swallow(records)
+            records = self._leave_out(records)
         if self._hold_left:
             records = self._hold(records)
         self._stream(records)
 
-    def _swallow(self, records: list[Record]) -> list[Record]:
-        """Keep what falls into the gap from the stream; return the rest."""
-        swallowed, rest = records[: self._gap_left], records[self._gap_left :]
-        self._gap_left -= len(swallowed)
-        self.trades_swallowed += len(swallowed)
-        self.clock = max(self.clock, *map(_time, swallowed))
+    def _leave_out(self, records: list[AnyTrade]) -> list[AnyTrade]:
+        """Leave the trades of a gap out of the stream; return the others."""
+        left_out, rest = records[: self._gap_left], records[self._gap_left :]
+        self._gap_left -= len(left_out)
+        self.trades_swallowed += len(left_out)
+        self.clock = max(self.clock, *map(_time, left_out))
         if self._gap is not None and self._gap.rest_missing:
-            for record in swallowed:
+            for record in left_out:
                 self._hidden.hide(record, self._gap.rest_missing)
         return rest
 
-    def _hold(self, records: list[Record]) -> list[Record]:
-        """Hold records back until all that are to be reordered are there; return what may go."""
+    def _hold(self, records: list[AnyTrade]) -> list[AnyTrade]:
+        """Hold back the trades to reorder until all of them were read; return the others."""
         self._held += records[: self._hold_left]
         rest = records[self._hold_left :]
         self._hold_left -= len(records) - len(rest)
@@ -147,7 +148,7 @@ class Feed:
         self._shuffle.shuffle(held)
         self._stream(held)
 
-    def _stream(self, records: Sequence[Record]) -> None:
+    def _stream(self, records: Sequence[AnyTrade]) -> None:
         if not records:
             return
         self._hub.send(records)
@@ -158,7 +159,7 @@ class Feed:
         for record in records:
             known = self.progress.get(record.symbol)
             if known is None:
-                self.progress[record.symbol] = Progress(record.first_id, record.last_id, record.time, record.time)
+                self.progress[record.symbol] = StreamedRange(record.first_id, record.last_id, record.time, record.time)
                 continue
             known.first_id = min(known.first_id, record.first_id)
             known.last_id = max(known.last_id, record.last_id)
@@ -178,11 +179,11 @@ class Feed:
         return self.state != "waiting" and (fault.at or 0) <= self.position
 
     def _apply(self, fault: Fault) -> None:
-        self._log.info("fault", fault=name_of(fault), position=self.position, connections=len(self._hub))
+        self._log.info("fault_applied", fault=name_of(fault), position=self.position, connections=len(self._hub))
         metrics.FAULTS.labels(name_of(fault)).inc()
         match fault:
             case Drop() | Stall() | Malformed() | ServerShutdown():
-                self._disturb(fault)
+                self._apply_to_connections(fault)
             case Duplicate():
                 again = list(self._recent)[-fault.count :]
                 self.duplicates_sent += len(again)
@@ -196,8 +197,8 @@ class Feed:
             case RestStatus() | RestSlow():
                 self._rest_faults.arm(fault)
 
-    def _disturb(self, fault: Drop | Stall | Malformed | ServerShutdown) -> None:
-        """Do to the connections that are open now what has nothing to do with the trades."""
+    def _apply_to_connections(self, fault: Drop | Stall | Malformed | ServerShutdown) -> None:
+        """Apply a fault that affects the open connections and no trade."""
         match fault:
             case Drop():
                 for connection in self._hub.open_now():
@@ -206,9 +207,9 @@ class Feed:
                 for connection in self._hub.open_now():
                     connection.stall(fault.seconds)
             case Malformed():
-                self._hub.send_made(lambda view: malformed_frames(fault, view, self.clock))
+                self._hub.send_frames(lambda view: malformed_frames(fault, view, self.clock))
             case ServerShutdown():
-                self._hub.send_made(lambda view: shutdown_frame(view, self.clock))
+                self._hub.send_frames(lambda view: shutdown_frame(view, self.clock))
                 closing = asyncio.create_task(_close_later(self._hub.open_now(), fault.close_after))
                 self._closings.add(closing)
                 closing.add_done_callback(self._closings.discard)

@@ -1,4 +1,4 @@
-"""Reading the parameters of a REST request, with the exchange's own complaints where one is wrong."""
+"""Parse the parameters of a REST request; invalid ones raise the exchange's own errors."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ _INTERVALS = frozenset(("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", 
 
 
 class Query:
-    """The parameters of one request; ``known`` are the symbols there are. Every method raises ApiError."""
+    """The parameters of one request; ``known`` has the symbols of the market. Every method raises ApiError."""
 
     def __init__(self, parameters: Mapping[str, str], known: Collection[str]) -> None:
         self._parameters = parameters
@@ -47,7 +47,7 @@ class Query:
         return [self._checked(symbol, "symbols") for symbol in symbols]
 
     def limit(self) -> int:
-        """Return how many rows are wanted; more than the exchange gives is cut without a word, as there."""
+        """Return the wanted number of rows, reduced to the exchange's limit as the exchange does."""
         limit = self.integer("limit")
         if limit is None:
             return DEFAULT_LIMIT
@@ -70,7 +70,7 @@ class Query:
         return None if time is None else to_microseconds(time)
 
     def end(self) -> int | None:
-        """Return ``endTime`` in microseconds, the last one of its millisecond where it is given in milliseconds."""
+        """Return ``endTime`` in microseconds; of a time in milliseconds, the last microsecond of that millisecond."""
         time = self.integer("endTime")
         if time is None:
             return None

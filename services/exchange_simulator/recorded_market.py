@@ -8,23 +8,24 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property, lru_cache
 
-from exchange_simulator.compact_trades import RecordColumns
+from exchange_simulator.compact_trades import CompactTrades
+from exchange_simulator.market import Precision
 from exchange_simulator.recordings import Recording
 from exchange_simulator.times import MINUTE, minute_of
-from exchange_simulator.trades import Aggregate, Precision, Record, Trade, aggregate_runs
+from exchange_simulator.trades import AggregateTrade, AnyTrade, Trade, aggregate_runs
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
-def _has_numbers(record: Record) -> bool:
-    """Whether REST can answer with a streamed record: an archive's have been checked, a stream may hold anything."""
+def _has_numbers(record: AnyTrade) -> bool:
+    """Whether REST can return a trade of a recorded stream, whose numbers are not validated, unlike an archive's."""
     return _DECIMAL.fullmatch(record.price) is not None and _DECIMAL.fullmatch(record.quantity) is not None
 
 
 class _Symbol:
     """One symbol's records in order of their ids, each id once (the first in the file), by minute."""
 
-    def __init__(self, records: RecordColumns, positions: list[int]) -> None:
+    def __init__(self, records: CompactTrades, positions: list[int]) -> None:
         ids, times = records.ids, records.times
         positions.sort(key=ids.__getitem__)  # stable, and quick where the file is in order
         kept = [
@@ -40,7 +41,7 @@ class _Symbol:
             self._minutes[minute_of(times[position])].append(position)
         self.span = (min(self._minutes, default=0), max(self._minutes, default=0))
 
-    def minute(self, open_time: int) -> Sequence[Record]:
+    def minute(self, open_time: int) -> Sequence[AnyTrade]:
         """Return the records of a minute."""
         return [self._records[position] for position in self._minutes.get(open_time, ())]
 
@@ -53,7 +54,7 @@ class _Symbol:
 
     @cached_property
     def aggregates_before(self) -> dict[int, int]:
-        """How many aggregates the minutes before each minute make: the exchange's own numbers are not recorded."""
+        """The number of aggregates before each minute: the exchange's aggregate ids are not recorded."""
         before: dict[int, int] = {}
         total = 0
         for open_time in sorted(self._minutes):
@@ -63,29 +64,29 @@ class _Symbol:
 
 
 class RecordedMarket:
-    """Random access to a recording; see :class:`~exchange_simulator.trades.Market`."""
+    """Random access to a recording; see :class:`~exchange_simulator.market.Market`."""
 
     def __init__(self, recording: Recording) -> None:
         self.stream_type = recording.stream_type
         self.symbols = recording.symbols
         positions: dict[str, list[int]] = {symbol: [] for symbol in self.symbols}
         for position in range(len(recording.records)):
-            if recording.layout != "stream" or _has_numbers(recording.records[position]):
+            if recording.kind != "stream" or _has_numbers(recording.records[position]):
                 positions[recording.records.symbol_of(position)].append(position)
         self._symbols = {symbol: _Symbol(recording.records, positions[symbol]) for symbol in self.symbols}
-        self.records: Callable[[str, int], Sequence[Record]] = lru_cache(256)(self._records)
-        self.aggregates: Callable[[str, int], Sequence[Aggregate]] = lru_cache(256)(self._aggregates)
+        self.records: Callable[[str, int], Sequence[AnyTrade]] = lru_cache(256)(self._records)
+        self.aggregates: Callable[[str, int], Sequence[AggregateTrade]] = lru_cache(256)(self._aggregates)
 
     def span(self, symbol: str) -> tuple[int, int]:
         """Return the open times of the first and the last minute with records."""
         return self._symbols[symbol].span
 
-    def _records(self, symbol: str, open_time: int) -> Sequence[Record]:
+    def _records(self, symbol: str, open_time: int) -> Sequence[AnyTrade]:
         return self._symbols[symbol].minute(open_time)
 
-    def _aggregates(self, symbol: str, open_time: int) -> Sequence[Aggregate]:
+    def _aggregates(self, symbol: str, open_time: int) -> Sequence[AggregateTrade]:
         records = self.records(symbol, open_time)
-        if not records or isinstance(records[0], Aggregate):
+        if not records or isinstance(records[0], AggregateTrade):
             return _aggregated(records)
         first = self._symbols[symbol].aggregates_before[open_time] + 1
         return [_aggregate(number, run) for number, run in enumerate(aggregate_runs(_trades(records)), first)]
@@ -103,22 +104,22 @@ class RecordedMarket:
         return minutes[-1] if minutes else known.span[0]
 
     def precision(self, symbol: str) -> Precision:
-        """Return eight decimals: a recording does not tell tick and lot."""
+        """Return eight decimals: a recording has no tick size and lot size."""
         return Precision(8, 8)
 
 
-def _trades(records: Sequence[Record]) -> list[Trade]:
+def _trades(records: Sequence[AnyTrade]) -> list[Trade]:
     return [record for record in records if isinstance(record, Trade)]
 
 
-def _aggregated(records: Sequence[Record]) -> list[Aggregate]:
-    return [record for record in records if isinstance(record, Aggregate)]
+def _aggregated(records: Sequence[AnyTrade]) -> list[AggregateTrade]:
+    return [record for record in records if isinstance(record, AggregateTrade)]
 
 
-def _aggregate(number: int, run: list[Trade]) -> Aggregate:
+def _aggregate(number: int, run: list[Trade]) -> AggregateTrade:
     first = run[0]
     quantity = sum((Decimal(trade.quantity) for trade in run), Decimal(0))
-    return Aggregate(
+    return AggregateTrade(
         first.symbol,
         number,
         first.price,
@@ -132,7 +133,7 @@ def _aggregate(number: int, run: list[Trade]) -> Aggregate:
 
 
 class RecordedPlay:
-    """A recording from its first row to its last, nothing corrected."""
+    """A recording from its first row to its last, unchanged."""
 
     def __init__(self, recording: Recording) -> None:
         self.symbols = recording.symbols
@@ -150,6 +151,6 @@ class RecordedPlay:
         """Return the greatest trade id of the recording."""
         return self._final_ids[symbol]
 
-    def parts(self, after: int) -> Iterator[Iterator[Record]]:
-        """Yield the whole recording; ``after`` is for real time, which a recording never has."""
+    def parts(self, after: int) -> Iterator[Iterator[AnyTrade]]:
+        """Yield the whole recording; ``after`` matters only in real time, in which no recording is played."""
         yield iter(self._records)

@@ -1,4 +1,4 @@
-"""The lines of a recording's file: plain text, or the one text in a zip. What goes wrong in reading is one error."""
+"""Read the lines of a recording: a text file, or the one text file in a zip. All errors become RecordingError."""
 
 import io
 import lzma
@@ -20,9 +20,9 @@ _DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 class RecordingError(ValueError):
-    """A file that is no recording, or not the wanted one; the text names file, row and reason.
+    """A file is not a recording, or not the expected kind; the message has file, row and reason.
 
-    ``command`` is the shell command that shows what is wrong.
+    ``command`` is a shell command that shows the place.
     """
 
     def __init__(self, text: str, command: str) -> None:
@@ -38,7 +38,7 @@ class Source:
     member: str | None = None
 
     def error(self, reason: str, row: int | None = None) -> RecordingError:
-        """Return the error that names the file, the member, the row (line number from 1) and the reason."""
+        """Return an error with the file, the member, the row (line number from 1) and the reason."""
         places = [str(self.path)]
         if self.member is not None:
             places.append(self.member)
@@ -56,9 +56,9 @@ class Source:
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[tuple[Source, Iterator[str]]]:
-    """Yield where the lines are and the lines without their ends, which may be LF, CRLF or CR; a BOM is left out.
+    """Yield the source and its lines without line ends (LF, CRLF or CR) and without a byte order mark.
 
-    Bytes that are not UTF-8 become lone surrogates, so that the reader can name their row.
+    Bytes that are not UTF-8 become lone surrogates, so that the reader can report their row.
 
     Raises:
         RecordingError: there is no such file, it is damaged, or it is a zip without exactly one .csv or .tsv file.
@@ -87,7 +87,7 @@ def open_lines(path: Path) -> Iterator[tuple[Source, Iterator[str]]]:
 def _opened(source: Source, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
     try:
         return archive.open(member)
-    except (NotImplementedError, struct.error, ValueError) as error:  # a way of compressing, or a damaged header
+    except (NotImplementedError, struct.error, ValueError) as error:  # unsupported compression, or a damaged header
         raise source.error(f"cannot be read: {error}") from error
 
 
@@ -101,7 +101,7 @@ def _member(source: Source, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 
 def _is_recording(member: str) -> bool:
-    """Whether a zip's member can be the recording: macOS adds files of its own (``__MACOSX/._name.csv``)."""
+    """Whether a zip's member can be the recording; files that macOS adds (``__MACOSX/._name.csv``) cannot."""
     is_of_macos = member.startswith("__MACOSX/") or Path(member).name.startswith("._")
     return not is_of_macos and Path(member).suffix.lower() in _TEXTS
 

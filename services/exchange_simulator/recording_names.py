@@ -1,4 +1,4 @@
-"""What the name of an archive tells: ``<SYMBOL>-trades-2025-03-04``, ``<SYMBOL>-aggTrades-…``, ``<SYMBOL>-1m-…``. Pure.
+"""Parse the name of an archive: ``<SYMBOL>-trades-2025-03-04``, ``<SYMBOL>-aggTrades-…``, ``<SYMBOL>-1m-…``. Pure.
 
 The exchange's own rule for names: https://github.com/binance/binance-public-data.
 """
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from exchange_simulator.symbols import is_symbol
 
-Archive = Literal["trades", "aggTrades", "klines"]
+ArchiveKind = Literal["trades", "aggTrades", "klines"]
 
 _NAME = re.compile(r"(?P<symbol>.*?)-(?P<kind>trades|aggTrades|[0-9]+(?:s|m|h|d|w|mo))(?=[-.]|$)")
 _SEPARATOR = re.compile(r"[-_.]")
@@ -17,38 +17,38 @@ _SEPARATOR = re.compile(r"[-_.]")
 _DATE = re.compile(r"(?:19|20)[0-9]{2}(?:(?:0[1-9]|1[0-2])(?:[0-9]{2})?)?")
 
 
-class Told(NamedTuple):
-    """What a name tells; None where it does not."""
+class ArchiveName(NamedTuple):
+    """Symbol and kind in the name of an archive; None if the name has none."""
 
     symbol: str | None
-    archive: Archive | None
+    archive: ArchiveKind | None
 
 
-def read_name(name: str) -> Told:
-    """Return what the name of a file tells. The symbol is all that stands before ``-trades`` and its like.
+def read_name(name: str) -> ArchiveName:
+    """Return symbol and kind from the name of a file. The symbol is the text before ``-trades``, ``-1m`` and the like.
 
-    It is not told where that is no symbol, has a hyphen (no symbol of the spot market has) or a part that is a date:
-    ``2025-03-04_TRXUSDT-trades.csv`` tells no symbol.
+    It is None if that text is not a symbol, has a hyphen (no symbol of the spot market has one) or a date:
+    ``2025-03-04_TRXUSDT-trades.csv`` has no symbol.
     """
     match = _NAME.match(name)
     if match is None:
-        return Told(None, None)
+        return ArchiveName(None, None)
     kind = match["kind"]
-    archive: Archive = "trades" if kind == "trades" else "aggTrades" if kind == "aggTrades" else "klines"
+    archive: ArchiveKind = "trades" if kind == "trades" else "aggTrades" if kind == "aggTrades" else "klines"
     symbol = match["symbol"]
     has_date = any(_DATE.fullmatch(part) for part in _SEPARATOR.split(symbol))
-    return Told(symbol if is_symbol(symbol) and "-" not in symbol and not has_date else None, archive)
+    return ArchiveName(symbol if is_symbol(symbol) and "-" not in symbol and not has_date else None, archive)
 
 
-def read_names(names: Iterable[str]) -> Told:
-    """Return what the names of a zip and of its member tell together.
+def read_names(names: Iterable[str]) -> ArchiveName:
+    """Return symbol and kind from the names of a zip and of its member.
 
     Raises:
         ValueError: they contradict each other.
     """
-    told = [read_name(name) for name in names]
-    symbols = {one.symbol for one in told if one.symbol is not None}
-    archives = {one.archive for one in told if one.archive is not None}
+    parsed = [read_name(name) for name in names]
+    symbols = {one.symbol for one in parsed if one.symbol is not None}
+    archives = {one.archive for one in parsed if one.archive is not None}
     if len(symbols) > 1 or len(archives) > 1:
         raise ValueError("the zip's name and its member's tell of different archives; rename the zip as its member")
-    return Told(next(iter(symbols), None), next(iter(archives), None))
+    return ArchiveName(next(iter(symbols), None), next(iter(archives), None))

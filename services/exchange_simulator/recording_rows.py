@@ -1,6 +1,6 @@
-"""One row of a recording becomes a trade, an aggregated trade or a kline.
+"""Parse a row of a recording as a trade, an aggregated trade or a kline.
 
-A ValueError says what is wrong with the row: the cell's text and the name of its column.
+An invalid row raises a ValueError with the cell's text and the name of its column.
 """
 
 import re
@@ -10,12 +10,12 @@ from decimal import Decimal
 import msgspec
 
 from exchange_simulator.klines import Kline
-from exchange_simulator.recording_names import Archive
+from exchange_simulator.recording_names import ArchiveKind
 from exchange_simulator.symbols import SYMBOL_RULE, is_symbol
 from exchange_simulator.times import MINUTE, to_microseconds
-from exchange_simulator.trades import Aggregate, Record, Trade
+from exchange_simulator.trades import AggregateTrade, AnyTrade, Trade
 
-COLUMNS: dict[Archive, tuple[str, ...]] = {
+COLUMNS: dict[ArchiveKind, tuple[str, ...]] = {
     "trades": ("id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch"),
     "aggTrades": ("id", "price", "qty", "firstId", "lastId", "time", "isBuyerMaker", "isBestMatch"),
     "klines": (
@@ -25,11 +25,11 @@ COLUMNS: dict[Archive, tuple[str, ...]] = {
 }  # fmt: skip
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
-_INTEGER = re.compile(r"[0-9]{1,18}")  # what 64 bits hold for sure
+_INTEGER = re.compile(r"[0-9]{1,18}")  # always fits into 64 bits
 _DIGITS = re.compile(r"[0-9]{1,100}")
 _ZERO = re.compile(r"0+(\.0+)?")
 _BOOLEANS = {"true": True, "false": False}
-# Seconds and nanoseconds have other lengths: refused, because as milliseconds they would be another year's minutes.
+# Times in seconds and nanoseconds have other lengths. They are refused: as milliseconds they would be in another year.
 _MILLISECONDS = range(10**11, 10**13)  # 1973 to 2286
 _MICROSECONDS = range(10**14, 10**16)
 _SHOWN = 60  # characters of a cell in a message
@@ -39,17 +39,17 @@ def trade_row(symbol: str, row: Sequence[str]) -> Trade:
     """Return the trade of a row of a ``trades`` archive."""
     trade_id, price, quantity, quote, time, maker, best = row
     number, price, quantity = _integer("id", trade_id), _decimal("price", price), _decimal("qty", quantity)
-    _decimal("quoteQty", quote)  # checked, not used: a damaged row shows in any of its cells
+    _decimal("quoteQty", quote)  # validated but not used: a damaged row can have any invalid cell
     return Trade(
         symbol, number, price, quantity, _time("time", time), _boolean("isBuyerMaker", maker),
         _boolean("isBestMatch", best),
     )  # fmt: skip
 
 
-def aggregate_row(symbol: str, row: Sequence[str]) -> Aggregate | None:
+def aggregate_row(symbol: str, row: Sequence[str]) -> AggregateTrade | None:
     """Return the aggregated trade of a row of an ``aggTrades`` archive.
 
-    None where it is void: the exchange took the trades back and left price and quantity 0 and the trade ids -1.
+    None for a void row: the exchange cancelled the trades and left price and quantity 0 and the trade ids -1.
     """
     aggregate_id, price, quantity, first, last, time, maker, best = row
     number, price, quantity = (
@@ -61,7 +61,7 @@ def aggregate_row(symbol: str, row: Sequence[str]) -> Aggregate | None:
     first_id, last_id = (-1, -1) if is_void else (_integer("firstId", first), _integer("lastId", last))
     if first_id > last_id:
         raise ValueError(f"{first!r} is greater than the last trade id {last!r} (column firstId)")
-    aggregate = Aggregate(
+    aggregate = AggregateTrade(
         symbol, number, price, quantity, first_id, last_id, _time("time", time),
         _boolean("isBuyerMaker", maker), _boolean("isBestMatch", best),
     )  # fmt: skip
@@ -98,11 +98,11 @@ def kline_row(row: Sequence[str]) -> Kline:
     return kline
 
 
-def futures_layout(row: Sequence[str]) -> str | None:
-    """Return which archive of the futures markets has rows like ``row``, None where none has.
+def futures_archive(row: Sequence[str]) -> str | None:
+    """Return the kind of futures archive that has rows like ``row``, None if there is none.
 
-    Theirs lack the spot archives' last column (isBestMatch): ``trades`` have 6 columns, ``aggTrades`` 7. Klines have
-    the same 12 columns in all markets and cannot be told apart.
+    Futures archives lack the spot archives' last column (isBestMatch): ``trades`` have 6 columns, ``aggTrades`` 7.
+    Klines have the same 12 columns in all markets and cannot be distinguished.
     """
     if len(row) not in (6, 7) or row[-1].lower() not in _BOOLEANS or _INTEGER.fullmatch(row[-2]) is None:
         return None
@@ -178,13 +178,13 @@ class _Envelope(msgspec.Struct):
 _decode_message = msgspec.json.Decoder(_Envelope).decode
 
 
-def stream_parser() -> Callable[[Sequence[str]], Record]:
-    """Return the parser of a recorded stream's rows: receive time and combined-stream message, which it keeps as is."""
+def stream_parser() -> Callable[[Sequence[str]], AnyTrade]:
+    """Return a parser of a recorded stream's rows: receive time and combined-stream message, which is kept."""
     symbols: set[str] = set()
 
-    def parse(row: Sequence[str]) -> Record:
+    def parse(row: Sequence[str]) -> AnyTrade:
         received, message = row
-        _integer("receive time", received)  # checked, not used: the clock of a replay is the trades' own
+        _integer("receive time", received)  # validated but not used: the clock of a replay is the trade time
         data = _decode_message(message).data
         if data.s not in symbols:
             if not is_symbol(data.s):
@@ -193,6 +193,6 @@ def stream_parser() -> Callable[[Sequence[str]], Record]:
         time = to_microseconds(data.T)
         if isinstance(data, _TradeMessage):
             return Trade(data.s, data.t, data.p, data.q, time, data.m, data.M, message)
-        return Aggregate(data.s, data.a, data.p, data.q, data.f, data.l, time, data.m, data.M, message)
+        return AggregateTrade(data.s, data.a, data.p, data.q, data.f, data.l, time, data.m, data.M, message)
 
     return parse

@@ -1,4 +1,4 @@
-"""Request weights, as in the exchange's REST reference, and who has used how much of them in this minute."""
+"""Request weights, as in the exchange's REST reference, and the weight that each address has used."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _WEIGHTS = {
 
 
 def weight_of(path: str, symbols: int | None) -> int:
-    """Return the weight of a request of ``path`` that names so many ``symbols`` (None: all of them)."""
+    """Return the weight of a request of ``path`` for a number of ``symbols`` (None: all)."""
     if path != "/api/v3/ticker/24hr":
         return _WEIGHTS.get(path, 1)
     if symbols is None or symbols > 100:
@@ -25,7 +25,7 @@ def weight_of(path: str, symbols: int | None) -> int:
 
 
 class WeightMeter:
-    """Weight used by each address since the minute began; ``now`` gives seconds."""
+    """Weight used by each address in the current minute; ``now`` returns seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -33,7 +33,7 @@ class WeightMeter:
         self._used: Counter[str] = Counter()
 
     def charge(self, address: str, weight: int) -> int:
-        """Add ``weight`` and return what ``address`` has used in this minute."""
+        """Add ``weight`` and return the weight that ``address`` has used in this minute."""
         minute = int(self._now() // 60)
         if minute != self._minute:
             self._minute = minute

@@ -13,13 +13,12 @@ from aiohttp import web
 
 from exchange_simulator import metrics, rest_rows
 from exchange_simulator.api_errors import ApiError
-from exchange_simulator.faults import RestSlow
+from exchange_simulator.faults import ArmedRestFaults, RestSlow
 from exchange_simulator.klines import ZERO, combine, eight_decimals, flat_kline
 from exchange_simulator.listings import assets_of
-from exchange_simulator.market_history import History
+from exchange_simulator.market_history import MarketHistory
 from exchange_simulator.query import Query
 from exchange_simulator.request_weights import LIMIT_PER_MINUTE, WeightMeter, weight_of
-from exchange_simulator.rest_faults import RestFaults
 from exchange_simulator.times import MINUTE, minute_of
 
 Answer = Callable[[web.Request], Awaitable[object]]
@@ -27,13 +26,13 @@ _DAY_MINUTES = 24 * 60
 
 
 class Rest:
-    """The endpoints over ``history``; ``clock`` gives the simulator's time in microseconds."""
+    """The endpoints over ``history``; ``clock`` returns the simulator's time in microseconds."""
 
     def __init__(
         self,
-        history: History,
+        history: MarketHistory,
         clock: Callable[[], int],
-        faults: RestFaults,
+        faults: ArmedRestFaults,
         meter: WeightMeter,
         *,
         enforce_weight: bool,
@@ -60,13 +59,13 @@ class Rest:
         return [web.get(path, self._handler(path, answer)) for path, answer in answers.items()]
 
     def _handler(self, path: str, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """Return ``answer`` with what holds for all endpoints: faults, weights, errors and headers."""
+        """Return a handler that adds faults, weights, errors and headers to ``answer``."""
 
         async def handle(request: web.Request) -> web.Response:
             used = self._meter.charge(request.remote or "", weight_of(path, self._named_symbols(request)))
             headers = {"X-MBX-USED-WEIGHT": str(used), "X-MBX-USED-WEIGHT-1M": str(used)}
             try:
-                await self._misbehave(path)
+                await self._apply_fault(path)
                 if self._enforce and used > LIMIT_PER_MINUTE:
                     raise ApiError.too_much_weight(LIMIT_PER_MINUTE, self._meter.seconds_left())
                 status, body = 200, await answer(request)
@@ -81,7 +80,7 @@ class Rest:
 
         return handle
 
-    async def _misbehave(self, path: str) -> None:
+    async def _apply_fault(self, path: str) -> None:
         fault = self._faults.take(path)
         if isinstance(fault, RestSlow):
             await asyncio.sleep(fault.seconds)
@@ -92,7 +91,7 @@ class Rest:
         try:
             symbols = self._query(request).symbols()
         except ApiError:
-            return 1  # it is refused anyway
+            return 1  # the request is refused anyway
         return None if symbols is None else len(symbols)
 
     def _query(self, request: web.Request) -> Query:
@@ -179,7 +178,7 @@ class Rest:
         return tickers[0] if "symbol" in request.query else tickers
 
     async def _ticker_of(self, symbol: str, unit: rest_rows.Unit) -> dict[str, object]:
-        """Return the statistics of the 1440 minutes up to the clock, the last one not over."""
+        """Return the statistics of the last 1440 minutes; the last one is still open."""
         until = self._clock()
         begin = minute_of(until) - (_DAY_MINUTES - 1) * MINUTE
         klines = await self._history.klines(symbol, MINUTE, limit=_DAY_MINUTES, until=until, start=begin)
@@ -190,7 +189,7 @@ class Rest:
 
 
 def _unit(request: web.Request) -> rest_rows.Unit:
-    """Return what makes microseconds the request's unit."""
+    """Return the conversion from microseconds to the request's unit."""
     if request.headers.get("X-MBX-TIME-UNIT", "").upper() == "MICROSECOND":
         return lambda microseconds: microseconds
     return lambda microseconds: microseconds // 1000

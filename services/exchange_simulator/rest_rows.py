@@ -1,12 +1,12 @@
-"""Rows as the exchange's REST answers lay them out."""
+"""Rows of the exchange's REST responses."""
 
 from collections.abc import Callable
 from decimal import Decimal
 
 from exchange_simulator.klines import ZERO, Kline, eight_decimals, quote_of
-from exchange_simulator.trades import Aggregate, Record, Trade
+from exchange_simulator.trades import AggregateTrade, AnyTrade, Trade
 
-Unit = Callable[[int], int]  # makes microseconds the unit that is asked for
+Unit = Callable[[int], int]  # converts microseconds to the requested unit
 
 
 def trade_row(trade: Trade, unit: Unit) -> dict[str, object]:
@@ -22,7 +22,7 @@ def trade_row(trade: Trade, unit: Unit) -> dict[str, object]:
     }
 
 
-def aggregate_row(aggregate: Aggregate, unit: Unit) -> dict[str, object]:
+def aggregate_row(aggregate: AggregateTrade, unit: Unit) -> dict[str, object]:
     """Return a row of ``/aggTrades``."""
     return {
         "a": aggregate.id,
@@ -49,8 +49,8 @@ def kline_row(kline: Kline, unit: Unit) -> list[object]:
     ]
 
 
-def ticker_row(symbol: str, day: Kline, first: Record | None, last: Record | None, unit: Unit) -> dict[str, object]:
-    """Return ``/ticker/24hr`` of the time that ``day`` covers, from trade ``first`` to ``last`` (None: it has none)."""
+def ticker_row(symbol: str, day: Kline, first: AnyTrade | None, last: AnyTrade | None, unit: Unit) -> dict[str, object]:
+    """Return ``/ticker/24hr`` for the kline ``day`` and its ``first`` and ``last`` trades (None without trades)."""
     change = day.close - day.open
     return {
         "symbol": symbol,

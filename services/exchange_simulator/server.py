@@ -1,4 +1,4 @@
-"""Puts the simulator together from its settings and runs it on one port."""
+"""Build the simulator from its settings and serve REST, streams and control endpoints on one port."""
 
 import asyncio
 import time
@@ -8,22 +8,21 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from exchange_simulator.aggregates import AggregateEnds
 from exchange_simulator.connections import Hub
 from exchange_simulator.control import Control, Health
+from exchange_simulator.faults import ArmedRestFaults
 from exchange_simulator.generated_market import GeneratedMarket, GeneratedPlay
 from exchange_simulator.hidden_trades import HiddenTrades
-from exchange_simulator.market_history import History
+from exchange_simulator.market import AggregateLookup, Market, Play
+from exchange_simulator.market_history import MarketHistory
 from exchange_simulator.pacing import Backpressure, FixedRate, Pace, RealTime
-from exchange_simulator.playback import Feed
+from exchange_simulator.playback import Playback
 from exchange_simulator.recorded_market import RecordedMarket, RecordedPlay
-from exchange_simulator.recordings import Layout, LeftOut, RecordedKlines, Recording, read, read_klines
+from exchange_simulator.recordings import RecordedKlines, Recording, RecordingKind, SkippedRows, read, read_klines
 from exchange_simulator.request_weights import WeightMeter
 from exchange_simulator.rest import Rest
-from exchange_simulator.rest_faults import RestFaults
 from exchange_simulator.settings import SimulatorSettings
 from exchange_simulator.times import MINUTE, Clock, from_datetime, minute_of, wall_clock
-from exchange_simulator.trades import Market, Play
 from exchange_simulator.websocket import Streams
 
 _HEALTH_SECONDS = 1.0
@@ -48,17 +47,17 @@ class Simulator:
         Raises:
             RecordingError: a recording cannot be used.
         """
-        play, market, rest_market = _what_to_play(settings, clock)
-        self.hub = Hub(AggregateEnds(market))
-        hidden, rest_faults = HiddenTrades(now), RestFaults()
-        self.feed = Feed(play, self.hub, _pace(settings, self.hub, clock, now), hidden, rest_faults)
-        self.feed.add_faults(settings.faults())
+        play, market, rest_market = _play_and_markets(settings, clock)
+        self.hub = Hub(AggregateLookup(market))
+        hidden, rest_faults = HiddenTrades(now), ArmedRestFaults()
+        self.playback = Playback(play, self.hub, _pace(settings, self.hub, clock, now), hidden, rest_faults)
+        self.playback.add_faults(settings.faults())
         klines = None if settings.SIM_KLINES_FILE is None else _klines(settings, settings.SIM_KLINES_FILE)
-        self.history = History(rest_market, hidden, {klines.symbol: klines.rows} if klines else None)
+        self.history = MarketHistory(rest_market, hidden, {klines.symbol: klines.rows} if klines else None)
         self._health = Health()
         self._rest = Rest(
             self.history,
-            lambda: self.feed.clock,
+            lambda: self.playback.clock,
             rest_faults,
             WeightMeter(now),
             enforce_weight=settings.SIM_ENFORCE_WEIGHT,
@@ -76,7 +75,7 @@ class Simulator:
             OSError: the port is in use.
         """
         app = web.Application()
-        for part in (self._rest, self._streams, Control(self.feed, self.hub, self._health)):
+        for part in (self._rest, self._streams, Control(self.playback, self.hub, self._health)):
             app.add_routes(part.routes())
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, max_line_size=_MAX_REQUEST_LINE_BYTES
@@ -84,17 +83,17 @@ class Simulator:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.SIM_HOST, self._settings.SIM_PORT).start()
         self.port = int(self._runner.addresses[0][1])
-        self._tasks = [asyncio.create_task(self.feed.run()), asyncio.create_task(self._beat())]
+        self._tasks = [asyncio.create_task(self.playback.run()), asyncio.create_task(self._beat())]
         self._health.ready = True
         structlog.get_logger("simulator").info("listening", host=self._settings.SIM_HOST, port=self.port)
 
     async def serve_until(self, stop: asyncio.Event) -> None:
-        """Return when ``stop`` is set; raises what the feed raises."""
+        """Return when ``stop`` is set; raises the errors of the playback."""
         stopping = asyncio.create_task(stop.wait())
-        feed, *_ = self._tasks
-        await asyncio.wait([stopping, feed], return_when=asyncio.FIRST_COMPLETED)
-        if feed.done():
-            feed.result()
+        playback, *_ = self._tasks
+        await asyncio.wait([stopping, playback], return_when=asyncio.FIRST_COMPLETED)
+        if playback.done():
+            playback.result()
         await stopping
 
     async def stop(self) -> None:
@@ -113,8 +112,8 @@ class Simulator:
             await asyncio.sleep(_HEALTH_SECONDS)
 
 
-def _what_to_play(settings: SimulatorSettings, clock: Clock) -> tuple[Play, Market, Market]:
-    """Return the play, the market that its trades are of, and the one that REST answers from."""
+def _play_and_markets(settings: SimulatorSettings, clock: Clock) -> tuple[Play, Market, Market]:
+    """Return the play, its market, and the market that REST answers from."""
     if settings.SIM_FILE is not None:
         recording = _recording(settings, settings.SIM_FILE)
         market = RecordedMarket(recording)
@@ -123,7 +122,7 @@ def _what_to_play(settings: SimulatorSettings, clock: Clock) -> tuple[Play, Mark
         return RecordedPlay(recording), market, RecordedMarket(_recording(settings, settings.SIM_REST_FILE))
     if settings.SIM_START == "now":
         start = clock()
-        end = minute_of(start) + (settings.SIM_MINUTES + 1) * MINUTE  # whole minutes after the one that runs
+        end = minute_of(start) + (settings.SIM_MINUTES + 1) * MINUTE  # whole minutes after the current one
     else:
         start = from_datetime(settings.SIM_START)
         end = start + settings.SIM_MINUTES * MINUTE
@@ -140,26 +139,26 @@ def _what_to_play(settings: SimulatorSettings, clock: Clock) -> tuple[Play, Mark
 
 def _recording(settings: SimulatorSettings, path: Path) -> Recording:
     recording = read(path, settings.SYMBOLS)
-    _log_read(path, recording.layout, recording.symbols, len(recording.records), recording.left_out)
+    _log_read(path, recording.kind, recording.symbols, len(recording.records), recording.skipped)
     return recording
 
 
 def _klines(settings: SimulatorSettings, path: Path) -> RecordedKlines:
     klines = read_klines(path, settings.SYMBOLS)
-    _log_read(path, "klines", (klines.symbol,), len(klines.rows), klines.left_out)
+    _log_read(path, "klines", (klines.symbol,), len(klines.rows), klines.skipped)
     return klines
 
 
-def _log_read(path: Path, layout: Layout, symbols: Sequence[str], rows: int, left_out: LeftOut) -> None:
+def _log_read(path: Path, kind: RecordingKind, symbols: Sequence[str], rows: int, skipped: SkippedRows) -> None:
     structlog.get_logger("simulator").info(
         "recording_read",
         file=str(path),
-        layout=layout,
+        kind=kind,
         symbols=list(symbols),
         rows=rows,
-        void_rows=left_out.void,
-        repeated_rows=left_out.repeated,
-        reordered=left_out.is_reordered,
+        void_rows=skipped.void,
+        repeated_rows=skipped.repeated,
+        reordered=skipped.is_reordered,
     )
 
 

@@ -14,9 +14,9 @@ MAX_TRADES_PER_MINUTE = 1_000_000
 
 
 class SimulatorSettings(BaseSettings):
-    """What the simulator plays and how; SYMBOLS are those of a generated market, a recording has its own.
+    """The play and its pace. SYMBOLS are the symbols of a generated market; a recording has its own.
 
-    A recording's symbols are told by its content or its name; where neither tells, a single one in SYMBOLS is taken.
+    A recording's symbols are in its content or its name. If they are in neither, SYMBOLS must be a single one.
     An empty variable counts as not set.
     """
 
@@ -29,22 +29,22 @@ class SimulatorSettings(BaseSettings):
     )
     SIM_HOST: str = Field("127.0.0.1", description="address that the simulator listens on")
     SIM_PORT: Annotated[int, Field(ge=0, le=65535)] = Field(
-        8899, description="its port, also of its /metrics and /healthz; 0 takes a free one"
+        8899, description="port of streams, REST, /metrics and /healthz; 0: a free one"
     )
-    SIM_SEED: int = Field(42, description="generated market: same seed, symbol and minute, same trades")
+    SIM_SEED: int = Field(42, description="generated market: seed of the trades of each symbol and minute")
     SIM_START: Literal["now"] | AwareDatetime = Field(
         datetime.fromisoformat("2026-01-05T00:00:00+00:00"),
         description="generated market: first minute of the play (ISO 8601 with zone), or 'now' for real time",
     )
-    SIM_MINUTES: NonNegativeInt = Field(30, description="generated market: length of the play; 0 plays for ever")
+    SIM_MINUTES: NonNegativeInt = Field(30, description="generated market: minutes of the play; 0: without end")
     SIM_TRADES_PER_MINUTE: Annotated[PositiveInt, Field(le=MAX_TRADES_PER_MINUTE)] = Field(
         600, description="generated market: trades per symbol and minute"
     )
     SIM_HISTORY_MINUTES: NonNegativeInt = Field(
-        60, description="generated market: minutes before the play that REST knows too"
+        60, description="generated market: minutes before the play that REST returns too"
     )
     SIM_RATE: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0, description="trades a second over all symbols; 0 as fast as the slowest client takes them"
+        0, description="trades per second over all symbols; 0: as fast as the slowest client reads"
     )
     SIM_FILE: Path | None = Field(
         None, description="recording to stream: trades or aggTrades archive (csv, zip), or recorded stream (tsv)"
@@ -55,7 +55,7 @@ class SimulatorSettings(BaseSettings):
     )
     SIM_FAULTS: str = Field("", description="scripted faults, a JSON list as POST /sim/faults takes it")
     SIM_ENFORCE_WEIGHT: bool = Field(
-        False, description="answer 429 to who uses more than 6000 request weight a minute, as the exchange does"
+        False, description="answer 429 to a client that uses more than 6000 request weight per minute, as the exchange"
     )
 
     @field_validator("SYMBOLS", mode="before")

@@ -1,16 +1,16 @@
-"""What the simulator plays: trades and aggregated trades, where they come from and in which order they are streamed."""
+"""Trades and aggregated trades, as they are streamed and as REST returns them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 StreamType = Literal["trade", "aggTrade"]
 
 
 class Trade(NamedTuple):
-    """One trade. Prices and quantities are the strings to send, ``time`` is in microseconds.
+    """One trade. Prices and quantities are decimal strings, ``time`` is in microseconds.
 
-    ``buyer_is_maker`` and ``is_best_match`` are the exchange's ``m`` and ``M``; ``message`` is the recorded
-    combined-stream message, sent as it is where there is one.
+    ``buyer_is_maker`` and ``is_best_match`` are the exchange's ``m`` and ``M``. ``message`` is the recorded
+    combined-stream message, which is sent unchanged.
     """
 
     symbol: str
@@ -24,17 +24,17 @@ class Trade(NamedTuple):
 
     @property
     def first_id(self) -> int:
-        """The trade id itself, as for an aggregate of one."""
+        """The trade id, as in an aggregated trade of one trade."""
         return self.id
 
     @property
     def last_id(self) -> int:
-        """The trade id itself, as for an aggregate of one."""
+        """The trade id, as in an aggregated trade of one trade."""
         return self.id
 
 
-class Aggregate(NamedTuple):
-    """Consecutive trades ``first_id``..``last_id`` of one price, side and time; ``id`` is the aggregate's own."""
+class AggregateTrade(NamedTuple):
+    """The trades ``first_id``..``last_id``, which have one price, side and time; ``id`` is the aggregate trade id."""
 
     symbol: str
     id: int
@@ -48,62 +48,11 @@ class Aggregate(NamedTuple):
     message: str | None = None
 
 
-Record = Trade | Aggregate
-
-
-class Precision(NamedTuple):
-    """Decimals of a symbol's price tick and lot size."""
-
-    price: int
-    quantity: int
-
-
-class Market(Protocol):
-    """Random access to what has happened, minute by minute: what REST answers from. Times are microseconds.
-
-    A minute is named by its open time. The clock is none of a market's business: it also knows the future.
-    """
-
-    symbols: tuple[str, ...]
-    stream_type: StreamType
-
-    def span(self, symbol: str) -> tuple[int, int]:
-        """Return the open times of the first and the last minute there may be trades in."""
-
-    def records(self, symbol: str, open_time: int) -> Sequence[Record]:
-        """Return the minute's trades (aggregated ones where the market has no others), in order of their ids."""
-
-    def aggregates(self, symbol: str, open_time: int) -> Sequence[Aggregate]:
-        """Return the minute's aggregated trades, in order of their ids."""
-
-    def minute_of_record(self, symbol: str, record_id: int) -> int:
-        """Return the open time of the minute that holds the first record with this id or a greater one."""
-
-    def minute_of_aggregate(self, symbol: str, aggregate_id: int) -> int:
-        """Return the open time of the minute that holds the first aggregate with this id or a greater one."""
-
-    def precision(self, symbol: str) -> Precision:
-        """Return the decimals of tick and lot."""
-
-
-class Play(Protocol):
-    """What is streamed, in order. ``starts_at`` and ``ends_at`` (None: never) are the clock before and after it."""
-
-    symbols: tuple[str, ...]
-    stream_type: StreamType
-    starts_at: int
-    ends_at: int | None
-    total: int | None
-
-    def final_id(self, symbol: str) -> int | None:
-        """Return the last trade id of the whole play, None where it never ends."""
-
-    def parts(self, after: int) -> Iterator[Iterator[Record]]:
-        """Yield the records later than ``after`` in parts; making a part may take long, reading it does not."""
+AnyTrade = Trade | AggregateTrade
 
 
 def aggregate_runs(trades: Sequence[Trade]) -> Iterator[list[Trade]]:
-    """Yield the runs of consecutive ids with the same price, side and time, as the exchange aggregates them."""
+    """Yield runs of trades with consecutive ids and one price, side and time, as the exchange aggregates them."""
     run: list[Trade] = []
     for trade in trades:
         if run and not _continues(trade, run[-1]):

@@ -1,7 +1,7 @@
 """The WebSocket endpoints: ``/stream?streams=a/b`` with the combined envelope, ``/ws/a`` without it.
 
 The exchange's rules for both (https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams): a ping
-every 20 seconds, a client that does not answer within a minute is disconnected, streams can be added and taken off
+every 20 seconds, a client that does not answer within a minute is disconnected, streams can be added and removed
 while connected, nothing is replayed.
 """
 
@@ -19,12 +19,12 @@ from exchange_simulator.frames import View
 
 MAX_STREAMS = 1024
 _MAX_REQUEST_BYTES = 64 * 1024
-_SEND_BUFFER_BYTES = 256 * 1024  # small, so that the clock is not far ahead of what clients have
+_SEND_BUFFER_BYTES = 256 * 1024  # small, so that the clock is not far ahead of what clients have received
 _CLOSE_SECONDS = 2.0
 
 
 class _Request(msgspec.Struct):
-    """What a client may send: SUBSCRIBE, UNSUBSCRIBE or LIST_SUBSCRIPTIONS."""
+    """A client's request: SUBSCRIBE, UNSUBSCRIBE or LIST_SUBSCRIPTIONS."""
 
     method: str
     id: int | str | None = None
@@ -35,7 +35,7 @@ _decode_request = msgspec.json.Decoder(_Request).decode
 
 
 class Streams:
-    """Accepts stream connections into ``hub``. ``ping_seconds`` and ``pong_seconds`` are the exchange's."""
+    """Accepts stream connections into ``hub``; the default ping and pong intervals are the exchange's."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Streams:
         writer = await socket.prepare(request)
         transport = request.transport
         if transport is None:
-            return socket  # gone already
+            return socket  # disconnected meanwhile
         raw = transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, _SEND_BUFFER_BYTES)
@@ -76,7 +76,7 @@ class Streams:
             try:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await socket.close(code=WSCloseCode.GOING_AWAY, message=reason.encode())
-            except TimeoutError:  # a client that reads nothing does not get to hear of it
+            except TimeoutError:  # a client that does not read gets no closing handshake
                 transport.abort()
 
         connection = Connection(view, write=write, abort=transport.abort, close=close, now=self._now)
@@ -97,7 +97,7 @@ class Streams:
         return socket
 
     async def _keep_alive(self, socket: web.WebSocketResponse, connection: Connection) -> None:
-        """Ping, and give up a client that for a minute neither answers nor takes what is sent."""
+        """Send pings, and break the connection of a client that has neither read nor sent data for ``pong_seconds``."""
         while True:
             await asyncio.sleep(self._ping_seconds)
             if self._now() - connection.last_alive > self._pong_seconds:
@@ -109,8 +109,8 @@ class Streams:
                 return
 
     async def _receive_all(self, socket: web.WebSocketResponse, connection: Connection) -> None:
-        """Answer what the client sends, until the connection is closed or broken."""
-        with suppress(ConnectionError):  # gone before it got an answer
+        """Answer the client's messages until the connection is closed or broken."""
+        with suppress(ConnectionError):  # disconnected before the answer was sent
             async for message in socket:
                 connection.alive()
                 if message.type is WSMsgType.PING:
@@ -120,7 +120,7 @@ class Streams:
 
 
 def _answer(connection: Connection, text: str) -> dict[str, object]:
-    """Carry out what a client asks for, and return what to answer."""
+    """Apply a client's request and return the answer."""
     try:
         request = _decode_request(text)
     except msgspec.DecodeError as error:

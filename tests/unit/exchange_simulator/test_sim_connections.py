@@ -113,6 +113,6 @@ async def test_frames_are_made_once_a_view() -> None:
         made.append(view)
         return Frames(b"frame", 3)
 
-    hub.send_made(make)
+    hub.send_frames(make)
     assert made == [VIEW]
     assert hub.frames_sent == 6

@@ -15,24 +15,25 @@ from crypto_analytics.core.trades import TradeColumns
 from exchange_simulator.generated_market import GeneratedMarket
 from exchange_simulator.hidden_trades import HiddenTrades
 from exchange_simulator.klines import Kline
-from exchange_simulator.market_history import History
+from exchange_simulator.market import Market, Precision
+from exchange_simulator.market_history import MarketHistory
 from exchange_simulator.recorded_market import RecordedMarket
 from exchange_simulator.recordings import read, read_klines
-from exchange_simulator.trades import Aggregate, Market, Precision, Record, StreamType, Trade
+from exchange_simulator.trades import AggregateTrade, AnyTrade, StreamType, Trade
 
 START = 1_767_571_200_000_000
 
 
-def history(market: Market, klines: Path | None = None) -> History:
+def history(market: Market, klines: Path | None = None) -> MarketHistory:
     official = None if klines is None else {"BTCUSDT": read_klines(klines).rows}
-    return History(market, HiddenTrades(lambda: 0.0), official)
+    return MarketHistory(market, HiddenTrades(lambda: 0.0), official)
 
 
 def klines_of(market: Market, symbol: str, until: int, length: int = MINUTE) -> list[Kline]:
     return asyncio.run(history(market).klines(symbol, length, limit=2000, until=until))
 
 
-def core_candles(records: Sequence[Record]) -> dict[int, dict[str, Decimal]]:
+def core_candles(records: Sequence[AnyTrade]) -> dict[int, dict[str, Decimal]]:
     columns = TradeColumns.of(
         CoreTrade(r.first_id, r.last_id, parse_scaled(r.price), parse_scaled(r.quantity), r.time, r.buyer_is_maker)
         for r in records
@@ -134,7 +135,7 @@ class Sparse:
             START + 3 * MINUTE: [Trade("BTCUSDT", 8, "11", "1", START + 3 * MINUTE + 5, buyer_is_maker=True)],
         }.get(open_time, [])
 
-    def aggregates(self, symbol: str, open_time: int) -> Sequence[Aggregate]:
+    def aggregates(self, symbol: str, open_time: int) -> Sequence[AggregateTrade]:
         return []
 
     def minute_of_record(self, symbol: str, record_id: int) -> int:

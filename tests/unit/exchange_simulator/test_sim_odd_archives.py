@@ -22,16 +22,16 @@ def content(case: Case) -> Good:
              k.taker_buy_quote_volume)
             for _, k in sorted(klines.rows.items())
         ]  # fmt: skip
-        return Good(klines.symbol, rows, klines.left_out.void, klines.left_out.repeated, klines.left_out.is_reordered)
+        return Good(klines.symbol, rows, klines.skipped.void, klines.skipped.repeated, klines.skipped.is_reordered)
     recording = read(case.path, case.asked)
     (symbol,) = recording.symbols
-    left_out = recording.left_out
+    skipped = recording.skipped
     rows = [
         (r.id, r.price, r.quantity, r.first_id, r.last_id, r.time, r.buyer_is_maker, r.is_best_match)
         for r in recording.records
     ]
     assert {record.symbol for record in recording.records} == {symbol}
-    return Good(symbol, rows, left_out.void, left_out.repeated, left_out.is_reordered)
+    return Good(symbol, rows, skipped.void, skipped.repeated, skipped.is_reordered)
 
 
 def numbers(value: Value) -> Value:

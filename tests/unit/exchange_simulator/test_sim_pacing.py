@@ -5,7 +5,7 @@ import pytest
 from crypto_analytics.core.minutes import MINUTE, SECOND
 from crypto_analytics.runtime.clock import wall_clock
 from exchange_simulator.pacing import FixedRate, RealTime
-from exchange_simulator.play_reader import Cursor
+from exchange_simulator.play_reader import PlayReader
 from exchange_simulator.trades import Trade
 from tests.unit.exchange_simulator.harness import exchange, messages
 
@@ -71,7 +71,7 @@ async def test_in_real_time_each_trade_goes_at_its_time() -> None:
 
 
 async def test_the_cursor_takes_up_to_a_time_and_over_the_ends_of_parts() -> None:
-    cursor = Cursor(iter([iter([trade(1), trade(2), trade(3)]), iter([]), iter([trade(4), trade(5)])]))
+    cursor = PlayReader(iter([iter([trade(1), trade(2), trade(3)]), iter([]), iter([trade(4), trade(5)])]))
     taken = []
     latest = START + 2 * SECOND
     while (first := await cursor.peek()) is not None:

@@ -7,14 +7,14 @@ import pytest
 
 from exchange_simulator.recorded_market import RecordedMarket, RecordedPlay
 from exchange_simulator.recordings import Recording, RecordingError, describe, read, read_klines
-from exchange_simulator.trades import Aggregate, Record, Trade
+from exchange_simulator.trades import AggregateTrade, AnyTrade, Trade
 
 TRADES_HEADER = "id,price,qty,quote_qty,time,is_buyer_maker,is_best_match"
 AGG_HEADER = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker,is_best_match"
 TRADE = "7,0.5,2,1,1741046401271497,True,True"
 
 
-def plain(recording: Recording) -> list[Record]:
+def plain(recording: Recording) -> list[AnyTrade]:
     return [record._replace(message=None) for record in recording.records]
 
 
@@ -47,7 +47,7 @@ def test_aggregated_trades(recorded_data: Path, tmp_path: Path) -> None:
     source = recorded_data / "BTCUSDT-aggTrades-2020-01-02.csv"
     recording = read(source)
     assert (recording.stream_type, recording.symbols, len(recording.records)) == ("aggTrade", ("BTCUSDT",), 1000)
-    assert recording.records[0] == Aggregate(
+    assert recording.records[0] == AggregateTrade(
         "BTCUSDT", 202790190, "7139.89000000", "0.06702300", 222825297, 222825297, 1577977823305000, False, True
     )
     headed = tmp_path / "BTCUSDT-aggTrades-2020-01-02.csv"
@@ -67,10 +67,10 @@ def test_klines_in_milliseconds_and_microseconds(recorded_data: Path, tmp_path: 
 
 def test_describe_takes_times_from_trades_not_from_receiving_them(recorded_data: Path) -> None:
     description = describe(recorded_data / "TRXUSDT-stream-2025-03-04-faulty.tsv")
-    assert (description.layout, description.symbols, description.rows) == ("stream", ("TRXUSDT",), 10_000)
+    assert (description.kind, description.symbols, description.rows) == ("stream", ("TRXUSDT",), 10_000)
     assert (description.first_time, description.last_time) == (1741046401271497, 1741049279150375)
     klines = describe(recorded_data / "BTCUSDT-1m-2020-05-06.csv")
-    assert (klines.layout, klines.rows, klines.last_time) == ("klines", 60, 1588743660000000)
+    assert (klines.kind, klines.rows, klines.last_time) == ("klines", 60, 1588743660000000)
 
 
 def test_a_faulty_stream_is_played_as_it_is_and_answered_from_without_the_repetition(recorded_data: Path) -> None:
@@ -213,13 +213,13 @@ def test_rows_are_put_in_order_and_repetitions_and_void_aggregates_are_counted(t
     rows = ["2,0.5,1,4,4", "0,0.5,1,0,1", "1,0,0.0,-1,-1", "0,0.5,1,0,1", "3,0.6,1,5,7"]
     path.write_text("".join(f"{row},1518134280000,true,True\n" for row in rows))
     recording = read(path)
-    assert [(a.id, a.first_id, a.last_id) for a in recording.records if isinstance(a, Aggregate)] == [
+    assert [(a.id, a.first_id, a.last_id) for a in recording.records if isinstance(a, AggregateTrade)] == [
         (0, 0, 1),
         (2, 4, 4),
         (3, 5, 7),
     ]
-    assert (recording.left_out.void, recording.left_out.repeated, recording.left_out.is_reordered) == (1, 1, True)
-    assert describe(path).left_out == recording.left_out
+    assert (recording.skipped.void, recording.skipped.repeated, recording.skipped.is_reordered) == (1, 1, True)
+    assert describe(path).skipped == recording.skipped
 
 
 def test_a_minute_that_is_told_twice_is_refused_where_the_rows_differ(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_minute_that_is_told_twice_is_refused_where_the_rows_differ(tmp_path: 
     row = "1518134280000,1,2,0.5,1.5,10,1518134339999,15,3,5,7,0"
     path.write_text(f"{row}\n{row}\n")
     klines = read_klines(path)
-    assert (len(klines.rows), klines.left_out.repeated) == (1, 1)
+    assert (len(klines.rows), klines.skipped.repeated) == (1, 1)
     path.write_text(f"{row}\n{row.replace('15,3,', '15,4,')}\n")
     with pytest.raises(RecordingError, match="row 2: it contradicts an earlier row of the same minute"):
         read_klines(path)

@@ -47,4 +47,4 @@ def test_a_playable_recording_is_accepted(
     path = recorded_faults / name
     exchange.check_recording("REPLAY", path, asked)
     description = describe(path, asked)
-    assert (description.symbols, description.rows, description.left_out.void) == ((symbol,), *held)
+    assert (description.symbols, description.rows, description.skipped.void) == ((symbol,), *held)
