@@ -45,7 +45,7 @@ load: ## Build the images and load them into the kind cluster; then: helmfile -e
 up: ## Create the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
 	@$(OPS) up $(NO_PASSWORDS)
 
-status: ## Show what runs and how fresh the candles are: embedded runs, Kubernetes, Compose
+status: ## Show what runs and how fresh the candles are: local runs, Kubernetes, Compose
 	@$(OPS) status
 
 urls: ## Show URL, user, password and health of every endpoint; PASSWORDS=0 hides the passwords
@@ -91,7 +91,7 @@ airgap: ## Build engine, base images, tools and node image from package registri
 demo: ## Play 30 minutes of three symbols through the whole platform and report (.demo/report)
 	@$(BOOTSTRAP) --java services $(if $(filter spark both,$(VARIANT)),spark) -- -m ops.local demo
 
-batch: ## Run the batch steps again, on the stores of the current embedded run or of the last one
+batch: ## Run the batch steps again, on the stores of the current local run or of the last one
 	@$(BOOTSTRAP) services dbt ge -- -m ops.local batch
 
 # The module of SERVICE: the simulator is a package of its own, and the jobs that reconcile servers share a folder.
@@ -102,10 +102,10 @@ migrate topics buckets,$(NAMED)),jobs.)$(patsubst sweep,jobs.orphan_cleanup,$(NA
 settings: ## Show the settings of SERVICE=consumer, or of another one: its --help
 	@$(BOOTSTRAP) $(if $(filter spark%candles,$(SERVICE)),spark,services) -- -m $(MODULE) --help
 
-psql: ## Open the database of the current embedded run or of the last one
+psql: ## Open the database of the current local run or of the last one
 	@$(BOOTSTRAP) services -- -m ops.local psql
 
-stop: ## Stop the embedded run, and processes that a killed run has left
+stop: ## Stop the local run, and processes that a killed run has left
 	@$(BOOTSTRAP) services -- -m ops.local stop
 
 ##@ Check
@@ -115,7 +115,7 @@ test: ## Run all tests that need neither Docker nor Spark: unit, integration wit
 test-spark: ## Run the tests of the Spark variant, in 5 minutes; the first time it fetches Spark (430 MB)
 	@$(BOOTSTRAP) --for tests --java dev services spark dbt ge -- -m pytest -m spark
 
-test-bi: ## Run the test of the dashboard on the embedded run, in two minutes; the first time it fetches Superset (200 MB)
+test-bi: ## Run the test of the dashboard on the local run, in two minutes; the first time it fetches Superset (200 MB)
 	@$(BOOTSTRAP) --for tests --java dev services superset dbt ge -- -m pytest -m bi
 
 test-unit: ## Run the unit tests
@@ -157,7 +157,7 @@ bench: ## Measure against bare consumers and other stream processors, on one top
 setup: ## Create all environments and fetch Kafka, without running anything
 	@$(BOOTSTRAP) --java services dev spark dbt ge superset ops -- -m ops.setup.jars "$$DEMO_DIR/logs/maven.log" --spark
 
-clean: ## Stop the embedded run and delete DEMO_DIR with its data, passwords and environments
+clean: ## Stop the local run and delete DEMO_DIR with its data, passwords and environments
 	@test ! -d "$$DEMO_DIR/venv" || { $(BOOTSTRAP) services -- -m ops.local stop && rm -rf -- "$$DEMO_DIR"; }
 
 lock: ## Write requirements/*.txt anew from their sources; UPGRADE=1 takes the newest versions
@@ -203,7 +203,7 @@ help: ## Show this
 	  '  BI=1                 start Superset with the dashboard, and stay until Ctrl-C (SUPERSET_PORT=8088)' \
 	  '' 'Variables of all' \
 	  '  SYMBOLS=A,B          symbols to follow' \
-	  '  DEMO_DIR=.demo       folder of the embedded run and of the Python environments' \
+	  '  DEMO_DIR=.demo       folder of the local run and of the Python environments' \
 	  '  PYTHON=python3       the Python to make environments with, 3.11 or newer' \
 	  '  CRYPTO_ANALYTICS_CACHE=~/.cache   folder of what is fetched once' \
 	  '  RECORDED_DATA_DIR    recorded market data for the tests' \

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Iterable, Mapping
 
 from crypto_analytics.runtime.settings import load
-from ops.common.commands import run
 from ops.common.console import console
+from ops.common.external_programs import run
 from ops.common.paths import STATE
 from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.compose import project as compose
@@ -26,9 +26,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     for other in (name for name in compose.saved_projects() if name != own):
         out.print(f"         with the saved settings of the Compose project {other}; its containers and data are kept,")
         out.print(f"         to remove these first: make compose-down VOLUMES=1 COMPOSE_PROJECT_NAME={other}")
-    out.print(
-        "kept:    .env with its passwords, embedded runs (make clean), docker's build cache (docker builder prune)"
-    )
+    out.print("kept:    .env with its passwords, local runs (make clean), docker's build cache (docker builder prune)")
     down.confirm(settings, "nuke")
     with state.exclusive():
         if kind.node() is not None:

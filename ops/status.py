@@ -1,4 +1,4 @@
-"""Status of the embedded runs, the cluster and Compose: pods, memory, newest candle, gaps, lag."""
+"""Status of the local runs, the cluster and Compose: pods, memory, newest candle, gaps, lag."""
 
 import argparse
 import threading
@@ -17,7 +17,7 @@ from ops.compose import status as compose_status
 from ops.kubernetes import consumer_lag, helm, installation, kind, memory
 from ops.kubernetes.cluster import ApiUnavailable, Cluster, Forbidden
 from ops.kubernetes.pods import Pod, pods
-from ops.local import control
+from ops.local import run_commands
 from ops.local.display import Display
 from ops.local.settings import DemoSettings
 from ops.platform import freshness, make_command
@@ -28,8 +28,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Print the status of all three."""
     argparse.ArgumentParser(prog="python -m ops status", description=__doc__).parse_args(arguments)
     out = console()
-    out.print("[bold]Embedded")
-    control.status(load(DemoSettings, "embedded"), threading.Event(), Display(out))
+    out.print("[bold]Local runs")
+    run_commands.status(load(DemoSettings, "local run"), threading.Event(), Display(out))
     out.print("\n[bold]Kubernetes")
     _kubernetes(settings, out)
     out.print("\n[bold]Compose")

@@ -1,4 +1,4 @@
-"""Compose the environment variables of every child process of the embedded run.
+"""Compose the environment variables of every child process of the local run.
 
 A child gets the variables that it is known to need, and no other: one that changes a single program's behaviour
 (PGSSLMODE, JAVA_TOOL_OPTIONS, DBT_PROFILES_DIR, http_proxy, LC_ALL ...) never reaches it. The kinds of children:

@@ -21,7 +21,7 @@ _REFUSED_BY_SUPERSET = "%"
 
 
 def demo_dir() -> Path:
-    """Return DEMO_DIR (default: .demo), the only folder that the embedded run writes to, as an absolute path."""
+    """Return DEMO_DIR (default: .demo), the only folder that the local run writes to, as an absolute path."""
     return ROOT / (os.environ.get("DEMO_DIR") or ".demo")
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 
 from crypto_analytics.runtime.settings import Port, SettingsGroup
-from ops.common.variant import Variant
+from ops.common.candle_variant import Variant
 
 CLUSTER = "crypto-analytics"
 KIND_CONTEXT = f"kind-{CLUSTER}"

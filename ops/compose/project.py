@@ -16,8 +16,8 @@ from rich.console import Console
 
 from crypto_analytics.runtime.settings import HttpUrl, SettingsGroup, WebSocketUrl, load
 from ops.common import secret_files
-from ops.common.commands import path_of, run, succeeds
 from ops.common.errors import Problem
+from ops.common.external_programs import path_of, run, succeeds
 from ops.common.paths import ROOT, STATE
 from ops.compose import env_file
 from ops.platform.endpoints import ENDPOINTS, Installation

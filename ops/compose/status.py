@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 
-from ops.common.commands import run
+from ops.common.external_programs import run
 from ops.common.units import MIB, quantity
 from ops.compose.project import Container
 

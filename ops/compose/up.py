@@ -6,10 +6,10 @@ import psutil
 from rich.console import Console
 
 from crypto_analytics.runtime.settings import load
-from ops.common import commands, variant
-from ops.common.commands import run, succeeds
+from ops.common import candle_variant, external_programs
 from ops.common.console import console
 from ops.common.errors import Problem
+from ops.common.external_programs import run, succeeds
 from ops.common.loopback import free_or_move, is_free
 from ops.common.settings import OpsSettings
 from ops.common.units import GIB
@@ -32,9 +32,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     requested = load(ComposeSettings, "compose-up")
     project = compose.requested(requested)
     out = console()
-    profile = variant.PROFILES[settings.VARIANT] if requested.PROFILE == "stream" else requested.PROFILE
+    profile = candle_variant.PROFILES[settings.VARIANT] if requested.PROFILE == "stream" else requested.PROFILE
     if requested.BI:
-        profile += f",{variant.BI_PROFILE}"
+        profile += f",{candle_variant.BI_PROFILE}"
     prepare(settings, project, profile, out)
     project.save()
     if requested.PROFILE == "stream":
@@ -61,8 +61,8 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
     if project.variables.get("IMAGE_REGISTRY"):
         return  # Compose pulls them
     out.print("images: building those that changed", markup=False, soft_wrap=True)
-    bi = variant.BI_PROFILE in profile.split(",")
-    needed = variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi)
+    bi = candle_variant.BI_PROFILE in profile.split(",")
+    needed = candle_variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi)
     images.build(name for name in needed if name not in images.NOT_IN_COMPOSE)
     if missing := missing_images(project, profile):
         raise Problem("images are missing", ", ".join(missing), "make images")
@@ -97,7 +97,7 @@ def _docker() -> Problem | None:
     if not succeeds("docker", "compose", "version"):
         return Problem("docker compose is missing", "the plugin is not installed", "make doctor")
     output = run("docker", "compose", "version", "--short", fix="make doctor")
-    version, needed = commands.version_of(output), commands.VERSIONS["compose"]
+    version, needed = external_programs.version_of(output), external_programs.VERSIONS["compose"]
     if version is not None and version < needed:
         least = ".".join(map(str, needed))
         return Problem("docker compose is too old", f"{output.strip()}, and {least} or newer is needed", "make doctor")
@@ -123,13 +123,13 @@ def missing_images(project: Project, profile: str) -> list[str]:
     return sorted(image for image in wanted if not succeeds("docker", "image", "inspect", image))
 
 
-def remove_other_variant(project: Project, chosen: variant.Variant) -> None:
+def remove_other_variant(project: Project, chosen: candle_variant.Variant) -> None:
     """Remove the consumer or Spark if the chosen variant lacks it; trades stay in Kafka meanwhile.
 
     Raises:
         Problem: docker fails.
     """
-    there = {one.service for one in compose.containers(project.name)} & set(variant.replaced_by(chosen))
+    there = {one.service for one in compose.containers(project.name)} & set(candle_variant.replaced_by(chosen))
     if there and not project.call("rm", "--stop", "--force", *sorted(there)):
         raise Problem("the other variant cannot be removed", "docker's message is above", "make compose-up")
 

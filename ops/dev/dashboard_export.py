@@ -60,7 +60,7 @@ def log_in(settings: OpsSettings) -> httpx.Client:
             continue
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         return client
-    cause = "; ".join(failures) or "neither in the cluster nor in Compose nor in the embedded run"
+    cause = "; ".join(failures) or "neither in the cluster nor in Compose nor in the local run"
     raise Problem("there is no Superset to export from", cause, f"{make_command.make_up()}, or: make demo BI=1")
 
 
@@ -69,7 +69,7 @@ def _places(settings: OpsSettings) -> Iterator[tuple[int, str]]:
     for installed in (installation.find(settings), compose.installation()):
         if installed is not None and "superset" in installed.components:
             yield installed.ports["SUPERSET_PORT"], installed.passwords["SUPERSET_ADMIN_PASSWORD"]
-    demo = load(DemoSettings, "embedded")
+    demo = load(DemoSettings, "local run")
     secrets = RunFolders(demo.DEMO_DIR.resolve(), "play").secrets
     if secrets.exists():
         yield demo.SUPERSET_PORT, passwords.load(secrets).superset_admin

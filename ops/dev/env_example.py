@@ -14,12 +14,12 @@ import crypto_analytics
 from crypto_analytics.runtime import settings as shared
 from ge import settings as gate_settings
 from ops.common.paths import ROOT
-from ops.local import settings as embedded_settings
+from ops.local import settings as local_settings
 
 PATH = ROOT / ".env.example"
 _HEADER = """\
 # All settings of all services, with their defaults. They are environment variables, the same in every way of running
-# the platform. An empty value means the default; "required" ones have none. The embedded run (make demo) sets
+# the platform. An empty value means the default; "required" ones have none. The local run (make demo) sets
 # addresses, logins and ports of its children by itself.
 # Written by `make env-example` from the settings classes.
 """
@@ -34,7 +34,7 @@ def modules() -> Iterator[tuple[str, object]]:
             module = ".".join(path.relative_to(services).with_suffix("").parts)
             yield path.parent.name, importlib.import_module(module)
     yield "ge", gate_settings
-    yield "embedded run", embedded_settings
+    yield "local run", local_settings
 
 
 def classes(module: object) -> list[type[BaseSettings]]:

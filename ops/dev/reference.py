@@ -23,7 +23,7 @@ All settings are environment variables, the same in every way of running the pla
 program starts; a wrong one ends it with a message that names the setting. An empty value means the default.
 
 `make settings SERVICE=consumer` prints those of one service. `.env.example` has the same list in the form that Compose
-reads. The embedded run sets addresses, logins and ports of its children by itself. Airflow's settings are in
+reads. The local run sets addresses, logins and ports of its children by itself. Airflow's settings are in
 `charts/airflow/values.yaml`, Superset's in [The dashboard](../dashboard.md#permissions-and-settings).
 """
 _METRICS = """\

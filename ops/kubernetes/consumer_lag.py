@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ops.common.candle_variant import MERGERS
 from ops.common.settings import NAMESPACE
 from ops.common.units import duration
-from ops.common.variant import MERGERS
 from ops.kubernetes.cluster import ApiUnavailable, Cluster
 from ops.kubernetes.pods import Object, component
 

@@ -11,8 +11,8 @@ from enum import Enum
 from rich.console import Console
 from rich.table import Table
 
-from ops.common.commands import AIRGAP_HINT, VERSIONS, install_hint, version_of
 from ops.common.console import console
+from ops.common.external_programs import AIRGAP_HINT, VERSIONS, install_hint, version_of
 from ops.common.loopback import free_or_move
 from ops.common.settings import Environment, OpsSettings
 from ops.common.units import GIB

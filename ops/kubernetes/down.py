@@ -35,7 +35,7 @@ def _kind(settings: OpsSettings, out: Console) -> None:
         return
     out.print(f"removed: {KIND_CONTEXT} with its pods, its passwords, and the data of Kafka, PostgreSQL and MinIO")
     out.print(
-        "kept:    images, .platform/, caches, embedded runs, Compose (make nuke removes images, Compose and .platform/)"
+        "kept:    images, .platform/, caches, local runs, Compose (make nuke removes images, Compose and .platform/)"
     )
     confirm(settings, "down")
     started = time.monotonic()

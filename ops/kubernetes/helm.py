@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.common.commands import run
+from ops.common.external_programs import run
 from ops.common.settings import NAMESPACE
 
 # The releases of helmfile.yaml; other releases in the namespace are left alone.

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from ops.common import commands
-from ops.common.commands import last_lines, path_of
+from ops.common import external_programs
 from ops.common.errors import Problem
+from ops.common.external_programs import last_lines, path_of
 from ops.common.paths import ROOT
 from ops.common.processes import stop
 from ops.common.settings import KIND_CONTEXT, Environment
@@ -106,7 +106,9 @@ def values(
         files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
         line = command(environment, context, "write-values", *chosen, "--output-file-template", files, own=own)
         shown = " ".join(command(environment, context, "write-values", own=own))
-        commands.run(*line, env=env, fix=f"fix environments/; to see the error: {shown}", timeout=_VALUES_SECONDS)
+        external_programs.run(
+            *line, env=env, fix=f"fix environments/; to see the error: {shown}", timeout=_VALUES_SECONDS
+        )
         return {name: yaml.safe_load(Path(folder, f"{name}.yaml").read_text()) for name in releases}
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from ops.common.commands import AIRGAP_HINT, path_of, run, succeeds
 from ops.common.errors import Problem
+from ops.common.external_programs import AIRGAP_HINT, path_of, run, succeeds
 from ops.common.paths import ROOT, STATE
 from ops.common.settings import CLUSTER, KIND_CONTEXT
 from ops.platform import make_command

@@ -3,8 +3,8 @@
 import argparse
 import os
 
-from ops.common.commands import path_of
 from ops.common.errors import Problem
+from ops.common.external_programs import path_of
 from ops.common.settings import NAMESPACE, OpsSettings
 from ops.kubernetes.cluster import Cluster
 from ops.kubernetes.pods import component

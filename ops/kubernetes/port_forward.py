@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import IO
 
-from ops.common.commands import last_lines, path_of
 from ops.common.console import console
 from ops.common.errors import Problem
+from ops.common.external_programs import last_lines, path_of
 from ops.common.loopback import LOOPBACK, another_port, is_free
 from ops.common.processes import stop
 from ops.common.settings import NAMESPACE, OpsSettings

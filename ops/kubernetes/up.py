@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from ops.common import variant
+from ops.common import candle_variant
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import CLUSTER, OpsSettings
@@ -69,7 +69,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
             check_registry(settings, env)
         check_unchanged(settings, cluster, env)
         if settings.is_kind:
-            _images(phases, variant.images(settings.VARIANT, images.NAMES))
+            _images(phases, candle_variant.images(settings.VARIANT, images.NAMES))
         record = {
             "environment": settings.ENV,
             "variant": settings.VARIANT,
@@ -119,7 +119,7 @@ def load_images(settings: OpsSettings, arguments: list[str]) -> int:
         if found is None or found.state != "running":
             cause = f"its node {kind.NODE} is {found.state if found else 'missing'}"
             raise Problem("no cluster is running to load images into", cause, "make cluster, then make load again")
-        _images(Phases(out), variant.images(settings.VARIANT, images.NAMES))
+        _images(Phases(out), candle_variant.images(settings.VARIANT, images.NAMES))
         numbers = exposed_ports.effective(settings, found.bound)
     env = {name: str(number) for name, number in numbers.items()}
     action = helmfile.INSTALL if helm.has_diff() else helmfile.UPGRADE

@@ -10,7 +10,7 @@ from crypto_analytics.runtime import shutdown
 from crypto_analytics.runtime.settings import describe
 from ops.common import child_environment
 from ops.common.errors import Problem
-from ops.local import control, demo
+from ops.local import demo, run_commands
 from ops.local.display import Display
 from ops.local.settings import DemoSettings
 from ops.local.supervisor import Interrupted
@@ -35,10 +35,10 @@ def main() -> int:
     )
     actions = {
         "demo": demo.main,
-        "batch": control.run_batch,
-        "status": control.status,
-        "psql": control.psql,
-        "stop": control.stop,
+        "batch": run_commands.run_batch,
+        "status": run_commands.status,
+        "psql": run_commands.psql,
+        "stop": run_commands.stop,
     }
     parser.add_argument("command", choices=actions)
     command = parser.parse_args().command

@@ -11,7 +11,7 @@ import psutil
 
 from ops.common.processes import ProcessRecord, matching, stop
 
-MARK = "EMBEDDED_CHILD"
+MARK = "LOCAL_RUN_CHILD"
 _GRACE_SECONDS = 10.0
 
 

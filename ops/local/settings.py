@@ -1,4 +1,4 @@
-"""Settings of the embedded run: ``make demo NAME=value``, or environment variables."""
+"""Settings of the local run: ``make demo NAME=value``, or environment variables."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -7,17 +7,17 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from crypto_analytics.runtime.settings import MarketSettings, Port
-from ops.common.variant import Variant
+from ops.common.candle_variant import Variant
 
 Mode = Literal["play", "forever", "live"]
 
 
 class DemoSettings(MarketSettings):
-    """What the embedded run plays, its ports and its folder."""
+    """What the local run plays, its ports and its folder."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
-    DEMO_DIR: Path = Field(Path(".demo"), description="the only folder that the embedded run writes to")
+    DEMO_DIR: Path = Field(Path(".demo"), description="the only folder that the local run writes to")
     REPLAY: Path | None = Field(None, description="recording to play instead of the generated market")
     KLINES: Path | None = Field(None, description="official klines of the recording (csv, zip), to reconcile with")
     REST_FILE: Path | None = Field(None, description="recording that REST answers from; empty: REPLAY")
@@ -29,8 +29,8 @@ class DemoSettings(MarketSettings):
         "python", description="consumer that makes the candles: python, spark, or both in parallel"
     )
     SPARK_UI_PORT: Port = Field(4040, description="port of Spark's UI, for VARIANT=spark and both")
-    KAFKA_PORT: Port = Field(9092, description="port of the embedded Kafka")
-    POSTGRES_PORT: Port = Field(5432, description="port of the embedded PostgreSQL")
+    KAFKA_PORT: Port = Field(9092, description="port of the local run's Kafka")
+    POSTGRES_PORT: Port = Field(5432, description="port of the local run's PostgreSQL")
     SIM_PORT: Port = Field(8899, description="port of the simulator")
     BI: bool = Field(False, description="start Superset with the dashboard, and stay until Ctrl-C")
     SUPERSET_PORT: Port = Field(8088, description="port of Superset, for BI=1")

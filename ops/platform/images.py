@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from crypto_analytics import __version__
-from ops.common.commands import AIRGAP_HINT, last_lines, path_of, run, succeeds
 from ops.common.console import console
 from ops.common.errors import Problem
+from ops.common.external_programs import AIRGAP_HINT, last_lines, path_of, run, succeeds
 from ops.common.paths import ROOT, STATE
 from ops.common.settings import CLUSTER
 from ops.platform import make_command

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crypto_analytics.runtime.settings import load
+from ops.common.candle_variant import MERGERS, PROFILES, Variant, replaced_by
 from ops.common.console import console
-from ops.common.variant import MERGERS, PROFILES, Variant, replaced_by
 from ops.compose import batch as compose_batch
 from ops.compose import env_file
 from ops.compose import project as compose

@@ -10,10 +10,10 @@ import pytest
 from pytest_kind import KindCluster
 from rich.console import Console
 
+from ops.common.candle_variant import MERGERS, Variant
 from ops.common.errors import Problem
 from ops.common.paths import STATE
 from ops.common.settings import CLUSTER
-from ops.common.variant import MERGERS, Variant
 from ops.platform import state
 from tests.e2e.compose import Compose
 from tests.e2e.kubernetes import Kubernetes

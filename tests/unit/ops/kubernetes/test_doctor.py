@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ops.common import commands
+from ops.common import external_programs
 from ops.common.units import GIB
 from ops.kubernetes import doctor
 from ops.kubernetes.doctor import Check, Level
@@ -120,7 +120,7 @@ def test_a_cluster_other_than_kind_needs_no_docker_no_ports_and_no_memory() -> N
     ],
 )
 def test_versions_are_parsed_from_the_tools_output(said: str, version: tuple[int, ...] | None) -> None:
-    assert commands.version_of(said) == version
+    assert external_programs.version_of(said) == version
 
 
 def test_a_build_without_a_version_is_accepted() -> None:

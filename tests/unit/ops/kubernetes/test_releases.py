@@ -210,7 +210,7 @@ def test_values_are_those_that_helmfile_writes(monkeypatch: pytest.MonkeyPatch, 
 printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
     (helmfile_program,) = program(tmp_path, script)
     monkeypatch.setattr(helmfile, "path_of", lambda _: helmfile_program)
-    monkeypatch.setattr(helmfile.commands, "path_of", lambda name: name)
+    monkeypatch.setattr(helmfile.external_programs, "path_of", lambda name: name)
     found = helmfile.values("lite", KIND_CONTEXT, {"FEED": "wss://x"}, "producer", "kafka")
     assert upgrade_check.planned(found) == Installed("wss://x", "kraft")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.common import variant
+from ops.common import candle_variant
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.compose import project as compose
@@ -19,12 +19,13 @@ def test_python_is_the_default_and_needs_no_spark_image(monkeypatch: pytest.Monk
     monkeypatch.delenv("VARIANT", raising=False)
     chosen = OpsSettings().VARIANT
     assert chosen == "python"
-    assert set(images.NAMES) - set(variant.images(chosen, images.NAMES)) == {"spark"}
-    assert variant.images("both", images.NAMES) == variant.images("spark", images.NAMES) == list(images.NAMES)
+    assert set(images.NAMES) - set(candle_variant.images(chosen, images.NAMES)) == {"spark"}
+    for with_spark in ("both", "spark"):
+        assert candle_variant.images(with_spark, images.NAMES) == list(images.NAMES)
 
 
 def test_the_components_of_other_variants_are_replaced() -> None:
-    assert {chosen: variant.replaced_by(chosen) for chosen in variant.PROFILES} == {
+    assert {chosen: candle_variant.replaced_by(chosen) for chosen in candle_variant.PROFILES} == {
         "python": ("spark-candles",),
         "spark": ("consumer",),
         "both": (),
@@ -33,7 +34,7 @@ def test_the_components_of_other_variants_are_replaced() -> None:
 
 def test_several_profiles_reach_docker_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose, "path_of", lambda program: program)
-    command = Project("crypto-analytics", {}).command("up", profile=variant.PROFILES["both"])
+    command = Project("crypto-analytics", {}).command("up", profile=candle_variant.PROFILES["both"])
     assert command[-5:] == ["--profile", "stream", "--profile", "spark", "up"]
 
 
@@ -49,7 +50,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize(("chosen", "removed"), [("spark", [("rm", "--stop", "--force", "consumer")]), ("both", [])])
 def test_compose_removes_the_components_of_other_variants(
-    called: list[tuple[str, ...]], chosen: variant.Variant, removed: list[tuple[str, ...]]
+    called: list[tuple[str, ...]], chosen: candle_variant.Variant, removed: list[tuple[str, ...]]
 ) -> None:
     compose_up.remove_other_variant(Project("crypto-analytics", {}), chosen)
     assert called == removed
