@@ -56,15 +56,15 @@ def test_every_trade_of_a_faulty_stream_reaches_kafka_and_every_bad_frame_the_de
             {"type": "rest", "status": 429, "retry_after": 1},
             {"type": "drop", "at": 1000},
             {"type": "rest", "status": 500, "count": 2, "at": 1000},
-            {"type": "hole", "count": 40, "at": 2000},
+            {"type": "gap", "count": 40, "at": 2000},
             {"type": "duplicate", "count": 20, "at": 2500},
             {"type": "reorder", "count": 300, "seed": 3, "at": 3000},
             {"type": "server_shutdown", "close_after": 0.3, "at": 4000},
             {"type": "stall", "seconds": 20, "at": 5000},
             {"type": "rest_slow", "seconds": 1, "count": 2, "at": 6000},
-            {"type": "hole", "count": 7, "rest_missing": 2, "at": 7000},
+            {"type": "gap", "count": 7, "rest_missing": 2, "at": 7000},
             {"type": "drop", "at": 7500},
-            {"type": "hole", "count": 5, "at": 8995},
+            {"type": "gap", "count": 5, "at": 8995},
         ),
     )
     trades = watch(kafka)
@@ -102,7 +102,7 @@ def test_repaired_trades_say_the_same_as_streamed_ones(
         streamed = watch(kafka)
         producer.until(lambda: streamed.hold_all_of(whole), "trades are missing")
     broker = servers.broker()
-    with_gap = simulator(**play, SIM_FAULTS=faults({"type": "hole", "count": 300, "at": 100}))
+    with_gap = simulator(**play, SIM_FAULTS=faults({"type": "gap", "count": 300, "at": 100}))
     with producing(servers, "producer-with-gap", broker, with_gap, SYMBOLS="BTCUSDT") as producer:
         repaired = watch(broker)
         producer.until(lambda: repaired.hold_all_of(with_gap), "trades are missing")
@@ -163,7 +163,7 @@ def test_holes_that_the_database_lists_are_closed(
 def test_what_the_exchange_never_issued_is_verified_absent_and_recorded_while_the_producer_is_ready(
     servers: Servers, kafka: Broker, postgres: Database, simulator: Simulate, watch: Watch
 ) -> None:
-    gap = {"type": "hole", "count": 3, "rest_missing": "forever", "at": 100}
+    gap = {"type": "gap", "count": 3, "rest_missing": "forever", "at": 100}
     exchange = simulator(SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300", SIM_FAULTS=faults(gap))
     trades = watch(kafka)
     settings = {"SYMBOLS": "BTCUSDT", **postgres.env("producer"), "GAP_CHECK_SECONDS": "0.5"}
@@ -200,7 +200,7 @@ def test_why_a_gap_stays_open_is_told_where_the_host_cannot_know(
     servers: Servers, kafka: Broker, postgres: Database, simulator: Simulate
 ) -> None:
     without = {"type": "rest", "path": "/api/v3/historicalTrades", "status": 451, "count": 1_000_000}
-    gap = {"type": "hole", "count": 3, "rest_missing": "forever", "at": 100}
+    gap = {"type": "gap", "count": 3, "rest_missing": "forever", "at": 100}
     exchange = simulator(
         SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300", SIM_FAULTS=faults(without, gap)
     )
@@ -238,7 +238,7 @@ def test_an_aggregated_stream_is_followed_and_repaired_too(
         SYMBOLS="BTCUSDT",
         SIM_MINUTES="2",
         SIM_TRADES_PER_MINUTE="1000",
-        SIM_FAULTS=faults({"type": "hole", "count": 100, "at": 300}, {"type": "drop", "at": 1000}),
+        SIM_FAULTS=faults({"type": "gap", "count": 100, "at": 300}, {"type": "drop", "at": 1000}),
     )
     trades = watch(kafka)
     with producing(servers, "producer-agg", kafka, exchange, SYMBOLS="BTCUSDT", STREAM_TYPE="aggTrade") as producer:
