@@ -28,23 +28,23 @@ class CompactTrades:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def append(self, record: AnyTrade) -> None:
-        """Add ``record``. All elements of a list have one type, and all or none have a message."""
-        index = self.symbols.setdefault(record.symbol, len(self.symbols))
+    def append(self, trade: AnyTrade) -> None:
+        """Add ``trade``. All elements of a list have one type, and all or none have a message."""
+        index = self.symbols.setdefault(trade.symbol, len(self.symbols))
         if index == len(self._names):
-            self._names.append(record.symbol)
+            self._names.append(trade.symbol)
         self._symbol.append(index)
-        self.ids.append(record.id)
-        self.times.append(record.time)
-        self._prices.append(sys.intern(record.price))
-        self._quantities.append(sys.intern(record.quantity))
-        self._maker.append(record.buyer_is_maker)
-        self._best.append(record.is_best_match)
-        if isinstance(record, AggregateTrade):
-            self._firsts.append(record.first_id)
-            self._lasts.append(record.last_id)
-        if record.message is not None:
-            self._messages.append(record.message)
+        self.ids.append(trade.id)
+        self.times.append(trade.time)
+        self._prices.append(sys.intern(trade.price))
+        self._quantities.append(sys.intern(trade.quantity))
+        self._maker.append(trade.buyer_is_maker)
+        self._best.append(trade.is_best_match)
+        if isinstance(trade, AggregateTrade):
+            self._firsts.append(trade.first_id)
+            self._lasts.append(trade.last_id)
+        if trade.message is not None:
+            self._messages.append(trade.message)
 
     def selected(self, positions: Iterable[int]) -> Self:
         """Return a list of the elements at ``positions``, in this order."""
@@ -54,11 +54,11 @@ class CompactTrades:
         return other
 
     def symbol_of(self, position: int) -> str:
-        """Return the symbol of the record at ``position``."""
+        """Return the symbol of the trade at ``position``."""
         return self._names[self._symbol[position]]
 
     def last_id_of(self, position: int) -> int:
-        """Return the last trade id of the record at ``position``."""
+        """Return the last trade id of the trade at ``position``."""
         return self._lasts[position] if self._lasts else self.ids[position]
 
     def __getitem__(self, position: int) -> AnyTrade:

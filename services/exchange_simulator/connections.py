@@ -150,9 +150,9 @@ class Hub:
             for connection in tuple(self._connections):
                 await connection.room()  # others may come and go meanwhile
 
-    def send(self, records: Sequence[AnyTrade]) -> None:
-        """Send ``records`` to all connections, filtered by the streams of each."""
-        self.send_frames(lambda view: self._encoder(view).encode(records))
+    def send(self, trades: Sequence[AnyTrade]) -> None:
+        """Send ``trades`` to all connections, filtered by the streams of each."""
+        self.send_frames(lambda view: self._encoder(view).encode(trades))
 
     def send_frames(self, make: Callable[[View], Frames]) -> None:
         """Send the frames that ``make`` returns for a view to the connections with that view."""

@@ -89,16 +89,16 @@ class Encoder:
         self._aggregate_parts: dict[str, _MessageParts | None] = {}
         self._wants_aggregates = any(stream.endswith("@aggTrade") for stream in view.streams)
 
-    def encode(self, records: Iterable[AnyTrade]) -> Frames:
+    def encode(self, trades: Iterable[AnyTrade]) -> Frames:
         """Return the frames of the trades that belong to the view's streams."""
         texts: list[str] = []
-        for record in records:
-            if isinstance(record, AggregateTrade):
-                self._add_aggregate(texts, record)
+        for trade in trades:
+            if isinstance(trade, AggregateTrade):
+                self._add_aggregate(texts, trade)
                 continue
-            self._add_trade(texts, record)
+            self._add_trade(texts, trade)
             if self._wants_aggregates:
-                aggregate = self._aggregate_ended_by(record)
+                aggregate = self._aggregate_ended_by(trade)
                 if aggregate is not None:
                     self._add_aggregate(texts, aggregate)
         pieces = [

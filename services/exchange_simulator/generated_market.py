@@ -99,7 +99,7 @@ class GeneratedMarket:
         """See :class:`~exchange_simulator.market.Market`, as for the other public methods."""
         return self._span
 
-    def records(self, symbol: str, open_time: int) -> Sequence[Trade]:
+    def trades(self, symbol: str, open_time: int) -> Sequence[Trade]:
         """Return the minute's trades."""
         return self.minute(symbol, open_time).trades
 
@@ -107,9 +107,9 @@ class GeneratedMarket:
         """Return the minute's aggregated trades."""
         return self.minute(symbol, open_time).aggregates
 
-    def minute_of_record(self, symbol: str, record_id: int) -> int:
-        """Return the open time of the minute that holds trade ``record_id``."""
-        return (record_id - self._id_base(symbol)) // self._trades * MINUTE
+    def minute_of_trade(self, symbol: str, trade_id: int) -> int:
+        """Return the open time of the minute that holds trade ``trade_id``."""
+        return (trade_id - self._id_base(symbol)) // self._trades * MINUTE
 
     def minute_of_aggregate(self, symbol: str, aggregate_id: int) -> int:
         """Return the open time of the minute that holds aggregate ``aggregate_id``."""

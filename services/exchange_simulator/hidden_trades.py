@@ -14,19 +14,17 @@ class HiddenTrades:
         self._now = now
         self._until: dict[tuple[str, int], float] = {}
 
-    def hide(self, record: AnyTrade, seconds: float | Literal["forever"]) -> None:
-        """Hide the trades of ``record`` for ``seconds`` from now."""
+    def hide(self, trade: AnyTrade, seconds: float | Literal["forever"]) -> None:
+        """Hide the trade ids of ``trade`` for ``seconds`` from now."""
         until = math.inf if seconds == "forever" else self._now() + seconds
-        for trade_id in range(record.first_id, record.last_id + 1):
-            self._until[record.symbol, trade_id] = until
+        for trade_id in range(trade.first_id, trade.last_id + 1):
+            self._until[trade.symbol, trade_id] = until
 
-    def hides(self, record: AnyTrade) -> bool:
-        """Whether a trade of ``record`` is hidden now. It hides an aggregated trade as a whole."""
+    def hides(self, trade: AnyTrade) -> bool:
+        """Whether one of its trade ids is hidden now: an aggregated trade is hidden as a whole."""
         if not self._until:
             return False
-        return any(
-            self._is_hidden((record.symbol, trade_id)) for trade_id in range(record.first_id, record.last_id + 1)
-        )
+        return any(self._is_hidden((trade.symbol, trade_id)) for trade_id in range(trade.first_id, trade.last_id + 1))
 
     def _is_hidden(self, key: tuple[str, int]) -> bool:
         until = self._until.get(key)

@@ -31,32 +31,32 @@ class Kline(NamedTuple):
     taker_buy_quote_volume: Decimal
 
 
-def quote_of(record: AnyTrade) -> Decimal:
+def quote_of(trade: AnyTrade) -> Decimal:
     """Return price times quantity, truncated to 8 decimals."""
     with localcontext(prec=_DIGITS):
-        return (Decimal(record.price) * Decimal(record.quantity)).quantize(_EIGHT, ROUND_DOWN)
+        return (Decimal(trade.price) * Decimal(trade.quantity)).quantize(_EIGHT, ROUND_DOWN)
 
 
-def kline_of(open_time: int, length: int, records: Sequence[AnyTrade]) -> Kline:
-    """Return the kline of ``records``: at least one, in order, all within the kline."""
-    first = Decimal(records[0].price)
+def kline_of(open_time: int, length: int, trades: Sequence[AnyTrade]) -> Kline:
+    """Return the kline of ``trades``: at least one, in order, all within the kline."""
+    first = Decimal(trades[0].price)
     high = low = close = first
     volume = quote_volume = taker_volume = taker_quote = ZERO
-    trades = 0
+    count = 0
     with localcontext(prec=_DIGITS):
-        for record in records:
-            close = Decimal(record.price)
-            quantity = Decimal(record.quantity)
+        for trade in trades:
+            close = Decimal(trade.price)
+            quantity = Decimal(trade.quantity)
             quote = (close * quantity).quantize(_EIGHT, ROUND_DOWN)
             high = max(high, close)
             low = min(low, close)
             volume += quantity
             quote_volume += quote
-            trades += record.last_id - record.first_id + 1
-            if not record.buyer_is_maker:
+            count += trade.last_id - trade.first_id + 1
+            if not trade.buyer_is_maker:
                 taker_volume += quantity
                 taker_quote += quote
-    return Kline(open_time, length, first, high, low, close, volume, quote_volume, trades, taker_volume, taker_quote)
+    return Kline(open_time, length, first, high, low, close, volume, quote_volume, count, taker_volume, taker_quote)
 
 
 def flat_kline(open_time: int, length: int, price: Decimal) -> Kline:

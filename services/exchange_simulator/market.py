@@ -26,14 +26,14 @@ class Market(Protocol):
     def span(self, symbol: str) -> tuple[int, int]:
         """Return the open times of the first and the last minute that can have trades."""
 
-    def records(self, symbol: str, open_time: int) -> Sequence[AnyTrade]:
+    def trades(self, symbol: str, open_time: int) -> Sequence[AnyTrade]:
         """Return the minute's trades in order of their ids; aggregated trades if the market has no others."""
 
     def aggregates(self, symbol: str, open_time: int) -> Sequence[AggregateTrade]:
         """Return the minute's aggregated trades, in order of their ids."""
 
-    def minute_of_record(self, symbol: str, record_id: int) -> int:
-        """Return the open time of the minute that holds the first record with this id or a greater one."""
+    def minute_of_trade(self, symbol: str, trade_id: int) -> int:
+        """Return the open time of the minute that holds the first trade with this id or a greater one."""
 
     def minute_of_aggregate(self, symbol: str, aggregate_id: int) -> int:
         """Return the open time of the minute that holds the first aggregate with this id or a greater one."""

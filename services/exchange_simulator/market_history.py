@@ -38,13 +38,13 @@ class MarketHistory:
         """Return up to ``limit`` trades with ids from ``first_id``."""
         if self.market.stream_type == "aggTrade":
             return []
-        first = self.market.minute_of_record(symbol, first_id)
-        rows = self._ascending(self.market.records, symbol, first, first_id, until)
+        first = self.market.minute_of_trade(symbol, first_id)
+        rows = self._ascending(self.market.trades, symbol, first, first_id, until)
         return _first(limit, (row for row in rows if isinstance(row, Trade)))
 
     def latest_trades(self, symbol: str, limit: int, until: int) -> list[Trade]:
         """Return the last ``limit`` trades, in order of their ids."""
-        rows = self._descending(self.market.records, symbol, until)
+        rows = self._descending(self.market.trades, symbol, until)
         return _first(limit, (row for row in rows if isinstance(row, Trade)))[::-1]
 
     def aggregates_from(self, symbol: str, first_id: int, limit: int, until: int) -> list[AggregateTrade]:
@@ -61,22 +61,22 @@ class MarketHistory:
         """Return the last ``limit`` aggregated trades, in order of their ids."""
         return _first(limit, self._descending(self.market.aggregates, symbol, until))[::-1]
 
-    def latest_record(self, symbol: str, until: int) -> AnyTrade | None:
+    def latest_trade(self, symbol: str, until: int) -> AnyTrade | None:
         """Return the last trade (aggregated if the market has no others), also if it is hidden."""
         first, last = self.market.span(symbol)
         for open_time in range(min(last, minute_of(until)), first - MINUTE, -MINUTE):
-            known = [record for record in self.market.records(symbol, open_time) if record.time <= until]
+            known = [trade for trade in self.market.trades(symbol, open_time) if trade.time <= until]
             if known:
                 return known[-1]
         return None
 
-    def first_record(self, symbol: str, start: int, until: int) -> AnyTrade | None:
+    def first_trade(self, symbol: str, start: int, until: int) -> AnyTrade | None:
         """Return the first trade from the time ``start``, also if it is hidden."""
         first, last = self.market.span(symbol)
         for open_time in range(max(first, minute_of(start)), min(last, minute_of(until)) + MINUTE, MINUTE):
-            for record in self.market.records(symbol, open_time):
-                if start <= record.time <= until:
-                    return record
+            for trade in self.market.trades(symbol, open_time):
+                if start <= trade.time <= until:
+                    return trade
         return None
 
     async def klines(
@@ -125,12 +125,12 @@ class MarketHistory:
         first, last = self.market.span(symbol)
         if not first <= open_time <= last:
             return None
-        records = [record for record in self.market.records(symbol, open_time) if record.time <= until]
-        return kline_of(open_time, MINUTE, records) if records else None
+        trades = [trade for trade in self.market.trades(symbol, open_time) if trade.time <= until]
+        return kline_of(open_time, MINUTE, trades) if trades else None
 
     def _price_before(self, symbol: str, open_time: int) -> Decimal | None:
-        record = self.latest_record(symbol, open_time - 1)
-        return None if record is None else Decimal(record.price)
+        trade = self.latest_trade(symbol, open_time - 1)
+        return None if trade is None else Decimal(trade.price)
 
     def _ascending(
         self, of_minute: OfMinute[Row], symbol: str, open_time: int, first_id: int, until: int

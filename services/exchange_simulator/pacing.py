@@ -14,9 +14,9 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Due(NamedTuple):
-    """At most ``records`` trades may be sent now, none later than ``latest`` (microseconds; None: no limit)."""
+    """At most ``trades`` trades may be sent now, none later than ``latest`` (microseconds; None: no limit)."""
 
-    records: int
+    trades: int
     latest: int | None = None
 
 

@@ -40,11 +40,11 @@ class PlayReader:
         if latest is None:
             taken += islice(self._part, count - 1)
             return taken
-        while len(taken) < count and (record := next(self._part, None)) is not None:
-            if record.time > latest:
-                self._first = record
+        while len(taken) < count and (trade := next(self._part, None)) is not None:
+            if trade.time > latest:
+                self._first = trade
                 break
-            taken.append(record)
+            taken.append(trade)
         return taken
 
     async def _next_part(self) -> Iterator[AnyTrade] | None:

@@ -91,7 +91,7 @@ class Playback:
         self._apply_due()
         while (upcoming := await cursor.peek()) is not None:
             due = await self._pace.due(upcoming, self.position)
-            self._play(cursor.take(min(due.records, self._before_next_fault()), due.latest))
+            self._play(cursor.take(min(due.trades, self._before_next_fault()), due.latest))
             self._apply_due()
             await asyncio.sleep(0)
         self._release_held()
@@ -115,30 +115,30 @@ class Playback:
         ahead = [fault.at - self.position for fault in self.pending if fault.at is not None]
         return max(1, min(ahead, default=1 << 30))
 
-    def _play(self, records: list[AnyTrade]) -> None:
-        self.position += len(records)
+    def _play(self, trades: list[AnyTrade]) -> None:
+        self.position += len(trades)
         if self._gap_left:
-            records = self._leave_out(records)
+            trades = self._leave_out(trades)
         if self._hold_left:
-            records = self._hold(records)
-        self._stream(records)
+            trades = self._hold(trades)
+        self._stream(trades)
 
-    def _leave_out(self, records: list[AnyTrade]) -> list[AnyTrade]:
+    def _leave_out(self, trades: list[AnyTrade]) -> list[AnyTrade]:
         """Leave the trades of a gap out of the stream; return the others."""
-        left_out, rest = records[: self._gap_left], records[self._gap_left :]
+        left_out, rest = trades[: self._gap_left], trades[self._gap_left :]
         self._gap_left -= len(left_out)
         self.trades_swallowed += len(left_out)
         self.clock = max(self.clock, *map(_time, left_out))
         if self._gap is not None and self._gap.rest_missing:
-            for record in left_out:
-                self._hidden.hide(record, self._gap.rest_missing)
+            for trade in left_out:
+                self._hidden.hide(trade, self._gap.rest_missing)
         return rest
 
-    def _hold(self, records: list[AnyTrade]) -> list[AnyTrade]:
+    def _hold(self, trades: list[AnyTrade]) -> list[AnyTrade]:
         """Hold back the trades to reorder until all of them were read; return the others."""
-        self._held += records[: self._hold_left]
-        rest = records[self._hold_left :]
-        self._hold_left -= len(records) - len(rest)
+        self._held += trades[: self._hold_left]
+        rest = trades[self._hold_left :]
+        self._hold_left -= len(trades) - len(rest)
         if not self._hold_left:
             self._release_held()
         return rest
@@ -148,23 +148,23 @@ class Playback:
         self._shuffle.shuffle(held)
         self._stream(held)
 
-    def _stream(self, records: Sequence[AnyTrade]) -> None:
-        if not records:
+    def _stream(self, trades: Sequence[AnyTrade]) -> None:
+        if not trades:
             return
-        self._hub.send(records)
-        self.clock = max(self.clock, *map(_time, records))
-        self.trades_sent += len(records)
-        metrics.TRADES_STREAMED.inc(len(records))
-        self._recent.extend(records)
-        for record in records:
-            known = self.progress.get(record.symbol)
+        self._hub.send(trades)
+        self.clock = max(self.clock, *map(_time, trades))
+        self.trades_sent += len(trades)
+        metrics.TRADES_STREAMED.inc(len(trades))
+        self._recent.extend(trades)
+        for trade in trades:
+            known = self.progress.get(trade.symbol)
             if known is None:
-                self.progress[record.symbol] = StreamedRange(record.first_id, record.last_id, record.time, record.time)
+                self.progress[trade.symbol] = StreamedRange(trade.first_id, trade.last_id, trade.time, trade.time)
                 continue
-            known.first_id = min(known.first_id, record.first_id)
-            known.last_id = max(known.last_id, record.last_id)
-            known.first_time = min(known.first_time, record.time)
-            known.last_time = max(known.last_time, record.time)
+            known.first_id = min(known.first_id, trade.first_id)
+            known.last_id = max(known.last_id, trade.last_id)
+            known.first_time = min(known.first_time, trade.time)
+            known.last_time = max(known.last_time, trade.time)
 
     def _apply_due(self) -> None:
         due = [fault for fault in self.pending if self._is_due(fault)]

@@ -17,23 +17,23 @@ from exchange_simulator.trades import AggregateTrade, AnyTrade, Trade, aggregate
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
-def _has_numbers(record: AnyTrade) -> bool:
+def _has_numbers(trade: AnyTrade) -> bool:
     """Whether REST can return a trade of a recorded stream, whose numbers are not validated, unlike an archive's."""
-    return _DECIMAL.fullmatch(record.price) is not None and _DECIMAL.fullmatch(record.quantity) is not None
+    return _DECIMAL.fullmatch(trade.price) is not None and _DECIMAL.fullmatch(trade.quantity) is not None
 
 
 class _Symbol:
-    """One symbol's records in order of their ids, each id once (the first in the file), by minute."""
+    """One symbol's trades in order of their ids, each id once (the first in the file), by minute."""
 
-    def __init__(self, records: CompactTrades, positions: list[int]) -> None:
-        ids, times = records.ids, records.times
+    def __init__(self, trades: CompactTrades, positions: list[int]) -> None:
+        ids, times = trades.ids, trades.times
         positions.sort(key=ids.__getitem__)  # stable, and quick where the file is in order
         kept = [
             position
             for index, position in enumerate(positions)
             if not index or ids[position] != ids[positions[index - 1]]
         ]
-        self._records = records
+        self._trades = trades
         self.ids = array("q", map(ids.__getitem__, kept))
         self._positions = array("q", kept)
         self._minutes: dict[int, array[int]] = defaultdict(lambda: array("q"))
@@ -42,15 +42,15 @@ class _Symbol:
         self.span = (min(self._minutes, default=0), max(self._minutes, default=0))
 
     def minute(self, open_time: int) -> Sequence[AnyTrade]:
-        """Return the records of a minute."""
-        return [self._records[position] for position in self._minutes.get(open_time, ())]
+        """Return the trades of a minute."""
+        return [self._trades[position] for position in self._minutes.get(open_time, ())]
 
-    def minute_of(self, record_id: int) -> int:
-        """Return the minute of the first record with ``record_id`` or a greater one, past the end if none."""
-        index = bisect_left(self.ids, record_id)
+    def minute_of(self, trade_id: int) -> int:
+        """Return the minute of the first trade with ``trade_id`` or a greater one, past the end if none."""
+        index = bisect_left(self.ids, trade_id)
         if index == len(self.ids):
             return self.span[1] + MINUTE
-        return minute_of(self._records.times[self._positions[index]])
+        return minute_of(self._trades.times[self._positions[index]])
 
     @cached_property
     def aggregates_before(self) -> dict[int, int]:
@@ -59,7 +59,7 @@ class _Symbol:
         total = 0
         for open_time in sorted(self._minutes):
             before[open_time] = total
-            total += sum(1 for _ in aggregate_runs(_trades(self.minute(open_time))))
+            total += sum(1 for _ in aggregate_runs(_individual_trades(self.minute(open_time))))
         return before
 
 
@@ -70,30 +70,30 @@ class RecordedMarket:
         self.stream_type = recording.stream_type
         self.symbols = recording.symbols
         positions: dict[str, list[int]] = {symbol: [] for symbol in self.symbols}
-        for position in range(len(recording.records)):
-            if recording.kind != "stream" or _has_numbers(recording.records[position]):
-                positions[recording.records.symbol_of(position)].append(position)
-        self._symbols = {symbol: _Symbol(recording.records, positions[symbol]) for symbol in self.symbols}
-        self.records: Callable[[str, int], Sequence[AnyTrade]] = lru_cache(256)(self._records)
+        for position in range(len(recording.trades)):
+            if recording.kind != "stream" or _has_numbers(recording.trades[position]):
+                positions[recording.trades.symbol_of(position)].append(position)
+        self._symbols = {symbol: _Symbol(recording.trades, positions[symbol]) for symbol in self.symbols}
+        self.trades: Callable[[str, int], Sequence[AnyTrade]] = lru_cache(256)(self._trades)
         self.aggregates: Callable[[str, int], Sequence[AggregateTrade]] = lru_cache(256)(self._aggregates)
 
     def span(self, symbol: str) -> tuple[int, int]:
-        """Return the open times of the first and the last minute with records."""
+        """Return the open times of the first and the last minute with trades."""
         return self._symbols[symbol].span
 
-    def _records(self, symbol: str, open_time: int) -> Sequence[AnyTrade]:
+    def _trades(self, symbol: str, open_time: int) -> Sequence[AnyTrade]:
         return self._symbols[symbol].minute(open_time)
 
     def _aggregates(self, symbol: str, open_time: int) -> Sequence[AggregateTrade]:
-        records = self.records(symbol, open_time)
-        if not records or isinstance(records[0], AggregateTrade):
-            return _aggregated(records)
+        trades = self.trades(symbol, open_time)
+        if not trades or isinstance(trades[0], AggregateTrade):
+            return _aggregated_trades(trades)
         first = self._symbols[symbol].aggregates_before[open_time] + 1
-        return [_aggregate(number, run) for number, run in enumerate(aggregate_runs(_trades(records)), first)]
+        return [_aggregate(number, run) for number, run in enumerate(aggregate_runs(_individual_trades(trades)), first)]
 
-    def minute_of_record(self, symbol: str, record_id: int) -> int:
-        """Return the minute of the first record with ``record_id`` or a greater one."""
-        return self._symbols[symbol].minute_of(record_id)
+    def minute_of_trade(self, symbol: str, trade_id: int) -> int:
+        """Return the minute of the first trade with ``trade_id`` or a greater one."""
+        return self._symbols[symbol].minute_of(trade_id)
 
     def minute_of_aggregate(self, symbol: str, aggregate_id: int) -> int:
         """Return the minute of the first aggregate with ``aggregate_id`` or a greater one."""
@@ -108,12 +108,12 @@ class RecordedMarket:
         return Precision(8, 8)
 
 
-def _trades(records: Sequence[AnyTrade]) -> list[Trade]:
-    return [record for record in records if isinstance(record, Trade)]
+def _individual_trades(trades: Sequence[AnyTrade]) -> list[Trade]:
+    return [trade for trade in trades if isinstance(trade, Trade)]
 
 
-def _aggregated(records: Sequence[AnyTrade]) -> list[AggregateTrade]:
-    return [record for record in records if isinstance(record, AggregateTrade)]
+def _aggregated_trades(trades: Sequence[AnyTrade]) -> list[AggregateTrade]:
+    return [trade for trade in trades if isinstance(trade, AggregateTrade)]
 
 
 def _aggregate(number: int, run: list[Trade]) -> AggregateTrade:
@@ -138,14 +138,14 @@ class RecordedPlay:
     def __init__(self, recording: Recording) -> None:
         self.symbols = recording.symbols
         self.stream_type = recording.stream_type
-        self._records = recording.records
-        self.starts_at = recording.records.times[0] - 1
-        self.ends_at: int | None = max(recording.records.times)
-        self.total: int | None = len(recording.records)
+        self._trades = recording.trades
+        self.starts_at = recording.trades.times[0] - 1
+        self.ends_at: int | None = max(recording.trades.times)
+        self.total: int | None = len(recording.trades)
         self._final_ids: dict[str, int] = defaultdict(int)
-        for position in range(len(recording.records)):
-            symbol = recording.records.symbol_of(position)
-            self._final_ids[symbol] = max(self._final_ids[symbol], recording.records.last_id_of(position))
+        for position in range(len(recording.trades)):
+            symbol = recording.trades.symbol_of(position)
+            self._final_ids[symbol] = max(self._final_ids[symbol], recording.trades.last_id_of(position))
 
     def final_id(self, symbol: str) -> int | None:
         """Return the greatest trade id of the recording."""
@@ -153,4 +153,4 @@ class RecordedPlay:
 
     def parts(self, after: int) -> Iterator[Iterator[AnyTrade]]:
         """Yield the whole recording; ``after`` matters only in real time, in which no recording is played."""
-        yield iter(self._records)
+        yield iter(self._trades)

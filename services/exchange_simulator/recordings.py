@@ -57,13 +57,13 @@ class Recording:
     path: Path
     kind: RecordingKind
     stream_type: StreamType
-    records: CompactTrades
+    trades: CompactTrades
     skipped: SkippedRows = SkippedRows()
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols, in order of appearance."""
-        return tuple(self.records.symbols)
+        return tuple(self.trades.symbols)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def describe(path: Path, asked: Sequence[str] = ()) -> RecordingSummary:
                 path, "klines", (klines.symbol,), len(klines.rows), min(klines.rows), max(klines.rows), klines.skipped
             )
         recording = _recording(file, asked)
-    times = recording.records.times
+    times = recording.trades.times
     return RecordingSummary(
         path, file.kind, recording.symbols, len(times), min(times), max(times), recording.skipped
     )  # fmt: skip
@@ -144,11 +144,11 @@ def _recording(file: RecordingFile, asked: Sequence[str]) -> Recording:
 
     def take(number: int, row: Sequence[str]) -> None:
         nonlocal void
-        record = trade_row(symbol, row) if file.kind == "trades" else aggregate_row(symbol, row)
-        if record is None:
+        trade = trade_row(symbol, row) if file.kind == "trades" else aggregate_row(symbol, row)
+        if trade is None:
             void += 1
             return
-        columns.append(record)
+        columns.append(trade)
         seen.add(number, row)
 
     try:
@@ -199,8 +199,8 @@ class _RowHashes:
             elif self.texts[position] != self.texts[kept[-1]]:
                 contradictions.append((self.numbers[position], self.numbers[kept[-1]], ids[position]))
         if contradictions:
-            row, other, record_id = min(contradictions)
-            raise self._source.error(f"it contradicts row {other}, which has the same id {record_id}", row)
+            row, other, trade_id = min(contradictions)
+            raise self._source.error(f"it contradicts row {other}, which has the same id {trade_id}", row)
         return kept
 
 
@@ -211,11 +211,11 @@ def _stream(file: RecordingFile) -> Recording:
 
     def take(_number: int, row: Sequence[str]) -> None:
         nonlocal kind
-        record = parse_row(row)
-        kind = kind or type(record)
-        if type(record) is not kind:
+        trade = parse_row(row)
+        kind = kind or type(trade)
+        if type(trade) is not kind:
             raise ValueError("trade and aggTrade messages are mixed; keep one kind a file")
-        columns.append(record)
+        columns.append(trade)
 
     file.each(take)
     return Recording(file.source.path, "stream", "trade" if kind is Trade else "aggTrade", columns)

@@ -183,8 +183,8 @@ class Rest:
         begin = minute_of(until) - (_DAY_MINUTES - 1) * MINUTE
         klines = await self._history.klines(symbol, MINUTE, limit=_DAY_MINUTES, until=until, start=begin)
         day = combine(begin, until - begin, klines) if klines else flat_kline(begin, until - begin, ZERO)
-        first = self._history.first_record(symbol, begin, until)
-        last = None if first is None else self._history.latest_record(symbol, until)
+        first = self._history.first_trade(symbol, begin, until)
+        last = None if first is None else self._history.latest_trade(symbol, until)
         return rest_rows.ticker_row(symbol, day, first, last, unit)
 
 

@@ -139,7 +139,7 @@ def _play_and_markets(settings: SimulatorSettings, clock: Clock) -> tuple[Play, 
 
 def _recording(settings: SimulatorSettings, path: Path) -> Recording:
     recording = read(path, settings.SYMBOLS)
-    _log_read(path, recording.kind, recording.symbols, len(recording.records), recording.skipped)
+    _log_read(path, recording.kind, recording.symbols, len(recording.trades), recording.skipped)
     return recording
 
 

@@ -1,6 +1,6 @@
 """Odd archive files with their own oracle: for each file its exact content, or the first bad row and why it is bad.
 
-The generator makes the records first, then the rows, then the lines, then one fault at most. It knows from the making
+The generator makes the trades first, then the rows, then the lines, then one fault at most. It knows from the making
 what the file holds; nothing here is read back, and nothing of the reader is used.
 """
 
@@ -49,7 +49,7 @@ MINUTE = 60_000_000
 
 @dataclass(frozen=True)
 class Good:
-    """The file is good: its records in order of their ids, how many rows were left out, whether it was out of order."""
+    """The file is good: its trades in order of their ids, how many rows were left out, whether it was out of order."""
 
     symbol: str
     values: list[Value]
@@ -79,7 +79,7 @@ class Case:
 
 @dataclass
 class Line:
-    """A line of the file: ``value`` is the record it holds (None: a void aggregate, a header or a blank line)."""
+    """A line of the file: ``value`` is the trade it holds (None: a void aggregate, a header or a blank line)."""
 
     cells: list[str]
     role: Literal["header", "blank", "data", "void"] = "data"
@@ -106,7 +106,7 @@ class Draft:
     spoil: Callable[[bytes], bytes] | None = None  # what happens to the finished file
 
     def data(self) -> list[int]:
-        """Return the positions of the lines with records."""
+        """Return the positions of the lines with trades."""
         return [position for position, line in enumerate(self.lines) if line.role == "data"]
 
     def some(self) -> int:

@@ -33,10 +33,10 @@ def klines_of(market: Market, symbol: str, until: int, length: int = MINUTE) -> 
     return asyncio.run(history(market).klines(symbol, length, limit=2000, until=until))
 
 
-def core_candles(records: Sequence[AnyTrade]) -> dict[int, dict[str, Decimal]]:
+def core_candles(trades: Sequence[AnyTrade]) -> dict[int, dict[str, Decimal]]:
     columns = TradeColumns.of(
         CoreTrade(r.first_id, r.last_id, parse_scaled(r.price), parse_scaled(r.quantity), r.time, r.buyer_is_maker)
-        for r in records
+        for r in trades
     )
     return {
         open_time: {
@@ -67,10 +67,10 @@ def assert_same(klines: Sequence[Kline], candles: dict[int, dict[str, Decimal]])
 
 def test_generated_trades_give_the_candles_of_core() -> None:
     market = GeneratedMarket(("BTCUSDT",), seed=5, trades_per_minute=300, first_open=START, end=START + 4 * MINUTE)
-    records = [trade for minute in range(4) for trade in market.records("BTCUSDT", START + minute * MINUTE)]
+    trades = [trade for minute in range(4) for trade in market.trades("BTCUSDT", START + minute * MINUTE)]
     klines = klines_of(market, "BTCUSDT", START + 4 * MINUTE)
     assert len(klines) == 4
-    assert_same(klines, core_candles(records))
+    assert_same(klines, core_candles(trades))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_recorded_trades_give_the_candles_of_core(recorded_data: Path, name: str
     recording = read(recorded_data / f"{name}.csv")
     market = RecordedMarket(recording)
     (symbol,) = market.symbols
-    assert_same(klines_of(market, symbol, max(recording.records.times)), core_candles(list(recording.records)))
+    assert_same(klines_of(market, symbol, max(recording.trades.times)), core_candles(list(recording.trades)))
 
 
 def test_a_recorded_minute_that_was_added_up_by_hand(recorded_data: Path) -> None:
@@ -129,7 +129,7 @@ class Sparse:
     def span(self, symbol: str) -> tuple[int, int]:
         return START, START + 3 * MINUTE
 
-    def records(self, symbol: str, open_time: int) -> Sequence[Trade]:
+    def trades(self, symbol: str, open_time: int) -> Sequence[Trade]:
         return {
             START: [Trade("BTCUSDT", 7, "10.5", "2", START + 1, buyer_is_maker=False)],
             START + 3 * MINUTE: [Trade("BTCUSDT", 8, "11", "1", START + 3 * MINUTE + 5, buyer_is_maker=True)],
@@ -138,7 +138,7 @@ class Sparse:
     def aggregates(self, symbol: str, open_time: int) -> Sequence[AggregateTrade]:
         return []
 
-    def minute_of_record(self, symbol: str, record_id: int) -> int:
+    def minute_of_trade(self, symbol: str, trade_id: int) -> int:
         return START
 
     def minute_of_aggregate(self, symbol: str, aggregate_id: int) -> int:

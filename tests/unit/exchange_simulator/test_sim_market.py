@@ -24,12 +24,12 @@ def market(trades: int = 600, seed: int = 42, symbols: tuple[str, ...] = SYMBOLS
 
 def played(trades: int = 60, minutes: int = 3, seed: int = 42, after: int = START) -> list[Trade]:
     play = GeneratedPlay(market(trades, seed), START, START + minutes * MINUTE, trades)
-    return [record for part in play.parts(after) for record in part if isinstance(record, Trade)]
+    return [trade for part in play.parts(after) for trade in part if isinstance(trade, Trade)]
 
 
-def frames(records: list[Trade]) -> bytes:
+def frames(trades: list[Trade]) -> bytes:
     view = View(frozenset(f"{symbol.lower()}@trade" for symbol in SYMBOLS), combined=True, microseconds=True)
-    return Encoder(view, lambda _: None).encode(records).data
+    return Encoder(view, lambda _: None).encode(trades).data
 
 
 def test_same_seed_same_bytes() -> None:
@@ -47,7 +47,7 @@ def test_a_minute_does_not_depend_on_those_asked_for_before() -> None:
     walked = market()
     for open_time in range(START, later, MINUTE):
         walked.minute("BTCUSDT", open_time)
-    assert walked.records("BTCUSDT", later) == market().records("BTCUSDT", later)
+    assert walked.trades("BTCUSDT", later) == market().trades("BTCUSDT", later)
 
 
 @settings(max_examples=25, deadline=None)
@@ -56,11 +56,11 @@ def test_a_minute_does_not_depend_on_those_asked_for_before() -> None:
 def test_each_minute_is_whole_and_ids_join_on(trades: int, minute: int) -> None:
     open_time = START + minute * MINUTE
     small = market(trades, symbols=("BTCUSDT",))
-    rows = small.records("BTCUSDT", open_time)
-    following = small.records("BTCUSDT", open_time + MINUTE)
+    rows = small.trades("BTCUSDT", open_time)
+    following = small.trades("BTCUSDT", open_time + MINUTE)
     assert [row.id for row in rows] == list(range(rows[0].id, rows[0].id + trades))
     assert following[0].id == rows[-1].id + 1
-    assert small.minute_of_record("BTCUSDT", rows[0].id) == small.minute_of_record("BTCUSDT", rows[-1].id) == open_time
+    assert small.minute_of_trade("BTCUSDT", rows[0].id) == small.minute_of_trade("BTCUSDT", rows[-1].id) == open_time
     times = [row.time for row in rows]
     assert times == sorted(times)
     assert open_time < times[0] <= times[-1] < open_time + MINUTE
@@ -73,7 +73,7 @@ def test_each_minute_is_whole_and_ids_join_on(trades: int, minute: int) -> None:
 @pytest.mark.parametrize("unit", [1, 1000], ids=["microseconds", "milliseconds"])
 def test_aggregates_are_the_runs_of_one_price_side_and_time(unit: int) -> None:
     for symbol in SYMBOLS:
-        trades = [trade._replace(time=trade.time // unit) for trade in market().records(symbol, START)]
+        trades = [trade._replace(time=trade.time // unit) for trade in market().trades(symbol, START)]
         runs = list(aggregate_runs(trades))
         aggregates = market().aggregates(symbol, START)
         assert max(map(len, runs)) > 1
@@ -93,7 +93,7 @@ def test_numbers_have_eight_decimals_on_tick_and_lot() -> None:
     lots = {"BTCUSDT": (2, 5), "ETHUSDT": (2, 4), "DOGEUSDT": (5, 0), "NEWCOINUSDT": (4, 1)}
     for symbol, (price_decimals, lot_decimals) in lots.items():
         assert market().precision(symbol) == (price_decimals, lot_decimals)
-        for trade in market().records(symbol, START):
+        for trade in market().trades(symbol, START):
             for text, decimals in ((trade.price, price_decimals), (trade.quantity, lot_decimals)):
                 assert len(text.partition(".")[2]) == 8
                 assert Decimal(text) > 0
@@ -106,12 +106,12 @@ def test_the_price_walks_without_jumps_and_stays_near_its_listing() -> None:
     assert max(steps) < Decimal("0.001")
     assert len(set(prices)) > len(prices) // 4
     for day in range(0, 3650, 73):
-        price = Decimal(market().records("BTCUSDT", START + day * 1440 * MINUTE)[0].price)
+        price = Decimal(market().trades("BTCUSDT", START + day * 1440 * MINUTE)[0].price)
         assert 85_000 < price < 110_000
 
 
 def test_both_sides_trade() -> None:
-    sides = Counter(trade.buyer_is_maker for trade in market().records("BTCUSDT", START))
+    sides = Counter(trade.buyer_is_maker for trade in market().trades("BTCUSDT", START))
     assert min(sides.values()) > 200
 
 

@@ -28,9 +28,9 @@ def content(case: Case) -> Good:
     skipped = recording.skipped
     rows = [
         (r.id, r.price, r.quantity, r.first_id, r.last_id, r.time, r.buyer_is_maker, r.is_best_match)
-        for r in recording.records
+        for r in recording.trades
     ]
-    assert {record.symbol for record in recording.records} == {symbol}
+    assert {trade.symbol for trade in recording.trades} == {symbol}
     return Good(symbol, rows, skipped.void, skipped.repeated, skipped.is_reordered)
 
 

@@ -40,12 +40,12 @@ async def test_a_fixed_rate_is_kept_and_caught_up_with() -> None:
     assert pace.begin(START) == START
     position = 0
     while position < 1000:
-        position += (await pace.due(trade(0), position)).records
+        position += (await pace.due(trade(0), position)).trades
         assert position <= time.seconds * 100 + 1e-6
     assert 10.0 <= time.seconds < 10.1
     time.seconds += 5
     for _ in range(2):  # what was due meanwhile goes without a pause
-        position += (await pace.due(trade(0), position)).records
+        position += (await pace.due(trade(0), position)).trades
     assert position == 1500
     assert time.seconds < 15.2
 
@@ -54,7 +54,7 @@ async def test_a_slow_rate_waits_for_each_trade() -> None:
     time = Time()
     pace = FixedRate(0.5, time.now, time.sleep)
     pace.begin(START)
-    assert (await pace.due(trade(0), 0)).records == 1
+    assert (await pace.due(trade(0), 0)).trades == 1
     assert time.seconds == pytest.approx(2.0)
 
 
@@ -76,7 +76,7 @@ async def test_the_cursor_takes_up_to_a_time_and_over_the_ends_of_parts() -> Non
     latest = START + 2 * SECOND
     while (first := await cursor.peek()) is not None:
         assert await cursor.peek() is first
-        taken.append([record.time - START for record in cursor.take(10, latest)])
+        taken.append([trade.time - START for trade in cursor.take(10, latest)])
         latest = START + 9 * SECOND
     assert taken == [[SECOND, 2 * SECOND], [3 * SECOND], [4 * SECOND, 5 * SECOND]]
     with pytest.raises(RuntimeError):

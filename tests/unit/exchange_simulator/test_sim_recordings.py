@@ -15,7 +15,7 @@ TRADE = "7,0.5,2,1,1741046401271497,True,True"
 
 
 def plain(recording: Recording) -> list[AnyTrade]:
-    return [record._replace(message=None) for record in recording.records]
+    return [trade._replace(message=None) for trade in recording.trades]
 
 
 def zipped(path: Path, member: str, text: str) -> Path:
@@ -46,8 +46,8 @@ def test_all_ways_of_keeping_the_same_trades_are_read_alike(recorded_data: Path,
 def test_aggregated_trades(recorded_data: Path, tmp_path: Path) -> None:
     source = recorded_data / "BTCUSDT-aggTrades-2020-01-02.csv"
     recording = read(source)
-    assert (recording.stream_type, recording.symbols, len(recording.records)) == ("aggTrade", ("BTCUSDT",), 1000)
-    assert recording.records[0] == AggregateTrade(
+    assert (recording.stream_type, recording.symbols, len(recording.trades)) == ("aggTrade", ("BTCUSDT",), 1000)
+    assert recording.trades[0] == AggregateTrade(
         "BTCUSDT", 202790190, "7139.89000000", "0.06702300", 222825297, 222825297, 1577977823305000, False, True
     )
     headed = tmp_path / "BTCUSDT-aggTrades-2020-01-02.csv"
@@ -77,12 +77,12 @@ def test_a_faulty_stream_is_played_as_it_is_and_answered_from_without_the_repeti
     path = recorded_data / "TRXUSDT-stream-2025-03-04-faulty.tsv"
     recording = read(path)
     (part,) = RecordedPlay(recording).parts(0)
-    played = [record.message for record in part]
+    played = [trade.message for trade in part]
     assert played == [line.split("\t", 1)[1] for line in path.read_text().splitlines()]
     market = RecordedMarket(recording)
     first, last = market.span("TRXUSDT")
     ids = [
-        record.id for open_time in range(first, last + 1, 60_000_000) for record in market.records("TRXUSDT", open_time)
+        trade.id for open_time in range(first, last + 1, 60_000_000) for trade in market.trades("TRXUSDT", open_time)
     ]
     assert len(ids) == 9_999
     assert ids[:4] == [348656870, 348656871, 348656873, 348656874]
@@ -213,7 +213,7 @@ def test_rows_are_put_in_order_and_repetitions_and_void_aggregates_are_counted(t
     rows = ["2,0.5,1,4,4", "0,0.5,1,0,1", "1,0,0.0,-1,-1", "0,0.5,1,0,1", "3,0.6,1,5,7"]
     path.write_text("".join(f"{row},1518134280000,true,True\n" for row in rows))
     recording = read(path)
-    assert [(a.id, a.first_id, a.last_id) for a in recording.records if isinstance(a, AggregateTrade)] == [
+    assert [(a.id, a.first_id, a.last_id) for a in recording.trades if isinstance(a, AggregateTrade)] == [
         (0, 0, 1),
         (2, 4, 4),
         (3, 5, 7),
@@ -250,7 +250,7 @@ def test_a_streamed_trade_without_a_price_is_played_and_rest_knows_nothing_of_it
     recording = read(path)
     assert RecordedPlay(recording).total == 2
     market = RecordedMarket(recording)
-    assert [record.id for record in market.records("A", market.span("A")[0])] == [0]
+    assert [trade.id for trade in market.trades("A", market.span("A")[0])] == [0]
 
 
 def test_mixed_messages_are_refused(tmp_path: Path) -> None:
