@@ -1,4 +1,4 @@
-"""The consumer's three threads, with real messages but neither a broker nor a store."""
+"""The consumer's three threads, with real messages and without a broker or a store."""
 
 import threading
 from collections import Counter
@@ -218,7 +218,7 @@ def test_an_error_alone_makes_no_batch(build: Build, failed: Message) -> None:
     assert (merger.batches, consumer.committed) == ([], [])
 
 
-def test_an_error_that_no_retry_mends_ends_the_run_at_once_and_commits_nothing(
+def test_a_fatal_error_ends_the_run_at_once_and_commits_nothing(
     build: Build, trades: list[Message], failed: Message, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = failed.error()
@@ -232,7 +232,7 @@ def test_an_error_that_no_retry_mends_ends_the_run_at_once_and_commits_nothing(
 
 
 @pytest.mark.parametrize("due", [{"batch": 2}, {"seconds": 0.0}], ids=["by size", "by age"])
-def test_a_read_neither_spins_nor_waits_long_while_a_due_batch_waits_for_the_one_before_it(
+def test_polls_are_short_but_not_busy_while_a_due_batch_waits_for_the_one_before_it(
     build: Build, trades: list[Message], due: dict[str, Any]
 ) -> None:
     consuming, consumer, merger = build(
@@ -251,7 +251,7 @@ def test_a_record_without_a_value_is_rejected_with_its_origin(build: Build, trad
     assert merger.rejected == [("not_json", "trades/0/1")]
 
 
-def test_partitions_that_go_take_what_was_only_collected_with_them(build: Build, trades: list[Message]) -> None:
+def test_revoked_partitions_drop_the_collected_batch(build: Build, trades: list[Message]) -> None:
     def revoke(consumer: FakeConsumer) -> None:
         merger.may_go_on.set()
         consumer.revoke(consumer, [PARTITION])
@@ -274,7 +274,7 @@ def test_a_stop_does_not_wait_for_a_store_that_hangs(
     assert (consuming.is_stuck(), consumer.committed, consumer.closed) == (True, [], True)
 
 
-def test_a_stop_does_not_wait_for_a_broker_that_is_away(
+def test_a_stop_does_not_wait_for_an_unreachable_broker(
     build: Build, trades: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "_LEAVE_SECONDS", 0.2)
@@ -314,7 +314,7 @@ def test_a_commit_that_kafka_refuses_ends_the_run_with_the_reason(
     assert consumer.closed
 
 
-def test_a_commit_that_kafka_refuses_at_the_stop_is_told(build: Build, trades: list[Message]) -> None:
+def test_a_commit_that_kafka_refuses_during_the_stop_is_raised(build: Build, trades: list[Message]) -> None:
     consuming, consumer, _ = build(
         lambda consumer: refused_when(consumer, KafkaError.GROUP_AUTHORIZATION_FAILED), trades
     )
@@ -336,7 +336,7 @@ def test_a_consumer_whose_commits_fail_for_long_is_alive_and_not_ready(
     assert (consumer.health.ready, consumer.health.is_alive()) == (ready, True)
 
 
-def test_partitions_that_go_while_their_batch_is_merged_are_not_committed_any_more(
+def test_offsets_of_partitions_that_are_revoked_during_the_merge_are_not_committed(
     build: Build, trades: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def revoke(consumer: FakeConsumer) -> None:
@@ -351,7 +351,7 @@ def test_partitions_that_go_while_their_batch_is_merged_are_not_committed_any_mo
     assert (merger.batches, consumer.committed) == ([[1, 2]], [])
 
 
-def test_the_backlog_knows_what_is_assigned_and_merged(build: Build, trades: list[Message]) -> None:
+def test_the_backlog_follows_assignments_and_merges(build: Build, trades: list[Message]) -> None:
     def assign(consumer: FakeConsumer) -> None:
         consumer.assign(consumer, [PARTITION])
 

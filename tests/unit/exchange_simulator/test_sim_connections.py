@@ -1,4 +1,4 @@
-"""Connections and the hub, with sockets that do what the test says."""
+"""Connections and the hub, with fake sockets."""
 
 import asyncio
 
@@ -44,7 +44,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_room_means_somebody_is_there_and_all_have_room() -> None:
+async def test_room_needs_a_connection_and_room_in_all_of_them() -> None:
     hub, slow = Hub(lambda _: None), Socket()
     room = asyncio.create_task(hub.room())
     await turns()
@@ -63,7 +63,7 @@ async def test_room_means_somebody_is_there_and_all_have_room() -> None:
     await asyncio.wait_for(pump, SECONDS)
 
 
-async def test_room_is_not_given_for_a_client_that_has_left() -> None:
+async def test_a_closed_connection_does_not_count_for_room() -> None:
     hub, stuck, next_one = Hub(lambda _: None), Socket(), Socket()
     connection = stuck.connection()
     hub.add(connection)
@@ -78,7 +78,7 @@ async def test_room_is_not_given_for_a_client_that_has_left() -> None:
     await asyncio.wait_for(room, SECONDS)
 
 
-async def test_who_takes_nothing_for_too_long_is_given_up() -> None:
+async def test_a_client_that_does_not_read_is_disconnected() -> None:
     socket = Socket()
     connection = socket.connection()
     for _ in range(OVERFLOW_BYTES // 2**20):
@@ -89,7 +89,7 @@ async def test_who_takes_nothing_for_too_long_is_given_up() -> None:
     await asyncio.wait_for(connection.pump(), SECONDS)
 
 
-async def test_silence_begins_after_what_was_put_before_it() -> None:
+async def test_a_pause_starts_after_the_frames_that_were_buffered_before() -> None:
     socket = Socket()
     socket.open.set()
     connection = socket.connection()
@@ -103,7 +103,7 @@ async def test_silence_begins_after_what_was_put_before_it() -> None:
     pump.cancel()
 
 
-async def test_frames_are_made_once_a_view() -> None:
+async def test_frames_are_encoded_once_for_each_view() -> None:
     hub, sockets = Hub(lambda _: None), [Socket(), Socket()]
     for socket in sockets:
         hub.add(socket.connection())

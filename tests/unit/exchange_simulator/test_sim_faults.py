@@ -84,7 +84,7 @@ async def test_reordered_trades_are_shuffled_by_seed_and_none_is_lost(count: int
     assert orders[0][20 + moved :] == list(range(first + 20 + moved, first + 120))
 
 
-async def test_what_is_held_back_is_not_on_rest_either() -> None:
+async def test_rest_does_not_return_trades_that_are_held_back() -> None:
     faults = script({"type": "reorder", "at": 20, "count": 60})
     async with exchange(**faults, SIM_RATE=100) as simulated, simulated.stream() as socket:
         first, *_ = await ids(socket, 20)
@@ -94,7 +94,7 @@ async def test_what_is_held_back_is_not_on_rest_either() -> None:
         assert (await simulated.api("trades", symbol="BTCUSDT", limit=1))[0]["id"] >= first + 79
 
 
-async def test_a_gap_is_on_rest() -> None:
+async def test_rest_returns_the_trades_of_a_gap() -> None:
     async with exchange(**script({"type": "gap", "at": 20, "count": 5})) as simulated:
         async with simulated.stream() as socket:
             got = await ids(socket, 115)
@@ -106,7 +106,7 @@ async def test_a_gap_is_on_rest() -> None:
         assert [row["id"] for row in rows] == list(range(first + 20, first + 25))
 
 
-async def test_a_gap_can_be_missing_on_rest_for_ever() -> None:
+async def test_rest_can_lack_the_trades_of_a_gap_for_ever() -> None:
     fault = {"type": "gap", "at": 20, "count": 5, "rest_missing": "forever"}
     async with exchange(**script(fault)) as simulated:
         async with simulated.stream() as socket:
@@ -122,7 +122,7 @@ async def test_a_gap_can_be_missing_on_rest_for_ever() -> None:
         assert {row[8] for row in await simulated.api("klines", symbol="BTCUSDT", interval="1m")} == {60}
 
 
-async def test_a_gap_can_be_missing_on_rest_for_a_while() -> None:
+async def test_rest_can_lack_the_trades_of_a_gap_for_a_while() -> None:
     fault = {"type": "gap", "at": 20, "count": 5, "rest_missing": 0.5}
     async with exchange(**script(fault)) as simulated:
         before = time.monotonic()
@@ -246,7 +246,7 @@ async def test_slow_rest() -> None:
         (b'[{"type": "\xff"}]', "faults:"),
     ],
 )  # fmt: skip
-async def test_a_wrong_script_is_refused_whole(body: bytes, message: str) -> None:
+async def test_an_invalid_script_is_refused_as_a_whole(body: bytes, message: str) -> None:
     async with exchange() as simulated:
         answer = await simulated.http.post("/sim/faults", content=body)
         assert answer.status_code == 400

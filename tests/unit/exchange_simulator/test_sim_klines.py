@@ -98,7 +98,7 @@ def test_a_recorded_minute_that_was_added_up_by_hand(recorded_data: Path) -> Non
     assert abs(second.quote_volume - Decimal("205858.38079051")) < Decimal("0.00001")
 
 
-def test_official_klines_go_before_computed_ones_once_they_are_closed(recorded_data: Path, tmp_path: Path) -> None:
+def test_closed_official_klines_replace_computed_ones(recorded_data: Path, tmp_path: Path) -> None:
     market = RecordedMarket(read(recorded_data / "BTCUSDT-aggTrades-2020-05-06.csv"))
     first = market.span("BTCUSDT")[0]
     file = tmp_path / "BTCUSDT-1m-2020-05-06.csv"
@@ -164,7 +164,7 @@ def test_a_minute_that_just_opened_is_not_shown_before_its_first_trade() -> None
     assert len(klines_of(market, "BTCUSDT", START + MINUTE + 1)) == 2
 
 
-def test_longer_klines_are_their_minutes_together() -> None:
+def test_longer_klines_combine_their_minutes() -> None:
     market = Sparse()
     (five,) = klines_of(market, "BTCUSDT", START + 4 * MINUTE, 5 * MINUTE)
     assert five == Kline(

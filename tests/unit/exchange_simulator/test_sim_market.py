@@ -37,7 +37,7 @@ def test_same_seed_same_bytes() -> None:
     assert frames(played()) != frames(played(seed=43))
 
 
-def test_the_bytes_are_those_of_every_other_machine() -> None:
+def test_the_bytes_are_the_same_on_every_machine() -> None:
     digest = sha256(frames(played())).hexdigest()
     assert digest == "3e16152f5c75bc4c9d5d3e89dbba49276a8b95ae502b25c555f40dd9eb075ed1"
 
@@ -53,7 +53,7 @@ def test_a_minute_does_not_depend_on_those_asked_for_before() -> None:
 @settings(max_examples=25, deadline=None)
 @given(trades=st.integers(1, 300), minute=st.integers(-60, 10_000))
 @example(trades=41_000, minute=0)  # too many for a millisecond each
-def test_each_minute_is_whole_and_ids_join_on(trades: int, minute: int) -> None:
+def test_each_minute_has_all_its_trades_and_ids_continue(trades: int, minute: int) -> None:
     open_time = START + minute * MINUTE
     small = market(trades, symbols=("BTCUSDT",))
     rows = small.trades("BTCUSDT", open_time)

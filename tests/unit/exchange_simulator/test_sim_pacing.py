@@ -1,4 +1,4 @@
-"""Pacing, with a clock that only moves when somebody sleeps."""
+"""Pacing, with a clock that advances only during sleeps."""
 
 import pytest
 
@@ -58,7 +58,7 @@ async def test_a_slow_rate_waits_for_each_trade() -> None:
     assert time.seconds == pytest.approx(2.0)
 
 
-async def test_in_real_time_each_trade_goes_at_its_time() -> None:
+async def test_in_real_time_each_trade_is_sent_at_its_time() -> None:
     time = Time()
     pace = RealTime(time.clock, time.sleep)
     time.seconds = 3.0
@@ -70,7 +70,7 @@ async def test_in_real_time_each_trade_goes_at_its_time() -> None:
     assert time.seconds == pytest.approx(60.0)
 
 
-async def test_the_cursor_takes_up_to_a_time_and_over_the_ends_of_parts() -> None:
+async def test_the_play_reader_takes_up_to_a_time_and_across_parts() -> None:
     cursor = PlayReader(iter([iter([trade(1), trade(2), trade(3)]), iter([]), iter([trade(4), trade(5)])]))
     taken = []
     latest = START + 2 * SECOND
@@ -94,7 +94,7 @@ async def test_a_real_time_play_sends_trades_as_they_happen() -> None:
         assert history[0]["time"] * 1000 <= begun
 
 
-async def test_a_rate_goes_on_without_listeners() -> None:
+async def test_a_fixed_rate_continues_without_clients() -> None:
     async with exchange(SIM_RATE=400) as simulated:
         async with simulated.stream() as socket:
             await socket.recv()

@@ -1,4 +1,4 @@
-"""The simulator as a process: its help, its settings, its end."""
+"""The simulator as a process: help, settings, start and stop."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_it_listens_answers_and_stops_on_sigterm() -> None:
         ({"SIM_TRADES_PER_MINUTE": "0"}, "SIM_TRADES_PER_MINUTE: "),
     ],
 )  # fmt: skip
-def test_wrong_settings_are_told_at_start(
+def test_invalid_settings_are_reported_at_the_start(
     settings: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in settings.items():
@@ -79,7 +79,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.SIM_START, settings.SIM_MINUTES, settings.faults()) == ("now", 0, [Drop()])
 
 
-def test_a_missing_recording_and_a_port_in_use_are_told_in_a_line(tmp_path: Path) -> None:
+def test_a_missing_recording_and_a_port_in_use_are_reported_in_one_line(tmp_path: Path) -> None:
     process = start(SIM_FILE=str(tmp_path / "none.csv"))
     _, err = process.communicate(timeout=30)
     assert process.returncode == 2

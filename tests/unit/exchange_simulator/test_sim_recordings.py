@@ -24,7 +24,7 @@ def zipped(path: Path, member: str, text: str) -> Path:
     return path
 
 
-def test_all_ways_of_keeping_the_same_trades_are_read_alike(recorded_data: Path, tmp_path: Path) -> None:
+def test_all_file_formats_of_the_same_trades_give_the_same_recording(recorded_data: Path, tmp_path: Path) -> None:
     source = recorded_data / "TRXUSDT-trades-2025-03-04.csv"
     text = source.read_text()
     expected = plain(read(source))
@@ -65,7 +65,7 @@ def test_klines_in_milliseconds_and_microseconds(recorded_data: Path, tmp_path: 
     assert read_klines(micro).rows == klines.rows
 
 
-def test_describe_takes_times_from_trades_not_from_receiving_them(recorded_data: Path) -> None:
+def test_describe_returns_trade_times_and_not_receive_times(recorded_data: Path) -> None:
     description = describe(recorded_data / "TRXUSDT-stream-2025-03-04-faulty.tsv")
     assert (description.kind, description.symbols, description.rows) == ("stream", ("TRXUSDT",), 10_000)
     assert (description.first_time, description.last_time) == (1741046401271497, 1741049279150375)
@@ -73,7 +73,7 @@ def test_describe_takes_times_from_trades_not_from_receiving_them(recorded_data:
     assert (klines.kind, klines.rows, klines.last_time) == ("klines", 60, 1588743660000000)
 
 
-def test_a_faulty_stream_is_played_as_it_is_and_answered_from_without_the_repetition(recorded_data: Path) -> None:
+def test_a_faulty_stream_is_played_unchanged_and_rest_returns_each_trade_once(recorded_data: Path) -> None:
     path = recorded_data / "TRXUSDT-stream-2025-03-04-faulty.tsv"
     recording = read(path)
     (part,) = RecordedPlay(recording).parts(0)
@@ -157,7 +157,7 @@ def test_aggregates_of_recorded_trades_are_numbered_through(recorded_data: Path)
         ("a.tsv", "soon\t{}\n", "row 1: 'soon' is no integer (column receive time)"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_row(tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_errors_name_the_row_and_the_reason(tmp_path: Path, name: str, text: str, message: str) -> None:
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(RecordingError) as caught:
@@ -184,9 +184,7 @@ def test_what_is_wrong_is_named_with_its_row(tmp_path: Path, name: str, text: st
         ("trades.csv", None),
     ],
 )  # fmt: skip
-def test_the_symbol_is_told_by_the_exchanges_own_name_or_asked_for(
-    tmp_path: Path, name: str, symbol: str | None
-) -> None:
+def test_the_symbol_comes_from_the_file_name_or_the_setting(tmp_path: Path, name: str, symbol: str | None) -> None:
     path = tmp_path / name
     path.write_text(f"{TRADE}\n")
     assert read(path, ["XRPUSDT"]).symbols == (symbol or "XRPUSDT",)
@@ -196,7 +194,7 @@ def test_the_symbol_is_told_by_the_exchanges_own_name_or_asked_for(
                 read(path, asked)
 
 
-def test_a_zip_and_its_member_tell_of_one_archive(tmp_path: Path) -> None:
+def test_the_names_of_a_zip_and_its_member_must_agree(tmp_path: Path) -> None:
     renamed = zipped(tmp_path / "day.zip", "TRXUSDT-trades-2025-03-04.csv", TRADE)
     assert read(renamed).symbols == ("TRXUSDT",)
     other = zipped(tmp_path / "BTCUSDT-trades-2025-03-04.zip", "TRXUSDT-trades-2025-03-04.csv", TRADE)
@@ -208,7 +206,7 @@ def test_a_zip_and_its_member_tell_of_one_archive(tmp_path: Path) -> None:
     assert caught.value.command == f"unzip -p {bad} TRXUSDT-trades.csv | sed -n 2p"
 
 
-def test_rows_are_put_in_order_and_repetitions_and_void_aggregates_are_counted(tmp_path: Path) -> None:
+def test_rows_are_ordered_and_repeated_and_void_ones_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "AUSDT-aggTrades-2018-01.csv"
     rows = ["2,0.5,1,4,4", "0,0.5,1,0,1", "1,0,0.0,-1,-1", "0,0.5,1,0,1", "3,0.6,1,5,7"]
     path.write_text("".join(f"{row},1518134280000,true,True\n" for row in rows))
@@ -222,7 +220,7 @@ def test_rows_are_put_in_order_and_repetitions_and_void_aggregates_are_counted(t
     assert describe(path).skipped == recording.skipped
 
 
-def test_a_minute_that_is_told_twice_is_refused_where_the_rows_differ(tmp_path: Path) -> None:
+def test_two_different_rows_of_one_minute_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "AUSDT-1m-2018-02.csv"
     row = "1518134280000,1,2,0.5,1.5,10,1518134339999,15,3,5,7,0"
     path.write_text(f"{row}\n{row}\n")
@@ -233,7 +231,7 @@ def test_a_minute_that_is_told_twice_is_refused_where_the_rows_differ(tmp_path: 
         read_klines(path)
 
 
-def test_a_recorded_stream_with_a_symbol_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_recorded_stream_with_an_invalid_symbol_is_refused(tmp_path: Path) -> None:
     message = '{"stream":"%s@trade","data":{"e":"trade","s":"%s","t":0,"p":"1","q":"1","T":1741046401271497,"m":true}}'
     path = tmp_path / "a.tsv"
     path.write_text(f"1\t{message % ('币安人生usdt', '币安人生USDT')}\n")
@@ -243,7 +241,7 @@ def test_a_recorded_stream_with_a_symbol_that_is_none_is_refused(tmp_path: Path)
         read(path)
 
 
-def test_a_streamed_trade_without_a_price_is_played_and_rest_knows_nothing_of_it(tmp_path: Path) -> None:
+def test_a_recorded_trade_without_a_price_is_streamed_but_not_returned_by_rest(tmp_path: Path) -> None:
     message = '{"stream":"a@trade","data":{"e":"trade","s":"A","t":%d,"p":"%s","q":"1","T":1741046401271497,"m":true}}'
     path = tmp_path / "a.tsv"
     path.write_text(f"1\t{message % (0, '1')}\n2\t{message % (1, 'NaN')}\n")
@@ -288,7 +286,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         describe(two)
 
 
-def test_klines_are_no_trades_and_trades_no_klines(recorded_data: Path) -> None:
+def test_klines_are_refused_as_trades_and_trades_as_klines(recorded_data: Path) -> None:
     with pytest.raises(RecordingError, match="SIM_KLINES_FILE"):
         read(recorded_data / "BTCUSDT-1m-2020-05-06.csv")
     with pytest.raises(RecordingError, match="12-column klines"):

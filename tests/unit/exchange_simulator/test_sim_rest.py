@@ -28,7 +28,7 @@ async def done(simulated: Exchange) -> None:
         await simulated.until_done()
 
 
-async def test_nothing_is_shown_ahead_of_the_clock() -> None:
+async def test_rest_returns_nothing_later_than_the_clock() -> None:
     async with exchange(SIM_RATE=200) as simulated, simulated.stream() as socket:
         await ids(socket, 30)
         for path in ("trades", "historicalTrades", "aggTrades"):
@@ -40,7 +40,7 @@ async def test_nothing_is_shown_ahead_of_the_clock() -> None:
             assert after["last_id"] < after["final_id"]
 
 
-async def test_before_the_play_only_history_is_known() -> None:
+async def test_before_the_play_rest_returns_only_history() -> None:
     async with exchange() as simulated:
         first_of_play = (await simulated.status())["symbols"]["BTCUSDT"]["final_id"] - 119
         assert (await simulated.status())["as_of"] == "2026-01-05T00:00:00+00:00"
@@ -120,7 +120,7 @@ async def test_microseconds_on_request() -> None:
         assert [(row[0], row[6]) for row in answer.json()] == [((START - 60_000) * 1000, START * 1000 - 1)]
 
 
-async def test_ticker_tells_the_last_id_of_each_symbol() -> None:
+async def test_the_ticker_has_the_last_id_of_each_symbol() -> None:
     async with exchange(SYMBOLS="BTCUSDT,ETHUSDT") as simulated:
         first = {}
         for symbol in ("BTCUSDT", "ETHUSDT"):
@@ -244,12 +244,12 @@ async def test_errors_have_the_exchange_s_shape(path: str, code: int, message: s
         assert (answer.status_code, answer.json()) == (400, {"code": code, "msg": message})
 
 
-async def test_more_than_a_thousand_rows_are_cut_without_a_word() -> None:
+async def test_a_limit_above_a_thousand_is_reduced_without_an_error() -> None:
     async with exchange(SIM_TRADES_PER_MINUTE=1200) as simulated:
         assert len(await simulated.api("trades", symbol="BTCUSDT", limit=5000)) == 1000
 
 
-async def test_weights_are_told() -> None:
+async def test_responses_have_the_used_weight() -> None:
     async with exchange() as simulated:
         used = []
         for path in ("ping", "klines?symbol=BTCUSDT&interval=1m", "aggTrades?symbol=BTCUSDT",
@@ -260,11 +260,11 @@ async def test_weights_are_told() -> None:
 
 
 @pytest.mark.parametrize(("symbols", "weight"), [(1, 2), (20, 2), (21, 40), (100, 40), (101, 80), (None, 80)])
-async def test_the_ticker_s_weight_goes_by_its_symbols(symbols: int | None, weight: int) -> None:
+async def test_the_tickers_weight_depends_on_the_number_of_symbols(symbols: int | None, weight: int) -> None:
     assert weight_of("/api/v3/ticker/24hr", symbols) == weight
 
 
-async def test_weights_start_anew_each_minute_and_for_each_address() -> None:
+async def test_weights_are_counted_by_minute_and_address() -> None:
     now = 59.0
     meter = WeightMeter(lambda: now)
     assert [meter.charge("a", 4), meter.charge("a", 2), meter.charge("b", 1)] == [4, 6, 1]
@@ -275,7 +275,7 @@ async def test_weights_start_anew_each_minute_and_for_each_address() -> None:
 
 
 @pytest.mark.parametrize(("enforced", "expected"), [(True, 429), (False, 200)])
-async def test_who_uses_too_much_weight_has_to_wait(enforced: bool, expected: int) -> None:
+async def test_too_much_weight_is_answered_with_429(enforced: bool, expected: int) -> None:
     async with exchange(SIM_ENFORCE_WEIGHT=enforced, SIM_HISTORY_MINUTES=1) as simulated:
         answers = [await simulated.http.get("/api/v3/ticker/24hr") for _ in range(76)]  # 80 each
         if int(answers[-1].headers["X-MBX-USED-WEIGHT-1M"]) < 6000:  # a new minute began

@@ -84,7 +84,7 @@ async def test_aggregates_follow_the_last_trade_they_cover() -> None:
     assert (len(result.fresh), result.duplicates, result.rejected) == (120, 90, [])
 
 
-async def test_streams_can_be_added_and_taken_off() -> None:
+async def test_streams_can_be_added_and_removed() -> None:
     async with exchange(SIM_RATE=100) as simulated, simulated.stream("/ws") as socket:
         await socket.send('{"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1}')
         assert json.loads(await socket.recv()) == {"result": None, "id": 1}
@@ -103,7 +103,7 @@ async def test_streams_can_be_added_and_taken_off() -> None:
         assert json.loads(await socket.recv())["error"]["code"] == 2
 
 
-async def test_what_cannot_be_streamed_is_refused() -> None:
+async def test_invalid_stream_requests_are_refused() -> None:
     many = "/".join(f"s{number}@trade" for number in range(1025))
     async with exchange() as simulated:
         for path in ("/stream?streams=btcusdt@trade&timeUnit=HOUR", f"/stream?streams={many}"):
@@ -125,7 +125,7 @@ async def test_a_recorded_stream_is_sent_byte_for_byte(recorded_data: Path) -> N
         assert await socket.recv() == expected[0].removeprefix('{"stream":"trxusdt@trade","data":')[:-1]
 
 
-async def test_a_recorded_archive_is_laid_out_as_trades(recorded_data: Path) -> None:
+async def test_a_recorded_archive_is_streamed_as_trades(recorded_data: Path) -> None:
     stream = recorded_data / "TRXUSDT-stream-2025-03-04.tsv"
     expected = [json.loads(line.split("\t", 1)[1])["data"] for line in stream.read_text().splitlines()]
     archive = recorded_data / "TRXUSDT-trades-2025-03-04.csv"
@@ -199,7 +199,7 @@ async def test_the_slowest_client_sets_the_speed() -> None:
             assert await rest == list(range(first + 1, last + 1))
 
 
-async def test_each_client_gets_what_it_asked_for() -> None:
+async def test_each_client_gets_its_own_streams() -> None:
     async with (
         exchange(SYMBOLS="BTCUSDT,ETHUSDT", SIM_RATE=400, SIM_MINUTES=0) as simulated,
         simulated.stream() as one,
@@ -222,7 +222,7 @@ async def bare_client(simulated: Exchange) -> AsyncIterator[ClientWebSocketRespo
         yield socket
 
 
-async def test_pings_are_sent_and_those_of_clients_answered() -> None:
+async def test_pings_are_sent_and_clients_pings_answered() -> None:
     async with exchange(ping_seconds=0.02, SIM_RATE=1) as simulated, bare_client(simulated) as socket:
         message = await socket.receive(SECONDS)
         assert message.type is WSMsgType.PING
@@ -233,7 +233,7 @@ async def test_pings_are_sent_and_those_of_clients_answered() -> None:
         assert (message.type, bytes(message.data)) == (WSMsgType.PONG, b"hello")
 
 
-async def test_who_never_answers_a_ping_is_disconnected() -> None:
+async def test_a_client_that_never_answers_a_ping_is_disconnected() -> None:
     async with exchange(ping_seconds=0.02, pong_seconds=0.1, SIM_RATE=1) as simulated:
         async with bare_client(simulated) as socket:
             while (message := await socket.receive(SECONDS)).type is WSMsgType.PING:
@@ -243,7 +243,7 @@ async def test_who_never_answers_a_ping_is_disconnected() -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_who_answers_pings_stays() -> None:
+async def test_a_client_that_answers_pings_stays_connected() -> None:
     async with exchange(ping_seconds=0.02, pong_seconds=0.1, SIM_RATE=1) as simulated, bare_client(simulated) as socket:
         for _ in range(15):
             message = await socket.receive(SECONDS)
@@ -251,13 +251,13 @@ async def test_who_answers_pings_stays() -> None:
             await socket.pong(message.data)
 
 
-async def test_stopping_says_goodbye() -> None:
+async def test_a_stop_closes_connections_with_a_handshake() -> None:
     async with exchange(SIM_RATE=1) as simulated, simulated.stream() as socket:
         await simulated.simulator.stop()
         assert (await to_the_end(socket)).code == 1001
 
 
-async def test_a_client_that_reads_nothing_does_not_hold_up_the_stop() -> None:
+async def test_a_client_that_does_not_read_does_not_delay_the_stop() -> None:
     async with (
         exchange(SIM_TRADES_PER_MINUTE=100_000) as simulated,
         simulated.stream(max_queue=1, close_timeout=0.1) as socket,

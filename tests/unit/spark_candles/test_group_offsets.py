@@ -1,4 +1,4 @@
-"""The driver's commits, answered as the client library answers them."""
+"""The driver's commits, with results as the client library returns them."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def test_a_commit_that_kafka_refuses_ends_the_driver(monkeypatch: pytest.MonkeyP
         refused.serve()
 
 
-def test_a_last_commit_that_kafka_refuses_is_seen_after_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_last_commit_is_raised_after_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = position(monkeypatch, KafkaError.GROUP_AUTHORIZATION_FAILED)
     refused.commit({0: 5})
     refused.close()
@@ -55,7 +55,7 @@ def test_a_last_commit_that_kafka_refuses_is_seen_after_the_close(monkeypatch: p
 
 
 @pytest.mark.parametrize("code", [None, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REQUEST_TIMED_OUT])
-def test_other_answers_do_not(monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
+def test_other_commit_errors_do_not_end_the_driver(monkeypatch: pytest.MonkeyPatch, code: int | None) -> None:
     committing = position(monkeypatch, code)
     committing.commit({0: 5})
     committing.serve()

@@ -1,4 +1,4 @@
-"""The options of Spark's Kafka source: where it begins, and that no password is among them."""
+"""The options of Spark's Kafka source: the start offsets, and no password."""
 
 import json
 
@@ -23,7 +23,7 @@ def login(password: str) -> SparkCandlesSettings:
     )
 
 
-def test_the_password_is_looked_up_and_never_an_option() -> None:
+def test_the_password_is_read_from_the_environment_and_is_no_option() -> None:
     found = options(login(SECRET), {})
     assert SECRET not in json.dumps(found)
     assert "${env:KAFKA_SASL_PASSWORD}" in found["kafka.sasl.jaas.config"]
@@ -37,7 +37,7 @@ def test_a_password_that_java_cannot_quote_is_refused(password: str) -> None:
     assert "another password" in str(refused.value)
 
 
-def test_it_begins_where_the_group_is() -> None:
+def test_the_source_starts_at_the_groups_offsets() -> None:
     found = options(settings(), {0: 17, 1: -2})
     assert json.loads(found["startingOffsets"]) == {"crypto.trades.raw": {"0": 17, "1": -2}}
 
@@ -53,7 +53,7 @@ def test_it_begins_where_the_group_is() -> None:
         (41, 0, 40, -2),  # the topic is another one than then
     ],
 )
-def test_an_offset_that_the_partition_does_not_hold_means_its_start_offset(
+def test_an_offset_outside_the_partition_means_its_earliest_one(
     committed: int, low: int, high: int, begins: int
 ) -> None:
     assert start_offset(committed, low, high) == begins

@@ -1,4 +1,4 @@
-"""The lag as bookkeeping, against a log that is simply counted."""
+"""The backlog, compared with counting the records of a simulated log."""
 
 import math
 from random import Random
@@ -38,7 +38,7 @@ def ask(backlog: Backlog, log: Log, committed: dict[int, int]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_lag_is_what_the_log_holds_and_nobody_has_merged_at_each_moment(seed: int) -> None:
+def test_the_lag_equals_the_unmerged_records_of_the_log_at_each_moment(seed: int) -> None:
     random, log, backlog = Random(seed), Log(4), Backlog()
     assigned: set[int] = set()
     for _ in range(300):
@@ -64,7 +64,7 @@ def test_the_lag_is_what_the_log_holds_and_nobody_has_merged_at_each_moment(seed
             assert backlog.trades() == log.waiting(assigned)
 
 
-def test_nothing_is_known_before_an_assignment_and_before_kafkas_answer() -> None:
+def test_the_lag_is_nan_before_an_assignment_and_before_kafkas_answer() -> None:
     backlog = Backlog()
     assert math.isnan(backlog.trades())
     assert math.isnan(backlog.seconds(0))
@@ -97,7 +97,7 @@ def test_an_answer_about_an_earlier_assignment_changes_nothing() -> None:
     assert math.isnan(backlog.trades())
 
 
-def test_what_is_merged_counts_more_than_what_was_committed_when_it_was_asked() -> None:
+def test_a_merged_offset_replaces_an_older_committed_one() -> None:
     backlog = Backlog()
     backlog.assign([0])
     partitions = backlog.partitions()
@@ -106,7 +106,7 @@ def test_what_is_merged_counts_more_than_what_was_committed_when_it_was_asked() 
     assert backlog.trades() == 1
 
 
-def test_the_age_grows_while_nothing_is_merged_and_is_zero_where_nothing_waits() -> None:
+def test_the_age_grows_without_merges_and_is_zero_without_a_backlog() -> None:
     now = 100.0
     backlog = Backlog(lambda: now)
     backlog.assign([0, 1])

@@ -1,4 +1,4 @@
-"""Answers to commits, as the client library gives them to its callback."""
+"""Results of commits, as the client library passes them to its callback."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def failed(name: str) -> float:
     return REGISTRY.get_sample_value("offset_commits_failed_total", {"error": name}) or 0.0
 
 
-def test_a_commit_that_fails_is_counted_logged_once_and_sent_again_until_it_is_taken() -> None:
+def test_a_failed_commit_is_counted_logged_once_and_retried_until_it_is_confirmed() -> None:
     it, before = Setting(), failed("REQUEST_TIMED_OUT")
     with structlog.testing.capture_logs() as logs:
         it.send({0: 5, 1: 7})
@@ -66,7 +66,7 @@ def test_a_commit_that_fails_is_counted_logged_once_and_sent_again_until_it_is_t
     assert failed("REQUEST_TIMED_OUT") == before + 2
 
 
-def test_a_newer_commit_includes_what_an_older_one_has_failed_with() -> None:
+def test_a_newer_commit_includes_the_offsets_of_a_failed_one() -> None:
     it = Setting()
     it.send({0: 5, 1: 7})
     it.answer(TIMED_OUT, {0: 5, 1: 7})
@@ -101,7 +101,7 @@ def test_an_error_of_one_partition_is_an_error() -> None:
     ],
     ids=str,
 )
-def test_what_no_retry_mends_is_raised(error: KafkaError) -> None:
+def test_fatal_errors_are_raised(error: KafkaError) -> None:
     it = Setting()
     it.send({0: 5})
     it.answer(error, {0: 5})
@@ -109,7 +109,7 @@ def test_what_no_retry_mends_is_raised(error: KafkaError) -> None:
         it.serve(0.1)
 
 
-def test_partitions_of_another_member_are_not_retried() -> None:
+def test_commits_of_revoked_partitions_are_not_retried() -> None:
     it = Setting()
     it.send({0: 5, 1: 7})
     it.answer(KafkaError(KafkaError.ILLEGAL_GENERATION), {0: 5, 1: 7})
@@ -137,7 +137,7 @@ def test_commits_are_overdue_when_none_is_confirmed_for_half_a_minute() -> None:
     assert not it.commits.is_overdue()  # there was nothing to commit
 
 
-def test_commits_that_the_other_variant_makes_are_no_failure() -> None:
+def test_ignored_errors_count_as_confirmed() -> None:
     it = Setting(frozenset({KafkaError.UNKNOWN_MEMBER_ID}))
     it.send({0: 5})
     it.answer(KafkaError(KafkaError.UNKNOWN_MEMBER_ID), {0: 5})

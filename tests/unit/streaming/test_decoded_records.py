@@ -9,7 +9,7 @@ def records(*values: bytes) -> DecodedRecords:
     return DecodedRecords.of(values, lambda position: f"at {position}", RULES)
 
 
-def test_pieces_are_joined_as_if_they_had_been_read_at_once() -> None:
+def test_joined_parts_equal_the_same_records_decoded_at_once() -> None:
     values = [spelled(1), b"bad", spelled(7, symbol="ETHUSDT"), spelled(2), b"worse", spelled(3)]
     joined = DecodedRecords.joined([records(*values[:3]), records(), records(*values[3:])])
     at_once = records(*values)
@@ -24,7 +24,7 @@ def test_pieces_are_joined_as_if_they_had_been_read_at_once() -> None:
     assert [(refused.value, refused.origin) for refused in joined.rejected] == [(b"bad", "at 1"), (b"worse", "at 1")]
 
 
-def test_values_that_are_refused_are_records_too() -> None:
+def test_rejected_values_count_as_records() -> None:
     refused = records(b"x", b"", b"{}")
     assert (len(refused), refused.decoded.by_symbol()) == (3, {})
     assert [error.reason for _, error, _ in refused.rejected] == ["not_json", "not_json", "wrong_shape"]

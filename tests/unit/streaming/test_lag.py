@@ -1,4 +1,4 @@
-"""The thread that asks Kafka for the lag: with the client library's own clients, and brokers that it mocks."""
+"""The lag monitor with real clients and the client library's mock brokers."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def age(trade: int, now: int) -> float:
     return now - TRADED_AT - trade
 
 
-def test_the_lag_before_any_merge_after_one_and_while_nothing_is_fetched(mocked: Mocked, watch: Watch) -> None:
+def test_the_lag_before_and_after_a_merge_and_without_fetches(mocked: Mocked, watch: Watch) -> None:
     looking, backlog = watch()
     mocked.produce(0, 10)
     mocked.produce(1, 5)
@@ -90,7 +90,7 @@ def test_the_lag_before_any_merge_after_one_and_while_nothing_is_fetched(mocked:
     assert (backlog.trades(), backlog.seconds(now * SECOND)) == (5, age(0, now))  # the group has committed nothing
 
 
-def test_it_begins_where_the_group_has_committed(mocked: Mocked, watch: Watch) -> None:
+def test_the_lag_starts_at_the_committed_offsets(mocked: Mocked, watch: Watch) -> None:
     looking, backlog = watch()
     mocked.produce(0, 10)
     mocked.client().commit(offsets=[TopicPartition("t", 0, 7)], asynchronous=False)
@@ -99,7 +99,7 @@ def test_it_begins_where_the_group_has_committed(mocked: Mocked, watch: Watch) -
     assert (backlog.trades(), backlog.seconds(TRADED_AT * SECOND)) == (3, max(0.0, age(7, TRADED_AT)))
 
 
-def test_the_whole_topic_is_all_its_partitions(mocked: Mocked, watch: Watch) -> None:
+def test_whole_topic_covers_all_partitions(mocked: Mocked, watch: Watch) -> None:
     looking, backlog = watch(whole_topic=True)
     for partition in range(4):
         mocked.produce(partition, 2)
@@ -107,7 +107,7 @@ def test_the_whole_topic_is_all_its_partitions(mocked: Mocked, watch: Watch) -> 
     assert backlog.trades() == 8
 
 
-def test_a_record_that_holds_no_trade_is_as_old_as_it_says_itself(mocked: Mocked, watch: Watch) -> None:
+def test_the_age_of_a_record_without_a_trade_is_that_of_its_timestamp(mocked: Mocked, watch: Watch) -> None:
     looking, backlog = watch()
     mocked.producer.produce("t", b"no trade", partition=0, timestamp=TRADED_AT * 1000)
     assert mocked.producer.flush(30) == 0
