@@ -13,8 +13,8 @@ from functools import cached_property, lru_cache
 from hashlib import shake_128
 from itertools import accumulate, chain, count, islice, repeat, takewhile
 
-from exchange_simulator.listings import SCALE, Listing, listing_of
 from exchange_simulator.market import Precision
+from exchange_simulator.symbols import SCALE, Listing, listing_of
 from exchange_simulator.times import MINUTE, minute_of
 from exchange_simulator.trades import AggregateTrade, AnyTrade, StreamType, Trade
 

@@ -15,10 +15,10 @@ from exchange_simulator import metrics, rest_rows
 from exchange_simulator.api_errors import ApiError
 from exchange_simulator.faults import ArmedRestFaults, RestSlow
 from exchange_simulator.klines import ZERO, combine, eight_decimals, flat_kline
-from exchange_simulator.listings import assets_of
 from exchange_simulator.market_history import MarketHistory
 from exchange_simulator.query import Query
 from exchange_simulator.request_weights import LIMIT_PER_MINUTE, WeightMeter, weight_of
+from exchange_simulator.symbols import assets_of
 from exchange_simulator.times import MINUTE, minute_of
 
 Answer = Callable[[web.Request], Awaitable[object]]
