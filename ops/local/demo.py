@@ -11,16 +11,17 @@ from pathlib import Path
 
 from ops.common import paths
 from ops.common.errors import Problem
-from ops.local import exchange
+from ops.local import exchange, passwords
 from ops.local.display import Display
 from ops.local.run import Run
 from ops.local.run_folders import RunFolders
-from ops.local.settings import DemoSettings
+from ops.local.settings import DemoSettings, Mode
 from ops.local.supervisor import Interrupted, Supervisor
 from ops.setup import jars, preflight
 from ops.setup.environments import folder_checks
 
 INTERRUPTED = 130
+KEPT_MODES: tuple[Mode, ...] = ("forever", "live")  # a play removes the database of the play before it
 
 
 def check(settings: DemoSettings) -> list[Problem]:
@@ -31,6 +32,7 @@ def check(settings: DemoSettings) -> list[Problem]:
         preflight.java,
         partial(preflight.maven, jars.jars_dir()),
         partial(preflight.disk, settings.DEMO_DIR.resolve()),
+        *(partial(passwords.check_file, RunFolders(settings.DEMO_DIR.resolve(), mode)) for mode in KEPT_MODES),
         partial(preflight.port, "KAFKA_PORT", settings.KAFKA_PORT),
         partial(preflight.port, "POSTGRES_PORT", settings.POSTGRES_PORT),
     ]

@@ -24,6 +24,7 @@ from ops.local.programs import Account, Program
 from ops.local.unprivileged_user import as_account, unprivileged
 
 SUPERUSER = "postgres"
+_REFUSED_LOGIN = "password authentication failed"  # libpq passes on the server's text but not its SQLSTATE
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -40,11 +41,12 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """One cluster: its folder, its port, and the superuser's password."""
+    """One cluster: its folder, its port, the superuser's password, and the next command where that is refused."""
 
     folder: Path
     port: int
     password: str
+    refused_hint: str = "give the password that the cluster was created with"
 
     def conninfo(self, database: str = "postgres") -> str:
         """Return the superuser's connection string."""
@@ -60,11 +62,18 @@ class PostgresServer:
         )
 
     def is_ready(self) -> bool:
-        """Whether the superuser can connect."""
+        """Whether the superuser can connect.
+
+        Raises:
+            Problem: the server refuses the password, which no waiting changes.
+        """
         try:
             psycopg.connect(self.conninfo()).close()
-        except psycopg.OperationalError:
-            return False
+        except psycopg.OperationalError as error:
+            if _REFUSED_LOGIN not in str(error):
+                return False
+            cause = f"the cluster in {self.folder} was created with another one"
+            raise Problem("PostgreSQL refuses the superuser's password", cause, self.refused_hint) from error
         return True
 
     def ensure_database(self, name: str) -> None:
@@ -92,6 +101,11 @@ def binaries() -> Path:
     if not (folder / "initdb").is_file():
         raise Problem("PostgreSQL is missing", f"there is no initdb in {folder}", "correct POSTGRES_BIN_DIR")
     return folder
+
+
+def has_cluster(folder: Path) -> bool:
+    """Whether a cluster was created in the folder of a server."""
+    return (folder / "data").is_dir()
 
 
 def new_password() -> str:

@@ -57,7 +57,12 @@ class Run:
         self.addresses = service_settings.Addresses(
             kafka=self.settings.KAFKA_PORT or free_port(), postgres=self.settings.POSTGRES_PORT or free_port()
         )
-        self.server = postgres.PostgresServer(self.folders.postgres, self.addresses.postgres, self.passwords.superuser)
+        self.server = postgres.PostgresServer(
+            self.folders.postgres,
+            self.addresses.postgres,
+            self.passwords.superuser,
+            passwords.restore_hint(self.folders),
+        )
         self.simulator = None if self.settings.LIVE else exchange.Simulator(self.settings.SIM_PORT or free_port())
         self.superset_port = self.settings.SUPERSET_PORT or free_port()
         self.producer_metrics = free_port()

@@ -59,7 +59,7 @@ def status(settings: DemoSettings, stop_event: threading.Event, display: Display
 def run_batch(settings: DemoSettings, stop_event: threading.Event, display: Display) -> int:
     """Run the batch steps for a run in progress, or on the stores of the last one; return their exit code."""
     with _with_database(settings, stop_event, display) as folders:
-        logins = passwords.load(folders.secrets)
+        logins = passwords.load_of_run(folders)
         program = batch.program(folders, logins)
         return subprocess.run(program.command, env=program.env, cwd=program.folder, check=False).returncode
 
@@ -74,7 +74,7 @@ def psql(settings: DemoSettings, stop_event: threading.Event, display: Display) 
             "PGPORT": str(config.addresses.postgres),
             "PGDATABASE": service_settings.DATABASE,
             "PGUSER": SUPERUSER,
-            "PGPASSWORD": passwords.load(folders.secrets).superuser,
+            "PGPASSWORD": passwords.load_of_run(folders).superuser,
             "PGOPTIONS": "-c search_path=public,analytics -c timezone=UTC",
         }
         return subprocess.run([str(postgres.binaries() / "psql")], env=env, check=False).returncode
@@ -88,8 +88,7 @@ def _with_database(settings: DemoSettings, stop_event: threading.Event, display:
         yield folders
         return
     config = service_settings.RunConfig.load(folders.run_file)
-    logins = passwords.load(folders.secrets)
-    server = postgres.PostgresServer(folders.postgres, config.addresses.postgres, logins.superuser)
+    server = _server(folders, config)
     with Supervisor(folders.state, stop=stop_event, on_death=display.restarted) as supervisor:
         preflight.port("POSTGRES_PORT", server.port)
         programs = [postgres.program(server)]
@@ -126,15 +125,29 @@ def _wait_until_free(folders: RunFolders, holder: int) -> None:
         time.sleep(0.1)
 
 
+def _server(folders: RunFolders, config: service_settings.RunConfig) -> postgres.PostgresServer:
+    """Return the database server of a run whose database exists.
+
+    Raises:
+        Problem: its passwords are missing.
+    """
+    logins = passwords.load_of_run(folders)
+    hint = passwords.restore_hint(folders)
+    return postgres.PostgresServer(folders.postgres, config.addresses.postgres, logins.superuser, hint)
+
+
 def _summary(folders: RunFolders) -> str:
     try:
         config = service_settings.RunConfig.load(folders.run_file)
-        logins = passwords.load(folders.secrets)
-        server = postgres.PostgresServer(folders.postgres, config.addresses.postgres, logins.superuser)
+        server = _server(folders, config)
+        if not server.is_ready():
+            return ", just starting"
         with psycopg.connect(server.conninfo(service_settings.DATABASE)) as connection:
             merged, missing = trade_counts.merged_ids(connection)
     except (FileNotFoundError, psycopg.Error):
         return ", just starting"
+    except Problem as problem:
+        return f": {problem}"
     kafka = KafkaSettings(**service_settings.kafka(config.addresses))  # type: ignore[arg-type]
     topic = trade_counts.TradesTopic(kafka, service_settings.CONSUMER_GROUP)
     try:

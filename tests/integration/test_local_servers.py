@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from ops.common.errors import Problem
 from ops.common.loopback import free_port
 from ops.local import postgres as local_postgres
 from ops.local.supervisor import Supervisor
@@ -75,6 +77,25 @@ def test_postgres_runs_below_a_private_folder_and_never_as_root(
             assert connection.execute("show listen_addresses").fetchone() == ("127.0.0.1",)
             assert connection.execute("show fsync").fetchone() == ("on",)
     assert not server.is_ready()
+
+
+def test_a_wrong_password_is_reported_at_once(tmp_path: Path) -> None:
+    """Without waiting for a server that is up and refuses the login."""
+    with Supervisor(tmp_path) as supervisor:
+        password = local_postgres.new_password()
+        server = local_postgres.PostgresServer(tmp_path / "postgres", free_port(), password)
+        supervisor.start(local_postgres.program(server))
+        supervisor.wait_ready("postgres")
+        supervisor.stop("postgres")
+        wrong = replace(server, password=local_postgres.new_password(), refused_hint="make demo")
+        supervisor.start(replace(local_postgres.program(wrong), ready_seconds=float("inf")))
+        with pytest.raises(Problem) as caught:
+            supervisor.wait_ready("postgres")
+        assert str(caught.value) == (
+            "PostgreSQL refuses the superuser's password: "
+            f"the cluster in {server.folder} was created with another one; make demo"
+        )
+        assert supervisor.restarts == {"postgres": 0}
 
 
 def test_servers_killed_with_9_come_back_with_what_they_held(private_servers: Servers) -> None:

@@ -1,4 +1,4 @@
-"""Define the steps of the batch, in order, for the embedded run, Compose and the Airflow DAG.
+"""Define the steps of the batch, in order, for the local run, Compose and the Airflow DAG.
 
 Only the standard library is imported, so that a DAG file can load this module by itself.
 """

@@ -16,11 +16,12 @@ import pytest
 from ops.common import child_environment, file_lock
 from ops.common.errors import Problem
 from ops.common.processes import ProcessRecord
-from ops.local import passwords
+from ops.local import demo, passwords
 from ops.local.archive_check import repeated
 from ops.local.child_records import ChildRecords
 from ops.local.run_folders import RunFolders
 from ops.local.service_settings import Addresses, RunConfig, TradeSource, postgres
+from ops.local.settings import DemoSettings, Mode
 from ops.local.supervisor import run_lock
 from ops.setup import jars
 from tests.absurd_environment import NOWHERE
@@ -50,6 +51,49 @@ def test_a_damaged_password_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "secrets.env").write_text(text)
     with pytest.raises(Problem, match="a password is missing"):
         passwords.load(tmp_path / "secrets.env")
+
+
+def with_database(folders: RunFolders) -> RunFolders:
+    (folders.postgres / "data").mkdir(parents=True)
+    return folders
+
+
+@pytest.mark.parametrize(
+    ("mode", "command"), [("play", "make demo"), ("forever", "rm -rf '{}'"), ("live", "rm -rf '{}'")]
+)
+def test_a_missing_password_file_of_a_database_is_reported_and_not_made_anew(
+    tmp_path: Path, mode: Mode, command: str
+) -> None:
+    root = tmp_path / "a folder"
+    folders = with_database(RunFolders(root, mode))
+    with pytest.raises(Problem) as caught:
+        passwords.load_of_run(folders)
+    assert str(caught.value).startswith(f"{root / 'secrets.env'} is missing: the database in {folders.postgres} ")
+    assert f"; restore {root / 'secrets.env'}, or " in str(caught.value)
+    assert str(caught.value).endswith(f": {command.format(folders.state)}")
+    assert not folders.secrets.exists()
+
+
+def test_without_a_database_or_with_its_passwords_nothing_is_missing(tmp_path: Path) -> None:
+    folders = RunFolders(tmp_path, "forever")
+    first = passwords.load_of_run(folders)
+    assert passwords.load_of_run(with_database(folders)) == first
+
+
+@pytest.mark.parametrize("mode", ["forever", "live"])
+@pytest.mark.parametrize("variable", ["FOREVER", "SYMBOLS"])
+def test_no_run_starts_without_the_passwords_of_a_database_that_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, mode: Mode
+) -> None:
+    """Not even a play: it would make new passwords for all kinds of run."""
+    monkeypatch.setenv("DEMO_DIR", str(tmp_path))
+    monkeypatch.setenv(variable, "BTCUSDT" if variable == "SYMBOLS" else "1")
+    settings = DemoSettings()
+    missing = f"{tmp_path / 'secrets.env'} is missing"
+    with_database(RunFolders(tmp_path, "play"))
+    assert not any(missing in str(problem) for problem in demo.check(settings))
+    with_database(RunFolders(tmp_path, mode))
+    assert sum(missing in str(problem) for problem in demo.check(settings)) == 1
 
 
 def test_each_kind_of_run_has_its_own_state_folder(tmp_path: Path) -> None:
