@@ -14,7 +14,7 @@ from ops.compose import env_file
 from ops.compose import up as compose_up
 from ops.dev import dashboard_export
 from ops.kubernetes import airflow_run, doctor, down, logs, memory, port_forward, up
-from ops.kubernetes.cluster import ApiUnavailable
+from ops.kubernetes.kube_api import ApiUnavailable
 from ops.platform import make_command
 
 Command = Callable[[OpsSettings, list[str]], int]

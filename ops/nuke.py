@@ -10,8 +10,8 @@ from ops.common.external_programs import run
 from ops.common.paths import STATE
 from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.compose import project as compose
-from ops.kubernetes import down, kind
-from ops.platform import images, state
+from ops.kubernetes import down, kind_cluster
+from ops.platform import images, state_folder
 
 _REPOSITORY = "crypto-analytics/"
 
@@ -28,9 +28,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         out.print(f"         to remove these first: make compose-down VOLUMES=1 COMPOSE_PROJECT_NAME={other}")
     out.print("kept:    .env with its passwords, local runs (make clean), docker's build cache (docker builder prune)")
     down.confirm(settings, "nuke")
-    with state.exclusive():
-        if kind.node() is not None:
-            kind.delete()
+    with state_folder.exclusive():
+        if kind_cluster.node() is not None:
+            kind_cluster.delete()
             out.print("cluster removed")
         compose.remove(out)
         if found:

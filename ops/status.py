@@ -14,8 +14,8 @@ from ops.common.settings import OpsSettings
 from ops.common.units import duration
 from ops.compose import project as compose
 from ops.compose import status as compose_status
-from ops.kubernetes import consumer_lag, helm, installation, kind, memory
-from ops.kubernetes.cluster import ApiUnavailable, Cluster, Forbidden
+from ops.kubernetes import access, consumer_lag, helm, kind_cluster, memory
+from ops.kubernetes.kube_api import ApiUnavailable, Forbidden, KubeApi
 from ops.kubernetes.pods import Pod, pods
 from ops.local import run_commands
 from ops.local.display import Display
@@ -39,12 +39,12 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
 
 def _kubernetes(settings: OpsSettings, out: Console) -> None:
     if settings.is_kind:
-        found = kind.node()
+        found = kind_cluster.node()
         if found is None or found.state != "running":
             stopped = found and f"the node is {found.state}: {make_command.make_up()} starts it"
             out.print(stopped or "no kind cluster exists", markup=False, soft_wrap=True)
             return
-    cluster = Cluster(settings.KUBE_CONTEXT)
+    cluster = KubeApi(settings.KUBE_CONTEXT)
     try:
         items = cluster.items("pods")
         try:
@@ -54,7 +54,7 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
             out.print(f"memory unknown: {problem}", markup=False, soft_wrap=True)
         out.print(release_line(helm.newest(helm.revisions(cluster.helm_secrets())).values()), soft_wrap=True)
         out.print(pod_table(pods(items), usages))
-        installed = installation.find(settings)
+        installed = access.find(settings)
         if installed is not None:
             lag = consumer_lag.read(cluster, items)
             behind = "lag unknown: no consumer reports it, or Kafka does not answer" if lag is None else lag.summary()

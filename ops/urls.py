@@ -6,7 +6,7 @@ from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.compose import project as compose
-from ops.kubernetes.installation import find
+from ops.kubernetes.access import find
 from ops.platform import make_command
 from ops.platform.url_table import add_no_passwords, show
 

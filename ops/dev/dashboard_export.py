@@ -17,7 +17,7 @@ from ops.common.paths import ROOT
 from ops.common.settings import OpsSettings
 from ops.compose import project as compose
 from ops.dev import dashboard_bundle
-from ops.kubernetes import installation
+from ops.kubernetes import access
 from ops.local import passwords
 from ops.local.run_folders import RunFolders
 from ops.local.settings import DemoSettings
@@ -66,7 +66,7 @@ def log_in(settings: OpsSettings) -> httpx.Client:
 
 def _places(settings: OpsSettings) -> Iterator[tuple[int, str]]:
     """Yield port and admin's password of every way of running that there is."""
-    for installed in (installation.find(settings), compose.installation()):
+    for installed in (access.find(settings), compose.installation()):
         if installed is not None and "superset" in installed.components:
             yield installed.ports["SUPERSET_PORT"], installed.passwords["SUPERSET_ADMIN_PASSWORD"]
     demo = load(DemoSettings, "local run")

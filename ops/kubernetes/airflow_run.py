@@ -13,7 +13,7 @@ from crypto_analytics.batch.steps import STEPS
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
-from ops.kubernetes import installation
+from ops.kubernetes import access
 from ops.platform import airflow, make_command
 
 _POLL_SECONDS = 2.0
@@ -27,7 +27,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         Problem: Airflow cannot be reached, or the run failed.
     """
     argparse.ArgumentParser(prog="python -m ops airflow-run", description=__doc__).parse_args(arguments)
-    installed = installation.find(settings)
+    installed = access.find(settings)
     if installed is None or airflow.COMPONENT not in installed.components:
         raise Problem("Airflow is not installed", f"{settings.KUBE_CONTEXT} has no pod of it", make_command.make_up())
     out = console()

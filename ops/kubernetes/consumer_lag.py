@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops.common.candle_variant import MERGERS
 from ops.common.settings import NAMESPACE
 from ops.common.units import duration
-from ops.kubernetes.cluster import ApiUnavailable, Cluster
+from ops.kubernetes.kube_api import ApiUnavailable, KubeApi
 from ops.kubernetes.pods import Object, component
 
 _LAG, _LAG_SECONDS = "consumer_lag_trades", "consumer_lag_seconds"
@@ -48,7 +48,7 @@ def parse(metrics: str) -> ConsumerLag | None:
     return ConsumerLag(int(trades), age, end_offsets_age) if math.isfinite(trades) else None
 
 
-def read(cluster: Cluster, items: list[Object]) -> ConsumerLag | None:
+def read(cluster: KubeApi, items: list[Object]) -> ConsumerLag | None:
     """Return the lag of the platform; None if it is unknown.
 
     Consumers share the partitions, so their lags add up. If Spark runs beside them, each trade is merged by the first
@@ -58,7 +58,7 @@ def read(cluster: Cluster, items: list[Object]) -> ConsumerLag | None:
     return min((one for one in lags if one is not None), key=lambda one: one.trades, default=None)
 
 
-def _lag_of(cluster: Cluster, items: list[Object], merger: str) -> ConsumerLag | None:
+def _lag_of(cluster: KubeApi, items: list[Object], merger: str) -> ConsumerLag | None:
     known: list[ConsumerLag] = []
     for pod in items:
         if component(pod["metadata"]) != merger:

@@ -11,8 +11,8 @@ from rich.console import Console
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE, Environment, OpsSettings
-from ops.kubernetes import helmfile, kind
-from ops.platform import exposed_ports, state
+from ops.kubernetes import helmfile, kind_cluster
+from ops.platform import exposed_ports, state_folder
 
 _DESTROY_SECONDS = 900
 
@@ -21,7 +21,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Delete the kind cluster, or uninstall our releases from another cluster."""
     argparse.ArgumentParser(prog="python -m ops down", description=__doc__).parse_args(arguments)
     out = console()
-    with state.exclusive():
+    with state_folder.exclusive():
         if settings.is_kind:
             _kind(settings, out)
         else:
@@ -30,7 +30,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
 
 
 def _kind(settings: OpsSettings, out: Console) -> None:
-    if kind.node() is None:
+    if kind_cluster.node() is None:
         out.print("no kind cluster exists")
         return
     out.print(f"removed: {KIND_CONTEXT} with its pods, its passwords, and the data of Kafka, PostgreSQL and MinIO")
@@ -39,13 +39,13 @@ def _kind(settings: OpsSettings, out: Console) -> None:
     )
     confirm(settings, "down")
     started = time.monotonic()
-    kind.delete()
+    kind_cluster.delete()
     out.print(f"{time.monotonic() - started:7.1f} s  cluster removed")
 
 
 def _releases(settings: OpsSettings, out: Console) -> None:
     """Uninstall in reverse order, so that each operator still runs while its resources are deleted."""
-    last = state.load_last_up()
+    last = state_folder.load_last_up()
     environment, own = environment_of(settings, last), values_of(settings, last)
     out.print(f"removed: all releases of ENV={environment} in {settings.KUBE_CONTEXT}, namespace {NAMESPACE}")
     out.print("kept:    the cluster, and the namespace with its Secrets and volumes, which hold the data")
@@ -59,7 +59,7 @@ def _releases(settings: OpsSettings, out: Console) -> None:
     out.print(f"         to remove these too: {kubectl} delete namespace {NAMESPACE}")
     confirm(settings, "down")
     line = helmfile.command(environment, settings.KUBE_CONTEXT, "destroy", own=own)
-    log = state.logs() / "helmfile-destroy.log"
+    log = state_folder.logs() / "helmfile-destroy.log"
     started = time.monotonic()
     helmfile.run(line, env, log, limit=_DESTROY_SECONDS)
     out.print(f"{time.monotonic() - started:7.1f} s  releases removed")

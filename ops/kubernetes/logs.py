@@ -6,7 +6,7 @@ import os
 from ops.common.errors import Problem
 from ops.common.external_programs import path_of
 from ops.common.settings import NAMESPACE, OpsSettings
-from ops.kubernetes.cluster import Cluster
+from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import component
 
 # All pods: the namespace is the platform's alone, and pods that operators make (Kafka) lack our labels. kubectl needs a
@@ -32,7 +32,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops logs", description=__doc__)
     parser.add_argument("--no-follow", action="store_true", help="print the existing lines and exit")
     follow = not parser.parse_args(arguments).no_follow
-    there = sorted({component(pod["metadata"]) for pod in Cluster(settings.KUBE_CONTEXT).items("pods")})
+    there = sorted({component(pod["metadata"]) for pod in KubeApi(settings.KUBE_CONTEXT).items("pods")})
     if settings.SERVICE and settings.SERVICE not in there:
         cause = f"components with pods: {', '.join(there) or 'none'}"
         raise Problem(f"{settings.SERVICE} has no pod", cause, f"make logs SERVICE={(there or ['consumer'])[0]}")

@@ -9,7 +9,7 @@ from rich.table import Table
 from ops.common.console import console
 from ops.common.settings import NAMESPACE, OpsSettings
 from ops.common.units import MIB, quantity
-from ops.kubernetes.cluster import Cluster
+from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import Object, component
 
 
@@ -26,7 +26,7 @@ class Usage:
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Print the table."""
     argparse.ArgumentParser(prog="python -m ops memory", description=__doc__).parse_args(arguments)
-    console().print(table(read(Cluster(settings.KUBE_CONTEXT))))
+    console().print(table(read(KubeApi(settings.KUBE_CONTEXT))))
     return 0
 
 
@@ -59,7 +59,7 @@ def usages(pods: Iterable[Object], summaries: Iterable[Object]) -> list[Usage]:
     return sorted(found, key=lambda usage: (-usage.used, usage.pod))
 
 
-def read(cluster: Cluster) -> list[Usage]:
+def read(cluster: KubeApi) -> list[Usage]:
     """Return the current usage of each running pod of the platform.
 
     Raises:

@@ -18,7 +18,7 @@ from ops.common.external_programs import last_lines, path_of
 from ops.common.loopback import LOOPBACK, another_port, is_free
 from ops.common.processes import stop
 from ops.common.settings import NAMESPACE, OpsSettings
-from ops.kubernetes.cluster import ApiUnavailable, Cluster
+from ops.kubernetes.kube_api import ApiUnavailable, KubeApi
 from ops.kubernetes.pods import Object, Pod, component, pods
 from ops.platform import exposed_ports, make_command
 from ops.platform.endpoints import ENDPOINTS, Endpoint, url
@@ -110,7 +110,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     """
     argparse.ArgumentParser(prog="python -m ops forward", description=__doc__).parse_args(arguments)
     out = console()
-    cluster = Cluster(settings.KUBE_CONTEXT)
+    cluster = KubeApi(settings.KUBE_CONTEXT)
     numbers = exposed_ports.effective(settings)
     items = cluster.items("pods")
     there = {component(item["metadata"]) for item in items}
@@ -166,7 +166,7 @@ def check_port(forward: PortForward) -> None:
         raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} is to be forwarded to it", fix)
 
 
-def keep(forwards: list[PortForward], cluster: Cluster, report: Callable[[str], None], stop: threading.Event) -> None:
+def keep(forwards: list[PortForward], cluster: KubeApi, report: Callable[[str], None], stop: threading.Event) -> None:
     """Keep all forwards running until ``stop`` is set or the user interrupts, then stop all of them."""
     try:
         while not stop.is_set():

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from ops.common.units import duration
-from ops.kubernetes.cluster import ApiUnavailable, Cluster
 from ops.kubernetes.helm import Revision, newest, revisions
+from ops.kubernetes.kube_api import ApiUnavailable, KubeApi
 from ops.kubernetes.pods import Event, Pod, newest_events, pods
 
 _MAX_WIDTH = 160  # characters
@@ -29,7 +29,7 @@ class ClusterSnapshot:
     events: dict[str, Event] = field(default_factory=dict)
 
 
-def snapshot(cluster: Cluster) -> ClusterSnapshot | None:
+def snapshot(cluster: KubeApi) -> ClusterSnapshot | None:
     """Read a snapshot of the cluster; return None while its API does not answer."""
     try:
         releases = newest(revisions(cluster.helm_secrets()))

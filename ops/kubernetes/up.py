@@ -16,11 +16,11 @@ from ops.common import candle_variant
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import CLUSTER, OpsSettings
-from ops.kubernetes import doctor, helm, helmfile, installation, kind, machine, upgrade_check
-from ops.kubernetes.cluster import Cluster
+from ops.kubernetes import access, doctor, helm, helmfile, kind_cluster, machine, upgrade_check
+from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
 from ops.kubernetes.release_progress import ReleaseProgress, snapshot
-from ops.platform import exposed_ports, images, make_command, state, url_table
+from ops.platform import exposed_ports, images, make_command, state_folder, url_table
 
 _SHOWN_EVENTS = 8
 _SHOWN_LOG_LINES = 15
@@ -60,10 +60,10 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         raise Problem("environment production cannot run on kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
     if settings.VALUES:
         helmfile.check_own_values(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
-    with state.exclusive():
+    with state_folder.exclusive():
         _check_machine(settings, phases, out)
         numbers = _cluster(settings, phases) if settings.is_kind else exposed_ports.effective(settings)
-        cluster = Cluster(settings.KUBE_CONTEXT)
+        cluster = KubeApi(settings.KUBE_CONTEXT)
         env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
         if not settings.is_kind:
             check_registry(settings, env)
@@ -77,15 +77,15 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
             "context": settings.KUBE_CONTEXT,
             "ports": numbers,
         }
-        state.save_last_up(record)  # before anything is installed: `make down` needs it even after a failure
+        state_folder.save_last_up(record)  # before anything is installed: `make down` needs it even after a failure
         with phases.phase("releases", f"environment {settings.ENV} on {settings.KUBE_CONTEXT}"):
             recover(settings, cluster, phases.report)
             _releases(settings, cluster, env, out)
         total = round(sum(phases.seconds.values()), 1)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        state.save_last_up({**record, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
+        state_folder.save_last_up({**record, "seconds": {**phases.seconds, "total": total}, "finished_at": finished})
     out.print(f"{total:7.1f} s  total")
-    installed = installation.find(settings)
+    installed = access.find(settings)
     if installed is None or not settings.is_kind:
         out.print("to reach it from this machine: make forward, then make urls")
         return 0
@@ -98,7 +98,7 @@ def make_cluster(settings: OpsSettings, arguments: list[str]) -> int:
     _require_kind(settings, "make cluster")
     out = console()
     phases = Phases(out)
-    with state.exclusive():
+    with state_folder.exclusive():
         _check_machine(settings, phases, out)
         _cluster(settings, phases)
     out.print("next: make load")
@@ -114,10 +114,10 @@ def load_images(settings: OpsSettings, arguments: list[str]) -> int:
     argparse.ArgumentParser(prog="python -m ops load", description=load_images.__doc__).parse_args(arguments)
     _require_kind(settings, "make load")
     out = console()
-    with state.exclusive():
-        found = kind.node()
+    with state_folder.exclusive():
+        found = kind_cluster.node()
         if found is None or found.state != "running":
-            cause = f"its node {kind.NODE} is {found.state if found else 'missing'}"
+            cause = f"its node {kind_cluster.NODE} is {found.state if found else 'missing'}"
             raise Problem("no cluster is running to load images into", cause, "make cluster, then make load again")
         _images(Phases(out), candle_variant.images(settings.VARIANT, images.NAMES))
         numbers = exposed_ports.effective(settings, found.bound)
@@ -148,13 +148,13 @@ def _check_machine(settings: OpsSettings, phases: Phases, out: Console) -> None:
 
 def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
     """Make sure that the cluster runs; return its ports on this machine by setting."""
-    found = kind.node()
+    found = kind_cluster.node()
     if found is not None:
         _check_ports(settings, found)
     numbers = exposed_ports.effective(settings, found.bound if found else None)
     mapped = {port.node_port: numbers[port.setting] for port in exposed_ports.EXPOSED}
     with phases.phase("cluster", f"kind cluster {CLUSTER}"):
-        kind.ensure(mapped, phases.report)
+        kind_cluster.ensure(mapped, phases.report)
     return numbers
 
 
@@ -166,7 +166,7 @@ def _images(phases: Phases, names: list[str]) -> None:
         images.load_into_kind(CLUSTER, names=names)
 
 
-def _check_ports(settings: OpsSettings, found: kind.Node) -> None:
+def _check_ports(settings: OpsSettings, found: kind_cluster.Node) -> None:
     for setting, (requested, bound) in exposed_ports.conflicts(settings, found.bound).items():
         recreate = f"make down && {make_command.make_up(f'{setting}={requested}')}"
         raise Problem(
@@ -193,7 +193,7 @@ def check_registry(settings: OpsSettings, env: dict[str, str]) -> None:
     raise Problem("the cluster cannot pull the images", cause, fix)
 
 
-def check_unchanged(settings: OpsSettings, cluster: Cluster, env: dict[str, str]) -> None:
+def check_unchanged(settings: OpsSettings, cluster: KubeApi, env: dict[str, str]) -> None:
     """Check that the upgrade changes neither the feed nor Kafka's mode.
 
     Raises:
@@ -205,7 +205,7 @@ def check_unchanged(settings: OpsSettings, cluster: Cluster, env: dict[str, str]
     upgrade_check.check_unchanged(upgrade_check.installed(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)
 
 
-def recover(settings: OpsSettings, cluster: Cluster, report: Callable[[str], None]) -> None:
+def recover(settings: OpsSettings, cluster: KubeApi, report: Callable[[str], None]) -> None:
     """Roll back or remove the releases that a killed helm left pending; only on the kind cluster.
 
     Raises:
@@ -224,12 +224,12 @@ def recover(settings: OpsSettings, cluster: Cluster, report: Callable[[str], Non
         helm.recover(recovery, cluster.context)
 
 
-def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out: Console) -> None:
+def _releases(settings: OpsSettings, cluster: KubeApi, env: dict[str, str], out: Console) -> None:
     first = helm.has_diff() and not cluster.helm_secrets()
     action = helmfile.INSTALL if first else helmfile.UPGRADE
     line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, action, own=settings.VALUES)
     out.print(f"           {helmfile.shown(line, env)}", markup=False, soft_wrap=True)
-    log = state.logs() / "helmfile.log"
+    log = state_folder.logs() / "helmfile.log"
     limit = settings.UP_TIMEOUT_MINUTES * 60
     try:
         with ReleaseProgress(out) as progress:
@@ -239,7 +239,7 @@ def _releases(settings: OpsSettings, cluster: Cluster, env: dict[str, str], out:
         raise
 
 
-def show_failure(cluster: Cluster, out: Console) -> None:
+def show_failure(cluster: KubeApi, out: Console) -> None:
     """Print the newest warning events, and the end of the logs of each pod that is not ready."""
     observed = snapshot(cluster)
     if observed is None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE
-from ops.kubernetes.cluster import Cluster, Forbidden
+from ops.kubernetes.kube_api import Forbidden, KubeApi
 from ops.kubernetes.pods import Object
 
 _FEED = "BINANCE_WS_URL"
@@ -31,7 +31,7 @@ class Installed:
     kafka: str | None
 
 
-def installed(cluster: Cluster, wanted: str) -> Installed:
+def installed(cluster: KubeApi, wanted: str) -> Installed:
     """Return what is installed in the cluster; ``wanted`` is the requested mode of Kafka.
 
     Raises:
@@ -48,7 +48,7 @@ def installed(cluster: Cluster, wanted: str) -> Installed:
     return Installed(_feed(producer) if producer is not None else None, kafka)
 
 
-def _strimzi(cluster: Cluster, wanted: str) -> bool:
+def _strimzi(cluster: KubeApi, wanted: str) -> bool:
     try:
         return _found(cluster, _STRIMZI, f"kafkas/{_KAFKA}") is not None
     except Forbidden:
@@ -58,7 +58,7 @@ def _strimzi(cluster: Cluster, wanted: str) -> bool:
         raise
 
 
-def _found(cluster: Cluster, group: str, name: str) -> Object | None:
+def _found(cluster: KubeApi, group: str, name: str) -> Object | None:
     try:
         # The group first: every user has permission to read it, while objects of a missing group are forbidden.
         cluster.get(f"/apis/{group}")

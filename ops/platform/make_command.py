@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ops.common.settings import KIND_CONTEXT
-from ops.platform.state import load_last_up
+from ops.platform.state_folder import load_last_up
 
 _ASKED = ("FEED", "IMAGE_REGISTRY")
 

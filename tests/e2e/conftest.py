@@ -14,7 +14,7 @@ from ops.common.candle_variant import MERGERS, Variant
 from ops.common.errors import Problem
 from ops.common.paths import STATE
 from ops.common.settings import CLUSTER
-from ops.platform import state
+from ops.platform import state_folder
 from tests.e2e.compose import Compose
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.load import PREFIX
@@ -105,7 +105,7 @@ def running_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     kubeconfig.chmod(0o600)
     request.config.option.kubeconfig = str(kubeconfig)
     try:
-        with state.exclusive():
+        with state_folder.exclusive():
             yield
     except Problem as problem:
         pytest.fail(str(problem), pytrace=False)

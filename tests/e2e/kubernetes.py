@@ -11,7 +11,7 @@ from pytest_kind import KindCluster
 from ops.common import units
 from ops.common.candle_variant import MERGERS, Variant, replaced_by
 from ops.common.settings import KIND_CONTEXT, NAMESPACE
-from ops.kubernetes import helmfile, kind, memory
+from ops.kubernetes import helmfile, kind_cluster, memory
 from ops.platform.airflow import Airflow, has_ended
 from tests.e2e.platforms import Platform, Server
 from tests.e2e.programs import Done, attempt, run
@@ -163,8 +163,8 @@ class Kubernetes(Platform):
 
     def find_port(self, server: Server) -> int:
         """See :class:`Platform`, as for all below."""
-        node = kind.node()
-        assert node is not None, f"there is no container {kind.NODE}: make up ENV=lite"
+        node = kind_cluster.node()
+        assert node is not None, f"there is no container {kind_cluster.NODE}: make up ENV=lite"
         assert _NODE_PORTS[server] in node.bound, f"no port leads to {server}: make down && make up ENV=lite"
         return node.bound[_NODE_PORTS[server]]
 
@@ -242,7 +242,7 @@ class Kubernetes(Platform):
         used = {container["image"] for pod in self.pods() for container in pod["spec"]["containers"]}
         for image in [image for image in self._second if image not in used]:
             run("docker", "rmi", image)
-            run("docker", "exec", kind.NODE, "ctr", "-n", "k8s.io", "images", "rm", f"docker.io/{image}")
+            run("docker", "exec", kind_cluster.NODE, "ctr", "-n", "k8s.io", "images", "rm", f"docker.io/{image}")
             self._second.remove(image)
 
     def run_batch(self) -> None:
@@ -258,7 +258,7 @@ class Kubernetes(Platform):
 
     def restart(self) -> None:
         before = {component: self.instances(component) for component in self.streaming}
-        run("docker", "restart", kind.NODE)
+        run("docker", "restart", kind_cluster.NODE)
 
         def answers() -> bool:
             return attempt(*self._kubectl("get", "--raw", "/readyz"), seconds=10).code == 0
@@ -269,7 +269,7 @@ class Kubernetes(Platform):
 
     def memory(self) -> dict[str, float]:
         def measured() -> dict[str, float]:
-            summary = json.loads(self.kubectl("get", "--raw", f"/api/v1/nodes/{kind.NODE}/proxy/stats/summary"))
+            summary = json.loads(self.kubectl("get", "--raw", f"/api/v1/nodes/{kind_cluster.NODE}/proxy/stats/summary"))
             sizes = memory.working_sets([summary])
             found = {
                 component: [sizes.get(pod["metadata"]["name"], 0) / units.MIB for pod in self.pods(component)]

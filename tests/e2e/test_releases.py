@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ops.common.settings import KIND_CONTEXT, OpsSettings
-from ops.kubernetes import helm, helmfile, kind
+from ops.kubernetes import helm, helmfile, kind_cluster
 from ops.platform import exposed_ports
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.platforms import Platform
@@ -40,7 +40,7 @@ def test_a_second_run_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platf
     secrets = fingerprints(kubernetes)
     parts = (*kubernetes.streaming, "airflow", "superset")
     before = {component: platform.instances(component) for component in parts}
-    node = kind.node()
+    node = kind_cluster.node()
     assert node is not None
     numbers = exposed_ports.effective(OpsSettings(), node.bound)
     line = helmfile.command("lite", KIND_CONTEXT, action)

@@ -19,8 +19,8 @@ from ops.common.loopback import free_port
 from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.compose import project as compose
 from ops.compose import up as compose_up
-from ops.kubernetes import down, installation, logs, up
-from ops.platform import endpoints, exposed_ports, health, state, url_table
+from ops.kubernetes import access, down, logs, up
+from ops.platform import endpoints, exposed_ports, health, state_folder, url_table
 from ops.platform.endpoints import ENDPOINTS, Installation
 from ops.platform.health import Health
 
@@ -82,7 +82,7 @@ def test_up_and_compose_up_hide_passwords_in_a_log(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(compose, "installation", lambda: WAY)
     else:
         without_machine(monkeypatch)
-        monkeypatch.setattr(state, "save_last_up", lambda what: None)
+        monkeypatch.setattr(state_folder, "save_last_up", lambda what: None)
     assert module.main(OpsSettings(ENV="lite"), []) == 0
     assert shown == [True]
 
@@ -92,12 +92,12 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up.machine, "inspect", lambda settings: None)
     monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(WAY.ports))
-    monkeypatch.setattr(up, "Cluster", lambda context: None)
+    monkeypatch.setattr(up, "KubeApi", lambda context: None)
     monkeypatch.setattr(up, "_images", lambda phases, names: None)
     for step in ("check_unchanged", "recover", "_releases"):
         monkeypatch.setattr(up, step, lambda *_: None)
-    monkeypatch.setattr(installation, "find", lambda settings: WAY)
-    monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
+    monkeypatch.setattr(access, "find", lambda settings: WAY)
+    monkeypatch.setattr(state_folder, "exclusive", contextlib.nullcontext)
 
 
 def test_make_up_is_saved_before_anything_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,12 +105,12 @@ def test_make_up_is_saved_before_anything_is_installed(monkeypatch: pytest.Monke
         raise Problem("helmfile failed", "x", "y")
 
     without_machine(monkeypatch)
-    remember = state.save_last_up
-    monkeypatch.setattr(state, "save_last_up", lambda what: remember(what, tmp_path))
+    remember = state_folder.save_last_up
+    monkeypatch.setattr(state_folder, "save_last_up", lambda what: remember(what, tmp_path))
     monkeypatch.setattr(up, "_releases", fail)
     with pytest.raises(Problem, match="helmfile failed"):
         up.main(OpsSettings(ENV="lite"), [])
-    last = state.load_last_up(tmp_path)
+    last = state_folder.load_last_up(tmp_path)
     assert (last["environment"], last["context"]) == ("lite", KIND_CONTEXT)
 
 
@@ -152,8 +152,8 @@ def test_down_prints_how_to_delete_strimzis_resources_in_order(
     monkeypatch: pytest.MonkeyPatch, mode: str, told: bool
 ) -> None:
     out = Pipe()
-    monkeypatch.setattr(down.state, "load_last_up", dict)
-    monkeypatch.setattr(down.state, "exclusive", contextlib.nullcontext)
+    monkeypatch.setattr(down.state_folder, "load_last_up", dict)
+    monkeypatch.setattr(down.state_folder, "exclusive", contextlib.nullcontext)
     monkeypatch.setattr(down.helmfile, "values", lambda *_, **__: {"kafka": {"mode": mode}})
     monkeypatch.setattr(down, "console", lambda: Console(file=out, width=160))
     monkeypatch.setattr(sys, "stdin", Pipe())
@@ -271,16 +271,20 @@ def test_nothing_is_removed_without_confirmation(monkeypatch: pytest.MonkeyPatch
 
 
 def test_one_target_at_a_time_changes_the_cluster(tmp_path: Path) -> None:
-    with state.exclusive(tmp_path), pytest.raises(Problem, match="is changing the cluster"), state.exclusive(tmp_path):
+    with (
+        state_folder.exclusive(tmp_path),
+        pytest.raises(Problem, match="is changing the cluster"),
+        state_folder.exclusive(tmp_path),
+    ):
         pass
-    with state.exclusive(tmp_path):
+    with state_folder.exclusive(tmp_path):
         pass
 
 
 def test_the_last_up_is_saved(tmp_path: Path) -> None:
-    assert state.load_last_up(tmp_path) == {}
-    state.save_last_up({"environment": "lite", "seconds": {"load": 12.5}}, tmp_path / "new")
-    assert state.load_last_up(tmp_path / "new")["seconds"] == {"load": 12.5}
+    assert state_folder.load_last_up(tmp_path) == {}
+    state_folder.save_last_up({"environment": "lite", "seconds": {"load": 12.5}}, tmp_path / "new")
+    assert state_folder.load_last_up(tmp_path / "new")["seconds"] == {"load": 12.5}
 
 
 def test_a_missing_program_is_reported_with_its_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

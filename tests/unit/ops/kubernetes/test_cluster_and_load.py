@@ -8,9 +8,9 @@ import pytest
 
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
-from ops.kubernetes import doctor, helm, helmfile, kind, up
-from ops.kubernetes.kind import Node
-from ops.platform import images, state
+from ops.kubernetes import doctor, helm, helmfile, kind_cluster, up
+from ops.kubernetes.kind_cluster import Node
+from ops.platform import images, state_folder
 
 PORTS = {30092: 19092, 30808: 8080}
 
@@ -25,14 +25,14 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     for name in helmfile.VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(state, "exclusive", contextlib.nullcontext)
+    monkeypatch.setattr(state_folder, "exclusive", contextlib.nullcontext)
     monkeypatch.setattr(up.machine, "inspect", lambda settings: None)
     monkeypatch.setattr(doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(helm, "has_diff", lambda: True)
     monkeypatch.setattr(helmfile, "path_of", lambda name: name)
     monkeypatch.setattr(helmfile, "run", record("helmfile"))
-    monkeypatch.setattr(kind, "node", lambda: None)
-    monkeypatch.setattr(kind, "ensure", record("cluster"))
+    monkeypatch.setattr(kind_cluster, "node", lambda: None)
+    monkeypatch.setattr(kind_cluster, "ensure", record("cluster"))
     monkeypatch.setattr(images, "build", record("build"))
     monkeypatch.setattr(images, "load_into_kind", record("load"))
     return calls
@@ -48,7 +48,7 @@ def test_make_cluster_only_creates_the_cluster(done: list[Any], capsys: pytest.C
 def test_make_load_only_builds_and_loads_and_names_the_plain_call(
     done: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(kind, "node", lambda: Node("running", PORTS))
+    monkeypatch.setattr(kind_cluster, "node", lambda: Node("running", PORTS))
     assert up.load_images(OpsSettings(ENV="lite"), []) == 0
     assert [name for name, *_ in done] == ["build", "load"]
     assert "next: KAFKA_PORT=19092 helmfile -e lite apply\n" in capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_make_load_only_builds_and_loads_and_names_the_plain_call(
 def test_nothing_is_built_without_a_running_cluster(
     done: list[Any], monkeypatch: pytest.MonkeyPatch, node: Node | None, says: str
 ) -> None:
-    monkeypatch.setattr(kind, "node", lambda: node)
+    monkeypatch.setattr(kind_cluster, "node", lambda: node)
     with pytest.raises(Problem, match=f"{says}; make cluster"):
         up.load_images(OpsSettings(), [])
     assert done == []

@@ -6,7 +6,7 @@ import pytest
 
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
-from ops.kubernetes import kind
+from ops.kubernetes import kind_cluster
 from ops.platform import exposed_ports
 
 CONFIG = {
@@ -27,7 +27,7 @@ def inspected(state: str, bindings: dict[str, list[dict[str, str]]]) -> list[dic
 
 
 def test_one_host_port_is_changed_and_the_others_are_kept() -> None:
-    moved = kind.with_ports(CONFIG, {30092: 19092})
+    moved = kind_cluster.with_ports(CONFIG, {30092: 19092})
     mappings = moved["nodes"][0]["extraPortMappings"]
     assert [mapping["hostPort"] for mapping in mappings] == [19092, 5432]
     assert CONFIG["nodes"][0]["extraPortMappings"][0]["hostPort"] == 9092  # type: ignore[index]
@@ -35,35 +35,37 @@ def test_one_host_port_is_changed_and_the_others_are_kept() -> None:
 
 def test_a_port_without_a_mapping_is_an_error() -> None:
     with pytest.raises(Problem, match="no host port is mapped to NodePort 30899; add it under extraPortMappings"):
-        kind.with_ports(CONFIG, {30899: 8899})
+        kind_cluster.with_ports(CONFIG, {30899: 8899})
 
 
 def test_the_projects_configuration_maps_every_port_on_loopback_to_its_default() -> None:
-    node = kind.load_config()["nodes"][0]
+    node = kind_cluster.load_config()["nodes"][0]
     mapped = {mapping["containerPort"]: mapping["hostPort"] for mapping in node["extraPortMappings"]}
     assert mapped == {port.node_port: port.default for port in exposed_ports.EXPOSED}
     assert {mapping["listenAddress"] for mapping in node["extraPortMappings"]} == {"127.0.0.1"}
-    assert len(kind.load_config()["nodes"]) == 1, "several nodes do not survive a reboot"
+    assert len(kind_cluster.load_config()["nodes"]) == 1, "several nodes do not survive a reboot"
     assert not node["image"].endswith(":latest")
 
 
 def test_state_and_ports_are_parsed_from_docker_inspect() -> None:
     bindings = {"30092/tcp": [{"HostIp": "127.0.0.1", "HostPort": "19092"}], "6443/tcp": [{"HostPort": ""}]}
-    node = kind.parse_node(inspected("running", bindings))
+    node = kind_cluster.parse_node(inspected("running", bindings))
     assert (node.state, node.bound) == ("running", {30092: 19092})
 
 
 @pytest.mark.parametrize(
     ("found", "action"),
     [
-        (None, kind.Action.CREATE),
-        (kind.Node("running", {}), kind.Action.KEEP),
-        (kind.Node("exited", {}), kind.Action.START),
-        (kind.Node("created", {}), kind.Action.START),
+        (None, kind_cluster.Action.CREATE),
+        (kind_cluster.Node("running", {}), kind_cluster.Action.KEEP),
+        (kind_cluster.Node("exited", {}), kind_cluster.Action.START),
+        (kind_cluster.Node("created", {}), kind_cluster.Action.START),
     ],
 )
-def test_the_first_step_depends_on_the_nodes_state(found: kind.Node | None, action: kind.Action) -> None:
-    assert kind.next_action(found) is action
+def test_the_first_step_depends_on_the_nodes_state(
+    found: kind_cluster.Node | None, action: kind_cluster.Action
+) -> None:
+    assert kind_cluster.next_action(found) is action
 
 
 def test_ports_are_the_clusters_then_the_users_then_the_defaults() -> None:
@@ -85,7 +87,7 @@ class Machine:
 
     def __init__(
         self,
-        node: kind.Node | None,
+        node: kind_cluster.Node | None,
         *,
         whole: bool,
         answers: bool,
@@ -98,14 +100,14 @@ class Machine:
         self.told: list[str] = []
 
     def put_in_place(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-        monkeypatch.setattr(kind, "STATE", state)
-        monkeypatch.setattr(kind, "load_config", lambda: CONFIG)
-        monkeypatch.setattr(kind, "node", lambda: self.node)
-        monkeypatch.setattr(kind, "run", self.run)
-        monkeypatch.setattr(kind, "succeeds", self.succeeds)
-        monkeypatch.setattr(kind, "_ANSWER_SECONDS", 0.0)
-        monkeypatch.setattr(kind, "_LAST_RESOURCE_SECONDS", 0.0)
-        monkeypatch.setattr(kind, "_POLL_SECONDS", 0.0)
+        monkeypatch.setattr(kind_cluster, "STATE", state)
+        monkeypatch.setattr(kind_cluster, "load_config", lambda: CONFIG)
+        monkeypatch.setattr(kind_cluster, "node", lambda: self.node)
+        monkeypatch.setattr(kind_cluster, "run", self.run)
+        monkeypatch.setattr(kind_cluster, "succeeds", self.succeeds)
+        monkeypatch.setattr(kind_cluster, "_ANSWER_SECONDS", 0.0)
+        monkeypatch.setattr(kind_cluster, "_LAST_RESOURCE_SECONDS", 0.0)
+        monkeypatch.setattr(kind_cluster, "_POLL_SECONDS", 0.0)
 
     def run(self, *command: object, fix: str, timeout: float | None = None) -> str:
         line = " ".join(map(str, command))
@@ -113,8 +115,8 @@ class Machine:
             file = line.split()[2].partition(":")[2]
             if self.cp_says:
                 raise Problem("docker cp failed", self.cp_says, fix)
-            if not (self.whole if file == kind._COMPLETE_MARKER else self.has_kubeconfig):
-                cause = f"Error response from daemon: Could not find the file {file} in container {kind.NODE}"
+            if not (self.whole if file == kind_cluster._COMPLETE_MARKER else self.has_kubeconfig):
+                cause = f"Error response from daemon: Could not find the file {file} in container {kind_cluster.NODE}"
                 raise Problem("docker cp failed", cause, fix)
             return ""
         if "storageclass" in line:
@@ -130,8 +132,8 @@ class Machine:
     def succeeds(self, *command: str, timeout: float | None = None) -> bool:
         return self.answers
 
-    def ensure(self) -> kind.Action:
-        return kind.ensure({30092: 19092}, self.told.append)
+    def ensure(self) -> kind_cluster.Action:
+        return kind_cluster.ensure({30092: 19092}, self.told.append)
 
     @property
     def was_deleted(self) -> bool:
@@ -146,7 +148,7 @@ def state(tmp_path: Path) -> Path:
 def test_a_cluster_is_created_with_the_ports(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     machine = Machine(None, whole=False, answers=False, complete=False)
     machine.put_in_place(monkeypatch, state)
-    assert machine.ensure() is kind.Action.CREATE
+    assert machine.ensure() is kind_cluster.Action.CREATE
     assert any(line.startswith("kind create cluster") for line in machine.told)
     assert machine.whole
     assert "hostPort: 19092" in (state / "kind-config.yaml").read_text()
@@ -159,31 +161,31 @@ def test_the_nodes_image_is_pulled_if_it_is_missing(
     docker = tmp_path / "docker"
     docker.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
     docker.chmod(0o755)
-    monkeypatch.setattr(kind, "path_of", lambda _: str(docker))
-    monkeypatch.setattr(kind, "succeeds", lambda *_, **__: there)
+    monkeypatch.setattr(kind_cluster, "path_of", lambda _: str(docker))
+    monkeypatch.setattr(kind_cluster, "succeeds", lambda *_, **__: there)
     told: list[str] = []
-    kind._pull_image("kindest/node:v1", told.append)
+    kind_cluster._pull_image("kindest/node:v1", told.append)
     called = tmp_path / "called"
     assert (called.read_text().strip() if called.exists() else "") == pulls
     assert bool(told) is bool(pulls)
     docker.write_text("#!/bin/sh\nexit 1\n")
     if not there:
         with pytest.raises(Problem, match="make airgap"):
-            kind._pull_image("kindest/node:v1", told.append)
+            kind_cluster._pull_image("kindest/node:v1", told.append)
 
 
 def test_a_complete_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-    machine = Machine(kind.Node("running", {}), whole=True, answers=True, complete=True)
+    machine = Machine(kind_cluster.Node("running", {}), whole=True, answers=True, complete=True)
     machine.put_in_place(monkeypatch, state)
-    assert machine.ensure() is kind.Action.KEEP
+    assert machine.ensure() is kind_cluster.Action.KEEP
     assert machine.told == []
 
 
 def test_a_stopped_cluster_is_started(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-    machine = Machine(kind.Node("exited", {}), whole=True, answers=True, complete=True)
+    machine = Machine(kind_cluster.Node("exited", {}), whole=True, answers=True, complete=True)
     machine.put_in_place(monkeypatch, state)
-    assert machine.ensure() is kind.Action.START
-    assert f"docker start {kind.NODE}" in machine.told
+    assert machine.ensure() is kind_cluster.Action.START
+    assert f"docker start {kind_cluster.NODE}" in machine.told
 
 
 @pytest.mark.parametrize(
@@ -193,19 +195,19 @@ def test_an_incomplete_cluster_is_recreated(
     monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, answers: bool, has_kubeconfig: bool
 ) -> None:
     machine = Machine(
-        kind.Node(node_state, {}), whole=False, answers=answers, complete=False, has_kubeconfig=has_kubeconfig
+        kind_cluster.Node(node_state, {}), whole=False, answers=answers, complete=False, has_kubeconfig=has_kubeconfig
     )
     machine.put_in_place(monkeypatch, state)
-    assert machine.ensure() is kind.Action.CREATE
+    assert machine.ensure() is kind_cluster.Action.CREATE
     deleted = next(number for number, line in enumerate(machine.told) if line.startswith("kind delete"))
     created = next(number for number, line in enumerate(machine.told) if line.startswith("kind create"))
     assert deleted < created
 
 
 def test_a_cluster_created_by_hand_is_used(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
-    machine = Machine(kind.Node("running", {}), whole=False, answers=True, complete=True)
+    machine = Machine(kind_cluster.Node("running", {}), whole=False, answers=True, complete=True)
     machine.put_in_place(monkeypatch, state)
-    assert machine.ensure() is kind.Action.KEEP
+    assert machine.ensure() is kind_cluster.Action.KEEP
     assert machine.whole
     assert not machine.was_deleted
 
@@ -215,7 +217,7 @@ def test_a_cluster_created_by_hand_is_used(monkeypatch: pytest.MonkeyPatch, stat
 def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_deleted(
     monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, whole: bool
 ) -> None:
-    machine = Machine(kind.Node(node_state, {}), whole=whole, answers=False, complete=False)
+    machine = Machine(kind_cluster.Node(node_state, {}), whole=whole, answers=False, complete=False)
     machine.put_in_place(monkeypatch, state)
     with pytest.raises(Problem, match="if its data may be deleted: make down YES=1"):
         machine.ensure()
@@ -234,7 +236,7 @@ def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_deleted(
 def test_nothing_is_deleted_if_the_marker_file_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, says: str
 ) -> None:
-    machine = Machine(kind.Node(node_state, {}), whole=True, answers=False, complete=False, cp_says=says)
+    machine = Machine(kind_cluster.Node(node_state, {}), whole=True, answers=False, complete=False, cp_says=says)
     machine.put_in_place(monkeypatch, state)
     with pytest.raises(Problem, match="make down YES=1"):
         machine.ensure()
@@ -244,12 +246,13 @@ def test_nothing_is_deleted_if_the_marker_file_cannot_be_read(
 @pytest.mark.parametrize(
     "says",
     [
-        f"Error response from daemon: Could not find the file {kind._COMPLETE_MARKER} in container {kind.NODE}",
-        f"Error: No such container:path: {kind.NODE}:{kind._COMPLETE_MARKER}",
-        f"lstat /var/lib/docker/overlay2/merged{kind._COMPLETE_MARKER}: no such file or directory",
+        f"Error response from daemon: Could not find the file {kind_cluster._COMPLETE_MARKER} in container "
+        f"{kind_cluster.NODE}",
+        f"Error: No such container:path: {kind_cluster.NODE}:{kind_cluster._COMPLETE_MARKER}",
+        f"lstat /var/lib/docker/overlay2/merged{kind_cluster._COMPLETE_MARKER}: no such file or directory",
     ],
 )
 def test_dockers_messages_for_a_missing_file(monkeypatch: pytest.MonkeyPatch, state: Path, says: str) -> None:
-    machine = Machine(kind.Node("exited", {}), whole=False, answers=False, complete=False, cp_says=says)
+    machine = Machine(kind_cluster.Node("exited", {}), whole=False, answers=False, complete=False, cp_says=says)
     machine.put_in_place(monkeypatch, state)
-    assert not kind.was_complete()
+    assert not kind_cluster.was_complete()

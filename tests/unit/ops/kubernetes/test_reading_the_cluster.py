@@ -14,8 +14,8 @@ from ops.common import units
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.kubernetes import consumer_lag, memory, port_forward, release_progress
-from ops.kubernetes.cluster import Forbidden
 from ops.kubernetes.helm import Revision
+from ops.kubernetes.kube_api import Forbidden
 from ops.kubernetes.pods import Event, Pod, last_warnings, newest_events, pods
 from ops.kubernetes.release_progress import ClusterSnapshot, ReleaseProgress
 from ops.platform import freshness
@@ -238,8 +238,8 @@ class NamespaceOnly:
 
 
 def test_without_permission_on_nodes_only_the_memory_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "Cluster", lambda context: NamespaceOnly())
-    monkeypatch.setattr(status.installation, "find", lambda settings: None)
+    monkeypatch.setattr(status, "KubeApi", lambda context: NamespaceOnly())
+    monkeypatch.setattr(status.access, "find", lambda settings: None)
     out = io.StringIO()
     status._kubernetes(OpsSettings(KUBE_CONTEXT="theirs"), Console(file=out, width=160))
     assert "memory unknown: /api/v1/nodes may not be read" in out.getvalue()
@@ -330,7 +330,7 @@ class ClusterWithStrimzi:
 def test_forward_prints_why_kafka_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(port_forward, "Cluster", ClusterWithStrimzi)
+    monkeypatch.setattr(port_forward, "KubeApi", ClusterWithStrimzi)
     with pytest.raises(Problem, match="nothing to forward to"):
         port_forward.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
     assert "redirects clients to names that only resolve in the cluster" in capsys.readouterr().out

@@ -11,8 +11,8 @@ from rich.console import Console
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE, OpsSettings
 from ops.kubernetes import helm, helmfile, up, upgrade_check
-from ops.kubernetes.cluster import Forbidden
 from ops.kubernetes.helm import Recovery, Revision
+from ops.kubernetes.kube_api import Forbidden
 from ops.kubernetes.pods import Object
 from ops.kubernetes.upgrade_check import Installed
 
@@ -144,7 +144,7 @@ def test_a_failed_release_is_always_synced(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(helmfile, "path_of", lambda name: name)
     monkeypatch.setattr(helm, "has_diff", lambda: True)
     monkeypatch.setattr(helmfile, "run", lambda line, *_, **__: lines.append(line))
-    monkeypatch.setattr(up.state, "logs", lambda: tmp_path)
+    monkeypatch.setattr(up.state_folder, "logs", lambda: tmp_path)
     up._releases(OpsSettings(ENV="lite"), ClusterWithPendingRelease(), {}, up.console())  # type: ignore[arg-type]
     assert lines[0][-1] == "sync"
 
@@ -171,7 +171,7 @@ def test_make_up_is_the_plain_call_and_shows_it(
     monkeypatch.setattr(helmfile, "path_of", lambda name: f"/bin/{name}")
     monkeypatch.setattr(helm, "has_diff", lambda: has_diff)
     monkeypatch.setattr(helmfile, "run", lambda line, *_, **__: lines.append(line))
-    monkeypatch.setattr(up.state, "logs", lambda: tmp_path)
+    monkeypatch.setattr(up.state_folder, "logs", lambda: tmp_path)
     monkeypatch.setattr(ClusterWithPendingRelease, "helm_secrets", lambda self: stored)
     out = Console(file=io.StringIO(), width=80)
     up._releases(OpsSettings(ENV="lite"), ClusterWithPendingRelease(), {"KAFKA_PORT": "9092"}, out)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ops.common.errors import Problem
-from ops.kubernetes import doctor, helmfile, kind
+from ops.kubernetes import doctor, helmfile, kind_cluster
 from ops.platform import make_command
 from tests.unit.ops.kubernetes.test_doctor import GOOD
 
@@ -44,5 +44,5 @@ def test_errors_suggest_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> No
     with pytest.raises(Problem, match="then make up ENV=lite again"):
         helmfile.run(["false"], {}, tmp_path / "log", limit=9)
     assert doctor.examine(GOOD, "lite", is_kind=False)
-    monkeypatch.setattr(kind, "run", lambda *_, fix, **__: fix)
-    assert kind._names("x") == "make up ENV=lite"
+    monkeypatch.setattr(kind_cluster, "run", lambda *_, fix, **__: fix)
+    assert kind_cluster._names("x") == "make up ENV=lite"

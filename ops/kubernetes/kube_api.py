@@ -26,8 +26,8 @@ class Forbidden(Problem):
     """The user has no permission to read an object."""
 
 
-class Cluster:
-    """One cluster, through one context of the kubeconfig.
+class KubeApi:
+    """The API of one cluster, through one context of the kubeconfig.
 
     Raises:
         Problem: the kubeconfig has no such context.

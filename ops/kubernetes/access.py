@@ -2,8 +2,8 @@
 
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
-from ops.kubernetes import kind
-from ops.kubernetes.cluster import ApiUnavailable, Cluster
+from ops.kubernetes import kind_cluster
+from ops.kubernetes.kube_api import ApiUnavailable, KubeApi
 from ops.kubernetes.pods import component
 from ops.platform import airflow, exposed_ports, make_command
 from ops.platform.endpoints import READER, Installation
@@ -16,12 +16,12 @@ def find(settings: OpsSettings) -> Installation | None:
     """
     bound = None
     if settings.is_kind:
-        found = kind.node()
+        found = kind_cluster.node()
         if found is None or found.state != "running":
             return None
         bound = found.bound
     try:
-        cluster = Cluster(settings.KUBE_CONTEXT)
+        cluster = KubeApi(settings.KUBE_CONTEXT)
         components = frozenset(component(pod["metadata"]) for pod in cluster.items("pods"))
         passwords = cluster.secret(READER)
         if airflow.COMPONENT in components:
