@@ -1,4 +1,4 @@
-"""Run the batch every five minutes: a pod for each step of ``crypto_analytics.batch.steps``, in their order."""
+"""Run the batch every five minutes: the steps of ``crypto_analytics.batch.step_definitions``, each in a pod, in order."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from airflow.sdk import DAG
 from step_pod import StepPod, send_alert
 
 from crypto_analytics.batch.alert import PIPELINE
-from crypto_analytics.batch.steps import RETRIES, STEPS
+from crypto_analytics.batch.step_definitions import RETRIES, STEPS
 
 # Where the chart's ConfigMap batch-steps is mounted: <step>.yaml is a step's pod.
 TEMPLATES = Path(os.environ["BATCH_POD_TEMPLATES"])

@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiException
 
 from crypto_analytics.batch import alert, pod_diagnosis, webhook
-from crypto_analytics.batch.steps import Step
+from crypto_analytics.batch.step_definitions import Step
 
 _LINES = 12
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from crypto_analytics.batch.steps import STEPS
+from crypto_analytics.batch.step_definitions import STEPS
 from crypto_analytics.runtime import shutdown
 from crypto_analytics.runtime.settings import load
 from ops.common.console import console

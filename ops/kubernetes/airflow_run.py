@@ -9,7 +9,7 @@ import httpx
 from rich.table import Table
 
 from crypto_analytics.batch.alert import RUNBOOK
-from crypto_analytics.batch.steps import STEPS
+from crypto_analytics.batch.step_definitions import STEPS
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from crypto_analytics.batch.steps import STEPS
+from crypto_analytics.batch.step_definitions import STEPS
 from ops.common import settings
 from tests.charts.rendering import (
     NAMESPACE,
@@ -28,6 +28,7 @@ from tests.charts.rendering import (
 )
 from tests.charts.rules import FOREIGN_GROUPS, problems
 from tests.servers import ROOT
+from tests.step_resources import STEP_RESOURCES
 
 LOOKUP = 'lookup "v1" "Secret" $.Release.Namespace $secret.name'  # not rendered by helm template, which has no cluster
 
@@ -132,7 +133,7 @@ def test_the_steps_are_those_of_the_one_definition() -> None:
     for step in STEPS:
         pod = rendered[step.name]
         (container,) = containers(pod)
-        resources = step.resources
+        resources = STEP_RESOURCES[step.name]
         assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == "batch", "the policy `batch` is for this label"
         assert pod["spec"]["restartPolicy"] == "Never"
         assert pod["spec"]["activeDeadlineSeconds"] == step.timeout_seconds

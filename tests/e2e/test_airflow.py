@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pyarrow import parquet
 
-from crypto_analytics.batch.steps import RETRIES, STEPS
+from crypto_analytics.batch.step_definitions import RETRIES, STEPS
 from ops.common.settings import NAMESPACE
 from ops.platform.airflow import Airflow, has_ended
 from tests.e2e.kubernetes import Kubernetes, Object

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from crypto_analytics import __version__
-from crypto_analytics.batch.steps import RETRIES, STEPS, Step
+from crypto_analytics.batch.step_definitions import RETRIES, STEPS, Step
 from ops.compose import env_file
 from ops.compose.project import VARIABLES, ComposeSettings, requested
 from tests.parity import charts, compose_file
 from tests.parity.component import Component, Components, Deviation, Secret, differences, size
 from tests.servers import ROOT
+from tests.step_resources import STEP_RESOURCES
 
 # The intended differences.
 MEANT: tuple[Deviation, ...] = (
@@ -219,8 +220,8 @@ def test_a_step_is_what_its_definition_says(way: Callable[[], Components], step:
     assert component.argv == ("python", "-m", "crypto_analytics.batch.step", step.name)
     assert component.environment["POSTGRES_USER"] == step.role
     assert image == images[step.component]
-    assert component.memory == size(step.resources.memory_limit)
-    assert component.cpus == float(step.resources.cpu_limit)
+    assert component.memory == size(STEP_RESOURCES[step.name].memory_limit)
+    assert component.cpus == float(STEP_RESOURCES[step.name].cpu_limit)
 
 
 def test_a_step_is_tried_as_often_as_its_definition_says() -> None:

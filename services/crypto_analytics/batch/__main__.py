@@ -19,7 +19,7 @@ from crypto_analytics.batch import summary, webhook
 from crypto_analytics.batch.advisory_lock import AlreadyRunning, Database, batch_lock
 from crypto_analytics.batch.runner import Runner, StepResult
 from crypto_analytics.batch.settings import BatchSettings
-from crypto_analytics.batch.steps import STEPS, Step, select
+from crypto_analytics.batch.step_definitions import STEPS, Step, select
 from crypto_analytics.runtime import logs, shutdown
 from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.runtime.settings import command_line, load

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from crypto_analytics.batch.steps import Step
+from crypto_analytics.batch.step_definitions import Step
 
 TAIL_LINES = 12
 _STOP_SECONDS = 8.0

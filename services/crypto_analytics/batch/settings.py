@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, SecretStr
 
-from crypto_analytics.batch.steps import RETRIES, Component, Role, Step
+from crypto_analytics.batch.step_definitions import RETRIES, Component, Role, Step
 from crypto_analytics.runtime.settings import CommonSettings, PostgresSettings
 
 _NOT_PASSED_ON = {"ALERT_WEBHOOK_URL", "METRICS_PORT"}  # a secret, and a port that only one process can bind

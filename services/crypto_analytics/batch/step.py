@@ -18,7 +18,7 @@ from typing import Any
 
 from crypto_analytics.batch.advisory_lock import AlreadyRunning, Database, batch_lock
 from crypto_analytics.batch.runner import Runner
-from crypto_analytics.batch.steps import STEPS, Step
+from crypto_analytics.batch.step_definitions import STEPS, Step
 from crypto_analytics.runtime.shutdown import stop_event
 
 ALREADY_RUNNING = 3

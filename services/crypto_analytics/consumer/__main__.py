@@ -11,9 +11,9 @@ from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.runtime import health, kafka, logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.streaming.backlog import Backlog
-from crypto_analytics.streaming.commits import OffsetCommitter
 from crypto_analytics.streaming.lag import LagMonitor, open_lag_monitor
 from crypto_analytics.streaming.merger import open_merger
+from crypto_analytics.streaming.offset_commits import OffsetCommitter
 
 
 def main() -> int:

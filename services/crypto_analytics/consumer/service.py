@@ -15,9 +15,9 @@ from crypto_analytics.consumer.collector import BatchCollector
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health
 from crypto_analytics.streaming.backlog import Backlog
-from crypto_analytics.streaming.commits import OffsetCommitter
 from crypto_analytics.streaming.decoded_records import DecodedRecords
 from crypto_analytics.streaming.merger import Merger, StopRequested, update_metrics
+from crypto_analytics.streaming.offset_commits import OffsetCommitter
 
 _POLL_SECONDS = 0.1
 _MIN_POLL_SECONDS = 0.01  # while a due batch waits for the one before it: poll often, without a busy loop

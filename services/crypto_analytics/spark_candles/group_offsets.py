@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.retry import backoff
 from crypto_analytics.spark_candles.source import start_offset
-from crypto_analytics.streaming.commits import OffsetCommitter
+from crypto_analytics.streaming.offset_commits import OffsetCommitter
 from crypto_analytics.streaming.settings import MergingSettings
 
 _REQUEST_SECONDS = 3.0  # a blocked request delays a stop by as much

@@ -26,6 +26,8 @@ def test_only_the_last_lines_are_told() -> None:
 
 
 def test_what_the_dag_imports_needs_the_standard_library_alone() -> None:
-    modules = "crypto_analytics.batch.alert, crypto_analytics.batch.pod_diagnosis, crypto_analytics.batch.steps"
+    modules = (
+        "crypto_analytics.batch.alert, crypto_analytics.batch.pod_diagnosis, crypto_analytics.batch.step_definitions"
+    )
     code = f"import sys; sys.path.insert(0, 'services'); import {modules}"
     subprocess.run([sys.executable, "-IS", "-c", code], cwd=ROOT, check=True)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from crypto_analytics.batch.__main__ import INTERRUPTED, finish
 from crypto_analytics.batch.runner import StepResult
 from crypto_analytics.batch.settings import BatchSettings
-from crypto_analytics.batch.steps import STEPS
+from crypto_analytics.batch.step_definitions import STEPS
 
 GOOD = StepResult(STEPS[2], 0, 1, 4.0, ("fine",))
 BAD = StepResult(STEPS[3], 1, 3, 20.0, ("FAILED expect_ohlc_in_order",))

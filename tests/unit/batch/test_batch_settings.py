@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from crypto_analytics.batch.settings import BatchSettings
-from crypto_analytics.batch.steps import STEPS
+from crypto_analytics.batch.step_definitions import STEPS
 
 BY_NAME = {step.name: step for step in STEPS}
 INHERITED = {

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from crypto_analytics.batch.runner import TAIL_LINES, Runner, StepResult
-from crypto_analytics.batch.steps import Resources, Step
-
-RESOURCES = Resources("100m", "1", "64Mi", "128Mi")
+from crypto_analytics.batch.step_definitions import Step
 
 
 def step(timeout_seconds: int = 20) -> Step:
-    return Step("a_step", "services", ("python", "-c", "..."), "reader", RESOURCES, timeout_seconds)
+    return Step("a_step", "services", ("python", "-c", "..."), "reader", timeout_seconds)
 
 
 class RecordedRunner:

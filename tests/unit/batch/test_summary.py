@@ -1,6 +1,6 @@
 from crypto_analytics.batch import summary
 from crypto_analytics.batch.runner import StepResult
-from crypto_analytics.batch.steps import STEPS
+from crypto_analytics.batch.step_definitions import STEPS
 
 GOOD = StepResult(STEPS[1], 0, 1, 4.25, ("fine",))
 BAD = StepResult(STEPS[3], 1, 3, 21.5, ("one", "FAILED expect_column_values_to_be_between(volume)", "three"))

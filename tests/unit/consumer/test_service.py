@@ -17,11 +17,11 @@ from crypto_analytics.consumer.service import ConsumerService
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.merge import Merged
-from crypto_analytics.streaming import commits
+from crypto_analytics.streaming import offset_commits
 from crypto_analytics.streaming.backlog import Backlog
-from crypto_analytics.streaming.commits import OffsetCommitter
 from crypto_analytics.streaming.decoded_records import DecodedRecords
 from crypto_analytics.streaming.merger import BatchResult
+from crypto_analytics.streaming.offset_commits import OffsetCommitter
 from tests.unit.spelling import spelled
 
 RULES = Rules(frozenset({"BTCUSDT"}), 2**60)
@@ -330,7 +330,7 @@ def test_a_consumer_whose_commits_fail_for_long_is_alive_and_not_ready(
     def answered_with(consumer: FakeConsumer) -> None:
         consumer.answer = None if code is None else KafkaError(code)
 
-    monkeypatch.setattr(commits, "_OVERDUE_SECONDS", -1.0)  # every commit without a confirmation is
+    monkeypatch.setattr(offset_commits, "_OVERDUE_SECONDS", -1.0)  # every commit without a confirmation is
     consuming, consumer, _ = build(answered_with, trades, until_committed, [], [], seconds=0.0)
     consuming.run()
     assert (consumer.health.ready, consumer.health.is_alive()) == (ready, True)

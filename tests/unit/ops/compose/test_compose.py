@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from crypto_analytics.batch.steps import STEPS
+from crypto_analytics.batch.step_definitions import STEPS
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.compose import batch as compose_batch

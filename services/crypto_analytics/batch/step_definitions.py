@@ -13,16 +13,6 @@ _DBT = ("--project-dir", "dbt", "--profiles-dir", "dbt", "--no-use-colors")
 
 
 @dataclass(frozen=True)
-class Resources:
-    """The requests and limits of a step's container, as Kubernetes quantities."""
-
-    cpu_request: str
-    cpu_limit: str
-    memory_request: str
-    memory_limit: str
-
-
-@dataclass(frozen=True)
 class Step:
     """One step.
 
@@ -31,7 +21,6 @@ class Step:
         component: the component whose image or environment it runs in.
         command: the program and its arguments; the working directory holds ``dbt/`` and ``ge/``.
         role: the PostgreSQL role that it logs in as.
-        resources: the requests and limits of its container.
         timeout_seconds: the longest duration of one try.
     """
 
@@ -39,18 +28,11 @@ class Step:
     component: Component
     command: tuple[str, ...]
     role: Role
-    resources: Resources
     timeout_seconds: int
 
 
-_LIGHT = Resources(cpu_request="100m", cpu_limit="1", memory_request="128Mi", memory_limit="512Mi")
-_DBT_RESOURCES = Resources(cpu_request="100m", cpu_limit="1", memory_request="256Mi", memory_limit="512Mi")
-_GE_RESOURCES = Resources(cpu_request="100m", cpu_limit="1", memory_request="384Mi", memory_limit="1Gi")
-_EXPORT_RESOURCES = Resources(cpu_request="100m", cpu_limit="1", memory_request="256Mi", memory_limit="512Mi")
-
-
 def _dbt(name: str, *arguments: str) -> Step:
-    return Step(name, "dbt", ("dbt", *arguments, *_DBT), "transformer", _DBT_RESOURCES, timeout_seconds=600)
+    return Step(name, "dbt", ("dbt", *arguments, *_DBT), "transformer", timeout_seconds=600)
 
 
 STEPS: tuple[Step, ...] = (
@@ -59,7 +41,6 @@ STEPS: tuple[Step, ...] = (
         component="services",
         command=("python", "-m", "crypto_analytics.backfill"),
         role="writer",
-        resources=_LIGHT,
         timeout_seconds=600,
     ),
     _dbt("dbt_silver", "run", "--select", "tag:silver"),
@@ -69,7 +50,6 @@ STEPS: tuple[Step, ...] = (
         component="ge",
         command=("python", "-m", "ge"),
         role="gate",
-        resources=_GE_RESOURCES,
         timeout_seconds=300,
     ),
     _dbt("dbt_gold", "run", "--select", "tag:gold"),
@@ -79,7 +59,6 @@ STEPS: tuple[Step, ...] = (
         component="services",
         command=("python", "-m", "crypto_analytics.exporter"),
         role="reader",
-        resources=_EXPORT_RESOURCES,
         timeout_seconds=900,
     ),
 )

@@ -5,22 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from crypto_analytics.batch import steps
-from crypto_analytics.batch.steps import STEPS, select
+from crypto_analytics.batch import step_definitions
+from crypto_analytics.batch.step_definitions import STEPS, select
+from tests.step_resources import STEP_RESOURCES
 
 
 def test_the_steps_are_those_of_the_dag_in_its_order() -> None:
     assert [step.name for step in STEPS] == [
         "backfill_recent", "dbt_silver", "dbt_test_silver", "ge_validate", "dbt_gold", "dbt_test_gold", "export_lake",
     ]  # fmt: skip
-    assert steps.RETRIES == 2
+    assert step_definitions.RETRIES == 2
 
 
 def test_every_step_is_bounded() -> None:
     for step in STEPS:
         assert 0 < step.timeout_seconds <= 900
-        assert step.resources.memory_limit.endswith("i")
-        assert step.resources.cpu_limit
+        assert STEP_RESOURCES[step.name].memory_limit.endswith("i")
+        assert STEP_RESOURCES[step.name].cpu_limit
 
 
 def test_only_dbt_writes_tables_only_backfill_klines_and_only_the_gate_its_verdicts() -> None:
@@ -34,9 +35,9 @@ def test_only_dbt_writes_tables_only_backfill_klines_and_only_the_gate_its_verdi
 def test_a_dag_can_load_the_module_with_the_standard_library_alone() -> None:
     code = (
         "import importlib.util, json, sys\n"
-        f"spec = importlib.util.spec_from_file_location('steps', {str(Path(steps.__file__))!r})\n"
+        f"spec = importlib.util.spec_from_file_location('step_definitions', {str(Path(step_definitions.__file__))!r})\n"
         "module = importlib.util.module_from_spec(spec)\n"
-        "sys.modules['steps'] = module\n"
+        "sys.modules['step_definitions'] = module\n"
         "spec.loader.exec_module(module)\n"
         "print(json.dumps([step.name for step in module.STEPS]))"
     )

@@ -7,7 +7,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from prometheus_client import REGISTRY
 
-from crypto_analytics.streaming.commits import OffsetCommitter
+from crypto_analytics.streaming.offset_commits import OffsetCommitter
 
 TIMED_OUT = KafkaError(KafkaError.REQUEST_TIMED_OUT)
 
