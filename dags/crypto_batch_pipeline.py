@@ -1,4 +1,4 @@
-"""Run the batch every five minutes: the steps of ``crypto_analytics.batch.step_definitions``, each in a pod, in order."""
+"""Run the batch every five minutes: a pod for each of the steps in ``batch/step_definitions.py``, in their order."""
 
 import os
 from datetime import UTC, datetime, timedelta

@@ -1,6 +1,6 @@
 {{/*
-The steps in their order; a test checks that they equal services/crypto_analytics/batch/step_definitions.py. component: the entry of values
-components with image, settings, Secret and resources. timeout: time limit of one try, in seconds. Each container runs its step
+The steps in their order; a test checks that they equal services/crypto_analytics/batch/step_definitions.py. component: the entry
+of values components with image, settings, Secret and resources. timeout: time limit of one try, in seconds. Each container runs its step
 by name and holds the batch's lock while it runs (services/crypto_analytics/batch/step.py).
 */}}
 {{- define "batch.steps" -}}
