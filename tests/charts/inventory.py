@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.charts import recording
+from tests.charts import helmfile_calls
 from tests.charts.rendering import SITUATIONS, environment, name_of
 
 FILE = Path(__file__).with_name("inventory.yaml")
@@ -39,8 +39,10 @@ def _lasting(name: str) -> str:
 
 
 def _groups(situation: str) -> list[list[str]]:
-    upgraded = [words[words.index("--install") + 1] for words in recording.commands(situation) if "upgrade" in words]
-    groups = recording.groups(situation)
+    upgraded = [
+        words[words.index("--install") + 1] for words in helmfile_calls.commands(situation) if "upgrade" in words
+    ]
+    groups = helmfile_calls.groups(situation)
     return [[name for name in upgraded if name in its] for its in groups]
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ops.kubernetes import helmfile
-from tests.charts import inventory, recording
+from tests.charts import helmfile_calls, inventory
 from tests.charts.rendering import NAMESPACE, SITUATIONS, program
 from tests.e2e.programs import attempt
 from tests.servers import ROOT
@@ -76,7 +76,7 @@ def installed(situation: str) -> set[str]:
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_each_release_is_installed_after_those_it_needs(situation: str) -> None:
-    needs = recording.needs(situation)
+    needs = helmfile_calls.needs(situation)
     assert set(needs) == set(BEFORE)
     here = installed(situation)
     for release, before in BEFORE.items():
@@ -102,7 +102,7 @@ def test_each_release_is_installed_after_those_it_needs(situation: str) -> None:
 def test_the_order_holds_with_servers_outside_of_the_cluster(
     situation: str, absent: set[str], values: list[str]
 ) -> None:
-    needs = recording.needs(situation, *values)
+    needs = helmfile_calls.needs(situation, *values)
     flipped = any("kafka.mode" in value for value in values)
     operators = {"strimzi-operator", "spark-operator"}
     absent = absent | (operators if situation.startswith("lite") and not flipped else set())
@@ -132,11 +132,11 @@ def test_hooks_wait_for_the_operators_resources(situation: str) -> None:
         expected["kafka"] = STRIMZI
         if "spark" in situation or "both" in situation:
             expected |= {"spark-operator": WEBHOOK, "spark-candles": RUNNING}
-    assert hooks(recording.commands(situation)) == expected
+    assert hooks(helmfile_calls.commands(situation)) == expected
 
 
 def test_an_existing_namespace_is_left_alone() -> None:
-    assert hooks(recording.commands("lite", "--state-values-set", "namespace.create=false")) == {}
+    assert hooks(helmfile_calls.commands("lite", "--state-values-set", "namespace.create=false")) == {}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_an_existing_namespace_is_left_alone() -> None:
 )
 def test_helm_and_the_hooks_work_on_one_cluster(options: list[str], variables: dict[str, str]) -> None:
     contexts = set()
-    for words in recording.commands("default both", *options, **variables):
+    for words in helmfile_calls.commands("default both", *options, **variables):
         named = [words[place + 1] for place, word in enumerate(words) if word in {"--kube-context", "--context"}]
         assert named or words[1] == "version", words
         contexts |= set(named)

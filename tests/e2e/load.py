@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.e2e.platforms import Platform
-from tests.e2e.streaming import DEFAULT_SYMBOLS, streamed_up_to, wait_caught_up, wait_consumed
+from tests.e2e.recomputation import DEFAULT_SYMBOLS, streamed_up_to, wait_caught_up, wait_consumed
 from tests.e2e.waiting import Stopwatch, wait_until
 
 TRADES_PER_MINUTE = 40_000  # of each of three symbols, so 2,000 a second in all

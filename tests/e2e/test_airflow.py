@@ -18,8 +18,8 @@ from ops.common.settings import NAMESPACE
 from ops.platform.airflow import Airflow, has_ended
 from tests.e2e.kubernetes import Kubernetes, Object
 from tests.e2e.platforms import Platform
+from tests.e2e.recomputation import DEFAULT_SYMBOLS, official_klines, wait_caught_up
 from tests.e2e.report import Report
-from tests.e2e.streaming import DEFAULT_SYMBOLS, official_klines, wait_caught_up
 from tests.e2e.waiting import Stopwatch, wait_until
 from tests.oracle import Key
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.e2e.platforms import Platform
+from tests.e2e.recomputation import DEFAULT_SYMBOLS, dead_letters, gaps, verify, wait_caught_up
 from tests.e2e.report import Report
-from tests.e2e.streaming import DEFAULT_SYMBOLS, dead_letters, gaps, verify, wait_caught_up
 
 _GB_IN_MIB = 1000**3 / 1024**2
 # For the streaming half, for all components, and for Spark's pod, whose limit is higher.

@@ -11,7 +11,7 @@ from crypto_analytics.runtime.kafka import client_config
 from crypto_analytics.store.objects import ObjectNotFound
 from crypto_analytics.store.postgres import LoginRefused
 from tests.e2e.platforms import Platform
-from tests.e2e.streaming import GROUP
+from tests.e2e.recomputation import GROUP
 from tests.e2e.waiting import wait_until
 
 TRADES, DEAD_LETTERS = "crypto.trades.raw", "crypto.trades.dlq"

@@ -13,7 +13,7 @@ from ops.platform import exposed_ports
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.platforms import Platform
 from tests.e2e.programs import run
-from tests.e2e.streaming import DEFAULT_SYMBOLS, wait_caught_up
+from tests.e2e.recomputation import DEFAULT_SYMBOLS, wait_caught_up
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(600)]
 

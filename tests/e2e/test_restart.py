@@ -3,8 +3,7 @@
 import pytest
 
 from tests.e2e.platforms import Platform
-from tests.e2e.report import Report
-from tests.e2e.streaming import (
+from tests.e2e.recomputation import (
     DEFAULT_SYMBOLS,
     dead_letters,
     merged_up_to,
@@ -13,6 +12,7 @@ from tests.e2e.streaming import (
     wait_caught_up,
     window_start,
 )
+from tests.e2e.report import Report
 from tests.e2e.waiting import Stopwatch
 
 pytestmark = pytest.mark.timeout(900)

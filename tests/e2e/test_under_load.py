@@ -11,8 +11,7 @@ import pytest
 from ops.common.candle_variant import Variant
 from tests.e2e.load import TRADES_PER_MINUTE, Load, heavy_load
 from tests.e2e.platforms import Platform
-from tests.e2e.report import Report
-from tests.e2e.streaming import (
+from tests.e2e.recomputation import (
     DEFAULT_SYMBOLS,
     complete_minutes,
     dead_letters,
@@ -22,6 +21,7 @@ from tests.e2e.streaming import (
     wait_caught_up,
     window_start,
 )
+from tests.e2e.report import Report
 from tests.e2e.waiting import Stopwatch, wait_until
 
 WHOLE_MINUTES = 3  # of each symbol, to compare with the exchange's klines

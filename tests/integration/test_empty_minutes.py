@@ -20,7 +20,7 @@ from crypto_analytics.store.archive import RawArchive
 from tests.batch_run import MEASURES, Batch, Key, Row, expected_silver, put_official, rolled_up, values
 from tests.servers import MIGRATIONS, Servers
 from tests.stores import MemoryStore, merge_batch
-from tests.unit.spelling import spelled
+from tests.unit.trade_json import trade_json
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -46,7 +46,7 @@ class Made:
     @property
     def value(self) -> bytes:
         time = int(START.timestamp() * 1000) + self.seconds * 1000
-        return spelled(self.trade_id, symbol=self.symbol, price=f"{self.price}.00000000", time=time)
+        return trade_json(self.trade_id, symbol=self.symbol, price=f"{self.price}.00000000", time=time)
 
 
 def made(random: Random, symbol: str) -> list[Made]:

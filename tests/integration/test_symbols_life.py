@@ -18,7 +18,7 @@ from ops.platform import freshness
 from tests.batch_run import Batch, expected_gold, expected_silver, kline, put_official, put_realtime, values
 from tests.servers import MIGRATIONS, ROOT, Database
 from tests.stores import merge_batch
-from tests.unit.spelling import spelled
+from tests.unit.trade_json import trade_json
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 BOTH = ("run", "--select", "tag:silver", "tag:gold")
@@ -62,7 +62,7 @@ def judged(batch: Batch) -> tuple[set[str], int, int]:
 
 def merge(connection: psycopg.Connection, folder: Path, symbol: str, trades: Sequence[tuple[int, datetime]]) -> None:
     """Merge trades (id, time) as the consumer does; the archive is below ``folder``."""
-    spelt = [spelled(number, symbol=symbol, time=int(time.timestamp() * 1000)) for number, time in trades]
+    spelt = [trade_json(number, symbol=symbol, time=int(time.timestamp() * 1000)) for number, time in trades]
     decoded = decode_batch(spelt, Rules(frozenset([symbol]), 2**60))
     assert not decoded.bad
     merge_batch(connection, RawArchive(DirectoryStore(folder), "raw"), decoded.by_symbol())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crypto_analytics.binance.trade_decoder import BadTrade, DecodedBatch, Rules, decode_batch, decode_one
 from crypto_analytics.core.trades import Trade
-from tests.unit.spelling import spelled
+from tests.unit.trade_json import trade_json
 
 NOW = 1_741_046_500_000_000
 RULES = Rules(frozenset({"TRXUSDT", "BTCUSDT"}), NOW)
@@ -39,7 +39,7 @@ def test_an_aggregated_trade_in_milliseconds() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "first", "last"),
-    [(value(t=0), 0, 0), (agg(f=0, l=0), 0, 0), (agg(f=0, l=3), 0, 3), (spelled(0, symbol="TRXUSDT"), 0, 0)],
+    [(value(t=0), 0, 0), (agg(f=0, l=0), 0, 0), (agg(f=0, l=3), 0, 3), (trade_json(0, symbol="TRXUSDT"), 0, 0)],
 )
 def test_the_exchange_numbers_trades_from_zero(raw: bytes, first: int, last: int) -> None:
     _, trade = decode_one(raw, RULES)

@@ -10,7 +10,7 @@ from crypto_analytics.binance import vectorized_parser
 from crypto_analytics.binance.trade_decoder import MAX_TRADE_ID, BadTrade, Rules, decode_batch, decode_one
 from crypto_analytics.core.spot_market import is_symbol
 from crypto_analytics.core.trades import Trade
-from tests.unit.spelling import spelled
+from tests.unit.trade_json import trade_json
 
 NOW = 1_741_046_500_000_000
 RULES = Rules(frozenset({"BTCUSDT", "1000SATSUSDT", "币安人生USDT", "BTC-USDT_2"}), NOW)
@@ -24,7 +24,7 @@ def decimals(draw: st.DrawFn) -> str:
 
 times = st.one_of(st.integers(1_500_000_000_000, NOW // 1000), st.integers(1_500_000_000_000_000, NOW))
 trades = st.builds(
-    spelled,
+    trade_json,
     symbol=st.sampled_from(sorted(RULES.symbols)),
     trade_id=st.one_of(st.integers(0, 9), st.integers(0, MAX_TRADE_ID)),
     price=decimals(),
@@ -75,7 +75,7 @@ def test_a_changed_byte_is_never_overlooked(values: list[bytes], random: Random,
     agrees(values)
 
 
-GOOD = spelled(7)
+GOOD = trade_json(7)
 
 
 @pytest.mark.parametrize("position", range(len(GOOD) + 1))
@@ -151,19 +151,19 @@ def test_values_that_the_parser_declines_are_decoded_one_by_one(value: bytes) ->
 @pytest.mark.parametrize("symbol", ["A.B-USDT", "币安人生狗狗币USDT", "A" * 50, "1", "_1"])
 def test_every_symbol_that_the_exchange_can_list_is_decoded(symbol: str) -> None:
     assert is_symbol(symbol)
-    batch = decode_batch([GOOD, spelled(8, symbol=symbol)], Rules(frozenset({"BTCUSDT", symbol}), NOW))
+    batch = decode_batch([GOOD, trade_json(8, symbol=symbol)], Rules(frozenset({"BTCUSDT", symbol}), NOW))
     assert list(batch.by_symbol()) == ["BTCUSDT", symbol]
 
 
 def test_symbols_that_differ_only_at_the_start_are_distinguished() -> None:
-    known = spelled(7, symbol="1000SATSUSDT")
+    known = trade_json(7, symbol="1000SATSUSDT")
     agrees([known, known.replace(b'"1000', b'"2000'), known])
 
 
 def test_symbols_that_alternate_are_grouped_in_order_of_arrival() -> None:
     agrees(
         [
-            spelled(number, symbol=symbol, time=1741046401271 + number, maker=number % 3 == 0)
+            trade_json(number, symbol=symbol, time=1741046401271 + number, maker=number % 3 == 0)
             for number in range(1, 9)
             for symbol in sorted(RULES.symbols)
         ]

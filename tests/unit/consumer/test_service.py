@@ -22,7 +22,7 @@ from crypto_analytics.streaming.backlog import Backlog
 from crypto_analytics.streaming.decoded_records import DecodedRecords
 from crypto_analytics.streaming.merger import BatchResult
 from crypto_analytics.streaming.offset_commits import OffsetCommitter
-from tests.unit.spelling import spelled
+from tests.unit.trade_json import trade_json
 
 RULES = Rules(frozenset({"BTCUSDT"}), 2**60)
 PARTITION = TopicPartition("trades", 0)
@@ -40,7 +40,7 @@ def delivered(values: Sequence[bytes | None], **config: str | int) -> list[Messa
 
 @pytest.fixture(scope="module")
 def trades() -> list[Message]:
-    messages = delivered([spelled(number) for number in range(1, 7)])
+    messages = delivered([trade_json(number) for number in range(1, 7)])
     assert [message.error() for message in messages] == [None] * 6
     return messages
 
@@ -245,7 +245,7 @@ def test_polls_are_short_but_not_busy_while_a_due_batch_waits_for_the_one_before
 
 
 def test_a_record_without_a_value_is_rejected_with_its_origin(build: Build, trades: list[Message]) -> None:
-    consuming, _, merger = build(delivered([spelled(1), None, spelled(2)]))
+    consuming, _, merger = build(delivered([trade_json(1), None, trade_json(2)]))
     consuming.run()
     assert merger.batches == [[1, 2]]
     assert merger.rejected == [("not_json", "trades/0/1")]

@@ -16,7 +16,7 @@ from crypto_analytics.core.trades import Trade, TradeColumns
 from tests.candle_monoid import EMPTY, candle_of, merge, merge_all
 from tests.oracle import MEASURES, Candle, Oracle
 from tests.unit.core.strategies import START, trades_with_unique_ids
-from tests.unit.spelling import spelled
+from tests.unit.trade_json import trade_json
 
 candles = trades_with_unique_ids(largest=12).map(lambda trades: [candle_of(trade) for trade in trades])
 
@@ -75,7 +75,7 @@ values_from_zero = st.permutations(range(8)).flatmap(
     lambda order: st.tuples(
         *(
             st.builds(
-                spelled,
+                trade_json,
                 st.just(trade_id),
                 price=st.sampled_from(["1.00000000", "2.50000000", "0.00000001"]),
                 quantity=st.sampled_from(["3.00000000", "0.10000000"]),

@@ -1,7 +1,7 @@
 """Trades in the exchange's format."""
 
 
-def spelled(
+def trade_json(
     trade_id: int,
     *,
     symbol: str = "BTCUSDT",
