@@ -14,7 +14,7 @@ _LINES = 12
 
 
 class StepFailed(AirflowException):
-    """A try of a step failed; the text says why. ``lines`` are the last lines of the pod's log."""
+    """A try of a step failed; the text has the cause. ``lines`` are the last lines of the pod's log."""
 
     def __init__(self, reason: str, lines: list[str]) -> None:
         super().__init__(reason)

@@ -90,7 +90,7 @@ The row in change_marks is written in the transaction that builds the model, bef
     {%- if not is_incremental() %} analyze {{ this }} {% endif -%}
 {% endmacro %}
 
-{#- Post-hook of silver: the planner needs statistics to know that removed_minutes is nearly always empty. -#}
+{#- Post-hook of silver: without statistics the planner assumes that removed_minutes has many rows. -#}
 {% macro analyze_removed_minutes() %}
     analyze {{ removed_minutes() }}
 {% endmacro %}

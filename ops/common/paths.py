@@ -80,8 +80,8 @@ def check_writable(folder: Path) -> None:
     Raises:
         Problem: it cannot.
     """
-    there = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+    existing = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return
-    cause = f"{there} is no folder" if not there.is_dir() else f"{there} cannot be written by this user"
+    cause = f"{existing} is no folder" if not existing.is_dir() else f"{existing} cannot be written by this user"
     raise Problem(f"{folder} cannot be made", cause, "make demo DEMO_DIR=/a/folder/of/yours")

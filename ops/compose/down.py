@@ -1,4 +1,4 @@
-"""Stop the platform in Compose and remove its containers; list what is kept."""
+"""Stop the platform in Compose and remove its containers; list the kept volumes and files."""
 
 import argparse
 

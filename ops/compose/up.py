@@ -69,7 +69,7 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
 
 
 def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem]:
-    """Return what must be fixed before ``profile`` can start."""
+    """Return the problems to fix before ``profile`` can start."""
     if (problem := _docker()) is not None:
         return [problem]
     own = [one for one in compose.containers(project.name) if one.state == "running"]
@@ -129,13 +129,13 @@ def remove_other_variant(project: Project, chosen: candle_variant.Variant) -> No
     Raises:
         Problem: docker fails.
     """
-    there = {one.service for one in compose.containers(project.name)} & set(candle_variant.replaced_by(chosen))
-    if there and not project.call("rm", "--stop", "--force", *sorted(there)):
+    leftovers = {one.service for one in compose.containers(project.name)} & set(candle_variant.replaced_by(chosen))
+    if leftovers and not project.call("rm", "--stop", "--force", *sorted(leftovers)):
         raise Problem("the other variant cannot be removed", "docker's message is above", "make compose-up")
 
 
 def up(project: Project, profile: str, out: Console) -> None:
-    """Start what is missing or changed, and wait until the jobs have succeeded and the services are healthy.
+    """Start missing and changed containers, and wait until the jobs have succeeded and the services are healthy.
 
     Raises:
         Problem: a container fails; the end of its log is printed.

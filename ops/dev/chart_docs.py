@@ -218,7 +218,7 @@ def chart_yaml(text: str) -> str:
 
 
 def rendered() -> dict[Path, str]:
-    """Return what each generated file has to hold."""
+    """Return the content of each generated file."""
     files = {CHARTS / name / "README.md": readme(name) for name in names()}
     for name in names():
         file = CHARTS / name / "Chart.yaml"

@@ -30,7 +30,7 @@ TIMEOUT = 60.0
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
-    """Export, and say what changed."""
+    """Export the dashboard and print the changed files."""
     argparse.ArgumentParser(prog="python -m ops dashboard-export", description=__doc__).parse_args(arguments)
     out = console()
     with closing(log_in(settings)) as superset:
@@ -65,7 +65,7 @@ def log_in(settings: OpsSettings) -> httpx.Client:
 
 
 def _places(settings: OpsSettings) -> Iterator[tuple[int, str]]:
-    """Yield port and admin's password of every way of running that there is."""
+    """Yield the port and the admin password of each running installation."""
     for installed in (access.find(settings), compose.installation()):
         if installed is not None and "superset" in installed.components:
             yield installed.ports["SUPERSET_PORT"], installed.passwords["SUPERSET_ADMIN_PASSWORD"]
@@ -84,7 +84,7 @@ def export(superset: httpx.Client) -> dict[str, str]:
     found = superset.get(f"/api/v1/dashboard/{SLUG}")
     if found.status_code != httpx.codes.OK:
         cause = f"{superset.base_url}: {found.status_code} {found.reason_phrase}"
-        raise Problem(f"the dashboard {SLUG} is not there", cause, "install it again: make up, or make demo BI=1")
+        raise Problem(f"the dashboard {SLUG} is missing", cause, "install it again: make up, or make demo BI=1")
     number = found.json()["result"]["id"]
     answer = superset.get("/api/v1/dashboard/export/", params={"q": f"!({number})"}).raise_for_status()
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
@@ -92,10 +92,10 @@ def export(superset: httpx.Client) -> dict[str, str]:
 
 
 def write(files: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Make ``folder`` hold exactly these files; return what was done to which."""
-    there = {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")}
+    """Write exactly these files to ``folder``; return the change of each changed file: new, changed or removed."""
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")}
     done = {}
-    for name in sorted(there - set(files)):
+    for name in sorted(present - set(files)):
         (folder / name).unlink()
         done[name] = "removed"
     for name, text in files.items():

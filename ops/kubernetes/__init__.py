@@ -1,1 +1,1 @@
-"""The platform on Kubernetes: kind, helmfile, helm, and what is read from the cluster."""
+"""The platform on Kubernetes: kind, helmfile, helm, and the state read from the cluster."""

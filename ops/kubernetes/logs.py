@@ -32,9 +32,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops logs", description=__doc__)
     parser.add_argument("--no-follow", action="store_true", help="print the existing lines and exit")
     follow = not parser.parse_args(arguments).no_follow
-    there = sorted({component(pod["metadata"]) for pod in KubeApi(settings.KUBE_CONTEXT).items("pods")})
-    if settings.SERVICE and settings.SERVICE not in there:
-        cause = f"components with pods: {', '.join(there) or 'none'}"
-        raise Problem(f"{settings.SERVICE} has no pod", cause, f"make logs SERVICE={(there or ['consumer'])[0]}")
+    components = sorted({component(pod["metadata"]) for pod in KubeApi(settings.KUBE_CONTEXT).items("pods")})
+    if settings.SERVICE and settings.SERVICE not in components:
+        cause = f"components with pods: {', '.join(components) or 'none'}"
+        raise Problem(f"{settings.SERVICE} has no pod", cause, f"make logs SERVICE={(components or ['consumer'])[0]}")
     line = command(settings, follow=follow)
     os.execv(line[0], line)  # noqa: S606  # no shell is wanted

@@ -113,11 +113,11 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     cluster = KubeApi(settings.KUBE_CONTEXT)
     numbers = exposed_ports.effective(settings)
     items = cluster.items("pods")
-    there = {component(item["metadata"]) for item in items}
-    if "kafka" in there and not kafka_listens(items):
-        there.remove("kafka")
+    running = {component(item["metadata"]) for item in items}
+    if "kafka" in running and not kafka_listens(items):
+        running.remove("kafka")
         out.print(f"{'Kafka':<14} {_NO_KAFKA}", soft_wrap=True)
-    reached = [endpoint for endpoint in ENDPOINTS if endpoint.component in there]
+    reached = [endpoint for endpoint in ENDPOINTS if endpoint.component in running]
     forwards = [
         PortForward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT) for endpoint in one_a_port(reached)
     ]

@@ -69,11 +69,13 @@ def maven(jars: Path) -> None:
 
 def disk(folder: Path) -> None:
     """Check the free space of the disk that holds DEMO_DIR."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
     if free < DISK_NEEDED_BYTES:
         has = f"{free / 1024**3:.1f} GB free where {DISK_NEEDED_BYTES / 1024**3:.0f} GB are needed"
-        raise Problem("the disk is full", f"{there} has {has}", "free some, or: make demo DEMO_DIR=/a/larger/disk/demo")
+        raise Problem(
+            "the disk is full", f"{existing} has {has}", "free some, or: make demo DEMO_DIR=/a/larger/disk/demo"
+        )
 
 
 def port(setting: str, number: int) -> None:

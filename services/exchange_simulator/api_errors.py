@@ -15,7 +15,7 @@ class ApiError(Exception):
 
     @classmethod
     def missing(cls, name: str) -> Self:
-        """A mandatory parameter is not there."""
+        """A mandatory parameter is missing."""
         return cls(400, -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
     @classmethod

@@ -50,5 +50,5 @@ def read_names(names: Iterable[str]) -> ArchiveName:
     symbols = {one.symbol for one in parsed if one.symbol is not None}
     archives = {one.archive for one in parsed if one.archive is not None}
     if len(symbols) > 1 or len(archives) > 1:
-        raise ValueError("the zip's name and its member's tell of different archives; rename the zip as its member")
+        raise ValueError("the zip and its member name different archives; rename the zip like its member")
     return ArchiveName(next(iter(symbols), None), next(iter(archives), None))

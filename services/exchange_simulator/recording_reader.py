@@ -24,7 +24,7 @@ _OTHER_DELIMITERS = ";\t|"
 
 @dataclass(frozen=True)
 class RecordingFile:
-    """An open recording: its kind, what its name says, and its rows of data, which can be read once."""
+    """An open recording: its kind, its parsed name, and its rows of data, which can be read once."""
 
     source: Source
     kind: RecordingKind
@@ -38,7 +38,7 @@ class RecordingFile:
             return self.name.symbol
         if len(asked) != 1:
             raise self.source.error(
-                "its name does not tell the symbol; say it with SYMBOLS=TRXUSDT, or name the file as the exchange"
+                "its name does not contain the symbol; set SYMBOLS=TRXUSDT, or name the file as the exchange"
                 " does: TRXUSDT-trades-2025-03-04.csv"
             )
         return asked[0]
@@ -152,6 +152,7 @@ def _archive_kind(source: Source, number: int, row: Sequence[str], named: Archiv
         )
     if named is not None and kind != named:
         raise source.error(
-            f"{len(row)} columns, as {kind} have, and its name says {named}, which have {len(COLUMNS[named])}", number
+            f"{len(row)} columns, as {kind} have, but its name is that of {named}, which have {len(COLUMNS[named])}",
+            number,
         )
     return kind

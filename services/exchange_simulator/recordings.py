@@ -10,7 +10,7 @@ The kinds of recordings differ in their columns (https://github.com/binance/bina
 A file is read exactly or refused, never in part: one invalid cell refuses the file. Times in milliseconds and in
 microseconds, also in one file, become microseconds.
 
-The rows of an archive are brought into the order of the stream: by id, each id once. A repeated row is skipped and
+The rows of an archive are sorted into the order of the stream: by id, each id once. A repeated row is skipped and
 counted, a contradicting row refuses the file. Void aggregates are skipped and counted. A recorded stream keeps its
 order, its repetitions and its faults.
 """
@@ -92,7 +92,7 @@ class RecordingSummary:
 def describe(path: Path, asked: Sequence[str] = ()) -> RecordingSummary:
     """Return a summary of the file, after validating every row.
 
-    ``asked`` has the configured SYMBOLS: a single one is the symbol of an archive whose name does not tell it.
+    ``asked`` has the configured SYMBOLS: a single one is the symbol of an archive whose name lacks it.
 
     Raises:
         RecordingError: it is missing, empty or of an unknown layout, a row is invalid, or the symbol is unknown.
@@ -171,7 +171,7 @@ def _recording(file: RecordingFile, asked: Sequence[str]) -> Recording:
 
 
 class _RowHashes:
-    """Line number and hash of each row that became a trade, to tell repeated rows from contradicting ones."""
+    """Line number and hash of each row that became a trade, to distinguish repeated rows from contradicting ones."""
 
     def __init__(self, source: Source) -> None:
         self.numbers = array("q")

@@ -18,7 +18,7 @@ def wall_clock() -> int:
 
 
 def to_microseconds(timestamp: int) -> int:
-    """Return the exchange's ``timestamp`` (milliseconds or microseconds, told apart by size) in microseconds."""
+    """Return the exchange's ``timestamp`` (milliseconds or microseconds, recognised by its size) in microseconds."""
     return timestamp if timestamp > _LARGEST_MILLISECOND else timestamp * 1000
 
 

@@ -71,7 +71,7 @@ def program(name: str) -> str:
     """Return the path of helm or helmfile; without it, the test fails with the command that installs it."""
     path = shutil.which(name)
     if path is None:
-        pytest.fail(f"{name} is not on PATH; next: make doctor (it says how to install it; offline: make airgap)")
+        pytest.fail(f"{name} is not on PATH; next: make doctor (it prints how to install it; offline: make airgap)")
     return path
 
 

@@ -17,7 +17,7 @@ _NAMESPACE = "spark.kubernetes.namespace"
 # The names by which the operator and Spark identify the container of a template.
 _CONTAINERS = {"driver": "spark-kubernetes-driver", "executor": "spark-kubernetes-executor"}
 # Spark adds these ports itself: Kubernetes refuses a pod whose template has them too.
-_PORTS_OF_SPARK = {"driver-rpc-port", "blockmanager", "spark-ui"}
+_SPARK_PORTS = {"driver-rpc-port", "blockmanager", "spark-ui"}
 
 
 def problems(application: Mapping[str, Any]) -> list[str]:
@@ -26,28 +26,28 @@ def problems(application: Mapping[str, Any]) -> list[str]:
 
 
 def _schema(application: Mapping[str, Any]) -> Iterator[str]:
-    """The models drop unknown fields, so their output is compared with the input."""
+    """Yield the fields that the models drop or change: their output is compared with the input."""
     try:
         known = SparkV1beta2SparkApplication.from_dict(dict(application))
     except (ValidationError, AttributeError, TypeError) as error:
         yield f"not a SparkApplication: {error}"
         return
     assert known is not None
-    yield from _lost(application, known.to_dict(), "")
+    yield from _differences(application, known.to_dict(), "")
 
 
-def _lost(given: Any, kept: Any, where: str) -> Iterator[str]:
+def _differences(given: Any, kept: Any, where: str) -> Iterator[str]:
     if isinstance(given, Mapping) and isinstance(kept, Mapping):
         for key, value in given.items():
             if key not in kept:
                 yield f"{where}.{key}: no such field"
             else:
-                yield from _lost(value, kept[key], f"{where}.{key}")
+                yield from _differences(value, kept[key], f"{where}.{key}")
     elif isinstance(given, list) and isinstance(kept, list):
         for number, (left, right) in enumerate(zip(given, kept, strict=True)):
-            yield from _lost(left, right, f"{where}[{number}]")
+            yield from _differences(left, right, f"{where}[{number}]")
     elif given != kept:
-        yield f"{where}: {given!r} is taken for {kept!r}"
+        yield f"{where}: {given!r} is read as {kept!r}"
 
 
 def _webhook(application: Mapping[str, Any]) -> Iterator[str]:
@@ -58,11 +58,11 @@ def _webhook(application: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} cannot be a Service's name"
     for key, value in spec.get("sparkConf", {}).items():
         if _REFUSED.fullmatch(key):
-            yield f"sparkConf {key} is refused: a field says it"
+            yield f"sparkConf {key} is refused: the SparkApplication has a field for it"
         if key == _NAMESPACE and value != application["metadata"]["namespace"]:
-            yield f"sparkConf {key} is refused: {value} is foreign"
+            yield f"sparkConf {key} is refused: {value} is not the namespace of the application"
         if re.search(r"password|secret|jaas", f"{key}={value}", re.IGNORECASE):
-            yield f"sparkConf {key}: a secret belongs into the environment"
+            yield f"sparkConf {key}: a secret belongs in an environment variable"
     if "pythonVersion" in spec:
         yield "pythonVersion is deprecated"
 
@@ -71,7 +71,7 @@ def _templates(spec: Mapping[str, Any]) -> Iterator[str]:
     for role, name in _CONTAINERS.items():
         containers = spec[role]["template"]["spec"]["containers"]
         if [container["name"] for container in containers] != [name]:
-            yield f"{role}: its container is not called {name}"
+            yield f"{role}: its container is not named {name}"
         ports = {port["name"] for container in containers for port in container.get("ports", [])}
-        if ports & _PORTS_OF_SPARK:
-            yield f"{role}: {', '.join(sorted(ports & _PORTS_OF_SPARK))} is there twice"
+        if ports & _SPARK_PORTS:
+            yield f"{role}: {', '.join(sorted(ports & _SPARK_PORTS))} is declared twice"

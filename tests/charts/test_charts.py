@@ -71,8 +71,8 @@ def _values(name: str) -> dict[str, Any]:
 
 def _switches() -> Iterator[Any]:
     for name in CHARTS:
-        there = _values(name)
-        common = {title: values for title, values in _COMMON.items() if set(values) <= set(there)}
+        values_of_chart = _values(name)
+        common = {title: values for title, values in _COMMON.items() if set(values) <= set(values_of_chart)}
         for title, values in (common | _OWN.get(name, {})).items():
             if (name, title) == ("kafka", "monitored"):
                 continue  # only in mode strimzi, as in the environment production
@@ -120,7 +120,7 @@ def test_moving_tag_fails(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_chart_says_what_it_needs_and_tests_itself(name: str) -> None:
+def test_a_chart_declares_its_versions_and_has_notes_and_a_helm_test(name: str) -> None:
     about = yaml.safe_load((ROOT / "charts" / name / "Chart.yaml").read_text())
     assert about["kubeVersion"] == ">=1.29.0-0"
     assert about["version"] == about["appVersion"]

@@ -109,7 +109,7 @@ def test_the_order_holds_with_servers_outside_of_the_cluster(
     for release, before in BEFORE.items():
         if release not in absent:
             assert before - absent <= needs[release], release
-            assert not needs[release] & absent, f"{release} needs what is not installed"
+            assert not needs[release] & absent, f"{release} needs a release that is not installed"
 
 
 def hooks(commands: tuple[tuple[str, ...], ...]) -> dict[str, list[str]]:

@@ -81,7 +81,7 @@ def test_every_caller_that_is_admitted_may_also_call(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_nothing_is_open_but_what_the_environment_says(name: str) -> None:
+def test_the_network_policies_allow_only_the_connections_of_the_environment(name: str) -> None:
     objects = environment(name)
     assert openings.found(objects) == openings.wanted(name, objects)
 

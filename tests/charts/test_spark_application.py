@@ -39,11 +39,11 @@ def _rendered(**values: Any) -> Application:
 
 
 @pytest.mark.parametrize("situation", ["default spark", "default both", "production spark", "production both"])
-def test_environments_ask_for_what_the_operator_takes(situation: str) -> None:
+def test_sparkapplications_of_all_environments_are_valid(situation: str) -> None:
     assert problems(_application(rendering.environment(situation))) == []
 
 
-def test_every_optional_value_is_known_to_the_operator() -> None:
+def test_resources_with_every_optional_value_are_valid() -> None:
     assert problems(_rendered(**EVERYTHING)) == []
 
 
@@ -71,7 +71,7 @@ def test_the_application_is_what_spark_on_kubernetes_needs() -> None:
     assert executor["serviceAccountName"] == spec["executor"]["serviceAccount"] == "spark-candles"
 
 
-def test_driver_and_executors_are_told_apart_by_their_labels() -> None:
+def test_driver_and_executors_have_different_labels() -> None:
     """Policies and the Service select by labels, and the operator overrides the templates' by the application's."""
     spec = _rendered()["spec"]
     for role, name in (("driver", "spark-candles"), ("executor", "spark-candles-executor")):

@@ -39,11 +39,11 @@ def _check(crds: Mapping[str, strimzi.Crd], objects: tuple[rendering.Object, ...
 
 
 @pytest.mark.parametrize("environment", ["default", "production"])
-def test_environments_ask_for_what_the_operator_knows(crds: dict[str, strimzi.Crd], environment: str) -> None:
+def test_resources_of_the_environments_satisfy_the_crds(crds: dict[str, strimzi.Crd], environment: str) -> None:
     _check(crds, rendering.environment(environment))
 
 
-def test_every_optional_value_is_known_to_the_operator(crds: dict[str, strimzi.Crd]) -> None:
+def test_resources_with_every_optional_value_are_valid(crds: dict[str, strimzi.Crd]) -> None:
     _check(crds, rendering.chart("kafka", EVERYTHING))
 
 
@@ -64,7 +64,7 @@ def _old_version(kafka: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("spoil", [_misspell_listener, _misspell_template, _wrong_type, _old_version])
-def test_a_typo_is_found(crds: dict[str, strimzi.Crd], spoil: Callable[[dict[str, Any]], None]) -> None:
+def test_an_invalid_field_is_found(crds: dict[str, strimzi.Crd], spoil: Callable[[dict[str, Any]], None]) -> None:
     (kafka,) = (deepcopy(dict(one)) for one in rendering.of_kind(STRIMZI, "Kafka"))
     spoil(kafka)
     assert len(strimzi.problems(crds, kafka)) == 1
@@ -105,7 +105,7 @@ def test_topics_and_users_are_those_of_access_yaml() -> None:
         assert users[user["name"]]["authorization"] == {"type": "simple", "acls": user["acls"]}
 
 
-def test_passwords_come_from_the_secrets_of_those_who_log_in() -> None:
+def test_each_users_password_comes_from_the_secret_of_its_client() -> None:
     found = {}
     for user in rendering.of_kind(STRIMZI, "KafkaUser"):
         authentication = user["spec"]["authentication"]
@@ -156,7 +156,7 @@ def test_every_listener_asks_for_a_login() -> None:
     assert kafka["spec"]["kafka"]["authorization"] == {"type": "simple", "superUsers": ["admin"]}
 
 
-def test_an_uninstall_leaves_what_the_data_hang_on() -> None:
+def test_an_uninstall_keeps_the_resources_that_own_the_data() -> None:
     kinds = ("Kafka", "KafkaNodePool", "KafkaTopic")
     found = rendering.of_kind(STRIMZI, *kinds)
     assert {one["kind"] for one in found} == set(kinds)

@@ -61,9 +61,9 @@ class Compose(Platform):
 
     def find_port(self, server: Server) -> int:
         """See :class:`Platform`, as for all below."""
-        way = compose.installation()
-        assert way is not None, "nothing of the project runs: make compose-up"
-        return way.ports[_SETTINGS[server]]
+        installation = compose.installation()
+        assert installation is not None, "nothing of the project runs: make compose-up"
+        return installation.ports[_SETTINGS[server]]
 
     def find_password(self, server: Server, user: str) -> str:
         key = _KEYS.get((server, user)) or _KEY_PATTERNS[server].format(user.upper())
@@ -107,8 +107,8 @@ class Compose(Platform):
             self._second.remove(image)
 
     def merge_by(self, variant: Variant, symbols: Sequence[str]) -> None:
-        if there := [name for name in replaced_by(variant) if self.containers(name, "--all")]:
-            self.compose("rm", "--stop", "--force", *there)
+        if replaced := [name for name in replaced_by(variant) if self.containers(name, "--all")]:
+            self.compose("rm", "--stop", "--force", *replaced)
         for name in MERGERS[variant]:
             self._changed.pop(name, None)
             self.change(name, settings={"SYMBOLS": ",".join(symbols)})

@@ -42,11 +42,13 @@ _PLATFORM = pytest.StashKey[Platform]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--platform", choices=list(_UP), default="kind", help="which running platform is tested")
-    parser.addoption("--variant", choices=["python", "spark"], default="python", help="what makes its candles")
+    parser.addoption(
+        "--variant", choices=["python", "spark"], default="python", help="the service that merges trades into candles"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "variant: depends on what makes the candles; -m variant for a second variant")
+    config.addinivalue_line("markers", "variant: depends on the service that merges; -m variant for a second variant")
     config.addinivalue_line("markers", "with_spark: needs Spark's image; left out for the variant python")
     config.addinivalue_line("markers", "kind: only means something in a cluster; left out for Compose")
     config.stash[_REPORT] = Report(config.getoption("platform"), config.getoption("variant"))

@@ -1,4 +1,4 @@
-"""Run kubectl, helm, docker and others; the test's message contains the output of one that fails."""
+"""Run kubectl, helm, docker and other programs; the error of a failed one contains its last lines."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ from tests.servers import ROOT
 
 
 class ProgramFailed(AssertionError):
-    """A program ended with an exit code other than 0; the text has its last lines."""
+    """A program exited with a code other than 0; the message contains its last lines of output."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ def run(
     """
     done = attempt(*command, stdin=stdin, env=env, seconds=seconds)
     if done.code:
-        said = "\n".join((done.err or done.out).splitlines()[-20:])
-        raise ProgramFailed(f"{shlex.join(map(str, command))} ended with {done.code}:\n{said}")
+        last_lines = "\n".join((done.err or done.out).splitlines()[-20:])
+        raise ProgramFailed(f"{shlex.join(map(str, command))} exited with code {done.code}:\n{last_lines}")
     return done.out

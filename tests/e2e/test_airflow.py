@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
         self.send_response(200)
         self.end_headers()
-    def log_message(self, *told):
+    def log_message(self, *message):
         pass
 HTTPServer(("", 8000), Handler).serve_forever()
 """
@@ -199,8 +199,10 @@ def test_the_account_may_make_pods_and_read_no_secret(kubernetes: Kubernetes) ->
         "get configmaps": False,
         "create pods --namespace=default": False,
     }
-    may = {what: kubernetes.tries("auth", "can-i", *what.split(), account).code == 0 for what in asked}
-    assert may == asked
+    allowed = {
+        permission: kubernetes.tries("auth", "can-i", *permission.split(), account).code == 0 for permission in asked
+    }
+    assert allowed == asked
 
 
 def test_only_the_scheduler_has_a_token(kubernetes: Kubernetes) -> None:
@@ -333,10 +335,10 @@ def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_it
     assert pipeline.ended(run)["state"] == "failed"
     wait_until(lambda: not pods_of_steps(pipeline), 60, "no pod of a failed try is left")
     report.recovered["airflow: three failed tries"] = watch.seconds
-    said = ["\n".join(pipeline.api.log(run, step, number)) for number in (1, 2, 3)]
-    assert "timed out: it was not done after" in said[0]
-    assert "OOMKilled: it needed more memory than its limit of 64Mi" in said[1]
-    assert f"no node could take it within {STARTUP_SECONDS} s: 0/1 nodes are available" in said[2]
+    task_logs = ["\n".join(pipeline.api.log(run, step, number)) for number in (1, 2, 3)]
+    assert "timed out: it was not done after" in task_logs[0]
+    assert "OOMKilled: it needed more memory than its limit of 64Mi" in task_logs[1]
+    assert f"no node could take it within {STARTUP_SECONDS} s: 0/1 nodes are available" in task_logs[2]
     (alert,) = pipeline.alerts()[alerts_before:]
     assert "Insufficient cpu" in alert
     pipeline.change_back()

@@ -1,4 +1,4 @@
-"""Which logins exist, and what each of them may not do, through the ports on 127.0.0.1."""
+"""Test the logins and the permissions that each of them lacks, through the ports on 127.0.0.1."""
 
 import httpx
 import psycopg
@@ -83,7 +83,7 @@ class TestKafka:
         assert refused is not None
         assert refused.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
-    def test_only_who_merges_may_join_the_group(self, platform: Platform) -> None:
+    def test_only_the_merging_service_can_join_the_group(self, platform: Platform) -> None:
         """Spark may, too: the permission to commit the group's offsets, Read, is the one to join it."""
         refused = first_message(platform, "producer", group=GROUP, topic=TRADES, joins=True).error()
         assert refused is not None
@@ -120,7 +120,7 @@ class TestPostgres:
         with platform.postgres("writer") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("delete from fact_realtime_trades_1m")
 
-    def test_the_transformer_cannot_change_what_was_streamed(self, platform: Platform) -> None:
+    def test_the_transformer_cannot_change_streamed_tables(self, platform: Platform) -> None:
         with platform.postgres("transformer") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("update fact_realtime_trades_1m set is_complete = true")
 
@@ -153,11 +153,11 @@ class TestPostgres:
 class TestGate:
     """The quality gate reads dbt's models, records its runs, and can do nothing else."""
 
-    def test_it_cannot_change_what_it_judges(self, platform: Platform) -> None:
+    def test_it_cannot_create_tables(self, platform: Platform) -> None:
         with platform.postgres("gate") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("create table analytics.mine ()")
 
-    def test_it_cannot_read_what_was_streamed(self, platform: Platform) -> None:
+    def test_it_cannot_read_the_streamed_tables(self, platform: Platform) -> None:
         with platform.postgres("gate") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("select from trade_id_ranges")
 
@@ -234,7 +234,7 @@ class TestObjects:
             with pytest.raises(ObjectNotFound):
                 store.get(bucket, "e2e")
 
-    def test_the_sweep_cannot_read_what_it_removes(self, platform: Platform) -> None:
+    def test_the_orphan_cleanup_cannot_read_the_objects_that_it_deletes(self, platform: Platform) -> None:
         key = next(iter(platform.objects("reader").list("raw", "trades/"))).key
         self.refuses(lambda: platform.objects("sweep").get("raw", key))
 

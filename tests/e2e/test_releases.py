@@ -26,13 +26,13 @@ def test_each_release_passes_its_own_tests(kubernetes: Kubernetes) -> None:
     names = sorted(releases(kubernetes))
     assert set(kubernetes.streaming) <= set(names)
     with ThreadPoolExecutor(3) as pool:
-        said = dict(
+        outputs = dict(
             zip(names, pool.map(lambda name: kubernetes.helm("test", name, "--timeout", "3m"), names), strict=True)
         )
-    tested = {name for name, text in said.items() if "Phase:" in text}
+    tested = {name for name, text in outputs.items() if "Phase:" in text}
     wanted = {*kubernetes.streaming, "airflow", "superset"}
     assert wanted <= tested, f"without a test: {wanted - tested}"
-    assert all("Failed" not in text for text in said.values())
+    assert all("Failed" not in text for text in outputs.values())
 
 
 @pytest.mark.parametrize("action", ["sync", "apply"] if helm.has_diff() else ["sync"])  # `apply` needs helm-diff

@@ -19,13 +19,13 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.mark.variant
-def test_the_default_feed_goes_on_without_a_hole(platform: Platform, report: Report) -> None:
+def test_the_default_feed_continues_without_a_gap(platform: Platform, report: Report) -> None:
     """The gap of the default symbols during the heavy feed is repaired from REST."""
     wait_caught_up(platform, DEFAULT_SYMBOLS, seconds=240)
     report.verified["after the load"] = verify(platform, DEFAULT_SYMBOLS)._asdict()
 
 
-def test_a_restart_keeps_the_data_and_goes_on(platform: Platform, report: Report) -> None:
+def test_a_restart_keeps_the_data_and_the_stream_continues(platform: Platform, report: Report) -> None:
     wait_caught_up(platform, DEFAULT_SYMBOLS)
     with platform.postgres("reader") as connection:
         before = read_stored(connection, DEFAULT_SYMBOLS, window_start())

@@ -25,8 +25,8 @@ def api(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
     CRDs that existed before are kept, because removing them would remove every Kafka of the cluster.
     """
-    there = kubernetes.kubectl("get", "crds", "-o", "name")
-    if _GROUP in there:
+    crds = kubernetes.kubectl("get", "crds", "-o", "name")
+    if _GROUP in crds:
         pytest.fail(f"CRDs of {_GROUP} are in the cluster already; next: kubectl get kafkas -A", pytrace=False)
     files = strimzi.generate_crds(tmp_path_factory.mktemp("strimzi"))
     try:
@@ -65,7 +65,7 @@ def test_the_api_server_refuses_a_typo(api: Kubernetes, kind: str) -> None:
         _send(api, resource)
 
 
-def test_the_api_server_refuses_what_breaks_a_rule(api: Kubernetes) -> None:
+def test_the_api_server_refuses_resources_that_break_a_rule(api: Kubernetes) -> None:
     kafka = _first("Kafka")
     kafka["spec"]["kafka"]["metricsConfig"] = {"type": "jmxPrometheusExporter"}
     with pytest.raises(ProgramFailed, match="valueFrom property is required"):

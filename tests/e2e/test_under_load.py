@@ -52,7 +52,7 @@ def test_a_killed_part_comes_back(platform: Platform, load: Load, report: Report
     report.recovered[victim] = watch.seconds
 
 
-def test_an_upgrade_of_who_merges_drains_the_old_one(
+def test_an_upgrade_of_the_merging_service_drains_the_old_pod(
     platform: Platform, load: Load, report: Report, merger: str
 ) -> None:
     tag = platform.second_tag(merger)

@@ -44,8 +44,8 @@ class Trades:
 
     def look(self) -> None:
         """Read the records up to the present end of the topic, and perhaps newer ones."""
-        there = sum(self._consumer.get_watermark_offsets(partition)[1] for partition in self._partitions)
-        while self.sources.total() < there:
+        end = sum(self._consumer.get_watermark_offsets(partition)[1] for partition in self._partitions)
+        while self.sources.total() < end:
             for message in self._consumer.consume(10_000, 0.2):
                 assert message.error() is None
                 value = message.value()

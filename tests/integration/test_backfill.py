@@ -114,7 +114,7 @@ def test_the_symbols_of_a_run_are_followed_and_all_others_retired_whatever_the_e
     assert statuses() == {"BTCUSDT": "retired", "ETHUSDT": "followed", "NOSUCHUSDT": "followed"}
 
 
-def test_holes_are_fetched_again_and_wrong_rows_on_the_way_corrected(
+def test_gaps_are_fetched_again_and_wrong_rows_between_them_corrected(
     run: Run, postgres: Database, simulator: Callable[..., SimulatedExchange]
 ) -> None:
     exchange = simulator(**PLAY)
@@ -172,14 +172,14 @@ def test_a_symbol_that_the_exchange_refuses_fails_the_run_but_not_the_others(
         assert len(table(connection, "BTCUSDT")) == 1440
 
 
-@pytest.mark.parametrize(("status", "said"), [(451, "BINANCE_REST_URL=https://data-api"), (500, "try again later")])
-def test_an_exchange_that_does_not_answer_fails_the_run_with_what_to_do(
-    run: Run, simulator: Callable[..., SimulatedExchange], status: int, said: str
+@pytest.mark.parametrize(("status", "advice"), [(451, "BINANCE_REST_URL=https://data-api"), (500, "try again later")])
+def test_an_exchange_that_does_not_answer_fails_the_run_with_the_fix(
+    run: Run, simulator: Callable[..., SimulatedExchange], status: int, advice: str
 ) -> None:
     fault = json.dumps([{"type": "rest", "status": status, "count": 100}])
     code, last = run(simulator(**PLAY, SIM_FAULTS=fault))
     assert (code, last["event"]) == (1, "backfill_failed")
-    assert said in last["error"]
+    assert advice in last["error"]
 
 
 def test_rate_limits_are_waited_out(run: Run, simulator: Callable[..., SimulatedExchange]) -> None:

@@ -76,16 +76,16 @@ class Killer:
         self._supervisor = servers.supervisor
         self._batch = batch
 
-    def kill_at(self, table: str, mode: str, who: str, then: Callable[[], None] = lambda: None) -> None:
-        """Lock ``table`` until ``who``, a role or a program, waits for it; kill the server and wait for its restart."""
+    def kill_at(self, table: str, mode: str, waiter: str, then: Callable[[], None] = lambda: None) -> None:
+        """Lock ``table`` until ``waiter``, a role or a program, waits for it; kill and restart the server."""
         with psycopg.connect(**self._login()) as holder:
             holder.execute(f"lock table analytics.{table} in {mode} mode".encode())
             then()
             with self._batch.database.connect() as looker:
                 self._supervisor.wait_until(
-                    lambda: looker.execute(_WAITING, [who]).fetchone() is not None,
+                    lambda: looker.execute(_WAITING, [waiter]).fetchone() is not None,
                     60,
-                    f"{who} does not wait for {table}",
+                    f"{waiter} does not wait for {table}",
                 )
             restarts = self._supervisor.restarts["postgres"]
             os.kill(self._supervisor.pid("postgres"), signal.SIGKILL)

@@ -93,17 +93,17 @@ def test_a_step_waits_until_the_lock_is_free(database: Database) -> None:
 
 
 def test_a_lock_that_was_lost_is_taken_again_where_it_is_free(database: Database) -> None:
-    said: list[str] = []
-    with batch_lock(session(database), watch_seconds=0.05, out=said.append) as problem:
+    printed: list[str] = []
+    with batch_lock(session(database), watch_seconds=0.05, out=printed.append) as problem:
         with database.connect() as other:
             other.execute(_END_HOLDERS)
-        until(lambda: "batch: the lock is held again" in said, "the loss is not noticed")
+        until(lambda: "batch: the lock is held again" in printed, "the loss is not noticed")
         assert problem() == ""
         assert not is_free(database)
     assert is_free(database)
 
 
-def test_whoever_lost_the_lock_to_another_run_is_told_and_gets_it_back(database: Database) -> None:
+def test_a_run_that_lost_the_lock_to_another_run_reports_it_and_regains_it(database: Database) -> None:
     with batch_lock(session(database), watch_seconds=0.05, out=lambda line: None) as problem:
         with taken_by_another(database):
             until(lambda: bool(problem()), "the loss is not noticed")
@@ -133,11 +133,11 @@ def test_a_run_whose_lock_another_one_took_stops_its_step_and_fails(database: Da
         assert "the step runs\n" in lines  # the lines up to this one are read
         assert not report.exists()
         with taken_by_another(database):
-            said, _ = run.communicate(timeout=30)
+            output, _ = run.communicate(timeout=30)
     finally:
         run.kill()
-    assert run.returncode == 1, said
-    assert "another batch run has taken the lock" in said.splitlines()[-1]
+    assert run.returncode == 1, output
+    assert "another batch run has taken the lock" in output.splitlines()[-1]
     assert '"succeeded": false' in report.read_text()
 
 

@@ -126,7 +126,7 @@ def test_a_recorded_stream_becomes_exact_candles(
         assert sorted(archived(connection, tmp_path)) == sorted(value for _, value in stream)
 
 
-def test_a_repeated_id_counts_once_and_its_hole_is_listed(
+def test_a_repeated_id_counts_once_and_its_gap_is_listed(
     servers: Servers, kafka: Broker, postgres: Database, recorded_data: Path, tmp_path: Path
 ) -> None:
     stream = as_stream(recorded_data / "TRXUSDT-stream-2025-03-04-faulty.tsv")
@@ -261,7 +261,7 @@ def test_sigterm_while_kafka_is_away_still_exits_cleanly(private_servers: Server
         assert process.wait(timeout=10) == 0, log.read_text()
 
 
-def test_a_refused_login_ends_the_consumer_and_says_what_to_check(
+def test_a_refused_login_stops_the_consumer_and_names_the_settings_to_check(
     servers: Servers, kafka: Broker, postgres: Database, tmp_path: Path
 ) -> None:
     produce(kafka, [("TRXUSDT", b'{"e":"trade","s":"TRXUSDT","t":1,"p":"1","q":"1","T":1741046401271,"m":true}')])

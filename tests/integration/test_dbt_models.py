@@ -69,10 +69,10 @@ def statuses(batch: Batch, symbol: str = "BTCUSDT") -> dict[datetime, str]:
 
 
 def test_everything_builds_and_all_its_tests_pass_on_an_empty_database(batch: Batch) -> None:
-    said = batch.dbt("build").stdout
-    assert "Completed successfully" in said
+    output = batch.dbt("build").stdout
+    assert "Completed successfully" in output
     for unit_test in UNIT_TESTS:
-        assert any(unit_test in line and "PASS" in line for line in said.splitlines()), unit_test
+        assert any(unit_test in line and "PASS" in line for line in output.splitlines()), unit_test
 
 
 def test_columns_have_exactly_the_types_of_the_contract(batch: Batch) -> None:
@@ -158,7 +158,7 @@ def test_what_is_committed_after_a_run_that_began_later_is_not_missed(batch: Bat
     assert changed(first["gold_klines_5m"], second["gold_klines_5m"]) == {("BTCUSDT", minute(10))}
 
 
-def test_health_counts_and_tells_how_far_each_hop_is(batch: Batch) -> None:
+def test_health_has_the_newest_minute_of_each_layer_and_counts_by_status(batch: Batch) -> None:
     with batch.database.connect("reader") as connection:
         cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
         health = {row["symbol"]: row for row in cursor.execute("select * from analytics.pipeline_health")}

@@ -122,7 +122,7 @@ def test_two_batches_never_overlap(batch: Batch) -> None:
     assert "another batch run is running" in done.stdout.splitlines()[-1]
 
 
-def test_without_a_database_it_says_so(batch: Batch) -> None:
+def test_without_a_database_the_error_names_the_settings_to_check(batch: Batch) -> None:
     done = batch.run("--steps", "dbt_silver", POSTGRES_PORT="1")
     assert done.returncode == 1
     assert "check POSTGRES_*" in done.stdout.splitlines()[-1]
@@ -137,6 +137,6 @@ def test_without_a_database_it_says_so(batch: Batch) -> None:
         "update quality_gate_runs set succeeded = true",
     ],
 )
-def test_the_gate_may_do_nothing_but_judge_and_record(batch: Batch, statement: str) -> None:
+def test_the_gates_role_is_refused_other_statements(batch: Batch, statement: str) -> None:
     with batch.database.connect("gate") as gate, pytest.raises(psycopg.errors.InsufficientPrivilege):
         gate.execute(statement.encode())

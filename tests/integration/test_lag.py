@@ -103,7 +103,7 @@ def test_the_lag_is_the_groups_own_at_each_moment(
             wait(lambda: oldest(all_of) > before + 1, TIMEOUT, "the age stands still")
             group.remove(50)
             assert group.waiting() == 7150
-            wait(the_lag_is_right(all_of, group, 7150), TIMEOUT, "the lag counts what is gone")
+            wait(the_lag_is_right(all_of, group, 7150), TIMEOUT, "the lag counts deleted records")
         wait(the_lag_is_right(all_of, group, 0), TIMEOUT, "the rest is not merged")
         assert max(one.metric(AGE) for one in all_of) == 0
 

@@ -55,8 +55,8 @@ class Demo(NamedTuple):
 
     def run(self, **settings: str) -> tuple[int, str]:
         with self.start(**settings) as process:
-            said, _ = process.communicate(timeout=240)
-        return process.returncode, said
+            output, _ = process.communicate(timeout=240)
+        return process.returncode, output
 
     def left_behind(self) -> list[str]:
         """Return the processes of a run in the folder, including PostgreSQL's."""
@@ -94,8 +94,8 @@ def make(environment: dict[str, str]) -> tuple[int, str]:
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     ) as process:
-        said, _ = process.communicate(timeout=240)
-    return process.returncode, said
+        output, _ = process.communicate(timeout=240)
+    return process.returncode, output
 
 
 @pytest.fixture
@@ -144,10 +144,10 @@ def test_a_recording_becomes_exact_candles_and_leaves_its_evidence(
     recording = recorded_data / "TRXUSDT-trades-2025-03-04.csv"
     settings = {"REPLAY": str(recording), "VARIANT": variant}
     if variant == "python":
-        code, said = make(absurd_environment(**PORTS, DEMO_DIR=str(demo.folder), **settings))
+        code, output = make(absurd_environment(**PORTS, DEMO_DIR=str(demo.folder), **settings))
     else:
-        code, said = demo.run(**settings)
-    assert code == 0, said
+        code, output = demo.run(**settings)
+    assert code == 0, output
     report = json.loads((demo.folder / "report" / "report.json").read_text())
     counted = {name: report[name] for name in ("trades_sent", "produced", "merged", "archived", "archive_trade_ids")}
     assert set(counted.values()) == {10_000}
@@ -173,15 +173,15 @@ def test_a_recording_becomes_exact_candles_and_leaves_its_evidence(
         "46 of 48 candles complete",
         "46 equal, 0 different",
     ):
-        assert text in said
+        assert text in output
 
 
 def test_ctrl_c_ends_a_run_in_order(demo: Demo) -> None:
     process = demo.start(FOREVER="1")
     wait_for(lambda: demo.merged() > 0, 90, process)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, said
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
     assert json.loads((demo.folder / "forever" / "report" / "report.json").read_text())["merged"] > 0
     assert demo.left_behind() == []
 
@@ -190,8 +190,8 @@ def test_ctrl_c_while_it_starts_leaves_nothing(demo: Demo) -> None:
     process = demo.start()
     wait_for((demo.folder / "run" / "children" / "kafka.json").exists, 90, process)
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
     assert demo.left_behind() == []
 
 
@@ -216,13 +216,13 @@ def test_a_run_killed_with_9_leaves_nothing_and_does_not_hinder_the_next(demo: D
         os.kill(victim.pid, signal.SIGKILL)
     wait_for(lambda: demo.merged() > before, 90, process)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, said
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
     report = json.loads((state / "report" / "report.json").read_text())
     assert (report["restarts"]["consumer"], report["restarts"]["postgres"]) == (1, 1)
     assert report["archive_repeated_ids"] == 0
     assert report["archive_trade_ids"] == report["merged"] - 1  # the planted one
-    assert "restarting it" in said
+    assert "restarting it" in output
 
 
 def test_a_port_in_use_is_one_line_before_anything_starts(demo: Demo) -> None:
@@ -230,10 +230,10 @@ def test_a_port_in_use_is_one_line_before_anything_starts(demo: Demo) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        code, said = demo.run(KAFKA_PORT=str(port))
+        code, output = demo.run(KAFKA_PORT=str(port))
     assert code == 2
-    assert said.splitlines() == [line for line in said.splitlines() if line.startswith(f"port {port} is in use: ")]
-    assert "make demo KAFKA_PORT=" in said
+    assert output.splitlines() == [line for line in output.splitlines() if line.startswith(f"port {port} is in use: ")]
+    assert "make demo KAFKA_PORT=" in output
     assert not (demo.folder / "postgres").exists()
 
 
@@ -258,14 +258,14 @@ def test_missing_passwords_of_kept_data_are_one_line_before_anything_starts(demo
     ],
 )
 def test_what_is_missing_is_one_line_before_anything_starts(demo: Demo, settings: dict[str, str], line: str) -> None:
-    code, said = demo.run(**settings)
+    code, output = demo.run(**settings)
     assert code == 2
-    assert said.startswith(line)
-    assert len(said.splitlines()) == 1
+    assert output.startswith(line)
+    assert len(output.splitlines()) == 1
     assert not (demo.folder / "postgres").exists()
 
 
-def test_missing_java_is_told_before_anything_is_installed(tmp_path: Path) -> None:
+def test_missing_java_is_reported_before_anything_is_installed(tmp_path: Path) -> None:
     done = bootstrap(DEMO_DIR=str(tmp_path / "demo"), JAVA_HOME="/nonexistent")
     assert done.returncode == 2
     assert done.stderr.startswith("Java is missing: ")

@@ -98,7 +98,7 @@ def test_a_wrong_password_is_reported_at_once(tmp_path: Path) -> None:
         assert supervisor.restarts == {"postgres": 0}
 
 
-def test_servers_killed_with_9_come_back_with_what_they_held(private_servers: Servers) -> None:
+def test_servers_keep_their_data_after_kill_9(private_servers: Servers) -> None:
     supervisor = private_servers.supervisor
     broker = private_servers.broker()
     with private_servers.database() as database:

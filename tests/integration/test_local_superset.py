@@ -33,13 +33,13 @@ class Shown(NamedTuple):
 def shown(demo: Demo) -> Iterator[Shown]:  # noqa: F811
     with demo.start(BI="1", SUPERSET_PORT="0") as process:
         assert process.stdout is not None
-        said = ""
+        output = ""
         for line in process.stdout:
-            said += line
-            if found := PLACES.search(said):
+            output += line
+            if found := PLACES.search(output):
                 break
         else:
-            pytest.fail(said)
+            pytest.fail(output)
         base, file = found.groups()
         yield Shown(process, base, passwords.load(Path(file)).superset_admin)
         if process.poll() is None:
@@ -67,6 +67,6 @@ def test_the_dashboard_of_a_finished_play(shown: Shown, demo: Demo) -> None:  # 
     assert exported == {str(path.relative_to(ASSETS)): path.read_text() for path in sorted(ASSETS.rglob("*.yaml"))}
 
     shown.process.send_signal(signal.SIGINT)
-    said, _ = shown.process.communicate(timeout=30)
-    assert shown.process.returncode == 0, said
+    output, _ = shown.process.communicate(timeout=30)
+    assert shown.process.returncode == 0, output
     assert demo.left_behind() == []

@@ -56,7 +56,7 @@ def test_a_child_that_is_killed_is_started_again(supervisor: Supervisor) -> None
     assert not is_gone(supervisor.pid("child"))
 
 
-def test_what_a_killed_child_had_started_goes_with_it(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_processes_that_a_killed_child_had_started_are_stopped_too(supervisor: Supervisor, tmp_path: Path) -> None:
     note = tmp_path / "grandchild"
     code = (
         "import subprocess, sys, pathlib\n"
@@ -87,7 +87,7 @@ def test_a_child_that_never_stays_up_is_a_problem(tmp_path: Path) -> None:
     assert set(deaths) == {("weak", 3)}
 
 
-def test_wrong_settings_are_told_once_and_nothing_is_started_again(tmp_path: Path) -> None:
+def test_wrong_settings_are_reported_once_and_nothing_is_restarted(tmp_path: Path) -> None:
     """Exit code 2 means that no restart can help; the line is the last start's, not that of an earlier run."""
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "wrong.log").write_text("a line of an earlier run\n")
@@ -195,7 +195,7 @@ def test_a_supervisor_killed_with_9_takes_its_children_along(tmp_path: Path) -> 
     wait_for(lambda: is_gone(child))
 
 
-def test_the_next_run_stops_what_a_killed_one_left(tmp_path: Path) -> None:
+def test_the_next_run_stops_the_orphans_of_a_killed_one(tmp_path: Path) -> None:
     """Without the kernel's death signal, the next run finds the children by their recorded process ids."""
     lost = OTHER.replace(
         "with Supervisor",

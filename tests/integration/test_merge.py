@@ -40,7 +40,7 @@ def trade(symbol: str, trade_id: int, time: int, random: Random) -> bytes:
 
 
 def random_stream(random: Random, count: int) -> list[bytes]:
-    """Trades of some minutes, a few of them missing, repeated, late or out of order."""
+    """Return trades of some minutes, a few of them missing, repeated, late or out of order."""
     stream = []
     for number in range(count):
         for symbol in SYMBOLS:
@@ -58,7 +58,7 @@ def archived(connection: psycopg.Connection, archive: RawArchive) -> list[bytes]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_any_batches_of_a_messy_stream_give_the_plain_answer(
+def test_any_batches_of_an_irregular_stream_equal_the_plain_recomputation(
     postgres: Database, archive: RawArchive, seed: int
 ) -> None:
     random = Random(seed)
@@ -92,7 +92,7 @@ def test_any_batches_of_a_messy_stream_give_the_plain_answer(
         }
 
 
-def test_two_consumers_side_by_side_count_nothing_twice(postgres: Database, archive: RawArchive) -> None:
+def test_concurrent_consumers_count_each_trade_once(postgres: Database, archive: RawArchive) -> None:
     random = Random(4)
     stream = random_stream(random, 300)
     oracle = Oracle()
@@ -112,8 +112,8 @@ def test_two_consumers_side_by_side_count_nothing_twice(postgres: Database, arch
         assert sorted(archived(connection, archive)) == sorted(set(archived(connection, archive)))
 
 
-class FailsToList(MemoryStore):
-    """Breaks the database connection once between the archive's write and the commit."""
+class ConnectionClosingStore(MemoryStore):
+    """Closes the database connection once, after an object is written and before the commit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,8 +126,8 @@ class FailsToList(MemoryStore):
             self.connection = None
 
 
-def test_a_batch_that_fails_after_archiving_leaves_an_object_that_is_swept(postgres: Database) -> None:
-    store = FailsToList()
+def test_the_object_of_a_batch_that_fails_after_archiving_is_deleted_as_an_orphan(postgres: Database) -> None:
+    store = ConnectionClosingStore()
     archive = RawArchive(store, "raw")
     batch = columns([trade("BTCUSDT", 5, START_MS, Random(1))])
     store.connection = postgres.connect("writer")
@@ -137,7 +137,7 @@ def test_a_batch_that_fails_after_archiving_leaves_an_object_that_is_swept(postg
         assert merge_batch(connection, archive, batch).trades == 1
         assert len(list(store.list("raw"))) == 2
         now = datetime.now(UTC)
-        assert delete_orphans(connection, archive, now) == 0  # it may belong to a transaction that is about to commit
+        assert delete_orphans(connection, archive, now) == 0  # a transaction that is about to commit can list it
         assert delete_orphans(connection, archive, now + timedelta(hours=2)) == 1
         assert len(archived(connection, archive)) == 1
 
@@ -172,7 +172,7 @@ def test_vwap_and_change_time(postgres: Database, archive: RawArchive) -> None:
         assert second[1] > first[1]
 
 
-def test_roles_can_do_their_work_and_no_more(postgres: Database) -> None:
+def test_each_role_has_only_the_permissions_of_its_work(postgres: Database) -> None:
     denied = {
         "reader": ["insert into raw_klines (symbol) values ('X')", "create table public.mine ()",
                    "create table analytics.mine ()",

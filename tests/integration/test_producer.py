@@ -93,7 +93,7 @@ def test_every_trade_of_a_faulty_stream_reaches_kafka_and_every_bad_frame_the_de
     assert max(len(value) for value, _ in letters) == 1_000_000
 
 
-def test_repaired_trades_say_the_same_as_streamed_ones(
+def test_repaired_trades_equal_streamed_ones(
     servers: Servers, kafka: Broker, simulator: Simulate, watch: Watch
 ) -> None:
     play = {"SYMBOLS": "BTCUSDT", "SIM_MINUTES": "2", "SIM_TRADES_PER_MINUTE": "500"}
@@ -138,7 +138,7 @@ def test_killed_again_and_again_it_loses_no_trade(
     assert trades.sources["rest"] > 0
 
 
-def test_holes_that_the_database_lists_are_closed(
+def test_gaps_that_the_database_lists_are_closed(
     servers: Servers, kafka: Broker, postgres: Database, simulator: Simulate, watch: Watch
 ) -> None:
     exchange = simulator(SYMBOLS="BTCUSDT", SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="200", SIM_HISTORY_MINUTES="5")
@@ -196,7 +196,7 @@ def test_what_the_exchange_never_issued_is_verified_absent_and_recorded_while_th
         assert metrics['trade_ids_missing{symbol="BTCUSDT"}'] == 0
 
 
-def test_why_a_gap_stays_open_is_told_where_the_host_cannot_know(
+def test_the_reason_of_an_open_gap_is_reported_where_the_host_lacks_an_endpoint(
     servers: Servers, kafka: Broker, postgres: Database, simulator: Simulate
 ) -> None:
     without = {"type": "rest", "path": "/api/v3/historicalTrades", "status": 451, "count": 1_000_000}
@@ -215,7 +215,7 @@ def test_why_a_gap_stays_open_is_told_where_the_host_cannot_know(
         assert database.execute("select count(*) from verified_absent_ids").fetchone() == (0,)
 
 
-def test_one_symbol_that_the_exchange_does_not_know_does_not_stop_the_others(
+def test_an_unknown_symbol_does_not_stop_the_others(
     servers: Servers, kafka: Broker, simulator: Simulate, watch: Watch
 ) -> None:
     exchange = simulator(SYMBOLS=",".join(SYMBOLS), SIM_MINUTES="1", SIM_TRADES_PER_MINUTE="300")
@@ -262,17 +262,17 @@ def test_sigterm_ends_it_in_order(servers: Servers, kafka: Broker, simulator: Si
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "message"),
     [
         ("BINANCE_WS_URL", "http://wrong", "BINANCE_WS_URL"),
         ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL", "KAFKA_SASL_USERNAME"),
     ],
 )
-def test_a_wrong_setting_ends_it_with_its_name(servers: Servers, setting: str, value: str, said: str) -> None:
-    name = f"producer-{said.lower()}"
+def test_a_wrong_setting_ends_it_with_its_name(servers: Servers, setting: str, value: str, message: str) -> None:
+    name = f"producer-{message.lower()}"
     program = replace(service(name, "producer", {setting: value}), restart=False)
     assert servers.supervisor.run(program, TIMEOUT) == 2
-    assert said in servers.supervisor.log_of(name).read_text()
+    assert message in servers.supervisor.log_of(name).read_text()
 
 
 def test_a_location_that_the_exchange_refuses_ends_it_with_the_settings_to_change(
@@ -287,7 +287,7 @@ def test_a_location_that_the_exchange_refuses_ends_it_with_the_settings_to_chang
     assert "BINANCE_WS_URL=wss://data-stream.binance.vision" in last["error"]
 
 
-def test_the_tail_of_the_topic_tells_the_last_ids(servers: Servers, kafka: Broker) -> None:
+def test_the_last_ids_are_read_from_the_tail_of_the_topic(servers: Servers, kafka: Broker) -> None:
     settings = kafka.settings()
     producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "partitioner": "murmur2_random"})
 

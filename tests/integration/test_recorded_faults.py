@@ -12,8 +12,8 @@ demo = test_local_demo.demo  # the fixture
 
 
 def test_a_new_listing_is_whole_from_trade_zero(demo: Demo, recorded_faults: Path) -> None:
-    code, said = demo.run(REPLAY=str(recorded_faults / "NEWUSDT-trades-id0.csv"))
-    assert code == 0, said
+    code, output = demo.run(REPLAY=str(recorded_faults / "NEWUSDT-trades-id0.csv"))
+    assert code == 0, output
     report = json.loads((demo.folder / "report" / "report.json").read_text())
     assert {report[name] for name in ("trades_sent", "merged", "archived", "archive_trade_ids")} == {300}
     assert {report[name] for name in ("dead_letters", "gaps_found", "gaps_open", "missing_trades")} == {0}
@@ -24,8 +24,8 @@ def test_a_new_listing_is_whole_from_trade_zero(demo: Demo, recorded_faults: Pat
 
 
 def test_a_trade_without_quantity_is_one_dead_letter_and_the_rest_is_merged(demo: Demo, recorded_faults: Path) -> None:
-    code, said = demo.run(REPLAY=str(recorded_faults / "ZEROUSDT-trades-zeroqty.csv"))
-    assert code == 0, said
+    code, output = demo.run(REPLAY=str(recorded_faults / "ZEROUSDT-trades-zeroqty.csv"))
+    assert code == 0, output
     report = json.loads((demo.folder / "report" / "report.json").read_text())
     assert (report["trades_sent"], report["merged"], report["dead_letters"]) == (300, 299, 1)
     assert report["missing_trades"] == 1  # its id counts as refused, not as lost

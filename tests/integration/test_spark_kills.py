@@ -55,8 +55,8 @@ def executors(driver: int) -> list[psutil.Process]:
 def kill(servers: Servers, victim: str) -> bool:
     """Kill the victim; return False if it does not run at the moment."""
     if victim == "executor":
-        there = executors(servers.supervisor.pid("spark"))
-        return bool(there) and killed(there[0].pid)
+        running = executors(servers.supervisor.pid("spark"))
+        return bool(running) and killed(running[0].pid)
     return killed(servers.supervisor.pid({"driver": "spark"}.get(victim, victim)))
 
 
@@ -76,7 +76,7 @@ def forget_position(kafka: Broker, group: str) -> Callable[[], bool]:
 
 @pytest.mark.timeout(500)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_kills_and_lost_positions_leave_what_a_calm_consumer_leaves(
+def test_kills_and_lost_offsets_leave_the_same_tables_as_an_undisturbed_consumer(
     private_servers: Servers, tmp_path: Path, seed: int
 ) -> None:
     servers, supervisor = private_servers, private_servers.supervisor

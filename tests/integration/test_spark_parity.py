@@ -107,7 +107,7 @@ def nothing_waits(kafka: Broker, group: str) -> Callable[[], bool]:
 
 
 @pytest.mark.timeout(400)
-def test_variants_that_take_turns_and_overlap_leave_what_the_consumer_alone_leaves(
+def test_variants_in_turn_and_overlapping_leave_the_same_tables_as_the_consumer_alone(
     servers: Servers, simulator: Callable[..., SimulatedExchange], kafka: Broker, tmp_path: Path
 ) -> None:
     symbols = "BTCUSDT,ETHUSDT,BNBUSDT"

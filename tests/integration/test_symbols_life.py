@@ -127,7 +127,7 @@ def test_a_symbol_is_followed_retired_and_taken_up_again_through_all_hops(postgr
     assert judged(batch) == ({"ETHUSDT", "SOLUSDT"}, 1, 1)
 
 
-def test_the_table_follows_symbols_and_leaves_alone_what_did_not_change(postgres: Database) -> None:
+def test_the_table_follows_symbols_and_keeps_unchanged_rows(postgres: Database) -> None:
     with postgres.connect("writer") as writer:
         assert symbols.reconcile(writer, ("BTCUSDT", "ETHUSDT")) == (["BTCUSDT", "ETHUSDT"], [])
         first = table(writer)
@@ -140,7 +140,7 @@ def test_the_table_follows_symbols_and_leaves_alone_what_did_not_change(postgres
         assert table(writer)["BTCUSDT"][1] > second["BTCUSDT"][2] > first["BTCUSDT"][1]
 
 
-def test_the_migration_knows_the_symbols_that_have_data(postgres: Database) -> None:
+def test_the_migration_inserts_the_symbols_that_have_data(postgres: Database) -> None:
     with postgres.connect() as superuser:
         put_official(superuser, kline(NOW, 1000, "ETHUSDT"), kline(NOW, 1000, "BTCUSDT"))
         put_realtime(superuser, kline(NOW, 1000, "BTCUSDT"), kline(NOW, 1000, "SOLUSDT"))

@@ -205,7 +205,7 @@ def test_a_permission_that_is_removed_from_the_file_is_removed_from_the_user(gua
     assert guarded.run()[:2] == (0, [f"permission added: allow consumer Write on topic {DLQ}"])
 
 
-def test_more_replicas_than_brokers_wait_and_then_say_so(guarded: Guarded) -> None:
+def test_more_replicas_than_brokers_fail_after_the_wait_and_name_the_setting(guarded: Guarded) -> None:
     exit_code, changes, last = guarded.run(KAFKA_REPLICATION_FACTOR="3", TOPICS_WAIT_SECONDS="1")
     assert (exit_code, changes) == (1, [])
     assert "1 brokers answer, KAFKA_REPLICATION_FACTOR needs at least 3" in last["error"]
@@ -218,7 +218,7 @@ def test_a_broker_that_is_away_is_waited_for_and_then_named(guarded: Guarded) ->
     assert f"no broker answers at {address}" in last["error"]
 
 
-def test_a_wrong_password_of_the_administrator_is_told_at_once(guarded: Guarded) -> None:
+def test_a_wrong_password_of_the_administrator_is_reported_at_once(guarded: Guarded) -> None:
     exit_code, _, last = guarded.run(KAFKA_SASL_PASSWORD=new_password(), TOPICS_WAIT_SECONDS="600")
     assert exit_code == 1
     assert "the broker refuses the user admin" in last["error"]
@@ -237,7 +237,7 @@ def test_a_wrong_password_is_refused(guarded: Guarded, user: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["producer", "consumer"])
-def test_a_service_whose_password_is_wrong_ends_and_says_what_to_do(
+def test_a_service_with_a_wrong_password_exits_and_names_the_fix(
     guarded: Guarded, postgres: Database, tmp_path: Path, name: str
 ) -> None:
     env = {**guarded.of(name, new_password()).env(), **postgres.env("reader"), "OBJECT_STORE": "directory",
@@ -252,7 +252,7 @@ def test_a_service_whose_password_is_wrong_ends_and_says_what_to_do(
     assert last["next"].startswith("check KAFKA_*")
 
 
-def test_users_cannot_read_write_or_join_what_is_not_theirs(guarded: Guarded) -> None:
+def test_users_cannot_use_topics_and_groups_of_others(guarded: Guarded) -> None:
     denied_topic, denied_group = KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED
     assert code(consume(guarded.of("consumer"), GROUP, DLQ)) == denied_topic
     assert code(consume(guarded.of("producer"), GROUP, TRADES)) == denied_group
@@ -275,7 +275,7 @@ def sent(broker: Broker, topic: str, value: bytes = b"x") -> int | None:
     return codes[0]
 
 
-def test_the_services_work_with_what_they_are_allowed(
+def test_the_services_work_with_their_permissions(
     servers: Servers,
     guarded: Guarded,
     postgres: Database,

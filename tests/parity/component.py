@@ -56,16 +56,18 @@ class Deviation:
     """An intended difference: the component, the field (or field and key), and the reason."""
 
     component: str
-    what: str
+    field: str
     reason: str
 
 
 def differences(charts: Components, compose: Components, meant: tuple[Deviation, ...] = ()) -> list[str]:
     """Return the unintended differences, one line each, and the intended ones that do not exist."""
     found = dict(_differences(charts, compose))
-    excused = {(deviation.component, deviation.what) for deviation in meant}
-    unexcused = [f"{name}: {what}: {story}" for (name, what), story in found.items() if (name, what) not in excused]
-    idle = [f"{name}: {what}: listed as meant, but there is no difference" for name, what in excused - set(found)]
+    excused = {(deviation.component, deviation.field) for deviation in meant}
+    unexcused = [
+        f"{name}: {field}: {difference}" for (name, field), difference in found.items() if (name, field) not in excused
+    ]
+    idle = [f"{name}: {field}: listed as meant, but there is no difference" for name, field in excused - set(found)]
     return sorted([*unexcused, *idle, *_secrets(charts, compose)])
 
 
@@ -79,8 +81,8 @@ def _differences(charts: Components, compose: Components) -> dict[tuple[str, str
             left, right = getattr(one, field.name), getattr(other, field.name)
             if field.name == "environment":
                 for key in left.keys() | right.keys():
-                    if (said := _setting(left.get(key), right.get(key))) is not None:
-                        found[name, f"environment {key}"] = said
+                    if (difference := _setting(left.get(key), right.get(key))) is not None:
+                        found[name, f"environment {key}"] = difference
             elif left != right:
                 found[name, field.name] = f"{left!r} in the charts, {right!r} in Compose"
     return found

@@ -184,7 +184,7 @@ def test_a_changed_line_of_the_compose_file_is_found(before: str, after: str, ex
     assert any(expected in line for line in found), found
 
 
-def test_a_deviation_that_is_meant_is_let_pass_and_an_idle_one_is_told() -> None:
+def test_a_listed_deviation_is_accepted_and_an_unused_one_is_reported() -> None:
     left, right = _charts(), dict(_compose())
     _field("kafka", memory=1)(right)
 
@@ -211,9 +211,9 @@ def test_the_steps_run_in_the_order_of_their_definition() -> None:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: str(step.name))
-@pytest.mark.parametrize("way", [_charts, _compose], ids=["charts", "compose"])
-def test_a_step_is_what_its_definition_says(way: Callable[[], Components], step: Step) -> None:
-    component = way()[_service(step)]
+@pytest.mark.parametrize("builder", [_charts, _compose], ids=["charts", "compose"])
+def test_a_step_equals_its_definition(builder: Callable[[], Components], step: Step) -> None:
+    component = builder()[_service(step)]
     image = component.image.rpartition("/")[2].partition(":")[0]
     images = {"dbt": "dbt", "ge": "ge", "services": step.command[-1].rpartition(".")[2]}
 
@@ -224,7 +224,7 @@ def test_a_step_is_what_its_definition_says(way: Callable[[], Components], step:
     assert component.cpus == float(STEP_RESOURCES[step.name].cpu_limit)
 
 
-def test_a_step_is_tried_as_often_as_its_definition_says() -> None:
+def test_a_step_has_the_tries_of_its_definition() -> None:
     services = compose_file.services({})
     assert {services[_service(step)]["restart"] for step in STEPS} == {f"on-failure:{RETRIES}"}
 
@@ -253,7 +253,7 @@ def test_the_stores_of_another_exchange_are_others() -> None:
     assert "simulator" not in compose_file.components(EXCHANGE, PROFILES)
 
 
-def test_each_profile_brings_what_it_needs() -> None:
+def test_each_profile_contains_its_dependencies() -> None:
     services = compose_file.services({})
     for profile in PROFILES - {"sweep"}:
         started = {name for name in services if profile in services[name]["profiles"]}
@@ -261,7 +261,7 @@ def test_each_profile_brings_what_it_needs() -> None:
             assert set(services[name].get("depends_on", {})) <= started, name
 
 
-def test_the_file_asks_for_no_variable_that_the_targets_do_not_know() -> None:
+def test_the_file_uses_only_variables_that_the_targets_pass() -> None:
     found = compose_file.variables(compose_file.FILE.read_text())
     tags = {name for name in found if name.endswith("_TAG")}
     assert tags == {f"{name.upper()}_TAG" for name in _image_names()}

@@ -56,11 +56,11 @@ def variables() -> frozenset[str]:
     return frozenset([*listed, *of_ops, *of_charts, *child_environment.settings()])
 
 
-def test_what_make_is_told_exists() -> None:
-    told = make_commands()
-    assert len(told) > 40
+def test_the_make_targets_and_settings_of_the_docs_exist() -> None:
+    commands = make_commands()
+    assert len(commands) > 40
     wrong = []
-    for command in told:
+    for command in commands:
         words = re.split(r"\s+", re.split(r"[;,|&)]", command.text.partition("make ")[2])[0])
         for word in words:
             assigned = _ASSIGNMENT.match(word.strip("[]"))

@@ -47,7 +47,11 @@ def main() -> int:
     try:
         summary, complete = asyncio.run(run(settings, arguments.days or settings.BACKFILL_DAYS, state, stop))
     except (ExchangeError, MisalignedKline) as error:
-        log.error("backfill_failed", error=str(error), next="do what the error says and run it again; it resumes")
+        log.error(
+            "backfill_failed",
+            error=str(error),
+            next="correct the cause that the error names and run it again; it resumes",
+        )
         return 1
     except psycopg.Error as error:
         log.error("backfill_failed", error=str(error), next="check POSTGRES_* and run it again; it resumes")

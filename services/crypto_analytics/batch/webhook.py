@@ -8,7 +8,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 class DeliveryFailed(Exception):
-    """The webhook did not take the message; the text says why, without the URL."""
+    """The webhook did not accept the message; the text has the cause, without the URL."""
 
 
 def post(url: str, message: Mapping[str, str]) -> None:

@@ -38,7 +38,7 @@ _OTHER_HOSTS = "BINANCE_REST_URL=https://data-api.binance.vision and BINANCE_WS_
 
 
 class ExchangeError(Exception):
-    """A request to the exchange failed; the text says why and what to do next."""
+    """A request to the exchange failed; the message has the cause and the next step."""
 
 
 class Blocked(ExchangeError):
@@ -113,7 +113,7 @@ def error_of(
 
 
 def _rejection(status: int, headers: Mapping[str, str], setting: str) -> str:
-    """Return why retrying the request is useless, and what to do."""
+    """Return why a retry of the request is useless, and the next step."""
     if status == HTTPStatus.FORBIDDEN:
         return f"refused by the host's firewall, or not served by it; try {_OTHER_HOSTS}"
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:

@@ -73,7 +73,7 @@ def run(
     except LoginRefused as error:
         return _fail(log, error, f"correct {login_settings}")
     except UnsafeChange as error:
-        return _fail(log, error, "nothing was changed; do what the error says, then run the job again")
+        return _fail(log, error, "nothing was changed; correct the cause that the error names, then run the job again")
     except NotReady as error:
         return _fail(log, error, _RESUMES)
     except server_errors as error:

@@ -107,7 +107,7 @@ def give_up(error: Exception, log: BoundLogger) -> int:
         error = error.exceptions[0]
     match error:
         case ExchangeError():
-            log.error("gave_up", error=str(error), next="do what the error says, then start again")
+            log.error("gave_up", error=str(error), next="correct the cause that the error names, then start it again")
         case KafkaException() | TopicMissing() | TailUnreadable():
             log.error("gave_up", error=str(error), next="check KAFKA_* and this user's permissions, then start again")
         case _:

@@ -1,6 +1,6 @@
 """Reopen the gaps in the merged trades: the view ``trade_id_gaps`` lists the ids that were never merged.
 
-It lists what the producer cannot know by itself: gaps that outlived a crash, and records that the consumer refused.
+It lists gaps that the producer cannot detect itself: gaps that outlived a crash, and records that the consumer refused.
 In the other direction, the check records which ids are verified absent, and why the other gaps stay open.
 """
 

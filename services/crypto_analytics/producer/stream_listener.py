@@ -40,7 +40,7 @@ class StreamListener(Listener):
     ) -> None:
         """Request each symbol's newest trade every ``catch_up_seconds``; for 0 only when a connection opens.
 
-        The same round requests the symbols that the exchange did not know or did not trade again.
+        The same round requests the symbols that the exchange did not list or did not trade again.
         """
         self.ids = {symbol: TradeIds() for symbol in symbols}
         self._sink = sink
@@ -207,7 +207,7 @@ class StreamListener(Listener):
         return [symbol for symbol, breaks in breaks_before.items() if breaks == self._breaks[symbol]]
 
     async def is_behind(self, symbols: Sequence[str]) -> bool:
-        """Whether the exchange has trades that the stream did not bring, or does not answer."""
+        """Whether the exchange has trades that the stream did not deliver, or does not answer."""
         if self._unsubscribed.intersection(symbols):
             return True
         try:
@@ -222,7 +222,7 @@ class StreamListener(Listener):
         return (self._connected & self._caught_up) - self._unsubscribed
 
     def is_ready(self) -> bool:
-        """Whether every symbol that the exchange knows is live; open gaps do not matter."""
+        """Whether every symbol that the exchange lists is live; open gaps do not matter."""
         live = self.live()
         return bool(live) and live >= self.ids.keys() - self._statuses.unknown
 

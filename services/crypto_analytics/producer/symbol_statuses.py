@@ -51,7 +51,7 @@ class SymbolStatuses:
         return {symbol for symbol, status in self._statuses.items() if status == UNKNOWN}
 
     async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
-        """Return the first and last trade id of the last 24 hours of each of ``symbols`` that the exchange knows.
+        """Return the first and last trade id of the last 24 hours of each of ``symbols`` that the exchange lists.
 
         None stands for a symbol without a trade. Symbols found unknown by an earlier call are left out; see
         :meth:`find_listed`.

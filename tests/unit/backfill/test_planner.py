@@ -68,7 +68,7 @@ def test_nothing_missing_costs_one_request_for_the_newest_ten_minutes() -> None:
     assert run(IdRanges([WANTED]), IdRanges([WANTED])) == (IdRanges([WANTED]), 1)
 
 
-def test_a_second_run_asks_only_for_what_is_new_and_the_ten_minutes_before() -> None:
+def test_a_second_run_requests_only_new_minutes_and_the_ten_before_them() -> None:
     held = IdRanges([(FIRST, FIRST + 2874)])
     assert next_request(settled(held), WANTED) == KlineRequest(FIRST + 2865, 15)
     assert run(held, IdRanges([WANTED]))[1] == 1
@@ -108,10 +108,10 @@ SPANS = st.lists(st.tuples(st.integers(-100, 3000), st.integers(0, 900)), max_si
 def test_a_run_ends_with_everything_the_exchange_has_at_a_request_a_thousand_minutes(
     held: list[tuple[int, int]], exchange: list[tuple[int, int]]
 ) -> None:
-    there = IdRanges((FIRST + start, FIRST + start + length) for start, length in exchange)
+    available = IdRanges((FIRST + start, FIRST + start + length) for start, length in exchange)
     before = IdRanges((FIRST + start, FIRST + start + length) for start, length in held)
-    after, requests = run(before, there)
-    for first, last in there:
+    after, requests = run(before, available)
+    for first, last in available:
         low, high = max(first, WANTED.first), min(last, WANTED.last)
         assert low > high or after.covers(low, high)
     assert requests <= 3

@@ -5,7 +5,7 @@ from crypto_analytics.batch import alert
 from tests.servers import ROOT
 
 
-def test_the_alert_names_all_that_somebody_needs_who_is_woken_by_it() -> None:
+def test_the_alert_names_step_run_reason_and_next_command() -> None:
     message = alert.message(
         alert.Alert("ge_validate", "scheduled__1", 3, "OOMKilled:\nlimit 1Gi", ["a", "", "b" * 400], "http://airflow/x")
     )
@@ -18,7 +18,7 @@ def test_the_alert_names_all_that_somebody_needs_who_is_woken_by_it() -> None:
     assert (ROOT / alert.RUNBOOK).is_file()
 
 
-def test_only_the_last_lines_are_told() -> None:
+def test_only_the_last_lines_are_sent() -> None:
     text = alert.message(alert.Alert("s", "r", 1, "exit code 1", [f"line {n}." for n in range(50)]))["text"]
     assert "line 49." in text
     assert "line 37." not in text

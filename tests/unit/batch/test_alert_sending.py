@@ -64,7 +64,7 @@ def end(results: list[StepResult], url: str, *, stopped: bool = False) -> tuple[
     return code, str(logged)
 
 
-def test_a_final_failure_is_told_once_with_the_step_and_its_log(
+def test_a_final_failure_is_sent_once_with_the_step_and_its_log(
     webhook: Webhook, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert end([GOOD, BAD], webhook.url)[0] == 1
@@ -74,7 +74,7 @@ def test_a_final_failure_is_told_once_with_the_step_and_its_log(
     assert capsys.readouterr().err.splitlines()[-1].startswith("batch: ge_validate failed")
 
 
-def test_nobody_is_told_of_success_or_of_a_stop(webhook: Webhook) -> None:
+def test_success_and_a_stop_send_no_alert(webhook: Webhook) -> None:
     assert end([GOOD], webhook.url)[0] == 0
     assert end([BAD], webhook.url, stopped=True)[0] == INTERRUPTED
     assert not webhook.messages

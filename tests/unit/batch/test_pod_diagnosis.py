@@ -51,16 +51,16 @@ def container(state: dict[str, Any]) -> dict[str, Any]:
         ({"phase": "Running"} | container({"running": {}}), "it still ran when the try was ended"),
     ],
 )
-def test_each_end_of_a_pod_is_told_in_words(status: dict[str, Any], expected: str) -> None:
+def test_each_failure_of_a_pod_has_a_message(status: dict[str, Any], expected: str) -> None:
     assert expected in reason(status)
 
 
-def test_a_pod_that_does_not_start_is_told_with_its_last_warning() -> None:
+def test_a_pod_that_does_not_start_is_reported_with_its_last_warning() -> None:
     events = [{"type": "Warning", "message": "volume is away"}, {"type": "Normal", "message": "scheduled"}]
     assert reason({"phase": "Pending"}, events) == "its pod did not start within 120 s: volume is away"
 
 
-def test_a_pod_that_is_gone_and_one_that_tells_nothing() -> None:
+def test_a_deleted_pod_has_a_reason_and_a_failed_one_without_details_has_none() -> None:
     assert "gone" in pod_diagnosis.failure_reason(None, [], timeout=1, startup=1)
     assert reason({"phase": "Failed"}) == ""
 

@@ -110,7 +110,7 @@ def test_a_step_that_was_stopped_and_exits_with_0_is_not_done(tmp_path: Path) ->
     assert [(result.exit_code, result.tries, result.succeeded) for result in results] == [(143, 1, False)]
 
 
-def test_a_step_that_was_killed_says_by_which_signal(tmp_path: Path) -> None:
+def test_the_signal_that_killed_a_step_is_named(tmp_path: Path) -> None:
     result = RecordedRunner(tmp_path).run("import os; os.kill(os.getpid(), 9)")
     assert (result.exit_code, result.succeeded, result.reason) == (-9, False, "killed by SIGKILL")
 

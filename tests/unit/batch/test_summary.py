@@ -26,7 +26,7 @@ def test_the_last_line_is_one_line_with_the_step_its_log_and_the_next_command() 
     assert line.endswith("python -m crypto_analytics.batch --steps ge_validate")
 
 
-def test_the_alert_is_what_slack_takes() -> None:
+def test_the_alert_has_slacks_format() -> None:
     message = summary.alert(BAD, "2026-01-05T00:00:00Z")
     assert list(message) == ["text"]
     assert "ge_validate" in message["text"]
@@ -34,7 +34,7 @@ def test_the_alert_is_what_slack_takes() -> None:
     assert "FAILED expect_column" in message["text"]
 
 
-def test_the_table_marks_what_failed() -> None:
+def test_the_table_marks_failed_steps() -> None:
     lines = summary.table([GOOD, BAD]).splitlines()
     assert lines[0].split() == ["dbt_silver", "4.2", "s", "done"]
     assert lines[1].split() == ["ge_validate", "21.5", "s", "FAILED", "after", "3", "tries"]

@@ -133,7 +133,7 @@ def test_a_url_is_shown_without_credentials_and_query(url: str, shown: str) -> N
     assert redacted(url) == shown
 
 
-def test_a_redirect_is_not_followed_and_says_where_to() -> None:
+def test_a_redirect_is_not_followed_and_its_target_is_named() -> None:
     error = error_of(302, {"Location": "http://u:secret@portal.example/login?from=x"}, b"", URL, "BINANCE_WS_URL")
     assert isinstance(error, Rejected)
     assert f"HTTP 302 from {URL}: it redirects to http://portal.example/login, which is not followed" in str(error)

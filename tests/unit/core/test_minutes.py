@@ -46,5 +46,5 @@ def test_datetimes_are_exact(microseconds: int) -> None:
 
 
 def test_a_zone_is_honoured() -> None:
-    there = datetime(2025, 3, 4, 2, tzinfo=timezone(timedelta(hours=2)))
-    assert to_datetime(from_datetime(there)) == datetime(2025, 3, 4, tzinfo=UTC)
+    local = datetime(2025, 3, 4, 2, tzinfo=timezone(timedelta(hours=2)))
+    assert to_datetime(from_datetime(local)) == datetime(2025, 3, 4, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """Odd archive files with their own oracle: for each file its exact content, or the first bad row and why it is bad.
 
-The generator makes the trades first, then the rows, then the lines, then one fault at most. It knows from the making
+The generator makes the trades first, then the rows, then the lines, then one fault at most. It computes from the making
 what the file holds; nothing here is read back, and nothing of the reader is used.
 """
 
@@ -435,13 +435,13 @@ def _no_symbol(draft: Draft) -> Bad:
     kind = draft.stem.removeprefix("2025-03-04_").rpartition(draft.symbol)[2]
     draft.stem = draft.rng.choice(["2025-03-04_TRXUSDT", "20250304_TRXUSDT", "trxusdt", "my trades", "2025"]) + kind
     draft.asked = draft.rng.choice([(), ("BTCUSDT", "ETHUSDT")])
-    return Bad(None, ("its name does not tell the symbol",))
+    return Bad(None, ("its name does not contain the symbol",))
 
 
 def _other_columns_than_its_name(draft: Draft) -> Bad:
     other = {"trades": "aggTrades", "aggTrades": "1m", "klines": "trades"}[draft.kind]
     draft.stem, draft.asked = f"{draft.symbol}-{other}-2025-03-04", ()
-    return Bad(draft.first() + 1, ("its name says",))
+    return Bad(draft.first() + 1, ("its name is that of",))
 
 
 def _zip_of_two(draft: Draft) -> Bad:

@@ -131,7 +131,7 @@ def test_a_play_can_begin_within_a_minute() -> None:
     assert played(after=middle) == [trade for trade in played() if trade.time > middle]
 
 
-def test_the_play_knows_its_end() -> None:
+def test_the_play_has_final_ids_and_an_end() -> None:
     play = GeneratedPlay(market(60), START, START + 3 * MINUTE, 60)
     assert play.total == 60 * 3 * len(SYMBOLS)
     assert play.final_id("BTCUSDT") == max(trade.id for trade in played() if trade.symbol == "BTCUSDT")

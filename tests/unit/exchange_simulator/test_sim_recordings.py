@@ -139,11 +139,11 @@ def test_aggregates_of_recorded_trades_are_numbered_through(recorded_data: Path)
         ("AUSDT-trades.csv", "7,0.5,2,1,1741046401,True,True\n", "row 1: '1741046401' is no time in milliseconds or"),
         ("AUSDT-trades.csv", f"{TRADE}\n{TRADE.replace('0.5', '0.6')}\n", "row 2: it contradicts row 1, which has"),
         ("AUSDT-trades.csv", '7,"0.5,2,1,1741046401271497,True,True\n', "row 1: its quotes are wrong"),
-        ("AUSDT-aggTrades.csv", f"{TRADE}\n", "row 1: 7 columns, as trades have, and its name says aggTrades"),
+        ("AUSDT-aggTrades.csv", f"{TRADE}\n", "row 1: 7 columns, as trades have, but its name is that of aggTrades"),
         ("AUSDT-aggTrades.csv", "7,0,0,-1,-1,1741046401271497,True,True\n", "it has no rows but 1 void aggregates"),
         ("AUSDT-aggTrades.csv", "7,0,0,9,8,1741046401271497,True,True\n", "row 1: '9' is greater than the last"),
-        ("2025-03-04_AUSDT-trades.csv", f"{TRADE}\n", "its name does not tell the symbol; say it with SYMBOLS="),
-        ("ausdt-trades.csv", f"{TRADE}\n", "its name does not tell the symbol"),
+        ("2025-03-04_AUSDT-trades.csv", f"{TRADE}\n", "its name does not contain the symbol; set SYMBOLS="),
+        ("ausdt-trades.csv", f"{TRADE}\n", "its name does not contain the symbol"),
         ("a.tsv", '{"stream":"a@trade"}\n', "row 1: a recorded stream has the receive time"),
         ("AUSDT-trades.csv", f"{TRADE}\n{TRADE},x\n", "row 2: 8 columns where the rows before have 7"),
         ("AUSDT-trades.csv", f"{TRADE}\n\n8,0.5,2,1\n", "row 3: 4 columns"),
@@ -151,7 +151,7 @@ def test_aggregates_of_recorded_trades_are_numbered_through(recorded_data: Path)
         ("AUSDT-trades.csv", "7,-1,2,1,1741046401271497,True,True\n", "row 1: '-1' is no decimal number"),
         ("AUSDT-trades.csv", f"{TRADE}\nx,0.5,2,1,1741046401271497,True,True\n", "row 2: 'x' is no integer"),
         ("AUSDT-trades.csv", "7,0.5,2,1,1741046401271497,perhaps,True\n", "row 1: 'perhaps' is neither true nor false"),
-        ("trades.csv", f"{TRADE}\n", "its name does not tell the symbol"),
+        ("trades.csv", f"{TRADE}\n", "its name does not contain the symbol"),
         ("AUSDT-1m.csv", "1588740120000,1,1,1,1,1,1588740999999,1,1,1,1,0\n", "row 1: 1588740120000 to 1588740999999"),
         ("a.tsv", "1741046401272286\t{}\n", "row 1: Object missing required field"),
         ("a.tsv", "soon\t{}\n", "row 1: 'soon' is no integer (column receive time)"),
@@ -190,7 +190,7 @@ def test_the_symbol_comes_from_the_file_name_or_the_setting(tmp_path: Path, name
     assert read(path, ["XRPUSDT"]).symbols == (symbol or "XRPUSDT",)
     if symbol is None:
         for asked in ((), ("XRPUSDT", "BNBUSDT")):
-            with pytest.raises(RecordingError, match="its name does not tell the symbol"):
+            with pytest.raises(RecordingError, match="its name does not contain the symbol"):
                 read(path, asked)
 
 
@@ -198,7 +198,7 @@ def test_the_names_of_a_zip_and_its_member_must_agree(tmp_path: Path) -> None:
     renamed = zipped(tmp_path / "day.zip", "TRXUSDT-trades-2025-03-04.csv", TRADE)
     assert read(renamed).symbols == ("TRXUSDT",)
     other = zipped(tmp_path / "BTCUSDT-trades-2025-03-04.zip", "TRXUSDT-trades-2025-03-04.csv", TRADE)
-    with pytest.raises(RecordingError, match="tell of different archives"):
+    with pytest.raises(RecordingError, match="name different archives"):
         read(other, ["BTCUSDT"])
     bad = zipped(tmp_path / "TRXUSDT-trades.zip", "TRXUSDT-trades.csv", f"{TRADE}\nx{TRADE}")
     with pytest.raises(RecordingError, match=r"TRXUSDT-trades\.csv: row 2: 'x7' is no integer") as caught:

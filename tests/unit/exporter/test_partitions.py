@@ -12,7 +12,7 @@ names = st.sampled_from([f"symbol=S/date=2026-01-0{day}" for day in range(1, 6)]
 fingerprints = st.sampled_from([OLD, NEW, Fingerprint(1439, T0)])
 
 
-def test_only_what_changed_is_written_and_only_what_is_gone_is_removed() -> None:
+def test_only_changed_partitions_are_written_and_only_obsolete_ones_removed() -> None:
     wanted = {"same": OLD, "changed": NEW, "fewer rows": Fingerprint(1439, T0), "new": OLD, "lost": OLD}
     manifest = Manifest("layout", dict.fromkeys(("same", "changed", "fewer rows", "lost", "gone"), OLD))
     todo = plan(wanted, manifest, present=["same", "changed", "fewer rows", "gone", "never known"])

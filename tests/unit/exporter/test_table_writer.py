@@ -59,7 +59,7 @@ def test_a_change_rewrites_its_partition_alone_and_a_removed_one_goes(store: Mem
     assert objects(store) == {"t/a/part.parquet": b"a 1", "t/b/part.parquet": b"b 2"}
 
 
-def test_without_pruning_what_is_not_wanted_stays(store: MemoryStore) -> None:
+def test_without_pruning_unwanted_partitions_are_kept(store: MemoryStore) -> None:
     update(store, Table(a=ONE, b=ONE))
     assert update(store, Table(a=ONE), prune=False) == (1, 0, 0)
     assert set(objects(store)) == {"t/a/part.parquet", "t/b/part.parquet"}
@@ -100,7 +100,7 @@ def test_it_ends_between_partitions_once_it_is_asked_to(store: MemoryStore) -> N
     assert set(objects(store)) == {"t/a/part.parquet"}
 
 
-def test_the_fingerprint_of_what_was_read_is_remembered_not_the_one_planned(store: MemoryStore) -> None:
+def test_the_manifest_has_the_fingerprint_of_the_rows_read_not_the_planned_one(store: MemoryStore) -> None:
     table = Table(a=TWO)  # the partition changes between plan and read
     TableWriter(store, "silver", "t", "layout").update({"a": ONE}, table.read, Event())
     assert update(store, table) == (1, 0, 0)

@@ -41,7 +41,7 @@ def test_without_as_of_the_clock_is_the_real_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("AS_OF", "yesterday", "AS_OF"),
         ("AS_OF", "2025-03-04T00:48:00", "AS_OF"),
@@ -52,6 +52,6 @@ def test_without_as_of_the_clock_is_the_real_one() -> None:
         ("OBJECT_STORE", "directory", "needs OBJECT_STORE_DIR"),
     ],
 )
-def test_a_wrong_setting_is_named(name: str, value: str, told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_a_wrong_setting_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         GateSettings.model_validate({**GOOD, name: value})

@@ -57,8 +57,8 @@ def test_an_empty_minio_is_planned_in_an_order_that_can_be_applied() -> None:
 
 
 def test_the_declared_state_and_undeclared_objects_are_left_alone() -> None:
-    there = state(policies={"anna": POLICY, "readonly": {}}, attached={"anna": ["anna"], "else": ["readonly"]})
-    assert list(plan(declared(), there)) == []
+    found = state(policies={"anna": POLICY, "readonly": {}}, attached={"anna": ["anna"], "else": ["readonly"]})
+    assert list(plan(declared(), found)) == []
 
 
 def test_drift_is_reverted() -> None:
@@ -76,8 +76,8 @@ def test_anonymous_reads_are_allowed_kept_and_removed() -> None:
     [statement] = policy["Statement"]
     assert (statement["Action"], statement["Resource"]) == (["s3:GetObject"], ["arn:aws:s3:::raw/site/*"])
     assert list(plan(opened, state())) == [SetBucketPolicy("raw", policy)]
-    as_minio_says_it = {"Statement": [{**statement, "Principal": {"AWS": "*"}, "Action": "s3:GetObject"}]}
-    assert list(plan(opened, state(bucket_policies={"raw": as_minio_says_it}))) == []
+    as_minio_returns_it = {"Statement": [{**statement, "Principal": {"AWS": "*"}, "Action": "s3:GetObject"}]}
+    assert list(plan(opened, state(bucket_policies={"raw": as_minio_returns_it}))) == []
     wider = {"Statement": [{**statement, "Action": ["s3:GetObject", "s3:ListBucket"]}]}
     assert list(plan(opened, state(bucket_policies={"raw": wider}))) == [SetBucketPolicy("raw", policy)]
     assert list(plan(declared(), state(bucket_policies={"raw": policy, "else": policy}))) == [DeleteBucketPolicy("raw")]
@@ -96,15 +96,15 @@ def test_the_job_applies_the_plan_and_a_second_run_changes_nothing() -> None:
     class Server:
         """Applies changes in memory."""
 
-        there = State(buckets=[], policies={}, attached={}, without_login={"anna"}, bucket_policies={})
+        current = State(buckets=[], policies={}, attached={}, without_login={"anna"}, bucket_policies={})
 
         def state(self, passwords: Mapping[str, str]) -> State:
-            return self.there
+            return self.current
 
         def apply(self, change: Change, passwords: Mapping[str, str]) -> None:
             match change:
                 case AttachPolicy():
-                    self.there = state()
+                    self.current = state()
 
     server: Any = Server()
     log = structlog.get_logger()
@@ -151,13 +151,13 @@ def test_the_project_s_own_file_agrees_with_the_settings() -> None:
 
 
 def test_only_the_cleanup_deletes_raw_objects_and_only_consumer_and_spark_write_them() -> None:
-    may: dict[str, set[str]] = {}
+    users: dict[str, set[str]] = {}
     for user in read(ACCESS_FILE).users:
         for statement in user.statements:
             if "raw/*" in statement.resources:
                 for action in statement.actions:
-                    may.setdefault(action, set()).add(user.name)
-    assert may == {
+                    users.setdefault(action, set()).add(user.name)
+    assert users == {
         "s3:PutObject": {"consumer", "spark"},
         "s3:AbortMultipartUpload": {"consumer", "spark"},
         "s3:GetObject": {"exporter", "reader"},
@@ -165,7 +165,7 @@ def test_only_the_cleanup_deletes_raw_objects_and_only_consumer_and_spark_write_
     }
 
 
-def test_only_the_pages_of_the_gate_can_be_read_anonymously() -> None:
+def test_only_the_data_docs_site_can_be_read_anonymously() -> None:
     access = read(ACCESS_FILE)
     open_buckets = {bucket: policy for bucket in access.buckets if (policy := access.bucket_policy(bucket))}
     assert {bucket: policy["Statement"][0]["Resource"] for bucket, policy in open_buckets.items()} == {

@@ -11,16 +11,16 @@ from ops.common.paths import ROOT
 
 
 @pytest.mark.parametrize(
-    ("ci", "there", "removes"),
+    ("ci", "containers", "removes"),
     [("", "", True), ("true", "0f0e367b27f4", True), ("", "0f0e367b27f4", False), ("false", "0f0e367b27f4", False)],
 )
-def test_only_ci_removes_what_is_there(tmp_path: Path, ci: str, there: str, removes: bool) -> None:
+def test_only_ci_removes_leftovers(tmp_path: Path, ci: str, containers: str, removes: bool) -> None:
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/run", tmp_path / ".ci")
     programs = tmp_path / "bin"
     programs.mkdir()
     scripts = {
-        "docker": f"[ $1 = info ] || echo {there}",
+        "docker": f"[ $1 = info ] || echo {containers}",
         "make": f'echo "$@" >> {tmp_path}/made',
         "java": "",
         "mvn": "",

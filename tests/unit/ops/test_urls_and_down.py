@@ -24,13 +24,13 @@ from ops.platform import endpoints, exposed_ports, health, state_folder, url_tab
 from ops.platform.endpoints import ENDPOINTS, Installation
 from ops.platform.health import Health
 
-WAY = Installation(
+INSTALLATION = Installation(
     "Kubernetes",
     exposed_ports.effective(OpsSettings(KAFKA_PORT=19092)),
     {"KAFKA_SASL_PASSWORD": "k-word", "POSTGRES_PASSWORD": "p-word", "S3_SECRET_KEY": "s-word"},
     frozenset({"kafka", "postgres", "minio", "simulator", "consumer"}),
 )
-WELL = {endpoint.name: Health("", 0.02) for endpoint in ENDPOINTS}
+HEALTHY = {endpoint.name: Health("", 0.02) for endpoint in ENDPOINTS}
 
 
 def shown(table: object) -> str:
@@ -40,7 +40,7 @@ def shown(table: object) -> str:
 
 
 def test_the_table_lists_every_endpoint() -> None:
-    text = shown(url_table.table(WAY, {**WELL, "PostgreSQL": Health("the login is refused", 0.1)}))
+    text = shown(url_table.table(INSTALLATION, {**HEALTHY, "PostgreSQL": Health("the login is refused", 0.1)}))
     for words in ("127.0.0.1:19092", "postgresql://127.0.0.1:5432/crypto_analytics", "http://127.0.0.1:9001"):
         assert words in text
     for words in ("k-word", "p-word", "s-word", "reader", "ok, 20 ms", "the login is refused"):
@@ -48,7 +48,7 @@ def test_the_table_lists_every_endpoint() -> None:
 
 
 def test_passwords_can_be_hidden() -> None:
-    text = shown(url_table.table(WAY, WELL, hide=True))
+    text = shown(url_table.table(INSTALLATION, HEALTHY, hide=True))
     assert "-word" not in text
     assert url_table.HIDDEN in text
 
@@ -60,11 +60,11 @@ def test_passwords_are_printed_to_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool, asked: bool, hides: bool
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # colours in a log do not make a terminal of it
-    monkeypatch.setattr(url_table, "check_all", lambda way: WELL)
+    monkeypatch.setattr(url_table, "check_all", lambda installation: HEALTHY)
     file = Terminal() if is_terminal else Pipe()
     out = Console(file=file, width=160)
     assert url_table.hide_passwords(out, requested=asked) is hides
-    url_table.show(WAY, out, hide=hides)
+    url_table.show(INSTALLATION, out, hide=hides)
     assert ("k-word" not in file.getvalue()) is hides
     assert ("make urls" in file.getvalue()) is hides
 
@@ -72,17 +72,17 @@ def test_passwords_are_printed_to_a_terminal_only(
 @pytest.mark.parametrize("module", [up, compose_up])
 def test_up_and_compose_up_hide_passwords_in_a_log(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
     shown: list[bool] = []
-    monkeypatch.setattr(url_table, "show", lambda way, out, *, hide=False: shown.append(hide) or 0)
+    monkeypatch.setattr(url_table, "show", lambda installation, out, *, hide=False: shown.append(hide) or 0)
     monkeypatch.setattr(module, "console", lambda: Console(file=Pipe(), width=160))
     if module is compose_up:
         monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
         monkeypatch.setattr(compose_up, "remove_other_variant", lambda *_: None)
         monkeypatch.setattr(compose_up, "up", lambda *_: None)
         monkeypatch.setattr(compose.Project, "save", lambda self: None)
-        monkeypatch.setattr(compose, "installation", lambda: WAY)
+        monkeypatch.setattr(compose, "installation", lambda: INSTALLATION)
     else:
         without_machine(monkeypatch)
-        monkeypatch.setattr(state_folder, "save_last_up", lambda what: None)
+        monkeypatch.setattr(state_folder, "save_last_up", lambda last_up: None)
     assert module.main(OpsSettings(ENV="lite"), []) == 0
     assert shown == [True]
 
@@ -91,12 +91,12 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reduce `make up` to what it saves and prints."""
     monkeypatch.setattr(up.machine, "inspect", lambda settings: None)
     monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
-    monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(WAY.ports))
+    monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(INSTALLATION.ports))
     monkeypatch.setattr(up, "KubeApi", lambda context: None)
     monkeypatch.setattr(up, "_images", lambda phases, names: None)
     for step in ("check_unchanged", "recover", "_releases"):
         monkeypatch.setattr(up, step, lambda *_: None)
-    monkeypatch.setattr(access, "find", lambda settings: WAY)
+    monkeypatch.setattr(access, "find", lambda settings: INSTALLATION)
     monkeypatch.setattr(state_folder, "exclusive", contextlib.nullcontext)
 
 
@@ -105,8 +105,8 @@ def test_make_up_is_saved_before_anything_is_installed(monkeypatch: pytest.Monke
         raise Problem("helmfile failed", "x", "y")
 
     without_machine(monkeypatch)
-    remember = state_folder.save_last_up
-    monkeypatch.setattr(state_folder, "save_last_up", lambda what: remember(what, tmp_path))
+    save_last_up = state_folder.save_last_up
+    monkeypatch.setattr(state_folder, "save_last_up", lambda last_up: save_last_up(last_up, tmp_path))
     monkeypatch.setattr(up, "_releases", fail)
     with pytest.raises(Problem, match="helmfile failed"):
         up.main(OpsSettings(ENV="lite"), [])
@@ -122,7 +122,7 @@ def test_make_up_is_saved_before_anything_is_installed(monkeypatch: pytest.Monke
         ({"KUBE_CONTEXT": "another"}, "default"),
     ],
 )
-def test_the_last_up_of_another_cluster_does_not_count(
+def test_the_environment_saved_for_another_cluster_is_ignored(
     monkeypatch: pytest.MonkeyPatch, named: dict[str, str], environment: str
 ) -> None:
     monkeypatch.delenv("ENV", raising=False)
@@ -147,9 +147,9 @@ def test_own_values_are_saved_for_down(monkeypatch: pytest.MonkeyPatch, named: d
     assert down.values_of(OpsSettings(), last) == own
 
 
-@pytest.mark.parametrize(("mode", "told"), [("strimzi", True), ("kraft", False)])
+@pytest.mark.parametrize(("mode", "prints"), [("strimzi", True), ("kraft", False)])
 def test_down_prints_how_to_delete_strimzis_resources_in_order(
-    monkeypatch: pytest.MonkeyPatch, mode: str, told: bool
+    monkeypatch: pytest.MonkeyPatch, mode: str, prints: bool
 ) -> None:
     out = Pipe()
     monkeypatch.setattr(down.state_folder, "load_last_up", dict)
@@ -159,11 +159,11 @@ def test_down_prints_how_to_delete_strimzis_resources_in_order(
     monkeypatch.setattr(sys, "stdin", Pipe())
     with pytest.raises(Problem, match="nothing was removed"):
         down.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
-    said = out.getvalue()
+    output = out.getvalue()
     order = ["delete kafkatopics", "delete kafka/crypto", "delete kafkanodepools", "finalizers", "delete namespace"]
-    found = [said.find(f"kubectl --context theirs --namespace crypto-analytics {word}") for word in order[:3]]
-    assert (min(found) > 0) is told
-    assert not told or [said.index(word) for word in order] == sorted(said.index(word) for word in order)
+    found = [output.find(f"kubectl --context theirs --namespace crypto-analytics {word}") for word in order[:3]]
+    assert (min(found) > 0) is prints
+    assert not prints or [output.index(word) for word in order] == sorted(output.index(word) for word in order)
 
 
 def test_nuke_finds_our_images_under_the_registry_of_the_last_build() -> None:
@@ -201,8 +201,8 @@ def test_nuke_names_the_projects_whose_saved_settings_it_removes(
 
 
 def test_only_running_components_are_listed() -> None:
-    way = Installation("x", WAY.ports, {}, frozenset({"postgres"}))
-    assert [endpoint.name for endpoint in way.endpoints] == ["PostgreSQL"]
+    only_postgres = Installation("x", INSTALLATION.ports, {}, frozenset({"postgres"}))
+    assert [endpoint.name for endpoint in only_postgres.endpoints] == ["PostgreSQL"]
 
 
 def test_every_endpoint_has_a_check_and_a_port() -> None:
@@ -213,7 +213,7 @@ def test_every_endpoint_has_a_check_and_a_port() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "shown_as"),
     [
         (200, "ok, "),
         (404, "ok, the quality gate has not run yet"),
@@ -221,7 +221,7 @@ def test_every_endpoint_has_a_check_and_a_port() -> None:
         (503, "HTTP 503"),
     ],
 )
-def test_the_data_docs_are_requested_as_by_a_browser(status: int, told: str) -> None:
+def test_the_data_docs_are_requested_as_by_a_browser(status: int, shown_as: str) -> None:
     class Store(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             assert self.path == "/data-docs/site/index.html"
@@ -230,12 +230,12 @@ def test_the_data_docs_are_requested_as_by_a_browser(status: int, told: str) -> 
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Store) as server:
         threading.Thread(target=server.handle_request).start()
         found = health.check("Data Docs", server.server_port, "")
-    assert str(found).startswith(told)
+    assert str(found).startswith(shown_as)
     assert bool(found.problem) is (status == 503)
 
 

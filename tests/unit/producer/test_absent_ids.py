@@ -126,7 +126,7 @@ def test_individual_trades_show_every_run_of_absent_ids_that_has_neighbours(issu
         assert asyncio.run(collect()).covers(*gap)
 
 
-def test_a_page_says_nothing_beyond_its_ends_and_out_of_order_nothing_at_all() -> None:
+def test_a_page_verifies_only_ids_between_its_ends_and_none_if_out_of_order() -> None:
     shown = absent_between_trades("historicalTrades", 4, [4, 7, 8, 12])
     assert [tuple(each.ids) for each in shown] == [(5, 6), (9, 11)]
     assert shown[0].answer == "historicalTrades fromId=4: 7 follows 4 on one page"
@@ -136,7 +136,7 @@ def test_a_page_says_nothing_beyond_its_ends_and_out_of_order_nothing_at_all() -
     assert absent_between_trades("trades", None, []) == []
 
 
-def test_aggregates_say_something_only_where_their_own_ids_follow_each_other() -> None:
+def test_aggregates_verify_ids_only_where_their_own_ids_are_consecutive() -> None:
     def row(a: int, f: int, last: int) -> AggTrade:
         return AggTrade(a, "1", "1", f, last, TIME, True)
 
@@ -190,7 +190,7 @@ class World:
     page=st.integers(4, 70),
     refuses=st.sampled_from([set(), {"historical_trades"}, {"agg_trades"}]),
 )
-def test_what_was_issued_is_sent_however_rest_lags_and_what_was_not_is_verified_absent(
+def test_issued_trades_are_sent_although_rest_lags_and_the_others_are_verified_absent(
     *, issued: set[int], seen: st.DataObject, lag: float, above: int, page: int, refuses: set[str]
 ) -> None:
     exchange = Issuer(first=0, last=TOP, issued=issued, page=page, refuses=refuses)
@@ -223,7 +223,7 @@ def metric(name: str) -> float:
     return REGISTRY.get_sample_value(name) or 0.0
 
 
-def test_verified_ids_leave_the_holes_are_counted_and_are_not_asked_for_again() -> None:
+def test_verified_ids_leave_the_gaps_are_counted_and_not_requested_again() -> None:
     async def run() -> None:
         before = metric("trade_ids_verified_absent_total")
         world = World(MemoryExchange(first=0, last=20, lacking=IdRanges([(5, 6)])))
@@ -231,7 +231,7 @@ def test_verified_ids_leave_the_holes_are_counted_and_are_not_asked_for_again() 
         world.ids["BTCUSDT"].observe(10, 10)
         await world.repair()
         assert list(world.gaps) == [(5, 6)]
-        assert world.exchange.asked == ["historical_trades"], "the page says enough: nothing else is asked"
+        assert world.exchange.asked == ["historical_trades"], "the page covers all ids: nothing else is requested"
         world.now = 20
         await world.repair()
         assert not world.gaps
@@ -261,7 +261,7 @@ def test_ids_before_the_first_trade_that_a_host_still_has_are_not_verified() -> 
     asyncio.run(run())
 
 
-def test_a_host_that_cannot_know_verifies_nothing_and_the_reason_is_kept() -> None:
+def test_a_host_without_the_endpoint_verifies_nothing_and_the_reason_is_kept() -> None:
     async def run() -> None:
         exchange = MemoryExchange(
             first=0, last=9000, lacking=IdRanges([(5, 6)]), refuses={"historical_trades", "agg_trades"}
@@ -281,7 +281,7 @@ def test_a_host_that_cannot_know_verifies_nothing_and_the_reason_is_kept() -> No
     asyncio.run(run())
 
 
-def test_a_hole_at_the_end_is_not_verified() -> None:
+def test_a_gap_at_the_end_is_not_verified() -> None:
     async def run() -> None:
         world = World(MemoryExchange(first=0, last=20))
         world.ids["BTCUSDT"].observe(20, 20)

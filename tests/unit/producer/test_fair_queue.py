@@ -58,7 +58,7 @@ class World:
             self.repairer.queue_due()
 
 
-def test_every_small_hole_is_closed_in_time_while_ten_huge_ones_are_repaired() -> None:
+def test_every_small_gap_is_closed_in_time_while_ten_huge_ones_are_repaired() -> None:
     async def run() -> None:
         world = World()
         for symbol in SYMBOLS[:5]:
@@ -84,7 +84,7 @@ def test_every_small_hole_is_closed_in_time_while_ten_huge_ones_are_repaired() -
     asyncio.run(run())
 
 
-def test_huge_holes_progress_although_new_small_ones_keep_coming() -> None:
+def test_huge_gaps_progress_although_new_small_ones_keep_coming() -> None:
     async def run() -> None:
         world = World()
         world.miss(SYMBOLS[0], 10, HUGE)

@@ -101,7 +101,7 @@ def test_a_host_that_does_not_serve_a_method_is_asked_that_way_once_a_repair() -
     asyncio.run(run())
 
 
-def test_a_hole_that_closes_by_itself_is_not_repaired() -> None:
+def test_a_gap_that_closes_by_itself_is_not_repaired() -> None:
     async def run() -> None:
         world = World(MemoryExchange(last=10))
         await world.stream(1, 3)
@@ -114,7 +114,7 @@ def test_a_hole_that_closes_by_itself_is_not_repaired() -> None:
     asyncio.run(run())
 
 
-def test_a_repaired_hole_is_counted_and_its_trades_are_marked() -> None:
+def test_a_repaired_gap_is_counted_and_its_trades_are_marked() -> None:
     async def run() -> None:
         before = {name: metric(name) for name in ("gaps_found_total", "gaps_repaired_total", "trades_repaired_total")}
         world = World(MemoryExchange(last=10))
@@ -127,7 +127,7 @@ def test_a_repaired_hole_is_counted_and_its_trades_are_marked() -> None:
     asyncio.run(run())
 
 
-def test_what_the_exchange_lacks_stays_a_hole_is_tried_again_later_and_found_once() -> None:
+def test_ids_that_the_exchange_lacks_stay_a_gap_and_are_retried_later_and_found_once() -> None:
     async def run() -> None:
         before = metric("gaps_found_total")
         world = World(MemoryExchange(last=20, lacking=IdRanges([(5, 6)])))
@@ -149,7 +149,7 @@ def test_what_the_exchange_lacks_stays_a_hole_is_tried_again_later_and_found_onc
     asyncio.run(run())
 
 
-def test_a_hole_in_vain_does_not_keep_others_from_being_repaired() -> None:
+def test_a_gap_that_cannot_be_repaired_does_not_block_others() -> None:
     async def run() -> None:
         world = World(MemoryExchange(last=40, lacking=IdRanges([(5, 6)])))
         await world.stream(1, 10)
@@ -162,7 +162,7 @@ def test_a_hole_in_vain_does_not_keep_others_from_being_repaired() -> None:
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), Blocked("set BINANCE_REST_URL")])
-def test_an_exchange_that_is_away_leaves_the_hole_for_later(error: Exception) -> None:
+def test_a_gap_is_retried_later_if_the_exchange_is_unreachable(error: Exception) -> None:
     async def run() -> None:
         world = World(MemoryExchange(last=40, failing=error))  # type: ignore[arg-type]
         await world.stream(1, 10)
@@ -193,7 +193,7 @@ def test_a_row_that_is_no_good_trade_is_a_dead_letter_and_stays_missing() -> Non
     asyncio.run(run())
 
 
-def test_a_large_hole_comes_aggregated_with_individual_trades_at_its_edges() -> None:
+def test_a_large_gap_is_repaired_aggregated_with_individual_trades_at_its_edges() -> None:
     async def run() -> None:
         world = World(MemoryExchange(last=500, per_aggregate=10), aggregated_above=100)
         await world.stream(4, 335)

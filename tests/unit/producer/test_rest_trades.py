@@ -25,7 +25,7 @@ def covered(method: FetchMethod, gap: IdRange) -> IdRanges:
     return asyncio.run(collect())
 
 
-def test_a_trade_is_laid_out_as_the_stream_sends_it() -> None:
+def test_a_trade_has_the_json_of_the_stream() -> None:
     row = HistoricalTrade(348656870, "0.2312", "2619.4", 1741046401271497, True, True)
     assert trade_object("TRXUSDT", row) == (
         b'{"e":"trade","E":1741046401271497,"s":"TRXUSDT","t":348656870,"p":"0.2312","q":"2619.4",'
@@ -33,7 +33,7 @@ def test_a_trade_is_laid_out_as_the_stream_sends_it() -> None:
     )
 
 
-def test_an_aggregated_trade_is_laid_out_as_the_stream_sends_it() -> None:
+def test_an_aggregated_trade_has_the_json_of_the_stream() -> None:
     row = AggTrade(26129, "0.01633102", "4.70443515", 27781, 27783, 1498793709153, True, False)
     assert agg_trade_object("BNBBTC", row) == (
         b'{"e":"aggTrade","E":1498793709153,"s":"BNBBTC","a":26129,"p":"0.01633102","q":"4.70443515",'
@@ -41,14 +41,14 @@ def test_an_aggregated_trade_is_laid_out_as_the_stream_sends_it() -> None:
     )
 
 
-def test_individual_trades_come_page_by_page() -> None:
+def test_individual_trades_are_requested_page_by_page() -> None:
     exchange = MemoryExchange(first=1, last=10_000)
     ids = covered(RestTrades(exchange, aggregated_above=100_000).individual, IdRange(500, 3200))
     assert list(ids) == [(500, 3200)]
     assert exchange.asked == ["historical_trades"] * 3
 
 
-def test_ids_that_the_exchange_lacks_stay_open() -> None:
+def test_ids_that_the_exchange_lacks_are_not_returned() -> None:
     exchange = MemoryExchange(first=1, last=100, lacking=IdRanges([(20, 25)]))
     rest_trades = RestTrades(exchange, aggregated_above=100_000)
     assert list(covered(rest_trades.individual, IdRange(10, 30))) == [(10, 19), (26, 30)]
@@ -56,7 +56,7 @@ def test_ids_that_the_exchange_lacks_stay_open() -> None:
     assert list(covered(rest_trades.individual, IdRange(20, 25))) == []
 
 
-def test_of_the_recent_trades_those_of_the_hole_are_taken() -> None:
+def test_only_recent_trades_inside_the_gap_are_returned() -> None:
     exchange = MemoryExchange(first=1, last=5000)
     rest_trades = RestTrades(exchange, aggregated_above=100_000)
     assert list(covered(rest_trades.recent, IdRange(4990, 4995))) == [(4990, 4995)]
@@ -71,7 +71,7 @@ def test_of_the_recent_trades_those_of_the_hole_are_taken() -> None:
     lacking=st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 200)), max_size=3),
     voids=st.booleans(),
 )
-def test_aggregates_cover_exactly_what_lies_wholly_inside_the_hole(
+def test_only_aggregates_wholly_inside_the_gap_are_returned(
     span: tuple[int, int], per_aggregate: int, gap: tuple[int, int], lacking: list[tuple[int, int]], voids: bool
 ) -> None:
     first, count = span
@@ -108,7 +108,7 @@ def test_a_long_run_of_void_aggregates_hides_no_gap() -> None:
         (IdRange(1, 2), True, "aggregated"),
     ],
 )
-def test_large_holes_and_aggregated_streams_are_filled_aggregated_first(
+def test_large_gaps_and_aggregated_streams_are_filled_aggregated_first(
     gap: IdRange, aggregated_stream: bool, first_method: str
 ) -> None:
     rest_trades = RestTrades(MemoryExchange(), aggregated_above=100, aggregated_stream=aggregated_stream)

@@ -4,7 +4,7 @@ from crypto_analytics.core.id_ranges import IdRange, IdRanges
 from crypto_analytics.producer.retry_schedule import RetrySchedule
 
 
-def test_ids_tried_in_vain_wait_longer_each_time_and_the_others_do_not() -> None:
+def test_the_backoff_of_failed_ids_grows_and_others_have_none() -> None:
     schedule = RetrySchedule(first_retry=4, random=Random(3))
     gaps = IdRanges([(1, 5), (10, 12)])
     waits = []
@@ -19,7 +19,7 @@ def test_ids_tried_in_vain_wait_longer_each_time_and_the_others_do_not() -> None
     assert max(waits) > 90
 
 
-def test_a_part_of_a_hole_that_was_tried_counts_as_tried_and_is_forgotten_once_closed() -> None:
+def test_a_part_of_a_tried_gap_counts_as_tried_and_is_forgotten_once_closed() -> None:
     schedule = RetrySchedule(first_retry=4, random=Random(3))
     schedule.defer(IdRange(1, 9), 0)
     assert schedule.was_tried(IdRange(4, 4))

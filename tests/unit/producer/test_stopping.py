@@ -24,7 +24,7 @@ from tests.unit.producer.exchange import MemoryExchange
 from tests.unit.producer.memory_sink import MemorySink
 
 
-def test_a_look_for_gaps_that_hangs_is_not_waited_for() -> None:
+def test_a_hanging_gap_check_does_not_delay_the_stop() -> None:
     asked, release = Event(), Event()
     safety = Timer(5, release.set)  # ends the test if the stop waits for the check
 

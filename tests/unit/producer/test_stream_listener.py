@@ -54,7 +54,7 @@ def test_a_trade_goes_to_the_sink_and_a_bad_frame_to_the_dead_letters_whole() ->
     asyncio.run(run())
 
 
-def test_a_bad_trade_of_the_stream_with_readable_ids_is_lettered_once_and_its_ids_are_a_hole() -> None:
+def test_a_bad_trade_with_readable_ids_is_one_dead_letter_and_its_ids_are_a_gap() -> None:
     async def run() -> None:
         listener, sink = listener_for(MemoryExchange())
         bad = frame(6).replace(b'"q":"0.50000000"', b'"q":"0.00000000"')
@@ -319,7 +319,7 @@ def test_without_a_time_the_exchange_is_asked_only_when_a_connection_opens() -> 
     asyncio.run(run())
 
 
-def test_a_silent_stream_is_behind_only_if_the_exchange_has_more_or_does_not_say() -> None:
+def test_a_silent_stream_is_behind_only_if_the_exchange_has_more_or_does_not_answer() -> None:
     async def run() -> None:
         exchange = MemoryExchange(last=5)
         listener, _ = listener_for(exchange)
@@ -334,7 +334,7 @@ def test_a_silent_stream_is_behind_only_if_the_exchange_has_more_or_does_not_say
     asyncio.run(run())
 
 
-def test_listed_holes_are_reopened_with_growing_pauses_until_they_are_gone() -> None:
+def test_listed_gaps_are_reopened_with_growing_pauses_until_they_are_closed() -> None:
     class View:
         def __init__(self) -> None:
             self.gaps = [MergedGap("BTCUSDT", IdRange(5, 6))]

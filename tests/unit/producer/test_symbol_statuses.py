@@ -1,4 +1,4 @@
-"""Symbols that the exchange does not know, does not trade, or lists while the producer runs."""
+"""Symbols that the exchange does not list, does not trade, or lists while the producer runs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def status(symbol: str, name: str) -> float | None:
     return REGISTRY.get_sample_value("symbols_not_trading", {"symbol": symbol, "status": name})
 
 
-def test_a_symbol_that_the_exchange_does_not_know_is_named_once_and_the_others_are_caught_up() -> None:
+def test_an_unknown_symbol_is_reported_once_and_the_others_are_caught_up() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=IdRange(0, 7), ETHUSDT=IdRange(2, 9))
         listener = listener_for(exchange)
@@ -166,7 +166,7 @@ def test_without_regular_catch_ups_a_new_connection_asks_again_for_unknown_symbo
     asyncio.run(run())
 
 
-def test_one_whose_status_the_exchange_refuses_to_tell_hides_no_other() -> None:
+def test_a_refused_status_request_of_one_symbol_hides_no_other() -> None:
     class Contradicting(Market):
         async def exchange_info(self, symbols: Sequence[str]) -> dict[str, SymbolInfo]:
             if "NEWUSDT" in symbols:
@@ -211,7 +211,7 @@ def test_one_without_trades_is_missed_from_its_first_trade_on() -> None:
 
 
 @pytest.mark.parametrize("name", ["HALT", "BREAK"])
-def test_one_that_is_not_traded_is_told_once_and_does_not_hold_back_readiness(name: str) -> None:
+def test_a_symbol_that_is_not_traded_is_reported_once_and_does_not_delay_readiness(name: str) -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=IdRange(0, 7), NEWUSDT=None, ETHUSDT=IdRange(0, 7))
         exchange.statuses["NEWUSDT"] = name

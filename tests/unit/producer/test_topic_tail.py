@@ -27,7 +27,7 @@ def test_each_window_is_about_as_long_as_all_before_it() -> None:
     assert lengths == [10_000, 10_000, 20_000, 40_000, 70_000]
 
 
-def test_the_last_ids_and_the_holes_of_the_stream_in_view() -> None:
+def test_the_last_ids_and_the_gaps_of_the_stream_are_read() -> None:
     index = TailIndex(frozenset({"A", "B"}))
     for trade_id in (10, 11, 14, 15):
         index.add(value("A", trade_id), streamed=True)
@@ -38,7 +38,7 @@ def test_the_last_ids_and_the_holes_of_the_stream_in_view() -> None:
     assert index.result() == {"A": IdRanges([(10, 12), (14, 15)]), "B": IdRanges([(900, 900)])}
 
 
-def test_repaired_records_far_back_make_no_hole() -> None:
+def test_repaired_records_far_back_make_no_gap() -> None:
     index = TailIndex(frozenset({"A"}))
     index.add(value("A", 5), streamed=False)
     for trade_id in (1000, 1001):
@@ -54,7 +54,7 @@ def test_of_repaired_records_alone_only_the_newest_run_counts_and_reading_goes_o
     assert index.result() == {"A": IdRanges([(50, 51)])}
 
 
-def test_what_is_no_trade_of_a_configured_symbol_says_nothing() -> None:
+def test_records_other_than_trades_of_configured_symbols_are_ignored() -> None:
     index = TailIndex(frozenset({"A"}))
     for junk in (b"", b"\xff", b"{}", value("OTHER", 7)):
         index.add(junk, streamed=True)

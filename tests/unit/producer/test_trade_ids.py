@@ -25,7 +25,7 @@ def test_removing_a_range_from_a_set_of_ids(ids: set[int], first: int, length: i
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=1, max_size=40))
-def test_holes_are_what_was_passed_over_and_never_came(spans: list[tuple[int, int]]) -> None:
+def test_gaps_are_the_ids_that_were_skipped_and_never_arrived(spans: list[tuple[int, int]]) -> None:
     seen = TradeIds()
     sent: set[int] = set()
     for first, length in spans:
@@ -45,7 +45,7 @@ def test_a_symbol_never_seen_starts_with_its_first_trade() -> None:
     assert seen.next == 499
 
 
-def test_a_symbol_never_seen_misses_what_the_exchange_has_gained_since_it_was_first_asked() -> None:
+def test_a_symbol_without_trades_misses_those_issued_since_the_first_request() -> None:
     seen = TradeIds()
     seen.expect(500)
     seen.expect(500)
@@ -96,7 +96,7 @@ def test_what_happened_between_the_first_answer_and_the_first_trade_is_missing()
     assert list(seen.gaps) == [(1, 2)]
 
 
-def test_what_the_exchange_is_ahead_is_a_hole_until_it_comes() -> None:
+def test_ids_that_the_exchange_is_ahead_are_a_gap_until_they_arrive() -> None:
     seen = TradeIds()
     seen.observe(10, 10)
     seen.expect(13)
@@ -108,7 +108,7 @@ def test_what_the_exchange_is_ahead_is_a_hole_until_it_comes() -> None:
     assert list(seen.gaps) == [(11, 11), (13, 13)]
 
 
-def test_behind_is_who_lacks_trades_that_were_neither_sent_nor_expected() -> None:
+def test_a_symbol_is_behind_if_it_lacks_trades_neither_sent_nor_expected() -> None:
     seen = TradeIds()
     seen.expect(500)
     assert not seen.is_behind(500)
@@ -118,7 +118,7 @@ def test_behind_is_who_lacks_trades_that_were_neither_sent_nor_expected() -> Non
     assert seen.is_behind(502)
 
 
-def test_resuming_knows_the_holes_of_the_earlier_run() -> None:
+def test_a_resumed_run_has_the_gaps_of_the_earlier_one() -> None:
     seen = TradeIds()
     seen.resume(IdRanges([(10, 20), (25, 30)]))
     assert (seen.next, list(seen.gaps)) == (31, [(21, 24)])

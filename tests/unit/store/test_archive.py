@@ -29,7 +29,7 @@ def written(archive: RawArchive, batch: dict[str, TradeColumns], uploads: Upload
     return objects
 
 
-class FailsNow(MemoryStore):
+class FailingStore(MemoryStore):
     """Counts puts, and fails those whose number is in ``failing``."""
 
     def __init__(self, *failing: int) -> None:
@@ -44,7 +44,7 @@ class FailsNow(MemoryStore):
         super().put(bucket, key, data)
 
 
-def test_objects_are_laid_out_by_symbol_date_and_hour() -> None:
+def test_object_keys_contain_symbol_date_and_hour() -> None:
     archive = RawArchive(MemoryStore(), "raw")
     batch = {
         "BTCUSDT": TradeColumns.of([trade(7, START + 5), trade(9, START + HOUR), trade(8, START + HOUR - 1)]),
@@ -69,7 +69,7 @@ def test_another_batch_never_touches_the_objects_of_the_first() -> None:
 
 
 def test_an_attempt_resumes_where_the_previous_one_failed() -> None:
-    store = FailsNow(4)
+    store = FailingStore(4)
     archive = RawArchive(store, "raw", writers=1)
     batch = {f"S{number}": TradeColumns.of([trade(1, START)]) for number in range(6)}
     uploads = Uploads()
@@ -78,26 +78,26 @@ def test_an_attempt_resumes_where_the_previous_one_failed() -> None:
     assert uploads.written(batch, now=0) is None
     failed = store.puts[3]
     objects = written(archive, batch, uploads)
-    # A put that failed may have arrived all the same: it is repeated under its key, and the others are not.
+    # A failed put may still have stored the object: only this put is repeated, under the same key.
     assert Counter(store.puts) == Counter([item.key for item in objects] + [failed])
     assert sorted(item.key for item in store.list("raw")) == sorted(item.key for item in objects)
 
 
 def test_an_object_is_reused_only_for_exactly_its_trades() -> None:
-    store = FailsNow()
+    store = FailingStore()
     archive = RawArchive(store, "raw")
-    all_three = [trade(1, START), trade(2, START), trade(3, START)]
-    other = all_three[1]._replace(raw=b'{"t":2,"x":1}')
+    three_trades = [trade(1, START), trade(2, START), trade(3, START)]
+    other = three_trades[1]._replace(raw=b'{"t":2,"x":1}')
     uploads = Uploads()
-    (first,) = written(archive, {"BTCUSDT": TradeColumns.of(all_three)}, uploads)
-    assert written(archive, {"BTCUSDT": TradeColumns.of(all_three)}, uploads) == [first]
-    for trades in (all_three[::2], [all_three[0], other, all_three[2]]):
+    (first,) = written(archive, {"BTCUSDT": TradeColumns.of(three_trades)}, uploads)
+    assert written(archive, {"BTCUSDT": TradeColumns.of(three_trades)}, uploads) == [first]
+    for trades in (three_trades[::2], [three_trades[0], other, three_trades[2]]):
         batch = {"BTCUSDT": TradeColumns.of(trades)}
         assert uploads.written(batch, 0) is None
         (item,) = written(archive, batch, uploads)
         assert item.key != first.key
         assert archive.read(item.key) == [one.raw for one in trades]
-    assert archive.read(first.key) == [one.raw for one in all_three]
+    assert archive.read(first.key) == [one.raw for one in three_trades]
     assert uploads.keys == set(store.puts)
 
 

@@ -58,7 +58,7 @@ def test_the_lag_equals_the_unmerged_records_of_the_log_at_each_moment(seed: int
                 assigned = {one for one in range(4) if random.random() < 0.6}
                 backlog.assign(assigned)
                 assert math.isnan(backlog.trades()) is bool(assigned)
-        # Where nothing is committed yet, the client library says -1001.
+        # The client library returns -1001 for a partition without a committed offset.
         ask(backlog, log, {one: log.following[one] or -1001 for one in assigned})
         if assigned:
             assert backlog.trades() == log.waiting(assigned)

@@ -33,7 +33,7 @@ def table_of(dataset: Content) -> str:
     return str(dataset["table_name"])
 
 
-def test_the_bundle_is_what_an_export_of_it_would_be() -> None:
+def test_the_bundle_equals_an_export_of_it() -> None:
     assert FILES["metadata.yaml"] == {"version": "1.0.0", "type": "assets"}
     assert dashboard_bundle.bundle(TEXTS) == TEXTS
 
@@ -137,7 +137,7 @@ def test_a_query_names_tables_that_are_there(dataset: Content) -> None:
 
 
 @pytest.mark.parametrize("chart", CHARTS.values(), ids=lambda one: str(one["slice_name"]))
-def test_a_chart_names_what_its_dataset_has(chart: Content) -> None:
+def test_a_chart_uses_only_columns_of_its_dataset(chart: Content) -> None:
     dataset = DATASETS[chart["dataset_uuid"]]
     columns = {column["column_name"] for column in dataset["columns"]}
     metrics = {metric["metric_name"] for metric in dataset["metrics"]}

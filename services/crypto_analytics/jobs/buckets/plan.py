@@ -1,4 +1,4 @@
-"""Plan the changes that bring MinIO to its declared state. Pure. No bucket and no user is ever removed."""
+"""Plan the changes that reconcile MinIO with its declaration. Pure. No bucket and no user is ever removed."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass

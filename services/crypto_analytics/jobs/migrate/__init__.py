@@ -1,1 +1,1 @@
-"""The job that brings the database to the newest schema and sets the roles' passwords. It is idempotent."""
+"""The job that migrates the database to the newest schema and sets the roles' passwords. It is idempotent."""

@@ -1,4 +1,4 @@
-"""Plan the changes that bring a broker to its declared state. Pure."""
+"""Plan the changes that reconcile a broker with its declaration. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass

@@ -44,18 +44,18 @@ def base_images(folder: Path, sources: str, **settings: str) -> str:
 
 
 def test_the_mirror_is_that_of_this_machines_apt(tmp_path: Path) -> None:
-    said = base_images(tmp_path, SOURCES)
-    assert f"bookworm {tmp_path}/work/rootfs http://mirror.example.com/debian/; read on" in said
+    output = base_images(tmp_path, SOURCES)
+    assert f"bookworm {tmp_path}/work/rootfs http://mirror.example.com/debian/; read on" in output
 
 
 def test_mirrors_named_by_the_user_are_preferred(tmp_path: Path) -> None:
-    said = base_images(tmp_path, SOURCES, AIRGAP_DEBIAN_MIRROR="http://a", AIRGAP_SECURITY_MIRROR="http://b")
-    assert f"bookworm {tmp_path}/work/rootfs http://a; read on" in said
+    output = base_images(tmp_path, SOURCES, AIRGAP_DEBIAN_MIRROR="http://a", AIRGAP_SECURITY_MIRROR="http://b")
+    assert f"bookworm {tmp_path}/work/rootfs http://a; read on" in output
 
 
 @pytest.mark.parametrize(
     "sources", ["", "http://x/ trixie trixie\n", "http://x/ bookworm bookworm\n"], ids=["none", "other", "no security"]
 )
 def test_a_machine_without_this_debian_release_is_refused_with_the_next_command(tmp_path: Path, sources: str) -> None:
-    said = base_images(tmp_path, sources)
-    assert "no mirror of Debian bookworm: this machine's apt has no such release; try: sudo apt-get update" in said
+    output = base_images(tmp_path, sources)
+    assert "no mirror of Debian bookworm: this machine's apt has no such release; try: sudo apt-get update" in output

@@ -68,17 +68,17 @@ def test_the_port_of_sparks_ui_counts_only_with_spark(monkeypatch: pytest.Monkey
     assert "SPARK_UI_PORT=14040" in str(problem)
 
 
-@pytest.mark.parametrize(("said", "refused"), [("variant: spark\n", True), ("releases: {}\n", False), ("", False)])
-def test_values_of_the_user_leave_the_variant_to_the_variable(tmp_path: Path, said: str, refused: bool) -> None:
+@pytest.mark.parametrize(("content", "refused"), [("variant: spark\n", True), ("releases: {}\n", False), ("", False)])
+def test_values_of_the_user_leave_the_variant_to_the_variable(tmp_path: Path, content: str, refused: bool) -> None:
     values = tmp_path / "mine.yaml"
-    values.write_text(said)
+    values.write_text(content)
     with pytest.raises(Problem, match="make up VARIANT=spark") if refused else nullcontext():
         helmfile.check_own_values(values, KIND_CONTEXT)
 
 
-@pytest.mark.parametrize(("said", "refused"), [("theirs", True), (KIND_CONTEXT, False)])
-def test_values_of_the_user_name_no_other_cluster(tmp_path: Path, said: str, refused: bool) -> None:
+@pytest.mark.parametrize(("context", "refused"), [("theirs", True), (KIND_CONTEXT, False)])
+def test_values_of_the_user_name_no_other_cluster(tmp_path: Path, context: str, refused: bool) -> None:
     values = tmp_path / "mine.yaml"
-    values.write_text(f"kubeContext: {said}\n")
+    values.write_text(f"kubeContext: {context}\n")
     with pytest.raises(Problem, match="make up KUBE_CONTEXT=theirs") if refused else nullcontext():
         helmfile.check_own_values(values, KIND_CONTEXT)

@@ -45,7 +45,7 @@ def test_all_settings_are_known_without_their_classes() -> None:
     assert set(child_environment.settings()) == {name for cls in classes for name in cls.model_fields if name.isupper()}
 
 
-def test_the_launcher_keeps_what_each_of_its_children_gets() -> None:
+def test_the_launcher_keeps_the_variables_of_its_children() -> None:
     source = {**absurd_environment(SYMBOLS="A", PIP_INDEX_URL="https://index", UV_INDEX_MINE_PASSWORD="x"), "HOME": "/"}
     launcher = child_environment.launcher(source)
     kinds = (child_environment.service, child_environment.outside, child_environment.fetcher, child_environment.psql)

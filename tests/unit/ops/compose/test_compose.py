@@ -162,7 +162,7 @@ def test_containers_are_read_from_docker() -> None:
         ({"health": "unhealthy"}, True),
     ],
 )
-def test_which_containers_have_failed(changed: dict[str, Any], failed: bool) -> None:
+def test_failed_containers_are_recognised(changed: dict[str, Any], failed: bool) -> None:
     assert container("consumer", **changed).failed is failed
 
 
@@ -170,13 +170,15 @@ def test_endpoints_are_the_published_ports() -> None:
     env_file.ensure(env_file.FILE)
     passwords = env_file.load(env_file.FILE)
 
-    way = compose.installation_of([container("kafka", ports={9094: 19092}), container("postgres", ports={5432: 15432})])
+    installation = compose.installation_of(
+        [container("kafka", ports={9094: 19092}), container("postgres", ports={5432: 15432})]
+    )
 
-    assert way is not None
-    assert way.ports == {"KAFKA_PORT": 19092, "POSTGRES_PORT": 15432}
-    assert way.components == {"kafka", "postgres"}
-    assert way.passwords["POSTGRES_PASSWORD"] == passwords["READER_PASSWORD"]
-    assert not any(password in repr(way) for password in passwords.values())
+    assert installation is not None
+    assert installation.ports == {"KAFKA_PORT": 19092, "POSTGRES_PORT": 15432}
+    assert installation.components == {"kafka", "postgres"}
+    assert installation.passwords["POSTGRES_PASSWORD"] == passwords["READER_PASSWORD"]
+    assert not any(password in repr(installation) for password in passwords.values())
 
 
 def test_without_containers_there_is_no_endpoint_and_no_password_is_needed() -> None:
@@ -186,13 +188,13 @@ def test_without_containers_there_is_no_endpoint_and_no_password_is_needed() -> 
 
 
 def test_a_failure_shows_the_last_lines_and_names_the_next_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compose, "last_lines", lambda name, count: [f"{name} says why"])
+    monkeypatch.setattr(compose, "last_lines", lambda name, count: [f"the last line of {name}"])
     out = Console(record=True, width=120)
     found = [container("kafka"), container("migrate", state="exited", health="", exit_code=1)]
 
     problem = compose_up.failure(found, "make compose-up", out)
 
-    assert "crypto-analytics-migrate-1 says why" in out.export_text()
+    assert "the last line of crypto-analytics-migrate-1" in out.export_text()
     assert "migrate exited with code 1" in str(problem)
     assert str(problem).endswith("docker logs crypto-analytics-migrate-1; fix the cause, then: make compose-up")
 

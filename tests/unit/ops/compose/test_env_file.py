@@ -85,7 +85,7 @@ def test_the_result_is_printed_without_a_password(
     assert env_file.main(OpsSettings(), []) == 0
     assert env_file.main(OpsSettings(), []) == 0
 
-    said = capsys.readouterr()
-    assert f"written with {len(env_file.NAMES)} random passwords" in said.out
-    assert "unchanged" in said.out
-    assert not any(value in said.out + said.err for value in env_file.load(file).values())
+    captured = capsys.readouterr()
+    assert f"written with {len(env_file.NAMES)} random passwords" in captured.out
+    assert "unchanged" in captured.out
+    assert not any(value in captured.out + captured.err for value in env_file.load(file).values())

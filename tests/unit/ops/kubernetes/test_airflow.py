@@ -42,11 +42,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, {"has_import_errors": self.server.errors})
 
-    def _answer(self, status: int, said: object) -> None:
+    def _answer(self, status: int, body: object) -> None:
         self.server.asked.append(f"{self.command} {self.path} {self.headers.get('Authorization', '')}".strip())
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(json.dumps(said).encode())
+        self.wfile.write(json.dumps(body).encode())
 
     def log_message(self, *args: object) -> None:
         """Log nothing."""

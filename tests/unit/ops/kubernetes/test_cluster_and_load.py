@@ -54,12 +54,12 @@ def test_make_load_only_builds_and_loads_and_names_the_plain_call(
     assert "next: KAFKA_PORT=19092 helmfile -e lite apply\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("node", "says"), [(None, "is missing"), (Node("exited", PORTS), "is exited")])
+@pytest.mark.parametrize(("node", "message"), [(None, "is missing"), (Node("exited", PORTS), "is exited")])
 def test_nothing_is_built_without_a_running_cluster(
-    done: list[Any], monkeypatch: pytest.MonkeyPatch, node: Node | None, says: str
+    done: list[Any], monkeypatch: pytest.MonkeyPatch, node: Node | None, message: str
 ) -> None:
     monkeypatch.setattr(kind_cluster, "node", lambda: node)
-    with pytest.raises(Problem, match=f"{says}; make cluster"):
+    with pytest.raises(Problem, match=f"{message}; make cluster"):
         up.load_images(OpsSettings(), [])
     assert done == []
 

@@ -32,7 +32,7 @@ GOOD = MachineFacts(
 
 def failed(facts: MachineFacts, environment: str = "lite", *, is_kind: bool = True) -> list[Check]:
     lines = doctor.examine(facts, environment, is_kind=is_kind)  # type: ignore[arg-type]
-    assert all(line.fix for line in lines if line.level is not Level.OK), "each tells what to do"
+    assert all(line.fix for line in lines if line.level is not Level.OK), "each failure and warning has a fix"
     assert doctor.blocks(lines) == any(line.level is Level.FAIL for line in lines)
     return [line for line in lines if line.level is Level.FAIL]
 
@@ -109,7 +109,7 @@ def test_a_cluster_other_than_kind_needs_no_docker_no_ports_and_no_memory() -> N
 
 
 @pytest.mark.parametrize(
-    ("said", "version"),
+    ("output", "version"),
     [
         ("kind v0.33.0 go1.26.8 linux/amd64", (0, 33, 0)),
         ("v3.22", (3, 22)),
@@ -119,8 +119,8 @@ def test_a_cluster_other_than_kind_needs_no_docker_no_ports_and_no_memory() -> N
         ("dev", None),
     ],
 )
-def test_versions_are_parsed_from_the_tools_output(said: str, version: tuple[int, ...] | None) -> None:
-    assert external_programs.version_of(said) == version
+def test_versions_are_parsed_from_the_tools_output(output: str, version: tuple[int, ...] | None) -> None:
+    assert external_programs.version_of(output) == version
 
 
 def test_a_build_without_a_version_is_accepted() -> None:

@@ -93,11 +93,11 @@ class Machine:
         answers: bool,
         complete: bool,
         has_kubeconfig: bool = True,
-        cp_says: str = "",
+        cp_error: str = "",
     ) -> None:
         self.node, self.whole, self.answers, self.complete = node, whole, answers, complete
-        self.has_kubeconfig, self.cp_says = has_kubeconfig, cp_says
-        self.told: list[str] = []
+        self.has_kubeconfig, self.cp_error = has_kubeconfig, cp_error
+        self.reported: list[str] = []
 
     def put_in_place(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
         monkeypatch.setattr(kind_cluster, "STATE", state)
@@ -113,8 +113,8 @@ class Machine:
         line = " ".join(map(str, command))
         if line.startswith("docker cp"):
             file = line.split()[2].partition(":")[2]
-            if self.cp_says:
-                raise Problem("docker cp failed", self.cp_says, fix)
+            if self.cp_error:
+                raise Problem("docker cp failed", self.cp_error, fix)
             if not (self.whole if file == kind_cluster._COMPLETE_MARKER else self.has_kubeconfig):
                 cause = f"Error response from daemon: Could not find the file {file} in container {kind_cluster.NODE}"
                 raise Problem("docker cp failed", cause, fix)
@@ -123,7 +123,7 @@ class Machine:
             return "storageclass.storage.k8s.io/standard\n" if self.complete else ""
         if "persistentvolume" in line:
             return ""
-        self.told.append(line)
+        self.reported.append(line)
         if "kind create" in line:
             self.answers = self.complete = True
         self.whole = self.whole or "touch" in line
@@ -133,11 +133,11 @@ class Machine:
         return self.answers
 
     def ensure(self) -> kind_cluster.Action:
-        return kind_cluster.ensure({30092: 19092}, self.told.append)
+        return kind_cluster.ensure({30092: 19092}, self.reported.append)
 
     @property
     def was_deleted(self) -> bool:
-        return any("delete" in line for line in self.told)
+        return any("delete" in line for line in self.reported)
 
 
 @pytest.fixture
@@ -149,43 +149,43 @@ def test_a_cluster_is_created_with_the_ports(monkeypatch: pytest.MonkeyPatch, st
     machine = Machine(None, whole=False, answers=False, complete=False)
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind_cluster.Action.CREATE
-    assert any(line.startswith("kind create cluster") for line in machine.told)
+    assert any(line.startswith("kind create cluster") for line in machine.reported)
     assert machine.whole
     assert "hostPort: 19092" in (state / "kind-config.yaml").read_text()
 
 
-@pytest.mark.parametrize(("there", "pulls"), [(True, ""), (False, "pull kindest/node:v1")])
+@pytest.mark.parametrize(("present", "pulls"), [(True, ""), (False, "pull kindest/node:v1")])
 def test_the_nodes_image_is_pulled_if_it_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool, pulls: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, present: bool, pulls: str
 ) -> None:
     docker = tmp_path / "docker"
     docker.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
     docker.chmod(0o755)
     monkeypatch.setattr(kind_cluster, "path_of", lambda _: str(docker))
-    monkeypatch.setattr(kind_cluster, "succeeds", lambda *_, **__: there)
-    told: list[str] = []
-    kind_cluster._pull_image("kindest/node:v1", told.append)
+    monkeypatch.setattr(kind_cluster, "succeeds", lambda *_, **__: present)
+    reported: list[str] = []
+    kind_cluster._pull_image("kindest/node:v1", reported.append)
     called = tmp_path / "called"
     assert (called.read_text().strip() if called.exists() else "") == pulls
-    assert bool(told) is bool(pulls)
+    assert bool(reported) is bool(pulls)
     docker.write_text("#!/bin/sh\nexit 1\n")
-    if not there:
+    if not present:
         with pytest.raises(Problem, match="make airgap"):
-            kind_cluster._pull_image("kindest/node:v1", told.append)
+            kind_cluster._pull_image("kindest/node:v1", reported.append)
 
 
 def test_a_complete_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     machine = Machine(kind_cluster.Node("running", {}), whole=True, answers=True, complete=True)
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind_cluster.Action.KEEP
-    assert machine.told == []
+    assert machine.reported == []
 
 
 def test_a_stopped_cluster_is_started(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     machine = Machine(kind_cluster.Node("exited", {}), whole=True, answers=True, complete=True)
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind_cluster.Action.START
-    assert f"docker start {kind_cluster.NODE}" in machine.told
+    assert f"docker start {kind_cluster.NODE}" in machine.reported
 
 
 @pytest.mark.parametrize(
@@ -199,8 +199,8 @@ def test_an_incomplete_cluster_is_recreated(
     )
     machine.put_in_place(monkeypatch, state)
     assert machine.ensure() is kind_cluster.Action.CREATE
-    deleted = next(number for number, line in enumerate(machine.told) if line.startswith("kind delete"))
-    created = next(number for number, line in enumerate(machine.told) if line.startswith("kind create"))
+    deleted = next(number for number, line in enumerate(machine.reported) if line.startswith("kind delete"))
+    created = next(number for number, line in enumerate(machine.reported) if line.startswith("kind create"))
     assert deleted < created
 
 
@@ -226,7 +226,7 @@ def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_deleted(
 
 @pytest.mark.parametrize("node_state", ["running", "exited"])
 @pytest.mark.parametrize(
-    "says",
+    "error",
     [
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock",
         "dial unix /var/run/docker.sock: connect: no such file or directory",
@@ -234,17 +234,17 @@ def test_a_cluster_that_may_hold_data_and_does_not_answer_is_never_deleted(
     ],
 )
 def test_nothing_is_deleted_if_the_marker_file_cannot_be_read(
-    monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, says: str
+    monkeypatch: pytest.MonkeyPatch, state: Path, node_state: str, error: str
 ) -> None:
-    machine = Machine(kind_cluster.Node(node_state, {}), whole=True, answers=False, complete=False, cp_says=says)
+    machine = Machine(kind_cluster.Node(node_state, {}), whole=True, answers=False, complete=False, cp_error=error)
     machine.put_in_place(monkeypatch, state)
     with pytest.raises(Problem, match="make down YES=1"):
         machine.ensure()
-    assert machine.told == []
+    assert machine.reported == []
 
 
 @pytest.mark.parametrize(
-    "says",
+    "error",
     [
         f"Error response from daemon: Could not find the file {kind_cluster._COMPLETE_MARKER} in container "
         f"{kind_cluster.NODE}",
@@ -252,7 +252,7 @@ def test_nothing_is_deleted_if_the_marker_file_cannot_be_read(
         f"lstat /var/lib/docker/overlay2/merged{kind_cluster._COMPLETE_MARKER}: no such file or directory",
     ],
 )
-def test_dockers_messages_for_a_missing_file(monkeypatch: pytest.MonkeyPatch, state: Path, says: str) -> None:
-    machine = Machine(kind_cluster.Node("exited", {}), whole=False, answers=False, complete=False, cp_says=says)
+def test_dockers_messages_for_a_missing_file(monkeypatch: pytest.MonkeyPatch, state: Path, error: str) -> None:
+    machine = Machine(kind_cluster.Node("exited", {}), whole=False, answers=False, complete=False, cp_error=error)
     machine.put_in_place(monkeypatch, state)
     assert not kind_cluster.was_complete()

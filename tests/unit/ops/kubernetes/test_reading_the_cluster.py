@@ -246,7 +246,7 @@ def test_without_permission_on_nodes_only_the_memory_is_unknown(monkeypatch: pyt
     assert "consumer-1" in out.getvalue()
 
 
-def test_the_release_line_marks_what_is_not_deployed() -> None:
+def test_the_release_line_marks_releases_that_are_not_deployed() -> None:
     found = [Revision("kafka", 2, "deployed"), Revision("minio", 1, "failed")]
     assert status.release_line(found) == "releases: kafka 2, minio 1 (failed)"
 
@@ -257,7 +257,7 @@ def test_a_forward_targets_a_ready_pod() -> None:
     assert port_forward.target(found, "minio") is None
 
 
-def told(trades: str, age: str = "0.0", end_offsets_age: str = "0.4") -> str:
+def metrics(trades: str, age: str = "0.0", end_offsets_age: str = "0.4") -> str:
     """Return a consumer's metrics of its lag."""
     samples = {"consumer_lag_trades": trades, "consumer_lag_seconds": age,
                "consumer_end_offsets_age_seconds": end_offsets_age}  # fmt: skip
@@ -265,8 +265,8 @@ def told(trades: str, age: str = "0.0", end_offsets_age: str = "0.4") -> str:
 
 
 def test_lag_is_read_from_the_consumers_metrics() -> None:
-    assert consumer_lag.parse(told("42.0", "3.5")) == consumer_lag.ConsumerLag(42, 3.5, 0.4)
-    assert consumer_lag.parse(told("NaN", "NaN", "NaN")) is None
+    assert consumer_lag.parse(metrics("42.0", "3.5")) == consumer_lag.ConsumerLag(42, 3.5, 0.4)
+    assert consumer_lag.parse(metrics("NaN", "NaN", "NaN")) is None
     assert consumer_lag.parse("# TYPE a gauge\na 1\n") is None
 
 
@@ -286,11 +286,11 @@ def test_lag_in_a_line(lag: consumer_lag.ConsumerLag, line: str) -> None:
 @pytest.mark.parametrize(
     ("answers", "lag"),
     [
-        ([told("30.0", "4.0", "0.2"), told("12.0", "7.0", "0.9")], consumer_lag.ConsumerLag(42, 7.0, 0.9)),
-        ([told("30.0"), told("NaN")], None),
+        ([metrics("30.0", "4.0", "0.2"), metrics("12.0", "7.0", "0.9")], consumer_lag.ConsumerLag(42, 7.0, 0.9)),
+        ([metrics("30.0"), metrics("NaN")], None),
         ([], None),
     ],
-    ids=["shared", "one does not know", "none"],
+    ids=["shared", "one has no lag", "none"],
 )
 def test_the_lag_of_consumers_that_share_the_topic_adds_up(
     answers: list[str], lag: consumer_lag.ConsumerLag | None
@@ -343,16 +343,16 @@ def test_a_forward_with_much_output_is_not_blocked(monkeypatch: pytest.MonkeyPat
     )
     kubectl.chmod(0o755)
     monkeypatch.setattr(port_forward, "path_of", lambda _: str(kubectl))
-    told: list[str] = []
+    reported: list[str] = []
     one = port_forward.PortForward(next(end for end in ENDPOINTS if end.component == "postgres"), 1, "theirs")
     ready = pods([pod("postgres-0", ready=True)], NOW)
     monkeypatch.setattr(port_forward, "target", lambda running, component: "postgres-0")
-    one.step(ready, told.append)
+    one.step(ready, reported.append)
     assert one.process is not None
     assert one.process.wait(10) == 1
-    one.step(ready, told.append)
+    one.step(ready, reported.append)
     one.stop()
-    assert any("broken: the last word" in line for line in told)
+    assert any("broken: the last word" in line for line in reported)
 
 
 def test_kafkas_advertised_port_is_changed_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,13 +72,13 @@ class ClusterWithPendingRelease:
 
 
 def test_only_on_kind_is_a_pending_release_recovered_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(helm, "run", lambda *command, **_: told.extend(command))
+    called: list[str] = []
+    monkeypatch.setattr(helm, "run", lambda *command, **_: called.extend(command))
     with pytest.raises(Problem, match=r"helm rollback kafka 1 --no-hooks --kube-context theirs .*then make up .*again"):
-        up.recover(OpsSettings(KUBE_CONTEXT="theirs"), ClusterWithPendingRelease(), told.append)  # type: ignore[arg-type]
-    assert told == []
+        up.recover(OpsSettings(KUBE_CONTEXT="theirs"), ClusterWithPendingRelease(), called.append)  # type: ignore[arg-type]
+    assert called == []
     up.recover(OpsSettings(KUBE_CONTEXT=KIND_CONTEXT), ClusterWithPendingRelease(), lambda _: None)  # type: ignore[arg-type]
-    assert told[:4] == ["helm", "rollback", "kafka", "1"]
+    assert called[:4] == ["helm", "rollback", "kafka", "1"]
 
 
 def test_a_recovery_describes_its_action() -> None:
@@ -94,11 +94,11 @@ def test_a_recovery_describes_its_action() -> None:
     ],
 )
 def test_helm_gets_the_context(monkeypatch: pytest.MonkeyPatch, recovery: Recovery, words: list[str]) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(helm, "run", lambda *command, **_: told.extend(command))
+    called: list[str] = []
+    monkeypatch.setattr(helm, "run", lambda *command, **_: called.extend(command))
     helm.recover(recovery, "kind-x")
-    assert told[: 1 + len(words)] == ["helm", *words]
-    assert told[told.index("--kube-context") + 1] == "kind-x"
+    assert called[: 1 + len(words)] == ["helm", *words]
+    assert called[called.index("--kube-context") + 1] == "kind-x"
 
 
 def program(folder: Path, script: str) -> list[str]:
@@ -275,15 +275,15 @@ def test_without_permission_to_read_strimzis_kafka_none_is_installed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "then", "says"),
+    ("now", "then", "message"),
     [
         (Installed("ws://simulator", "kraft"), Installed("wss://x", "kraft"), "dropped as duplicates of the other's"),
         (Installed("wss://x", "kraft"), Installed("wss://x", "strimzi"), "Kafka's mode cannot change"),
         (Installed(None, "strimzi"), Installed("wss://x", "kraft"), "Kafka's mode cannot change"),
     ],
 )
-def test_two_feeds_never_meet_in_one_database(now: Installed, then: Installed, says: str) -> None:
-    with pytest.raises(Problem, match=f"{says}.*; .*make down$"):
+def test_a_change_of_feed_with_an_existing_database_is_refused(now: Installed, then: Installed, message: str) -> None:
+    with pytest.raises(Problem, match=f"{message}.*; .*make down$"):
         upgrade_check.check_unchanged(now, then, KIND_CONTEXT)
     with pytest.raises(Problem, match=f"make down.* KUBE_CONTEXT=theirs, then .* delete namespace {NAMESPACE}$"):
         upgrade_check.check_unchanged(now, then, "theirs")

@@ -28,8 +28,8 @@ class Letter:
 class Partition:
     """Stands in for the consumer of a topic with one partition: it reports ``end`` records and delivers ``there``."""
 
-    def __init__(self, end: int, there: int, pass_time: Callable[[float], None]) -> None:
-        self._end, self._there, self._pass_time = end, there, pass_time
+    def __init__(self, end: int, readable: int, pass_time: Callable[[float], None]) -> None:
+        self._end, self._readable, self._pass_time = end, readable, pass_time
         self._position = 0
         self.closed = False
 
@@ -46,7 +46,7 @@ class Partition:
 
     def consume(self, count: int, timeout: float) -> list[Letter]:
         self._pass_time(timeout)
-        if self._position == self._there:
+        if self._position == self._readable:
             return []
         self._position += 1
         return [Letter(self._position - 1)]
@@ -72,20 +72,20 @@ def clock() -> Clock:
     return Clock()
 
 
-def consumer(monkeypatch: pytest.MonkeyPatch, clock: Clock, *, end: int, there: int) -> Partition:
-    partition = Partition(end, there, clock.pass_time)
+def consumer(monkeypatch: pytest.MonkeyPatch, clock: Clock, *, end: int, readable: int) -> Partition:
+    partition = Partition(end, readable, clock.pass_time)
     monkeypatch.setattr(dead_letters, "Consumer", lambda config: partition)
     return partition
 
 
 def test_all_dead_letters_are_counted(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    consumer(monkeypatch, clock, end=500, there=500)
+    consumer(monkeypatch, clock, end=500, readable=500)
     found = dead_letters.read(KafkaSettings(), still_seconds=5, clock=clock)
     assert (found.total, dict(found.reasons), len(found.origins)) == (500, {"bad price": 500}, 500)
 
 
 def test_a_record_that_is_never_delivered_fails_the_read(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    partition = consumer(monkeypatch, clock, end=5, there=3)
+    partition = consumer(monkeypatch, clock, end=5, readable=3)
     with pytest.raises(Problem, match=r"cannot be read: partition 0 ends at 5, read to 3, and nothing came for 30 s"):
         dead_letters.read(KafkaSettings(), clock=clock)
     assert 30 < clock.now < 35
@@ -93,7 +93,7 @@ def test_a_record_that_is_never_delivered_fails_the_read(monkeypatch: pytest.Mon
 
 
 def test_a_stop_ends_the_read_at_once(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    partition = consumer(monkeypatch, clock, end=5, there=3)
+    partition = consumer(monkeypatch, clock, end=5, readable=3)
     with pytest.raises(Interrupted):
         dead_letters.read(KafkaSettings(), is_stopped=lambda: clock.now >= 2, clock=clock)
     assert clock.now < 3
@@ -101,7 +101,7 @@ def test_a_stop_ends_the_read_at_once(monkeypatch: pytest.MonkeyPatch, clock: Cl
 
 
 def test_an_unreachable_broker_fails_the_read(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    partition = consumer(monkeypatch, clock, end=0, there=0)
+    partition = consumer(monkeypatch, clock, end=0, readable=0)
 
     def fail(topic: str, timeout: float) -> Partition:
         raise KafkaException(KafkaError(KafkaError._TRANSPORT))

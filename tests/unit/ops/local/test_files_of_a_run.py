@@ -257,9 +257,9 @@ def test_an_unwritable_cache_is_reported_in_one_line_with_the_setting(
 
 def test_jars_in_a_read_only_cache_are_used(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", NOWHERE)
-    there = homes / "home" / ".cache" / jars.jars_dir().relative_to(NOWHERE)
-    there.mkdir(parents=True)
-    assert jars.ensure_jars(homes / "maven.log") == there
+    existing = homes / "home" / ".cache" / jars.jars_dir().relative_to(NOWHERE)
+    existing.mkdir(parents=True)
+    assert jars.ensure_jars(homes / "maven.log") == existing
 
 
 def test_mavens_own_cache_moves_where_it_cannot_be_written(
@@ -267,8 +267,8 @@ def test_mavens_own_cache_moves_where_it_cannot_be_written(
 ) -> None:
     a_maven(cache, 'echo "$@" > kafka.jar')
     monkeypatch.setattr(child_environment, "listed_home", lambda: Path(NOWHERE))
-    told = (jars.ensure_jars(tmp_path / "maven.log") / "kafka.jar").read_text()
-    assert f"-Dmaven.repo.local={tmp_path}/cache/crypto-analytics/maven " in told
+    content = (jars.ensure_jars(tmp_path / "maven.log") / "kafka.jar").read_text()
+    assert f"-Dmaven.repo.local={tmp_path}/cache/crypto-analytics/maven " in content
 
 
 def test_a_record_does_not_match_a_later_process_with_the_same_id(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ops.local import exchange
     [
         ("BTCUSDT-1m-firstbad.csv", "REPLAY", "row 1: 'x1518134280000' is no integer (column openTime)", "sed -n 1p"),
         ("BTCUSDT-1m-firstbad.csv", "KLINES", "row 1: 'x1518134280000' is no integer (column openTime)", "sed -n 1p"),
-        ("2025-03-04_TRXUSDT-trades.csv", "REPLAY", "its name does not tell the symbol; say it with SYMB", "head -n 3"),
+        ("2025-03-04_TRXUSDT-trades.csv", "REPLAY", "its name does not contain the symbol; set SYMB", "head -n 3"),
         ("futures-BTCUSDT-aggTrades-2023.csv", "REPLAY", "row 2: this is a futures archive: aggTrades", "sed -n 2p"),
         ("stream-lower-case-symbol.tsv", "REPLAY", "row 1: 'trxusdt' is no symbol of the exchange (", "sed -n 1p"),
     ],

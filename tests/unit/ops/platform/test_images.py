@@ -60,22 +60,22 @@ def test_a_built_image_is_recognised_in_the_progress(line: str, expected: str | 
 
 
 @pytest.mark.parametrize(
-    ("said", "what", "fix"),
+    ("output", "what", "fix"),
     [
         ("ERROR: write /x: no space left on device", "the disk is full", "docker builder prune"),
         ("ERROR: pull access denied, repository does not exist", "a base image cannot be pulled", "make airgap"),
         ("ERROR: executor failed running [x]: exit code: 1", "an image could not be built", "make images"),
     ],
 )
-def test_a_failed_build_names_its_fix(said: str, what: str, fix: str) -> None:
-    problem = str(images.failure(said, ROOT / ".platform" / "logs" / "images.log"))
+def test_a_failed_build_names_its_fix(output: str, what: str, fix: str) -> None:
+    problem = str(images.failure(output, ROOT / ".platform" / "logs" / "images.log"))
     assert problem.startswith(what)
     assert fix in problem
 
 
 def test_sizes_are_found_by_id() -> None:
-    said = json.dumps([{"ID": ID, "Repository": "crypto-analytics/ge", "Tag": "1", "UniqueSize": "28.93kB"}])
-    assert images.unique_sizes(said) == {ID: "28.93kB"}
+    output = json.dumps([{"ID": ID, "Repository": "crypto-analytics/ge", "Tag": "1", "UniqueSize": "28.93kB"}])
+    assert images.unique_sizes(output) == {ID: "28.93kB"}
 
 
 def test_an_image_is_identified_by_its_content(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_without_a_build_there_is_nothing_to_load(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(("push", "pushes"), [("1", True), ("", False)])
 def test_make_pushes_on_request(push: str, pushes: bool) -> None:
     command = ["make", "--dry-run", "images", f"PUSH={push}", "IMAGE_REGISTRY=registry.example.com/me"]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert ("-m ops.platform.images --push" in said) is pushes
+    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert ("-m ops.platform.images --push" in output) is pushes
 
 
 def test_a_checkout_that_only_its_owner_can_read_is_refused(tmp_path: Path) -> None:

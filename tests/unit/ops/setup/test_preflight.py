@@ -14,16 +14,16 @@ from ops.common.loopback import another_port, is_free
 from ops.setup import preflight
 
 
-def a_java(folder: Path, said: str) -> Path:
+def a_java(folder: Path, output: str) -> Path:
     program = folder / "bin" / "java"
     program.parent.mkdir(parents=True)
-    program.write_text(f"#!/bin/sh\necho '{said}' >&2\n")
+    program.write_text(f"#!/bin/sh\necho '{output}' >&2\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return folder
 
 
 @pytest.mark.parametrize(
-    ("said", "version"),
+    ("output", "version"),
     [
         ('openjdk version "17.0.15" 2025-04-15', 17),
         ('java version "1.8.0_392"', 8),
@@ -31,8 +31,8 @@ def a_java(folder: Path, said: str) -> Path:
         ("bash: java: command not found", None),
     ],
 )
-def test_javas_version_is_parsed(said: str, version: int | None) -> None:
-    assert preflight.java_version(said) == version
+def test_javas_version_is_parsed(output: str, version: int | None) -> None:
+    assert preflight.java_version(output) == version
 
 
 def test_a_java_that_is_new_enough_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,13 +41,13 @@ def test_a_java_that_is_new_enough_is_accepted(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("output", "message"),
     [('java version "1.8.0_392"', r"Java is too old: .* is version 8 and 17 or newer is needed; "), ("oh", "not run")],
 )
 def test_an_old_or_broken_java_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, message: str
 ) -> None:
-    monkeypatch.setenv("JAVA_HOME", str(a_java(tmp_path, said)))
+    monkeypatch.setenv("JAVA_HOME", str(a_java(tmp_path, output)))
     with pytest.raises(Problem, match=message) as caught:
         preflight.java()
     assert "\n" not in str(caught.value)
