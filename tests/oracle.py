@@ -62,7 +62,7 @@ class Oracle:
                 self.add(symbol, int(trade_id), int(trade_id), price, quantity, int(time), maker == "True")
 
     def is_complete(self, key: Key) -> bool:
-        """Whether all ids of the candle, and its two neighbouring ids, were seen."""
+        """Return whether all ids of the candle, and its two neighbouring ids, were seen."""
         candle, seen = self.candles[key], self.ids[key[0]]
         return all(i in seen for i in range(int(candle["first_trade_id"]) - 1, int(candle["last_trade_id"]) + 2))
 

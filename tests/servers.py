@@ -126,7 +126,7 @@ class SimulatedExchange:
         return status
 
     def is_ready(self) -> bool:
-        """Whether the simulator answers."""
+        """Return whether the simulator answers."""
         try:
             self.status()
         except OSError:

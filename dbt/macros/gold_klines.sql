@@ -5,7 +5,7 @@
 
 {#- Query for the candles of `minutes` minutes, rolled up from those of one minute; only buckets with all of their minutes.
 
-A touched bucket (a minute of it changed in silver or was removed) is built again from all of its minutes. The minutes are
+A bucket with a minute that was changed or removed in silver is rebuilt from all of its minutes. The minutes are
 joined by equality, so that PostgreSQL can use the index for a few buckets and a hash join for a year of them. array_agg,
 ordered by time, gives open and close. -#}
 {% macro gold_klines(minutes) %}
@@ -70,7 +70,7 @@ where not {{ is_unchanged('rolled_up', candle_columns() | list) }}
 {%- endif %}
 {% endmacro %}
 
-{#- Pre-hook, after note_build: deletes the buckets of which silver no longer has all minutes. -#}
+{#- Pre-hook, after note_build: deletes the buckets that have lost a minute in silver. -#}
 {% macro remove_broken_buckets(minutes) %}
     {%- if is_incremental() %}
     ;

@@ -1,5 +1,5 @@
 {#- Condition: the model already has a row with the key of `row` and equal `columns`. Unchanged rows are not written, so that
-their updated_at stays the time of their last change and nothing downstream is built again. -#}
+their updated_at stays the time of their last change and no downstream model rebuilds them. -#}
 {% macro is_unchanged(row, columns) -%}
     exists (
         select

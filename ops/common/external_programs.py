@@ -91,7 +91,7 @@ def run(
 
 
 def succeeds(*command: str, timeout: float | None = 30) -> bool:
-    """Whether a program exists and exits with 0 within ``timeout`` seconds; its output is discarded."""
+    """Return whether a program exists and exits with 0 within ``timeout`` seconds; its output is discarded."""
     if shutil.which(command[0]) is None:
         return False
     try:

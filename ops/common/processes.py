@@ -1,4 +1,4 @@
-"""Processes of this machine: identify one beyond the reuse of its id, and stop some of them for certain."""
+"""Identify processes of this machine although process ids are reused, and stop them, with SIGKILL if necessary."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ _KILL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """A process on disk: a name for messages, its id, and its creation time in seconds since the epoch.
+    """Identity of a process, as saved on disk: a name for messages, its id, and its creation time in epoch seconds.
 
     The id alone does not identify a process: the kernel gives it to another one after the process has ended.
     """
@@ -29,7 +29,7 @@ class ProcessRecord:
         return cls(name, pid, psutil.Process(pid).create_time())
 
     def process(self) -> psutil.Process | None:
-        """Return the recorded process; None if it has ended, also where its id belongs to another one now."""
+        """Return the recorded process; None if it has ended, even if another process has its id."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < _SAME_SECONDS
@@ -74,7 +74,7 @@ def _signal(processes: "Iterable[psutil.Process | subprocess.Popen[bytes]]", sig
 def _remaining(
     processes: "Iterable[psutil.Process | subprocess.Popen[bytes]]", seconds: float
 ) -> "list[psutil.Process | subprocess.Popen[bytes]]":
-    """Wait until the processes have ended, together at most ``seconds``; return those that have not."""
+    """Wait until the processes have ended, together at most ``seconds``; return those that still run."""
     deadline = time.monotonic() + seconds
     remaining = []
     for process in processes:

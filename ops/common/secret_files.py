@@ -21,7 +21,7 @@ def write(path: Path, text: str) -> None:
 
 
 def is_private(path: Path) -> bool:
-    """Whether no one but the owner may read or write the file."""
+    """Return whether no one but the owner may read or write the file."""
     return not stat.S_IMODE(path.stat().st_mode) & 0o077
 
 

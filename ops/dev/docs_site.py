@@ -45,7 +45,7 @@ class Script(NamedTuple):
     sha256: str
 
     def is_right(self, content: bytes) -> bool:
-        """Whether ``content`` is the script."""
+        """Return whether ``content`` is the script."""
         return hashlib.sha256(content).hexdigest() == self.sha256
 
 

@@ -30,7 +30,7 @@ class ConsumerLag:
 
     def summary(self) -> str:
         """Return the lag in one line."""
-        age = f", the next one is {duration(self.seconds)} old" if self.trades and math.isfinite(self.seconds) else ""
+        age = f", the oldest is {duration(self.seconds)} old" if self.trades and math.isfinite(self.seconds) else ""
         old = (
             f" (as of {duration(self.end_offsets_age)} ago: Kafka does not answer)"
             if self.end_offsets_age > _OLD_SECONDS
@@ -49,17 +49,17 @@ def parse(metrics: str) -> ConsumerLag | None:
 
 
 def read(cluster: KubeApi, items: list[Object]) -> ConsumerLag | None:
-    """Return the lag of the platform; None if it is unknown.
+    """Return the lag of the platform; None if no pod reports one.
 
     Consumers share the partitions, so their lags add up. If Spark runs beside them, each trade is merged by the first
     of the two that reads it, so the smaller lag counts.
     """
     lags = [_lag_of(cluster, items, merger) for merger in MERGERS["both"]]
-    return min((one for one in lags if one is not None), key=lambda one: one.trades, default=None)
+    return min((lag for lag in lags if lag is not None), key=lambda lag: lag.trades, default=None)
 
 
 def _lag_of(cluster: KubeApi, items: list[Object], merger: str) -> ConsumerLag | None:
-    known: list[ConsumerLag] = []
+    lags: list[ConsumerLag] = []
     for pod in items:
         if component(pod["metadata"]) != merger:
             continue
@@ -68,11 +68,11 @@ def _lag_of(cluster: KubeApi, items: list[Object], merger: str) -> ConsumerLag |
             text = cluster.text(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:{_METRICS_PORT}/proxy/metrics")
         except (ApiUnavailable, LookupError):
             continue
-        one = parse(text)
-        if one is None:
-            return None  # without its partitions the sum would be too small
-        known.append(one)
-    if not known:
+        lag = parse(text)
+        if lag is None:
+            return None  # without this pod's partitions the sum would be too small
+        lags.append(lag)
+    if not lags:
         return None
-    trades, ages, answer_ages = zip(*((one.trades, one.seconds, one.end_offsets_age) for one in known), strict=True)
+    trades, ages, answer_ages = zip(*((lag.trades, lag.seconds, lag.end_offsets_age) for lag in lags), strict=True)
     return ConsumerLag(sum(trades), max(ages), max(answer_ages))

@@ -89,7 +89,7 @@ def examine(
 
 
 def blocks(lines: list[Check]) -> bool:
-    """Whether a check has failed."""
+    """Return whether a check has failed."""
     return any(line.level is Level.FAIL for line in lines)
 
 

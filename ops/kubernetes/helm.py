@@ -114,7 +114,7 @@ def _where(context: str) -> list[str]:
 
 
 def has_diff() -> bool:
-    """Whether the helm-diff plugin, which ``helmfile diff`` needs, is installed."""
+    """Return whether the helm-diff plugin, which ``helmfile diff`` needs, is installed."""
     program = shutil.which("helm")
     if program is None:
         return False

@@ -183,7 +183,7 @@ def _create(ports: Mapping[int, int], report: Callable[[str], None]) -> None:
 
 
 def was_complete() -> bool:
-    """Whether the cluster, running or not, was completed at some time and may hold data.
+    """Return whether the cluster, running or not, was completed at some time and may hold data.
 
     Raises:
         Problem: docker does not report.
@@ -192,7 +192,7 @@ def was_complete() -> bool:
 
 
 def _has_file(file: str) -> bool:
-    """Whether the node, running or not, has a file; False only if docker reports the file as missing."""
+    """Return whether the node, running or not, has a file; False only if docker reports the file as missing."""
     try:
         fix = f"{make_command.make_up()} again; if the cluster's data may be deleted: {_RECREATE}"
         run("docker", "cp", f"{NODE}:{file}", "-", fix=fix, timeout=_COPY_SECONDS)

@@ -113,39 +113,40 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     cluster = KubeApi(settings.KUBE_CONTEXT)
     numbers = exposed_ports.effective(settings)
     items = cluster.items("pods")
-    running = {component(item["metadata"]) for item in items}
-    if "kafka" in running and not kafka_listens(items):
-        running.remove("kafka")
+    components = {component(item["metadata"]) for item in items}
+    if "kafka" in components and not has_external_listener(items):
+        components.remove("kafka")
         out.print(f"{'Kafka':<14} {_NO_KAFKA}", soft_wrap=True)
-    reached = [endpoint for endpoint in ENDPOINTS if endpoint.component in running]
+    forwarded = [endpoint for endpoint in ENDPOINTS if endpoint.component in components]
     forwards = [
-        PortForward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT) for endpoint in one_a_port(reached)
+        PortForward(endpoint, numbers[endpoint.setting], settings.KUBE_CONTEXT)
+        for endpoint in first_of_each_port(forwarded)
     ]
     if not forwards:
         raise Problem(
-            "there is nothing to forward to",
+            "there is no pod to forward to",
             f"{settings.KUBE_CONTEXT} has no pod of the platform",
             make_command.make_up(),
         )
     for forward in forwards:
         check_port(forward)
-    for endpoint in reached:
+    for endpoint in forwarded:
         out.print(f"{endpoint.name:<14} {url(endpoint, numbers)}", soft_wrap=True)
     out.print("forwarding until Ctrl-C; users and passwords: make urls")
-    keep(forwards, cluster, lambda text: out.print(text, markup=False, soft_wrap=True), threading.Event())
+    keep_running(forwards, cluster, lambda text: out.print(text, markup=False, soft_wrap=True), threading.Event())
     return 0
 
 
-def one_a_port(reached: Iterable[Endpoint]) -> list[Endpoint]:
+def first_of_each_port(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
     """Return the first endpoint of each port, as several endpoints can share one."""
     first: dict[str, Endpoint] = {}
-    for endpoint in reached:
+    for endpoint in endpoints:
         first.setdefault(endpoint.setting, endpoint)
     return list(first.values())
 
 
-def kafka_listens(items: Iterable[Object]) -> bool:
-    """Whether a pod of Kafka has the listener for external clients."""
+def has_external_listener(items: Iterable[Object]) -> bool:
+    """Return whether a pod of Kafka has the listener for external clients."""
     brokers = [item for item in items if component(item["metadata"]) == "kafka"]
     containers = [container for broker in brokers for container in broker["spec"]["containers"]]
     return any(port["containerPort"] == _KAFKA_PORT for one in containers for port in one.get("ports", []))
@@ -163,10 +164,12 @@ def check_port(forward: PortForward) -> None:
         fix = f"make forward {moved}"
         if forward.endpoint.component == "kafka":  # the broker advertises its configured port
             fix = f"change the advertised port first: {make_command.make_up(moved)}; then {fix}"
-        raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} is to be forwarded to it", fix)
+        raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} needs it", fix)
 
 
-def keep(forwards: list[PortForward], cluster: KubeApi, report: Callable[[str], None], stop: threading.Event) -> None:
+def keep_running(
+    forwards: list[PortForward], cluster: KubeApi, report: Callable[[str], None], stop: threading.Event
+) -> None:
     """Keep all forwards running until ``stop`` is set or the user interrupts, then stop all of them."""
     try:
         while not stop.is_set():

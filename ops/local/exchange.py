@@ -91,7 +91,7 @@ class Simulator:
         )
 
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Return whether it answers."""
         try:
             self.status()
         except OSError:

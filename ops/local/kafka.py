@@ -55,7 +55,7 @@ class KafkaServer:
         return f"{LOOPBACK}:{self.port}"
 
     def is_ready(self) -> bool:
-        """Whether the broker answers a request for metadata."""
+        """Return whether the broker answers a request for metadata."""
         admin = AdminClient({**self._login(), "bootstrap.servers": self.bootstrap_servers, "log_level": 0})
         try:
             return bool(admin.list_topics(timeout=0.5).brokers)

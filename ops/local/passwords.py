@@ -1,4 +1,4 @@
-"""The passwords of the run: random, made at the first start, in one file that only its owner can read."""
+"""Generate the random passwords of the local run, and keep them in a file that only its owner can read."""
 
 import shlex
 from dataclasses import asdict, dataclass, fields
@@ -12,9 +12,9 @@ from ops.local.run_folders import RunFolders
 
 @dataclass(frozen=True, repr=False)
 class Passwords:
-    """One per role; ``superuser`` is for the migrations and for psql.
+    """Passwords of the roles; the migrations and psql use ``superuser``.
 
-    ``superset_admin`` logs in to the dashboard, ``superset_session`` signs its sessions.
+    ``superset_admin`` is the login of the dashboard, ``superset_session`` the key that signs its sessions.
     """
 
     superuser: str
@@ -29,10 +29,10 @@ class Passwords:
 
 
 def load(path: Path) -> Passwords:
-    """Return the passwords in ``path``; the file is made if there is none.
+    """Return the passwords in ``path``, and create the file if it does not exist.
 
-    A role that is newer than the file gets its password now: each start sets the roles' passwords. The superuser's is
-    set once, when the database cluster is created.
+    A role that the file lacks gets a new password, because each start sets the passwords of all roles. Only the
+    superuser's password is set once, when the database cluster is created.
 
     Raises:
         Problem: the file is damaged.
@@ -41,7 +41,7 @@ def load(path: Path) -> Passwords:
     written = secret_files.values(path.read_text()) if path.exists() else {}
     values = {name.removesuffix("_PASSWORD").lower(): value for name, value in written.items()}
     if path.exists() and not (values.get("superuser") and all(values.values())):
-        raise Problem(f"{path} is damaged", "a password is missing", "restore it, or start afresh: make clean")
+        raise Problem(f"{path} is damaged", "a password is missing", "restore it, or remove all local runs: make clean")
     passwords = Passwords(**{name: values.get(name) or postgres.new_password() for name in names})
     if values.keys() != set(names):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ class PostgresServer:
         )
 
     def is_ready(self) -> bool:
-        """Whether the superuser can connect.
+        """Return whether the superuser can connect.
 
         Raises:
             Problem: the server refuses the password, which no waiting changes.

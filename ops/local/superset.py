@@ -41,7 +41,7 @@ def server(settings: Mapping[str, str], port: int) -> Program:
 
 
 def is_healthy(port: int) -> bool:
-    """Whether the server on ``port`` answers /health."""
+    """Return whether the server on ``port`` answers /health."""
     try:
         with loopback.get(f"http://{LOOPBACK}:{port}/health", TIMEOUT) as answer:
             return bool(answer.status == HTTPStatus.OK)

@@ -122,7 +122,7 @@ class Supervisor:
         return self.logs / f"{name}.log"
 
     def is_known(self, name: str) -> bool:
-        """Whether a child of that name was started and not stopped."""
+        """Return whether a child of that name was started and not stopped."""
         return name in self._children
 
     def pid(self, name: str) -> int:

@@ -76,5 +76,5 @@ class Airflow:
 
 
 def has_ended(run: Object) -> bool:
-    """Whether a run has succeeded or failed."""
+    """Return whether a run has succeeded or failed."""
     return run["state"] in _ENDED

@@ -17,7 +17,7 @@ def add_no_passwords(parser: argparse.ArgumentParser) -> None:
 
 
 def hide_passwords(out: Console, *, requested: bool) -> bool:
-    """Whether to hide the passwords: on request, and where the output is not a terminal, as logs are kept."""
+    """Return whether to hide the passwords: on request, and where the output is not a terminal, as logs are kept."""
     return requested or not out.file.isatty()
 
 

@@ -82,7 +82,7 @@ def port(setting: str, number: int) -> None:
     """Check that the port of ``setting`` is free; 0 stands for any free port."""
     if number and not is_free(number):
         fix = free_or_move(setting, number, "make demo")
-        raise Problem(f"port {number} is in use", f"{setting} is {number} and another program listens there", fix)
+        raise Problem(f"port {number} is in use", f"{setting} is {number} and another program listens on it", fix)
 
 
 def readable(setting: str, path: Path | None) -> None:

@@ -31,7 +31,7 @@ class Health:
         return time.monotonic() - self._last_beat
 
     def is_alive(self) -> bool:
-        """Whether the last beat is recent."""
+        """Return whether the last beat is recent."""
         return self.age() <= _ALIVE_SECONDS
 
 

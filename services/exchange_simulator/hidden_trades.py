@@ -21,7 +21,7 @@ class HiddenTrades:
             self._until[trade.symbol, trade_id] = until
 
     def hides(self, trade: AnyTrade) -> bool:
-        """Whether one of its trade ids is hidden now: an aggregated trade is hidden as a whole."""
+        """Return whether one of its trade ids is hidden now: an aggregated trade is hidden as a whole."""
         if not self._until:
             return False
         return any(self._is_hidden((trade.symbol, trade_id)) for trade_id in range(trade.first_id, trade.last_id + 1))

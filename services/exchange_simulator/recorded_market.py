@@ -18,7 +18,7 @@ _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def _has_numbers(trade: AnyTrade) -> bool:
-    """Whether REST can return a trade of a recorded stream, whose numbers are not validated, unlike an archive's."""
+    """Return whether REST can return a recorded trade: numbers of a stream are not validated, unlike an archive's."""
     return _DECIMAL.fullmatch(trade.price) is not None and _DECIMAL.fullmatch(trade.quantity) is not None
 
 

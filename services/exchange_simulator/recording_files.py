@@ -101,7 +101,7 @@ def _member(source: Source, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 
 def _is_recording(member: str) -> bool:
-    """Whether a zip's member can be the recording; files that macOS adds (``__MACOSX/._name.csv``) cannot."""
+    """Return whether a zip's member can be the recording; files that macOS adds (``__MACOSX/._name.csv``) cannot."""
     is_of_macos = member.startswith("__MACOSX/") or Path(member).name.startswith("._")
     return not is_of_macos and Path(member).suffix.lower() in _TEXTS
 

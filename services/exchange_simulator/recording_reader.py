@@ -122,7 +122,7 @@ def _cells(source: Source, number: int, text: str) -> list[str]:
 
 
 def _is_header(cells: Sequence[str]) -> bool:
-    """Whether a first row is a header: names, and no digit in any cell."""
+    """Return whether a first row is a header: names, and no digit in any cell."""
     text = "".join(cells)
     return (
         len(cells) > 1

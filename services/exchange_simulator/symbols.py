@@ -15,7 +15,7 @@ _SYMBOL = re.compile(r"[\w.-]{1,50}")
 
 
 def is_symbol(text: str) -> bool:
-    """Whether ``text`` can be a symbol. Letters of any script count; ``.`` and ``..`` have none and are refused."""
+    """Return whether ``text`` can be a symbol: it needs a letter, of any script, so ``.`` and ``..`` are refused."""
     return (
         _SYMBOL.fullmatch(text) is not None and text.upper() == text and any(character.isalnum() for character in text)
     )

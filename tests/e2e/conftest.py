@@ -134,9 +134,9 @@ def platform(request: pytest.FixtureRequest) -> Platform:
     variant: Variant = request.config.getoption("variant")
     found: Platform = request.getfixturevalue("kubernetes") if name == "kind" else Compose(variant)
     request.config.stash[_PLATFORM] = found
-    unwell = [component for component in found.streaming if not found.instances(component)]
-    if unwell:
-        pytest.fail(f"not ready: {', '.join(unwell)}: {_UP[name]} VARIANT={variant}", pytrace=False)
+    not_ready = [component for component in found.streaming if not found.instances(component)]
+    if not_ready:
+        pytest.fail(f"not ready: {', '.join(not_ready)}: {_UP[name]} VARIANT={variant}", pytrace=False)
     status = found.exchange("/sim/status")
     if any(symbol.startswith(PREFIX) for symbol in status["symbols"]):
         pytest.fail(f"an earlier run was cut off and left its heavy feed: {_UP[name]} VARIANT={variant}", pytrace=False)

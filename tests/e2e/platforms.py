@@ -62,7 +62,7 @@ class Platform(ABC):
 
     @abstractmethod
     def is_settled(self, component: str) -> bool:
-        """Whether ``component`` runs as defined: all its instances are ready, and no older one is left."""
+        """Return whether ``component`` runs as defined: all its instances are ready, and no older one is left."""
 
     @abstractmethod
     def kill(self, component: str) -> None:

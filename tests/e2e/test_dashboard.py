@@ -23,7 +23,7 @@ def base(platform: Platform) -> str:
 
 
 def has_run(platform: Platform) -> bool:
-    """Whether the batch has built gold and the gate has validated silver."""
+    """Return whether the batch has built gold and the gate has validated silver."""
     shown = "select exists (select from analytics.gold_klines_5m) and exists (select from quality_gate_runs)"
     with platform.postgres("reader") as connection:
         try:

@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 
 def is_own(number: int) -> bool:
-    """Whether a user or group id is not one of a usual machine; 185 is that of Spark's image."""
+    """Return whether a user or group id is not one of a usual machine; 185 is that of Spark's image."""
     return number > 10_000 or number == 185
 
 

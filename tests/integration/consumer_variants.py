@@ -65,7 +65,7 @@ class Variant:
             return 0.0
 
     def consumes(self) -> bool:
-        """Whether it has merged a batch since its start."""
+        """Return whether it has merged a batch since its start."""
         return self.metric("batches_merged_total") > 0
 
     def wait_until_it_consumes(self) -> None:

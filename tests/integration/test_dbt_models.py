@@ -22,7 +22,13 @@ from tests.servers import Servers
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)
 BOTH = ("run", "--select", "tag:silver", "tag:gold")
-UNIT_TESTS = ("silver_prefers", "silver_fills", "gold_rolls_up", "reconciliation_tells", "reconciliation_compares")
+UNIT_TESTS = (
+    "silver_prefers",
+    "silver_fills",
+    "gold_aggregates",
+    "reconciliation_separates",
+    "reconciliation_compares",
+)
 
 CONTRACT = {
     "symbol": "text",

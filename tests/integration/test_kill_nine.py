@@ -120,7 +120,7 @@ def streamed(exchange: SimulatedExchange) -> int:
 
 
 def all_begun(postgres: Database, exchange: SimulatedExchange) -> Callable[[], bool]:
-    """Whether each symbol's first trade is merged, and so in Kafka.
+    """Return whether each symbol's first trade is merged, and so in Kafka.
 
     Before that no server has anything of a symbol yet. Producer and Kafka killed in that moment would leave nothing
     that tells a trade which came and went from one that came before the platform was there (docs/decisions/0012).

@@ -240,10 +240,10 @@ def test_a_port_in_use_is_one_line_before_anything_starts(demo: Demo) -> None:
 def test_missing_passwords_of_kept_data_are_one_line_before_anything_starts(demo: Demo) -> None:
     folders = RunFolders(demo.folder, "forever")
     (folders.postgres / "data").mkdir(parents=True)
-    code, said = demo.run(FOREVER="1")
+    code, output = demo.run(FOREVER="1")
     assert code == 2
-    assert said.startswith(f"{folders.secrets} is missing: ")
-    assert len(said.splitlines()) == 1
+    assert output.startswith(f"{folders.secrets} is missing: ")
+    assert len(output.splitlines()) == 1
     assert not folders.secrets.exists()
     assert not folders.kafka.exists()
 

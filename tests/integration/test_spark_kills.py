@@ -98,8 +98,8 @@ def test_kills_and_lost_offsets_leave_the_same_tables_as_an_undisturbed_consumer
         }
         try:
             variant = start(servers, "spark", "spark", cluster)
-            spark_is_there = lambda: bool(executors(supervisor.pid("spark")))  # noqa: E731
-            supervisor.wait_until(spark_is_there, START_SECONDS, "no executor", every=0.2)
+            spark_runs = lambda: bool(executors(supervisor.pid("spark")))  # noqa: E731
+            supervisor.wait_until(spark_runs, START_SECONDS, "no executor", every=0.2)
             supervisor.start(service("producer", "producer", feed))
             supervisor.wait_until(all_begun(postgres, exchange), START_SECONDS, "a symbol has no trade yet")
             variant.wait_until_it_consumes()
@@ -138,12 +138,12 @@ def test_kills_and_lost_offsets_leave_the_same_tables_as_an_undisturbed_consumer
             assert left(untouched, tmp_path / "calm") == stormy
 
 
-@pytest.mark.parametrize("away", [False, True], ids=["calm", "database away"])
+@pytest.mark.parametrize("unreachable", [False, True], ids=["calm", "database unreachable"])
 def test_sigterm_ends_the_driver_in_order_within_ten_seconds(
-    away: bool, servers: Servers, kafka: Broker, tmp_path: Path
+    unreachable: bool, servers: Servers, kafka: Broker, tmp_path: Path
 ) -> None:
     with servers.database() as postgres:
-        changes = {"POSTGRES_PORT": "1"} if away else {}
+        changes = {"POSTGRES_PORT": "1"} if unreachable else {}
         env = environment(kafka, postgres, tmp_path / "objects", **changes)
         random = Random(1)
         produce(kafka, [("TRXUSDT", made_trade("TRXUSDT", number, random)) for number in range(1, 1001)])
@@ -152,7 +152,7 @@ def test_sigterm_ends_the_driver_in_order_within_ten_seconds(
         with log.open("wb") as file:
             process = subprocess.Popen(program.command, env=program.env, stderr=file, stdout=file, cwd=program.folder)
         try:
-            if away:
+            if unreachable:
                 servers.supervisor.wait_until(
                     lambda: b"batch_merge_failed" in log.read_bytes(), START_SECONDS, "no try"
                 )

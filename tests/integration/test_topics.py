@@ -369,14 +369,14 @@ def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name
         process = subprocess.Popen([sys.executable, "-m", "crypto_analytics.consumer"], env=job_env(env), stderr=file)
 
     def ended() -> bool:
-        """Whether the consumer has ended; sends more trades meanwhile."""
+        """Return whether the consumer has ended; sends more trades meanwhile."""
         assert sent(guarded.of("producer"), TRADES, made_trade("TRXUSDT", next(numbers), random)) is None
         return process.poll() is not None
 
     reasons: list[int] = []
 
     def goes_on() -> bool:
-        """Whether the driver of Spark still runs; reports a finished batch to it meanwhile."""
+        """Return whether the driver of Spark still runs; reports a finished batch to it meanwhile."""
         position.commit({0: next(numbers)})
         try:
             position.serve()

@@ -1,4 +1,4 @@
--- A view that other models join has no CTE, which would keep PostgreSQL from using the table's primary key in the join.
+-- No CTE: it would keep PostgreSQL from using the table's primary key where another model joins this view.
 select
     symbol,
 

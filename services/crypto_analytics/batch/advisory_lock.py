@@ -115,7 +115,7 @@ class _Watch(threading.Thread):
                 self._lost_at = None
 
     def _is_alive(self) -> bool:
-        """Whether the session is alive, and so the lock is held."""
+        """Return whether the session is alive, and so the lock is held."""
         try:
             with self._session.cursor() as cursor:
                 cursor.execute("select 1")

@@ -161,7 +161,7 @@ def _read(child: subprocess.Popen[str], write: Callable[[str], None]) -> None:
 
 
 def _has_exited(child: subprocess.Popen[str], seconds: float = 0.05) -> bool:
-    """Whether ``child`` exits within ``seconds``; it is not reaped."""
+    """Return whether ``child`` exits within ``seconds``; it is not reaped."""
     deadline = time.monotonic() + seconds
     while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
         if time.monotonic() > deadline:

@@ -77,7 +77,7 @@ class _Payload(msgspec.Struct):
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same request may succeed later. Pure."""
+    """Return whether the same request may succeed later. Pure."""
     return isinstance(error, RateLimited | Unavailable)
 
 

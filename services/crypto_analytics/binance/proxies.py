@@ -53,7 +53,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def is_local(host: str) -> bool:
-    """Whether ``host`` is a loopback or private address, or a name that only this machine or its cluster resolves."""
+    """Return whether ``host`` is loopback, private, or a name that only this machine or its cluster resolves."""
     host = host.lower().rstrip(".")
     if (ip := _ip(host)) is not None:
         return ip.is_loopback or ip.is_private or ip.is_link_local or ip.is_unspecified
@@ -68,7 +68,7 @@ def _value(environment: Mapping[str, str], variable: str) -> tuple[str, str]:
 
 
 def _is_excepted(host: str, port: int, no_proxy: str) -> bool:
-    """Whether ``no_proxy`` contains ``host``, a parent domain, a network that contains it, or ``*``."""
+    """Return whether ``no_proxy`` contains ``host``, a parent domain, a network that contains it, or ``*``."""
     return any(
         entry == "*" or (entry_port in ("", str(port)) and _is_within(host.lower(), entry))
         for entry, entry_port in _entries(no_proxy)

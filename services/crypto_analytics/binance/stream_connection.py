@@ -39,7 +39,7 @@ class Listener(Protocol):
         ...
 
     async def is_behind(self, symbols: Sequence[str]) -> bool:
-        """Whether the exchange has newer trades than those received: a stalled stream, not a quiet market."""
+        """Return whether the exchange has newer trades than those received: a stalled stream, not a quiet market."""
         ...
 
 

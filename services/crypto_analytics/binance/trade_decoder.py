@@ -207,7 +207,7 @@ def _decode(values: Sequence[bytes], rules: Rules) -> DecodedBatch:
 
 
 def _is_valid(parsed: vectorized_parser.ParsedTrades, times: Integers, rules: Rules) -> bool:
-    """Whether :func:`decode_one` would accept all ``parsed`` trades, whose times in microseconds are ``times``."""
+    """Return whether :func:`decode_one` would accept all ``parsed`` trades; ``times`` are theirs in microseconds."""
     return bool(
         rules.symbols.issuperset(parsed.symbols)
         and parsed.ids.min() >= FIRST_TRADE_ID

@@ -31,7 +31,7 @@ class BatchCollector(Generic[Chunk]):
         self._records += records
 
     def is_due(self, now: float) -> bool:
-        """Whether the batch should be merged now."""
+        """Return whether the batch should be merged now."""
         if self._since is None:
             return False
         return self._records >= self._trades or now - self._since >= self._seconds

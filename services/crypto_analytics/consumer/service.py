@@ -207,7 +207,7 @@ class ConsumerService:
         return _DRAIN_SECONDS if self._deadline is None else max(0.0, self._deadline - self._now())
 
     def is_stuck(self) -> bool:
-        """Whether a call that cannot be interrupted still waits for a store or for the broker."""
+        """Return whether a call that cannot be interrupted still waits for a store or for the broker."""
         merging = self._pending is not None and not self._pending.future.done()
         return merging or (self._leaving is not None and not self._leaving.done())
 

@@ -77,12 +77,12 @@ class IdRanges:
         lasts[start:stop] = [high for _, high in kept]
 
     def covers(self, first: int, last: int) -> bool:
-        """Whether every id of ``first``..``last`` is in the set."""
+        """Return whether every id of ``first``..``last`` is in the set."""
         position = bisect_left(self._lasts, last)
         return position < len(self._firsts) and self._firsts[position] <= first
 
     def overlaps(self, first: int, last: int) -> bool:
-        """Whether any id of ``first``..``last`` is in the set."""
+        """Return whether any id of ``first``..``last`` is in the set."""
         position = bisect_left(self._lasts, first)
         return position < len(self._firsts) and self._firsts[position] <= last
 
@@ -113,7 +113,7 @@ class IdRanges:
         return both
 
     def isdisjoint(self, other: "IdRanges") -> bool:
-        """Whether no id is in both sets."""
+        """Return whether no id is in both sets."""
         return not any(self.overlaps(first, last) for first, last in other)
 
     @property

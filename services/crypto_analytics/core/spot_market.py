@@ -15,7 +15,7 @@ _FUTURES_DOMAIN = "binancefuture.com"
 
 
 def is_symbol(text: str) -> bool:
-    """Whether ``text`` can be a symbol: upper-case letters, letters without case, digits, ``_``, ``-`` and ``.``.
+    """Return whether ``text`` can be a symbol: upper-case or caseless letters, digits, ``_``, ``-`` and ``.``.
 
     At least one letter or digit is required, because symbols are also folder names in the object store, where ``.`` and
     ``..`` have another meaning.
@@ -26,7 +26,7 @@ def is_symbol(text: str) -> bool:
 
 
 def is_futures_host(host: str) -> bool:
-    """Whether ``host`` serves derivatives, whose trades are not those of the spot market, such as fapi.binance.com."""
+    """Return whether ``host`` serves derivatives instead of the spot market, such as fapi.binance.com."""
     host = host.lower().rstrip(".")
     service, _, domain = host.partition(".")
     is_derivatives_api = bool(_DERIVATIVES_SERVICES.intersection(service.split("-"))) and domain.startswith("binance")

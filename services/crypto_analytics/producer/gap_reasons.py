@@ -17,7 +17,9 @@ REFUSED = "refused: "  # prefix of the reason of a gap whose trades did not pass
 REFUSED_RETRY_SECONDS = 6 * 3600.0
 BAD_TIME_RETRY_SECONDS = 900.0
 
-_MOST_REASONS = 2_000  # kept while the database is away; the oldest are dropped, since the next try gives a new one
+_MOST_REASONS = (
+    2_000  # kept while the database is unreachable; the oldest are dropped, since the next try gives a new one
+)
 
 
 class VerifiedAbsence(NamedTuple):

@@ -49,7 +49,7 @@ class RetrySchedule:
         return wait
 
     def was_tried(self, ids: IdRange) -> bool:
-        """Whether a repair of any of ``ids`` failed before."""
+        """Return whether a repair of any of ``ids`` failed before."""
         return any(_overlap(d.ids, ids) for d in self._deferred)
 
 

@@ -97,7 +97,7 @@ class StreamListener(Listener):
         return event.kind == SERVER_SHUTDOWN
 
     def _is_to_be_replaced(self, symbol: str) -> bool:
-        """Whether the connection of ``symbol`` is to be replaced; True once for each connection."""
+        """Return whether the connection of ``symbol`` is to be replaced; True once for each connection."""
         if symbol not in self._to_replace:
             return False
         self._to_replace -= self._peers[symbol]
@@ -207,7 +207,7 @@ class StreamListener(Listener):
         return [symbol for symbol, breaks in breaks_before.items() if breaks == self._breaks[symbol]]
 
     async def is_behind(self, symbols: Sequence[str]) -> bool:
-        """Whether the exchange has trades that the stream did not deliver, or does not answer."""
+        """Return whether the exchange has trades that the stream did not deliver, or does not answer."""
         if self._unsubscribed.intersection(symbols):
             return True
         try:
@@ -222,7 +222,7 @@ class StreamListener(Listener):
         return (self._connected & self._caught_up) - self._unsubscribed
 
     def is_ready(self) -> bool:
-        """Whether every symbol that the exchange lists is live; open gaps do not matter."""
+        """Return whether every symbol that the exchange lists is live; open gaps do not matter."""
         live = self.live()
         return bool(live) and live >= self.ids.keys() - self._statuses.unknown
 

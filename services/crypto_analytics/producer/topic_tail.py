@@ -62,7 +62,7 @@ class TailIndex:
             self._oldest_streamed[symbol] = min(trade.first_id, self._oldest_streamed.get(symbol, trade.first_id))
 
     def is_complete(self) -> bool:
-        """Whether every symbol has a record of the stream, so that reading further back adds nothing."""
+        """Return whether every symbol has a record of the stream, so that reading further back adds nothing."""
         return len(self._oldest_streamed) == len(self.symbols)
 
     def result(self) -> dict[str, IdRanges]:

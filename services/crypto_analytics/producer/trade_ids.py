@@ -59,7 +59,7 @@ class TradeIds:
             self.next = newest + 1
 
     def is_behind(self, newest: int) -> bool:
-        """Whether the exchange, whose newest trade is ``newest``, has trades that were neither sent nor expected."""
+        """Return whether the exchange has trades up to ``newest`` that were neither sent nor expected."""
         accounted = [self._newest_reported, None if self.next is None else self.next - 1]
         return all(last is None or newest > last for last in accounted)
 

@@ -32,7 +32,7 @@ class Health:
         return self._now() - self._last
 
     def is_alive(self) -> bool:
-        """Whether the last progress is recent enough."""
+        """Return whether the last progress is recent enough."""
         return self.age() <= self._stale_after
 
 

@@ -25,7 +25,7 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # limit of the dead-letter topic; a whole b
 
 
 def is_refused(error: KafkaError) -> bool:
-    """Whether ``error`` is not retryable, so that the service has to stop."""
+    """Return whether ``error`` is not retryable, so that the service has to stop."""
     return error.fatal() or error.code() == KafkaError._FATAL or error.code() in REFUSED
 
 

@@ -29,7 +29,8 @@ def end_process(code: int) -> NoReturn:
 
     A service that holds Kafka clients ends so. The threads of a client that is still open run until the process is
     gone, and OpenSSL's exit handler frees tables that they use to log in: 6 of 200 consumers whose login was refused
-    crashed. The interpreter would also wait for a thread whose call nothing can interrupt, as to a store that is away.
+    crashed. The interpreter would also wait for a thread in a call that cannot be interrupted, such as one to an
+    unreachable store.
     """
     logging.shutdown()
     sys.stdout.flush()

@@ -83,7 +83,7 @@ class GroupOffsets:
         self._commits.check()
 
     def is_overdue(self) -> bool:
-        """Whether Kafka has not confirmed a commit for half a minute."""
+        """Return whether Kafka has not confirmed a commit for half a minute."""
         return self._commits.is_overdue()
 
     def close(self) -> None:

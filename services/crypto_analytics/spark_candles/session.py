@@ -28,7 +28,7 @@ _COMMON = {
 
 
 def is_submitted() -> bool:
-    """Whether spark-submit started this process; it has configured master and memory then."""
+    """Return whether spark-submit started this process; it has configured master and memory then."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 

@@ -94,7 +94,7 @@ class Uploads:
 
 
 def _is_reusable(upload: _Upload, part: TradeColumns, now: float) -> bool:
-    """Whether the object is young enough to be listed and contains exactly the trades ``part``."""
+    """Return whether the object is young enough to be listed and contains exactly the trades ``part``."""
     return now - upload.started < REUSE_SECONDS and (
         upload.trades is part
         or (

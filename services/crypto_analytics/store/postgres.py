@@ -53,7 +53,7 @@ def _connect(settings: PostgresSettings, application_name: str, *, autocommit: b
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same work may succeed on a new connection. Pure.
+    """Return whether the same work may succeed on a new connection. Pure.
 
     Retryable: an unreachable or restarting server, an administrator's stop, a deadlock, a serialisation failure, a lock
     or statement timeout, a full disk. Not retryable: a rejected login, a missing table, a violated constraint.

@@ -24,7 +24,7 @@ TRANSIENT_S3_CODES = frozenset(
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same batch may succeed later: the store is unreachable, restarting or full.
+    """Return whether the same batch may succeed later: the store is unreachable, restarting or full.
 
     Wrong credentials, missing permissions and missing buckets or tables are not retryable.
     """

@@ -115,6 +115,6 @@ class OffsetCommitter:
                 self._failed_at = None
 
     def is_overdue(self) -> bool:
-        """Whether Kafka has not confirmed a commit for half a minute."""
+        """Return whether Kafka has not confirmed a commit for half a minute."""
         with self._lock:
             return bool(self._unconfirmed) and self._now() - self._unconfirmed_since > _OVERDUE_SECONDS

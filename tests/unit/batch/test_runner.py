@@ -140,7 +140,7 @@ def test_nothing_that_a_step_started_is_left_behind_when_it_exits(tmp_path: Path
 
 
 def is_gone(pid: int) -> bool:
-    """Whether the process has ended; a zombie counts as ended."""
+    """Return whether the process has ended; a zombie counts as ended."""
     status = Path(f"/proc/{pid}/stat")
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:

@@ -16,7 +16,7 @@ def reconcile(
     """Reconcile the broker with ``access`` and return the number of changes. All are planned before the first.
 
     Raises:
-        NotReady: too few brokers answer, or one went away; the changes made so far stay.
+        NotReady: too few brokers answer, or one became unreachable; the changes made so far stay.
         LoginRefused: the broker refuses the administrator's login.
         UnsafeChange: a topic would lose records or replicas; nothing was changed.
         KafkaException: the broker refuses a change.

@@ -53,7 +53,7 @@ def pod(
 
 
 def test_a_port_is_forwarded_once() -> None:
-    settings = [endpoint.setting for endpoint in port_forward.one_a_port(ENDPOINTS)]
+    settings = [endpoint.setting for endpoint in port_forward.first_of_each_port(ENDPOINTS)]
     assert len(settings) == len(set(settings))
     assert set(settings) == {endpoint.setting for endpoint in ENDPOINTS}
 
@@ -274,7 +274,7 @@ def test_lag_is_read_from_the_consumers_metrics() -> None:
     ("lag", "line"),
     [
         (consumer_lag.ConsumerLag(0, 0.0, 0.4), "lag 0 trades"),
-        (consumer_lag.ConsumerLag(6000, 65.0, 0.4), "lag 6,000 trades, the next one is 1m05s old"),
+        (consumer_lag.ConsumerLag(6000, 65.0, 0.4), "lag 6,000 trades, the oldest is 1m05s old"),
         (consumer_lag.ConsumerLag(6000, float("nan"), 0.4), "lag 6,000 trades"),
         (consumer_lag.ConsumerLag(0, 0.0, 61.0), "lag 0 trades (as of 1m01s ago: Kafka does not answer)"),
     ],
@@ -313,7 +313,7 @@ def test_kafka_is_forwarded_if_it_has_the_listener_for_external_clients(ports: l
         "spec": {"containers": [{"name": "kafka", "ports": [{"containerPort": port} for port in ports]}]}
     }
     broker["metadata"]["labels"] = {"app.kubernetes.io/name": "kafka"}  # type: ignore[index]
-    assert port_forward.kafka_listens([pod(), broker]) is listens
+    assert port_forward.has_external_listener([pod(), broker]) is listens
 
 
 class ClusterWithStrimzi:
@@ -331,7 +331,7 @@ def test_forward_prints_why_kafka_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(port_forward, "KubeApi", ClusterWithStrimzi)
-    with pytest.raises(Problem, match="nothing to forward to"):
+    with pytest.raises(Problem, match="no pod to forward to"):
         port_forward.main(OpsSettings(KUBE_CONTEXT="theirs"), [])
     assert "redirects clients to names that only resolve in the cluster" in capsys.readouterr().out
 
