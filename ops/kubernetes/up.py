@@ -1,6 +1,6 @@
 """Install or upgrade the platform on Kubernetes: check the machine, then cluster, images and releases.
 
-Each phase compares the actual state with the wanted one and does only what is missing. Running ``make up`` again
+Each phase compares the actual state with the wanted one and performs only the missing steps. Running ``make up`` again
 therefore continues an interrupted run, and upgrades a complete one.
 """
 

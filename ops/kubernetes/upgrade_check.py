@@ -25,14 +25,14 @@ _STRIMZI = "kafka.strimzi.io/v1"
 
 @dataclass(frozen=True)
 class Installed:
-    """The URL of the producer's feed, and Kafka's mode (kraft or strimzi); None for what is not installed."""
+    """The URL of the producer's feed, and Kafka's mode (kraft or strimzi); None if it is not installed."""
 
     feed: str | None
     kafka: str | None
 
 
 def installed(cluster: KubeApi, wanted: str) -> Installed:
-    """Return what is installed in the cluster; ``wanted`` is the requested mode of Kafka.
+    """Return the installed feed and mode; ``wanted`` is the requested mode of Kafka.
 
     Raises:
         ApiUnavailable: the cluster does not answer.
@@ -74,7 +74,7 @@ def _feed(producer: Object) -> str | None:
 
 
 def planned(values: Mapping[str, Mapping[str, Any]]) -> Installed:
-    """Return what the values of the releases producer and kafka would install."""
+    """Return the feed and mode in the values of the releases producer and kafka."""
     return Installed(values["producer"]["settings"][_FEED], values["kafka"]["mode"])
 
 
@@ -84,7 +84,7 @@ def exchange(url: str) -> str:
 
 
 def check_unchanged(now: Installed, then: Installed, context: str) -> None:
-    """Check that the upgrade continues what is installed.
+    """Check that the upgrade keeps the installed feed and mode.
 
     Raises:
         Problem: the feed or Kafka's mode would change.

@@ -39,7 +39,7 @@ def read(
     still_seconds: float = STILL_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> DeadLetters:
-    """Return what the dead-letter topic holds now.
+    """Return the present content of the dead-letter topic.
 
     Raises:
         Problem: the broker does not answer, or delivers no record before the end of a partition for ``still_seconds``.

@@ -94,7 +94,7 @@ class RunCounts:
 def build(
     connection: psycopg.Connection, counts: RunCounts, *, settings: DemoSettings, symbols: tuple[str, ...], as_of: str
 ) -> Report:
-    """Return the report of ``counts`` and of what the database holds."""
+    """Return the report of ``counts`` and of the database's content."""
     gaps = tuple(
         Gap(*row)
         for row in connection.execute(

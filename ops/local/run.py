@@ -279,7 +279,7 @@ def _read_back(connection: psycopg.Connection, archive: RawArchive) -> archive_c
         return archive_check.read_back(connection, archive)
     except (ObjectNotFound, ValueError) as error:
         fix = "keep this folder and report it as a bug"
-        raise Problem("the raw archive is not what raw_objects lists", str(error), fix) from error
+        raise Problem("the raw archive differs from raw_objects", str(error), fix) from error
 
 
 def last_line(log: Path) -> str:

@@ -56,7 +56,7 @@ def java() -> None:
 
 
 def java_version(output: str) -> int | None:
-    """Return the major version from what ``java -version`` prints ('1.8.0_392' is 8), or None."""
+    """Return the major version in the output of ``java -version`` ('1.8.0_392' is 8), or None."""
     found = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(found.group(1)) if found else None
 

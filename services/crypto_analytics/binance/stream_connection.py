@@ -144,6 +144,6 @@ class StreamConnection:
         return self._cause or "hand_over"
 
     async def close(self) -> None:
-        """Close the socket and wait for the reader; raises what the reader raised."""
+        """Close the socket and wait for the reader; re-raises the reader's exception."""
         await self._socket.close()
         await self.reader

@@ -78,7 +78,7 @@ class TradeStream:
 
         Raises:
             ExceptionGroup: contains ``Blocked`` or ``Rejected`` if the exchange rejects the connection permanently, or
-                what the listener raised.
+                the listener's exception.
         """
         size = self._policy.streams_per_connection
         async with asyncio.TaskGroup() as group:
@@ -131,7 +131,7 @@ class TradeStream:
             await asyncio.gather(*remaining, return_exceptions=True)
 
     def _on_closed(self, connection: StreamConnection, symbols: Sequence[str]) -> Cause:
-        """Notify the listener that ``connection`` is closed and return the cause; raises what the reader raised."""
+        """Notify the listener that ``connection`` is closed and return the cause; re-raises the reader's exception."""
         cause = connection.reader.result()
         log.warning("stream_disconnected", cause=cause, symbols=len(symbols))
         self._listener.on_disconnected(symbols, cause)

@@ -52,7 +52,7 @@ def export(
 
     Raises:
         psycopg.Error: the database is unreachable.
-        ValueError: the archive does not hold what ``raw_objects`` lists.
+        ValueError: the content of the archive differs from ``raw_objects``.
     """
     with ThreadPoolExecutor(READERS, thread_name_prefix="raw") as pool:
 

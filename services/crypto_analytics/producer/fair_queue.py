@@ -25,7 +25,7 @@ class QueuedRepair(Generic[Work]):
     Attributes:
         symbol: the symbol of its gap.
         first: the first id of its gap.
-        work: what fetches its next page.
+        work: the object with which the caller fetches its next page.
         pages: how many turns it has had.
         queued: its position in the order of queueing.
     """

@@ -96,7 +96,7 @@ class GapReasons:
         return [GapReason(symbol, ids, text) for (symbol, ids), text in self._reasons.items()]
 
     def mark_recorded(self, absences: Sequence[VerifiedAbsence], reasons: Sequence[GapReason]) -> None:
-        """Drop what is in the database now from the buffer; a reason that has changed meanwhile stays."""
+        """Drop the entries that are in the database now from the buffer; a reason that has changed meanwhile stays."""
         recorded = set(absences)
         self._absences = [absence for absence in self._absences if absence not in recorded]
         for symbol, ids, text in reasons:

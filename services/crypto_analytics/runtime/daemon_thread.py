@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 async def run_in_daemon_thread(call: Callable[[], Result]) -> Result:
-    """Return what ``call`` returns, or raise what it raises; it runs in a daemon thread of its own.
+    """Return the result of ``call``, or raise its exception; it runs in a daemon thread of its own.
 
     ``asyncio.to_thread`` would keep ``asyncio.run``, and so the process, from ending until the call returns. This
     thread is abandoned when its caller is cancelled, so ``call`` must be safe to interrupt anywhere, such as a query.

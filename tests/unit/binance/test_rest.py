@@ -21,7 +21,7 @@ class Exchange:
         self.requests: list[httpx.Request] = []
         self.slept: list[float] = []
         self.now = 1_700_000_000.0
-        self.set_by = 0.0  # what the wall clock was set by
+        self.set_by = 0.0  # seconds by which the wall clock was set
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)

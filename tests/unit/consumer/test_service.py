@@ -106,7 +106,7 @@ class FakeConsumer:
 
 
 class FakeMerger:
-    """Remembers the ids of each batch and what was committed when it came."""
+    """Records the ids of each batch and the offsets committed before it."""
 
     waiting = False
 
@@ -255,7 +255,7 @@ def test_revoked_partitions_drop_the_collected_batch(build: Build, trades: list[
     def revoke(consumer: FakeConsumer) -> None:
         merger.may_go_on.set()
         consumer.revoke(consumer, [PARTITION])
-        consumer.read = consumer.committed[-1]  # where who gets the partitions next begins
+        consumer.read = consumer.committed[-1]  # where the next owner of the partitions begins
 
     consuming, consumer, merger = build(trades[:2], trades[2:4], revoke, trades[2:], batch=2, largest=100)
     merger.may_go_on.clear()

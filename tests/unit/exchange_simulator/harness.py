@@ -19,7 +19,7 @@ SECONDS = 20.0  # no test waits longer for anything
 
 @dataclass(frozen=True)
 class Ended:
-    """How a stream ended: what came before, and the code of the closing handshake (None: there was none)."""
+    """The end of a stream: the messages before it, and the code of the closing handshake (None: there was none)."""
 
     received: list[dict[str, Any]]
     code: int | None
@@ -95,7 +95,7 @@ async def messages(socket: ClientConnection, count: int) -> list[dict[str, Any]]
 
 
 async def to_the_end(socket: ClientConnection) -> Ended:
-    """Return what comes until the connection is closed."""
+    """Return the messages received until the connection is closed."""
     received: list[dict[str, Any]] = []
     async with asyncio.timeout(SECONDS):
         while True:

@@ -103,7 +103,7 @@ class Draft:
     encoding: str = "utf-8"
     container: Literal["csv", "zip"] = "csv"
     members: list[tuple[str, bytes]] = field(default_factory=list)  # beside the recording
-    spoil: Callable[[bytes], bytes] | None = None  # what happens to the finished file
+    spoil: Callable[[bytes], bytes] | None = None  # damage done to the finished file
 
     def data(self) -> list[int]:
         """Return the positions of the lines with trades."""
@@ -180,7 +180,7 @@ def _zip(rng: Random, members: list[tuple[str, bytes]]) -> bytes:
 
 
 def _content(draft: Draft) -> Good:
-    """Return what the lines hold."""
+    """Return the content of the lines."""
     held = [line.value for line in draft.lines if line.value is not None]
     once = list(dict.fromkeys(held))
     values = sorted(once, key=lambda value: int(str(value[0])))

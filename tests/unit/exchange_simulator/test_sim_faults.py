@@ -172,7 +172,7 @@ async def test_a_shutdown_notice_comes_before_the_close() -> None:
         assert "s" not in notice
         async with simulated.stream() as second:
             assert (await to_the_end(socket)).code == 1001
-            assert len(await ids(second, 20)) == 20  # who came after the notice stays
+            assert len(await ids(second, 20)) == 20  # a connection opened after the notice is kept
 
 
 async def test_faults_can_be_added_while_it_plays() -> None:

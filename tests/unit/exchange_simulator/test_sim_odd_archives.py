@@ -14,7 +14,7 @@ FILES = 2500
 
 
 def content(case: Case) -> Good:
-    """Return what the reader makes of the file, in the oracle's words."""
+    """Return the result of reading the file, as the oracle describes it."""
     if case.kind == "klines":
         klines = read_klines(case.path, case.asked)
         rows: list[Value] = [
@@ -40,7 +40,7 @@ def numbers(value: Value) -> Value:
 
 
 def check(case: Case) -> None:
-    """Compare what came of a file with what must come of it."""
+    """Compare the result of reading a file with the expected one."""
     if isinstance(case.expected, Bad):
         with pytest.raises(RecordingError) as caught:
             content(case)

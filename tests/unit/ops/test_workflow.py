@@ -35,7 +35,7 @@ def jobs() -> dict[str, Any]:
 
 
 def commands(job: dict[str, Any]) -> Iterator[str]:
-    """Yield what each step of a job runs, once for each value of the matrix."""
+    """Yield the command of each step of a job, once for each value of the matrix."""
     matrix = job.get("strategy", {}).get("matrix", {})
     for step in job["steps"]:
         command = str(step.get("run", ""))

@@ -1,3 +1,5 @@
+"""REST methods that fetch the trades of a gap: individual, recent and aggregated."""
+
 import asyncio
 
 import msgspec

@@ -1,3 +1,5 @@
+"""The raw archive: object keys, retries of uploads, reuse of objects, and exact values."""
+
 import gzip
 import json
 import re

@@ -1,3 +1,5 @@
+"""DecodedRecords: joined parts and rejected values."""
+
 from crypto_analytics.binance.trade_decoder import Rules
 from crypto_analytics.streaming.decoded_records import DecodedRecords
 from tests.unit.trade_json import trade_json

@@ -13,7 +13,7 @@ TIMED_OUT = KafkaError(KafkaError.REQUEST_TIMED_OUT)
 
 
 class Client:
-    """Remembers what is committed."""
+    """Records the committed offsets."""
 
     def __init__(self) -> None:
         self.sent: list[dict[int, int]] = []
@@ -39,7 +39,7 @@ class Setting:
         self.commits.on_commit(error, [TopicPartition("trades", *place) for place in offsets.items()])
 
     def serve(self, time: float) -> list[dict[int, int]]:
-        """Serve at ``time`` and return what has been sent so far."""
+        """Serve at ``time`` and return the commits sent so far."""
         self.time = time
         self.commits.serve(self.client)
         sent: list[dict[int, int]] = self.client.sent
