@@ -50,7 +50,7 @@ def health(batch: Batch) -> dict[str, Row]:
     return {row["symbol"]: row for row in rows}
 
 
-def judged(batch: Batch) -> tuple[set[str], int, int]:
+def validated(batch: Batch) -> tuple[set[str], int, int]:
     """Return the fresh and stale symbols of the dashboard, its open gaps, and the symbols of ``make status``."""
     with batch.database.connect("reader") as reader:
         fresh = {row[0] for row in reader.execute(f"select symbol from ({dataset('pipeline_freshness')}) x".encode())}
@@ -92,7 +92,7 @@ def test_a_symbol_is_followed_retired_and_taken_up_again_through_all_hops(postgr
     with postgres.connect("writer") as writer:
         trades = [(1, minute(12)), (2, minute(13)), (3, minute(14)), (9, minute(15))]
         merge(writer, tmp_path / "objects", "ETHUSDT", trades)
-    assert judged(batch) == ({"BTCUSDT", "ETHUSDT"}, 1, 1)
+    assert validated(batch) == ({"BTCUSDT", "ETHUSDT"}, 1, 1)
     follow(("BTCUSDT",), range(10, 20))
     done = batch.run(
         "--steps", "dbt_silver,dbt_test_silver,ge_validate,dbt_gold,dbt_test_gold,export_lake",
@@ -106,7 +106,7 @@ def test_a_symbol_is_followed_retired_and_taken_up_again_through_all_hops(postgr
     assert found["ETHUSDT"]["missing_trades"] == 5
     assert (found["BTCUSDT"]["newest_gold_time"], found["ETHUSDT"]["newest_gold_time"]) == (minute(15), minute(5))
     assert found["ETHUSDT"]["newest_silver_time"] == minute(13)
-    assert judged(batch) == ({"BTCUSDT"}, 0, 0)
+    assert validated(batch) == ({"BTCUSDT"}, 0, 0)
     assert (tmp_path / "objects/gold/klines_5m/symbol=ETHUSDT/date=2026-01-05/part.parquet").is_file()
 
     # ETHUSDT is followed again, SOLUSDT is added, BTCUSDT is removed.
@@ -124,7 +124,7 @@ def test_a_symbol_is_followed_retired_and_taken_up_again_through_all_hops(postgr
     assert found["ETHUSDT"]["followed_since"] > before
     newest = {symbol: row["newest_gold_time"] for symbol, row in found.items()}
     assert newest == {"BTCUSDT": minute(15), "ETHUSDT": minute(20), "SOLUSDT": minute(20)}
-    assert judged(batch) == ({"ETHUSDT", "SOLUSDT"}, 1, 1)
+    assert validated(batch) == ({"ETHUSDT", "SOLUSDT"}, 1, 1)
 
 
 def test_the_table_follows_symbols_and_keeps_unchanged_rows(postgres: Database) -> None:
