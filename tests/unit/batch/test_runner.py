@@ -63,9 +63,16 @@ def test_only_the_last_lines_are_kept(tmp_path: Path) -> None:
 
 
 def test_dbt_is_stopped_by_the_signal_at_which_it_cancels_its_queries(tmp_path: Path) -> None:
-    code = "import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    print('queries cancelled')"
-    recorded = RecordedRunner(tmp_path)
-    result = recorded.runner.run(replace(step(timeout_seconds=2), component="dbt"), [sys.executable, "-c", code], {})
+    code = (
+        "import time\n"
+        "try:\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(600)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('queries cancelled')"
+    )
+    recorded = RecordedRunner(tmp_path, problem=lambda: "stop it now" if "ready" in recorded.lines else "")
+    result = recorded.runner.run(replace(step(), component="dbt"), [sys.executable, "-c", code], {})
     assert not result.succeeded
     assert "queries cancelled" in recorded.lines
 
@@ -78,10 +85,10 @@ def test_a_step_that_does_not_end_is_stopped_with_its_children(tmp_path: Path) -
         "time.sleep(600)"
     )
     started = time.monotonic()
-    result = RecordedRunner(tmp_path).run(code, timeout_seconds=2)
+    result = RecordedRunner(tmp_path).run(code, timeout_seconds=4)
     assert not result.succeeded
-    assert result.tail[-1] == "stopped: not done after 2 s"
-    assert time.monotonic() - started < 12
+    assert result.tail[-1] == "stopped: not done after 4 s"
+    assert time.monotonic() - started < 14
     assert is_gone(int((tmp_path / "child").read_text()))
 
 
@@ -92,10 +99,10 @@ OBEYS = (
 
 def test_a_step_that_was_timed_out_and_exits_with_0_has_failed_and_is_tried_again(tmp_path: Path) -> None:
     recorded = RecordedRunner(tmp_path, retries=1)
-    result = recorded.run(OBEYS, timeout_seconds=2)
+    result = recorded.run(OBEYS, timeout_seconds=4)
     assert recorded.lines.count("ready") == 2
     assert (result.exit_code, result.tries, result.succeeded) == (124, 2, False)
-    assert result.reason == "not done after 2 s"
+    assert result.reason == "not done after 4 s"
 
 
 def test_a_step_that_was_stopped_and_exits_with_0_is_not_done(tmp_path: Path) -> None:
