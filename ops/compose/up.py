@@ -16,7 +16,7 @@ from ops.common.units import GIB
 from ops.compose import env_file
 from ops.compose import project as compose
 from ops.compose.project import ComposeSettings, Container, Project
-from ops.platform import exposed_ports, images, url_table
+from ops.platform import images, kind_node_ports, url_table
 
 MEMORY_FREE = 2 * GIB
 JOBS = ("migrate", "topics", "buckets", "superset-prepare")
@@ -106,7 +106,7 @@ def _docker() -> Problem | None:
 
 def _ports(settings: OpsSettings, own: set[int], unused: set[str]) -> list[Problem]:
     """Return a problem for each port of Compose that another program has bound, except the ``unused`` ones."""
-    wanted = exposed_ports.effective(settings)
+    wanted = kind_node_ports.effective(settings)
     found = []
     for name in (name for name in compose.VARIABLES if name.endswith("_PORT") and name not in unused):
         number = wanted[name]

@@ -5,7 +5,7 @@ from ops.common.settings import OpsSettings
 from ops.kubernetes import kind_cluster
 from ops.kubernetes.kube_api import ApiUnavailable, KubeApi
 from ops.kubernetes.pods import component
-from ops.platform import airflow, exposed_ports, make_command
+from ops.platform import airflow, kind_node_ports, make_command
 from ops.platform.endpoints import READER, Installation
 
 
@@ -31,4 +31,4 @@ def find(settings: OpsSettings) -> Installation | None:
     except ApiUnavailable as error:
         raise Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()) from error
     where = settings.KUBE_CONTEXT if settings.is_kind else f"{settings.KUBE_CONTEXT}, while make forward runs"
-    return Installation(f"Kubernetes ({where})", exposed_ports.effective(settings, bound), passwords, components)
+    return Installation(f"Kubernetes ({where})", kind_node_ports.effective(settings, bound), passwords, components)

@@ -12,7 +12,7 @@ from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE, Environment, OpsSettings
 from ops.kubernetes import helmfile, kind_cluster
-from ops.platform import exposed_ports, state_folder
+from ops.platform import kind_node_ports, state_folder
 
 _DESTROY_SECONDS = 900
 
@@ -50,7 +50,7 @@ def _releases(settings: OpsSettings, out: Console) -> None:
     out.print(f"removed: all releases of ENV={environment} in {settings.KUBE_CONTEXT}, namespace {NAMESPACE}")
     out.print("kept:    the cluster, and the namespace with its Secrets and volumes, which hold the data")
     out.print("         (before changing FEED or ENV, remove them too: trades of two feeds must not be mixed)")
-    numbers = exposed_ports.effective(settings)
+    numbers = kind_node_ports.effective(settings)
     env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
     kubectl = f"kubectl --context {settings.KUBE_CONTEXT}"
     strimzi = helmfile.values(environment, settings.KUBE_CONTEXT, env, "kafka", own=own)["kafka"]["mode"] == "strimzi"

@@ -12,7 +12,7 @@ import psutil
 from ops.common.loopback import is_free
 from ops.common.settings import OpsSettings
 from ops.kubernetes import helm, kind_cluster
-from ops.platform import exposed_ports
+from ops.platform import kind_node_ports
 
 INOTIFY_LIMITS = ("max_user_watches", "max_user_instances")
 
@@ -53,7 +53,7 @@ def inspect(settings: OpsSettings) -> MachineFacts:
     versions = {name: _run_tool(command) for name, command in _VERSION_COMMANDS.items()}
     engine_up = versions["docker engine"] is not None
     found = kind_cluster.node() if engine_up and settings.is_kind else None
-    wanted = exposed_ports.effective(settings, found.bound if found else None)
+    wanted = kind_node_ports.effective(settings, found.bound if found else None)
     own = set(found.bound.values()) if found and found.state == "running" else set()
     taken = frozenset(number for number in wanted.values() if number not in own and not is_free(number))
     folder = _docker_folder() if engine_up else None

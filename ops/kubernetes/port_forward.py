@@ -20,7 +20,7 @@ from ops.common.processes import stop
 from ops.common.settings import NAMESPACE, OpsSettings
 from ops.kubernetes.kube_api import ApiUnavailable, KubeApi
 from ops.kubernetes.pods import Object, Pod, component, pods
-from ops.platform import exposed_ports, make_command
+from ops.platform import kind_node_ports, make_command
 from ops.platform.endpoints import ENDPOINTS, Endpoint, url
 
 _POLL_SECONDS = 1.0
@@ -111,7 +111,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     argparse.ArgumentParser(prog="python -m ops forward", description=__doc__).parse_args(arguments)
     out = console()
     cluster = KubeApi(settings.KUBE_CONTEXT)
-    numbers = exposed_ports.effective(settings)
+    numbers = kind_node_ports.effective(settings)
     items = cluster.items("pods")
     components = {component(item["metadata"]) for item in items}
     if "kafka" in components and not has_external_listener(items):

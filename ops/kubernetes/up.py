@@ -20,7 +20,7 @@ from ops.kubernetes import access, doctor, helm, helmfile, kind_cluster, machine
 from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
 from ops.kubernetes.release_progress import ReleaseProgress, snapshot
-from ops.platform import exposed_ports, images, make_command, state_folder, url_table
+from ops.platform import images, kind_node_ports, make_command, state_folder, url_table
 
 _SHOWN_EVENTS = 8
 _SHOWN_LOG_LINES = 15
@@ -62,7 +62,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         helmfile.check_own_values(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
     with state_folder.exclusive():
         _check_machine(settings, phases, out)
-        numbers = _cluster(settings, phases) if settings.is_kind else exposed_ports.effective(settings)
+        numbers = _cluster(settings, phases) if settings.is_kind else kind_node_ports.effective(settings)
         cluster = KubeApi(settings.KUBE_CONTEXT)
         env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
         if not settings.is_kind:
@@ -120,7 +120,7 @@ def load_images(settings: OpsSettings, arguments: list[str]) -> int:
             cause = f"its node {kind_cluster.NODE} is {found.state if found else 'missing'}"
             raise Problem("no cluster is running to load images into", cause, "make cluster, then make load again")
         _images(Phases(out), candle_variant.images(settings.VARIANT, images.NAMES))
-        numbers = exposed_ports.effective(settings, found.bound)
+        numbers = kind_node_ports.effective(settings, found.bound)
     env = {name: str(number) for name, number in numbers.items()}
     action = helmfile.INSTALL if helm.has_diff() else helmfile.UPGRADE
     line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, action, own=settings.VALUES)
@@ -151,8 +151,8 @@ def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
     found = kind_cluster.node()
     if found is not None:
         _check_ports(settings, found)
-    numbers = exposed_ports.effective(settings, found.bound if found else None)
-    mapped = {port.node_port: numbers[port.setting] for port in exposed_ports.EXPOSED}
+    numbers = kind_node_ports.effective(settings, found.bound if found else None)
+    mapped = {port.node_port: numbers[port.setting] for port in kind_node_ports.EXPOSED}
     with phases.phase("cluster", f"kind cluster {CLUSTER}"):
         kind_cluster.ensure(mapped, phases.report)
     return numbers
@@ -167,7 +167,7 @@ def _images(phases: Phases, names: list[str]) -> None:
 
 
 def _check_ports(settings: OpsSettings, found: kind_cluster.Node) -> None:
-    for setting, (requested, bound) in exposed_ports.conflicts(settings, found.bound).items():
+    for setting, (requested, bound) in kind_node_ports.conflicts(settings, found.bound).items():
         recreate = f"make down && {make_command.make_up(f'{setting}={requested}')}"
         raise Problem(
             f"{setting} cannot move to {requested}",

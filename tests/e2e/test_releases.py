@@ -9,7 +9,7 @@ import pytest
 
 from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.kubernetes import helm, helmfile, kind_cluster
-from ops.platform import exposed_ports
+from ops.platform import kind_node_ports
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.platforms import Platform
 from tests.e2e.programs import run
@@ -42,7 +42,7 @@ def test_a_second_run_changes_no_secret_and_no_pod(kubernetes: Kubernetes, platf
     before = {component: platform.instances(component) for component in parts}
     node = kind_cluster.node()
     assert node is not None
-    numbers = exposed_ports.effective(OpsSettings(), node.bound)
+    numbers = kind_node_ports.effective(OpsSettings(), node.bound)
     line = helmfile.command("lite", KIND_CONTEXT, action)
     env = {name: str(number) for name, number in numbers.items()} | {"VARIANT": kubernetes.variant}
     run(*line, env=env | {"KUBECONFIG": str(kubernetes.cluster.kubeconfig_path)}, seconds=540)

@@ -1,5 +1,6 @@
 """Define the steps of the batch, in order, for the local run, Compose and the Airflow DAG.
 
+Memory limits are values of the platform: `charts/batch/values.yaml` and `docker-compose.yml`.
 Only the standard library is imported, so that a DAG file can load this module by itself.
 """
 

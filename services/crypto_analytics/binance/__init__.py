@@ -1,1 +1,4 @@
-"""Binance: wire formats, rate limits, errors, and clients of the WebSocket streams and the REST interface."""
+"""Binance: wire formats, rate limits, errors, and clients of the WebSocket streams and the REST interface.
+
+No setting chooses another exchange; docs/map.md has what a second one would touch.
+"""

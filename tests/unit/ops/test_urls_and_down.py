@@ -20,13 +20,13 @@ from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.compose import project as compose
 from ops.compose import up as compose_up
 from ops.kubernetes import access, down, logs, up
-from ops.platform import endpoints, exposed_ports, health, state_folder, url_table
+from ops.platform import endpoints, health, kind_node_ports, state_folder, url_table
 from ops.platform.endpoints import ENDPOINTS, Installation
 from ops.platform.health import Health
 
 INSTALLATION = Installation(
     "Kubernetes",
-    exposed_ports.effective(OpsSettings(KAFKA_PORT=19092)),
+    kind_node_ports.effective(OpsSettings(KAFKA_PORT=19092)),
     {"KAFKA_SASL_PASSWORD": "k-word", "POSTGRES_PASSWORD": "p-word", "S3_SECRET_KEY": "s-word"},
     frozenset({"kafka", "postgres", "minio", "simulator", "consumer"}),
 )
@@ -206,7 +206,7 @@ def test_only_running_components_are_listed() -> None:
 
 
 def test_every_endpoint_has_a_check_and_a_port() -> None:
-    settings = {port.setting for port in exposed_ports.EXPOSED}
+    settings = {port.setting for port in kind_node_ports.EXPOSED}
     for endpoint in endpoints.ENDPOINTS:
         assert endpoint.setting in settings
         assert health.check(endpoint.name, free_port(), "x").problem, "nobody listens there"

@@ -7,7 +7,7 @@ import pytest
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.kubernetes import kind_cluster
-from ops.platform import exposed_ports
+from ops.platform import kind_node_ports
 
 CONFIG = {
     "nodes": [
@@ -41,7 +41,7 @@ def test_a_port_without_a_mapping_is_an_error() -> None:
 def test_the_projects_configuration_maps_every_port_on_loopback_to_its_default() -> None:
     node = kind_cluster.load_config()["nodes"][0]
     mapped = {mapping["containerPort"]: mapping["hostPort"] for mapping in node["extraPortMappings"]}
-    assert mapped == {port.node_port: port.default for port in exposed_ports.EXPOSED}
+    assert mapped == {port.node_port: port.default for port in kind_node_ports.EXPOSED}
     assert {mapping["listenAddress"] for mapping in node["extraPortMappings"]} == {"127.0.0.1"}
     assert len(kind_cluster.load_config()["nodes"]) == 1, "several nodes do not survive a reboot"
     assert not node["image"].endswith(":latest")
@@ -70,16 +70,16 @@ def test_the_first_step_depends_on_the_nodes_state(
 
 def test_ports_are_the_clusters_then_the_users_then_the_defaults() -> None:
     settings = OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=15432)
-    numbers = exposed_ports.effective(settings, {30092: 9092})
+    numbers = kind_node_ports.effective(settings, {30092: 9092})
     assert (numbers["KAFKA_PORT"], numbers["POSTGRES_PORT"], numbers["MINIO_PORT"]) == (9092, 15432, 9000)
 
 
 def test_a_port_that_differs_from_the_clusters_is_a_conflict() -> None:
     bound = {30092: 9092, 30432: 5432}
-    assert exposed_ports.conflicts(OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=5432), bound) == {
+    assert kind_node_ports.conflicts(OpsSettings(KAFKA_PORT=19092, POSTGRES_PORT=5432), bound) == {
         "KAFKA_PORT": (19092, 9092)
     }
-    assert exposed_ports.conflicts(OpsSettings(), bound) == {}
+    assert kind_node_ports.conflicts(OpsSettings(), bound) == {}
 
 
 class Machine:
