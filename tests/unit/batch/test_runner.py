@@ -1,3 +1,4 @@
+import signal
 import sys
 import threading
 import time
@@ -62,6 +63,15 @@ def test_only_the_last_lines_are_kept(tmp_path: Path) -> None:
     assert result.tail == tuple(str(number) for number in range(1000 - TAIL_LINES, 1000))
 
 
+@pytest.fixture
+def handles_sigint() -> Iterator[None]:
+    """Handle SIGINT as the batch's programs do; a child would inherit that a worker of pytest-xdist ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("handles_sigint")
 def test_dbt_is_stopped_by_the_signal_at_which_it_cancels_its_queries(tmp_path: Path) -> None:
     code = (
         "import time\n"
