@@ -68,18 +68,19 @@ def show(lines: list[Check], out: Console) -> None:
 
 
 def examine(
-    found: MachineFacts, environment: Environment, *, is_kind: bool = True, again: str = "make up"
+    found: MachineFacts, environment: Environment | None, *, is_kind: bool = True, again: str = "make up"
 ) -> list[Check]:
     """Check the machine; for a cluster other than kind only the tools that reach it are checked.
 
-    ``again`` is the command to suggest after a fix.
+    Without an ``environment``, nothing is installed and memory is not checked. ``again`` is the command to suggest
+    after a fix.
     """
     tools = [_tool(name, found) for name in VERSIONS if is_kind or name in FOR_A_FOREIGN_CLUSTER]
     diff = [] if found.has_diff else [_no_diff()]
     if not is_kind:
         return [*tools, *diff]
     return [
-        _memory(found, environment),
+        *([_memory(found, environment)] if environment else []),
         _disk(found),
         *_inotify_lines(found.inotify),
         *(_port(setting, number, found, again) for setting, number in found.ports.items()),

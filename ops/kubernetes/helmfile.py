@@ -41,6 +41,15 @@ _GRACE_SECONDS = 20.0
 _VALUES_SECONDS = 120.0
 
 
+def variables(context: str, variant: str, ports: Mapping[str, int]) -> dict[str, str]:
+    """Return the environment variables of helmfile for one cluster and one variant.
+
+    helmfile fails where a values file, even a template, changes the context or the variant, because the template
+    environments/cluster.yaml.gotmpl compares them with these variables.
+    """
+    return {"KUBE_CONTEXT": context, "VARIANT": variant, **{name: str(number) for name, number in ports.items()}}
+
+
 def command(environment: Environment, context: str, *action: str, own: str = "") -> list[str]:
     """Return the command line, to be run in the checkout's root; for kind it is the plain one that a user types.
 
@@ -77,6 +86,8 @@ def own_values(file: str) -> Path:
 def check_own_values(file: Path, context: str) -> None:
     """Check that the user's values set neither the variant nor another context: both are set by variables.
 
+    Only a YAML file is read here. helmfile renders a template (``.gotmpl``) and fails likewise; see :func:`variables`.
+
     Raises:
         Problem: the file sets one of them.
     """
@@ -105,10 +116,10 @@ def values(
         chosen = (part for name in releases for part in ("--selector", f"name={name}"))
         files = f"{folder}/{{{{ .Release.Name }}}}.yaml"
         line = command(environment, context, "write-values", *chosen, "--output-file-template", files, own=own)
-        shown = " ".join(command(environment, context, "write-values", own=own))
-        external_programs.run(
-            *line, env=env, fix=f"fix environments/; to see the error: {shown}", timeout=_VALUES_SECONDS
-        )
+        files_read = f"environments/ or {own}" if own else "environments/"
+        again = shown(command(environment, context, "write-values", own=own), env)
+        fix = f"fix {files_read}; to see the error: {again}"
+        external_programs.run(*line, env=env, fix=fix, timeout=_VALUES_SECONDS)
         return {name: yaml.safe_load(Path(folder, f"{name}.yaml").read_text()) for name in releases}
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from ops.common import candle_variant
 from ops.common.console import console
 from ops.common.errors import Problem
-from ops.common.settings import CLUSTER, OpsSettings
+from ops.common.settings import CLUSTER, Environment, OpsSettings
 from ops.kubernetes import access, doctor, helm, helmfile, kind_cluster, machine, upgrade_check
 from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
@@ -61,10 +61,11 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     if settings.VALUES:
         helmfile.check_own_values(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
     with state_folder.exclusive():
-        _check_machine(settings, phases, out)
-        numbers = _cluster(settings, phases) if settings.is_kind else kind_node_ports.effective(settings)
+        again = make_command.make_up()
+        _check_machine(settings, settings.ENV, phases, out, again)
+        numbers = _cluster(settings, phases, again) if settings.is_kind else kind_node_ports.effective(settings)
         cluster = KubeApi(settings.KUBE_CONTEXT)
-        env = {"KUBE_CONTEXT": settings.KUBE_CONTEXT, **{name: str(number) for name, number in numbers.items()}}
+        env = helmfile.variables(settings.KUBE_CONTEXT, settings.VARIANT, numbers)
         if not settings.is_kind:
             check_registry(settings, env)
         check_unchanged(settings, cluster, env)
@@ -87,7 +88,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     out.print(f"{total:7.1f} s  total")
     installed = access.find(settings)
     if installed is None or not settings.is_kind:
-        out.print("to reach it from this machine: make forward, then make urls")
+        context = "" if settings.is_kind else f" KUBE_CONTEXT={settings.KUBE_CONTEXT}"
+        out.print(f"to reach it from this machine: make forward{context}, then make urls{context}", soft_wrap=True)
         return 0
     return url_table.show(installed, out, hide=url_table.hide_passwords(out, requested=chosen.no_passwords))
 
@@ -99,8 +101,8 @@ def make_cluster(settings: OpsSettings, arguments: list[str]) -> int:
     out = console()
     phases = Phases(out)
     with state_folder.exclusive():
-        _check_machine(settings, phases, out)
-        _cluster(settings, phases)
+        _check_machine(settings, None, phases, out, "make cluster")  # nothing is installed that would need memory
+        _cluster(settings, phases, "make cluster")
     out.print("next: make load")
     return 0
 
@@ -119,9 +121,12 @@ def load_images(settings: OpsSettings, arguments: list[str]) -> int:
         if found is None or found.state != "running":
             cause = f"its node {kind_cluster.NODE} is {found.state if found else 'missing'}"
             raise Problem("no cluster is running to load images into", cause, "make cluster, then make load again")
-        _images(Phases(out), candle_variant.images(settings.VARIANT, images.NAMES))
         numbers = kind_node_ports.effective(settings, found.bound)
-    env = {name: str(number) for name, number in numbers.items()}
+        env = helmfile.variables(settings.KUBE_CONTEXT, settings.VARIANT, numbers)
+        if settings.VALUES:  # the command that is printed names the file; helmfile compares what a template sets
+            helmfile.check_own_values(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
+            helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "namespace", own=settings.VALUES)
+        _images(Phases(out), candle_variant.images(settings.VARIANT, images.NAMES))
     action = helmfile.INSTALL if helm.has_diff() else helmfile.UPGRADE
     line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, action, own=settings.VALUES)
     out.print(f"next: {helmfile.shown(line, env)}", markup=False, soft_wrap=True)
@@ -135,9 +140,10 @@ def _require_kind(settings: OpsSettings, target: str) -> None:
         raise Problem(f"the context {settings.KUBE_CONTEXT} is not the kind cluster", cause, fix)
 
 
-def _check_machine(settings: OpsSettings, phases: Phases, out: Console) -> None:
-    again = make_command.make_up()
-    lines = doctor.examine(machine.inspect(settings), settings.ENV, is_kind=settings.is_kind, again=again)
+def _check_machine(
+    settings: OpsSettings, environment: Environment | None, phases: Phases, out: Console, again: str
+) -> None:
+    lines = doctor.examine(machine.inspect(settings), environment, is_kind=settings.is_kind, again=again)
     if doctor.blocks(lines):
         doctor.show(lines, out)
         raise Problem("this machine is not ready", "see the lines marked FAIL", f"fix them, then run {again} again")
@@ -146,11 +152,11 @@ def _check_machine(settings: OpsSettings, phases: Phases, out: Console) -> None:
             phases.report(f"{line.name}: {line.found}; {line.fix}")
 
 
-def _cluster(settings: OpsSettings, phases: Phases) -> dict[str, int]:
+def _cluster(settings: OpsSettings, phases: Phases, again: str) -> dict[str, int]:
     """Make sure that the cluster runs; return its ports on this machine by setting."""
     found = kind_cluster.node()
     if found is not None:
-        _check_ports(settings, found)
+        _check_ports(settings, found, again)
     numbers = kind_node_ports.effective(settings, found.bound if found else None)
     mapped = {port.node_port: numbers[port.setting] for port in kind_node_ports.EXPOSED}
     with phases.phase("cluster", f"kind cluster {CLUSTER}"):
@@ -166,9 +172,9 @@ def _images(phases: Phases, names: list[str]) -> None:
         images.load_into_kind(CLUSTER, names=names)
 
 
-def _check_ports(settings: OpsSettings, found: kind_cluster.Node) -> None:
+def _check_ports(settings: OpsSettings, found: kind_cluster.Node, again: str) -> None:
     for setting, (requested, bound) in kind_node_ports.conflicts(settings, found.bound).items():
-        recreate = f"make down && {make_command.make_up(f'{setting}={requested}')}"
+        recreate = f"make down && {again} {setting}={requested}"
         raise Problem(
             f"{setting} cannot move to {requested}",
             f"the cluster was created with {bound}, and kind maps ports only when it creates a node",

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ops.common.errors import Problem
+from ops.common.settings import KIND_CONTEXT
 from ops.kubernetes import helmfile
 from tests.charts import helmfile_calls, inventory
 from tests.charts.rendering import NAMESPACE, SITUATIONS, program
@@ -162,6 +165,24 @@ def test_an_unknown_variant_is_refused(options: list[str]) -> None:
     done = attempt(program("helmfile"), "-e", "lite", *options, "list", env=env)
     assert done.code != 0
     assert "variant is spork; next: make it python, spark or both" in done.err
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "mine.yaml.gotmpl"])
+@pytest.mark.parametrize(
+    ("key", "value", "variable"), [("kubeContext", "theirs", "KUBE_CONTEXT"), ("variant", "spark", "VARIANT")]
+)
+def test_own_values_change_neither_the_cluster_nor_the_variant_of_make_up(
+    tmp_path: Path, name: str, key: str, value: str, variable: str
+) -> None:
+    own = tmp_path / name
+    own.write_text(f"{key}: {value}\n" if name.endswith(".yaml") else f'{key}: {{{{ "{value}" }}}}\n')
+    env = helmfile.variables(KIND_CONTEXT, "python", {})
+    with pytest.raises(
+        Problem, match=rf"values set {key}: {value}, but the variable {variable} is .*{variable}={value}"
+    ):
+        helmfile.values("lite", KIND_CONTEXT, env, "namespace", own=str(own))
+    own.write_text("kafkaPort: 19092\n")
+    assert set(helmfile.values("lite", KIND_CONTEXT, env, "namespace", own=str(own))) == {"namespace"}
 
 
 def test_the_variables_are_those_that_the_environments_read() -> None:

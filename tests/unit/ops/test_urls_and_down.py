@@ -91,7 +91,7 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reduce `make up` to what it saves and prints."""
     monkeypatch.setattr(up.machine, "inspect", lambda settings: None)
     monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
-    monkeypatch.setattr(up, "_cluster", lambda settings, phases: dict(INSTALLATION.ports))
+    monkeypatch.setattr(up, "_cluster", lambda *_: dict(INSTALLATION.ports))
     monkeypatch.setattr(up, "KubeApi", lambda context: None)
     monkeypatch.setattr(up, "_images", lambda phases, names: None)
     for step in ("check_unchanged", "recover", "_releases"):

@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops.common.errors import Problem
-from ops.common.settings import OpsSettings
+from ops.common.settings import KIND_CONTEXT, OpsSettings
 from ops.kubernetes import doctor, helm, helmfile, kind_cluster, up
 from ops.kubernetes.kind_cluster import Node
 from ops.platform import images, state_folder
@@ -52,6 +53,38 @@ def test_make_load_only_builds_and_loads_and_names_the_plain_call(
     assert up.load_images(OpsSettings(ENV="lite"), []) == 0
     assert [name for name, *_ in done] == ["build", "load"]
     assert "next: KAFKA_PORT=19092 helmfile -e lite apply\n" in capsys.readouterr().out
+
+
+def test_make_cluster_suggests_itself_and_checks_no_memory(done: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def examine(facts: object, environment: str | None, *, is_kind: bool, again: str) -> list[doctor.Check]:
+        assert environment is None
+        return [doctor.Check(doctor.Level.FAIL, "disk", "1 GiB", f"free some, then {again}")]
+
+    monkeypatch.setattr(kind_cluster, "node", lambda: Node("running", PORTS))
+    with pytest.raises(Problem, match=r"make down && make cluster KAFKA_PORT=29092$"):
+        up.make_cluster(OpsSettings(KAFKA_PORT=29092), [])
+    monkeypatch.setattr(doctor, "examine", examine)
+    with pytest.raises(Problem, match="then run make cluster again"):
+        up.make_cluster(OpsSettings(), [])
+    assert done == []
+
+
+def test_make_load_refuses_the_values_that_make_up_refuses(
+    done: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kind_cluster, "node", lambda: Node("running", PORTS))
+    given: list[tuple[dict[str, str], str]] = []
+    monkeypatch.setattr(helmfile, "values", lambda _, __, env, *___, own: given.append((env, own)))
+    own = tmp_path / "mine.yaml"
+    own.write_text("variant: spark\n")
+    with pytest.raises(Problem, match="make up VARIANT=spark"):
+        up.load_images(OpsSettings(VALUES=str(own)), [])
+    assert done == []
+    own = tmp_path / "mine.yaml.gotmpl"  # helmfile renders it, and fails by these variables
+    own.touch()
+    up.load_images(OpsSettings(VALUES=str(own)), [])
+    [(env, values)] = given
+    assert (env["KUBE_CONTEXT"], env["VARIANT"], values) == (KIND_CONTEXT, "python", str(own))
 
 
 @pytest.mark.parametrize(("node", "message"), [(None, "is missing"), (Node("exited", PORTS), "is exited")])

@@ -102,6 +102,12 @@ def test_the_operators_need_more_memory_than_lite() -> None:
     assert "make up ENV=lite" in line.fix
 
 
+def test_without_an_environment_memory_is_not_checked() -> None:
+    lines = doctor.examine(replace(GOOD, memory_total=1 * GIB, memory_free=0), None)
+    assert {line.level for line in lines} == {Level.OK}
+    assert "memory" not in {line.name for line in lines}
+
+
 def test_a_cluster_other_than_kind_needs_no_docker_no_ports_and_no_memory() -> None:
     bare = MachineFacts(0, 0, None, "", versions={name: GOOD.versions[name] for name in doctor.FOR_A_FOREIGN_CLUSTER})
     assert failed(bare, is_kind=False) == []
