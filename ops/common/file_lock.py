@@ -28,7 +28,7 @@ _WRITES_WITHIN_SECONDS = 5.0
 class FileLock:
     """A lock at ``path``; ``held`` turns the holder's process id into the error of a process that cannot take it."""
 
-    def __init__(self, path: Path, held: Callable[[int | None], Problem]) -> None:
+    def __init__(self, path: Path, held: Callable[[int], Problem]) -> None:
         self._path = path
         self._held = held
         self._descriptor: int | None = None
@@ -50,12 +50,18 @@ class FileLock:
             Problem: another process holds it.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + _WRITES_WITHIN_SECONDS
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            while not self._try_to_take(descriptor):
+                holder = self.holder()
+                if holder is not None:
+                    raise self._held(holder)
+                if time.monotonic() > deadline:  # otherwise it was released meanwhile, or another process probed it
+                    raise self._unknown_holder()
+        except BaseException:
             os.close(descriptor)
-            raise self._held(self.holder()) from error
+            raise
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(asdict(ProcessRecord.of(_NAME, os.getpid()))).encode())
         self._descriptor = descriptor
@@ -79,8 +85,7 @@ class FileLock:
             if record is not None and record.process() is not None:
                 return record.pid
             if time.monotonic() > deadline:
-                cause = "the process that has its lock has not written its process id"
-                raise Problem("the holder of the lock is unknown", cause, f"find it and stop it: fuser {self._path}")
+                raise self._unknown_holder()
             time.sleep(0.01)
         return None
 
@@ -102,6 +107,18 @@ class FileLock:
         finally:
             os.close(process)
         return holder
+
+    def _unknown_holder(self) -> Problem:
+        cause = "the process that has its lock has not written its process id"
+        return Problem("the holder of the lock is unknown", cause, f"find it and stop it: fuser {self._path}")
+
+    @staticmethod
+    def _try_to_take(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _is_taken(self) -> bool:
         if not self._path.exists():

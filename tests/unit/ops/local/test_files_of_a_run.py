@@ -157,6 +157,33 @@ def test_a_state_folder_is_used_by_one_run_at_a_time(tmp_path: Path) -> None:
     run_lock(tmp_path).take()
 
 
+def test_a_lock_that_is_released_while_its_holder_is_looked_up_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = run_lock(tmp_path), run_lock(tmp_path)
+    first.take()
+    find = second.holder
+
+    def release_and_find() -> int | None:
+        first.release()
+        return find()
+
+    monkeypatch.setattr(second, "holder", release_and_find)
+    second.take()
+    assert first.holder() == os.getpid()
+    second.release()
+    assert first.holder() is None
+
+
+def test_a_lock_that_is_held_and_names_no_holder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_lock, "_WRITES_WITHIN_SECONDS", 0.1)
+    first, second = run_lock(tmp_path), run_lock(tmp_path)
+    first.take()
+    monkeypatch.setattr(second, "holder", lambda: None)
+    with pytest.raises(Problem, match="holder of the lock is unknown"):
+        second.take()
+
+
 def locked(folder: Path, text: str) -> "subprocess.Popen[str]":
     """Return a process that holds the lock of ``folder``, whose file holds ``text``, until its input is closed."""
     (folder / "run").mkdir()
