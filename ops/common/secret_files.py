@@ -25,6 +25,12 @@ def is_private(path: Path) -> bool:
     return not stat.S_IMODE(path.stat().st_mode) & 0o077
 
 
+def line(name: str, value: str) -> str:
+    """Return the line of a value of any content, which :func:`values` reads back; Compose reads it differently."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{name}='{escaped}'\n"
+
+
 def values(text: str) -> dict[str, str]:
     """Return the values by name, as Compose reads such a file, but for ``$``: nothing is interpolated."""
     parsed: Mapping[str, str | None] = dotenv_values(stream=io.StringIO(text), interpolate=False)

@@ -109,7 +109,7 @@ class Project:
     def save(self) -> None:
         """Save the variables for later commands."""
         STATE.mkdir(exist_ok=True)
-        _kept(self.name).write_text("".join(f"{name}={value}\n" for name, value in self.variables.items()))
+        _kept(self.name).write_text("".join(secret_files.line(*one) for one in self.variables.items()))
 
 
 def requested(settings: ComposeSettings, environment: Mapping[str, str] = os.environ) -> Project:

@@ -97,6 +97,13 @@ def test_later_commands_use_the_project_as_it_was_started() -> None:
     assert compose.running(ComposeSettings(COMPOSE_PROJECT_NAME="other")).variables == {}
 
 
+def test_saved_values_of_any_content_are_read_back() -> None:
+    texts = (" A, B ", "a#b", "a #b", "'a'", '"a"', "it's", "$HOME ${HOME}", "a\\b\\'c\\n", "\\", "a=b", "", "a\nb")
+    variables = {f"NAME_{number}": text for number, text in enumerate(texts)}
+    compose.Project("crypto-analytics", variables).save()
+    assert compose.running(ComposeSettings()).variables == variables
+
+
 def test_the_command_names_the_existing_files_and_no_secret(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose, "path_of", lambda program: program)
     project = compose.Project("crypto-analytics", {})
