@@ -11,7 +11,7 @@ import psutil
 
 from ops.common.processes import ProcessRecord, matching, stop
 
-MARK = "LOCAL_RUN_CHILD"
+MARK = "EMBEDDED_CHILD"  # as in earlier versions, so that `make stop` also finds what a killed run of one left
 _GRACE_SECONDS = 10.0
 
 

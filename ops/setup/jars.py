@@ -89,7 +89,7 @@ def ensure_jars(log: Path, name: str = "kafka", pom: Path = POM) -> Path:
                 check=False,
             )
         if done.returncode != 0:
-            fix = f"check the network and Maven.s messages in {log}, then run the same command again"
+            fix = f"check the network and Maven's messages in {log}, then run the same command again"
             raise Problem(f"the jars of {name} could not be fetched", f"mvn exited with {done.returncode}", fix)
         try:
             unfinished.rename(target)

@@ -26,6 +26,9 @@ def test_only_ci_removes_leftovers(tmp_path: Path, ci: str, containers: str, rem
         "mvn": "",
         "chromium": "",
         "chromedriver": "",
+        "npm": "",
+        "apt-get": "exit 1",  # a program that is missing above fails the test and installs nothing
+        "sudo": "exit 1",
     }
     for name, script in scripts.items():
         (programs / name).write_text(f"#!/bin/sh\n{script}\n")
