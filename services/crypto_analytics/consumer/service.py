@@ -95,8 +95,8 @@ class ConsumerService:
                 self._collect_garbage()
                 self._health.beat()
             self._drain()
-        except StopRequested:
-            self._log.warning("batch_abandoned", error="a store is unreachable", next="start again: it is read again")
+        except StopRequested as error:
+            self._log.warning("batch_abandoned", error=str(error), next="nothing: the next start reads it again")
         finally:
             self._merging.shutdown(wait=False, cancel_futures=True)
             self._decoding.shutdown(wait=False, cancel_futures=True)
@@ -221,8 +221,8 @@ class ConsumerService:
         """Finish the pending batch and drop the collected one, which the partitions' next consumer reads again."""
         try:
             self._commit_merged(self._time_left())
-        except StopRequested:
-            self._log.warning("batch_abandoned", error="a store is unreachable", next="start again: it is read again")
+        except StopRequested as error:
+            self._log.warning("batch_abandoned", error=str(error), next="nothing: the next start reads it again")
         self._collector.take()
         numbers = [part.partition for part in partitions]
         if self._pending is not None:  # it is still being merged: the next consumer commits these partitions

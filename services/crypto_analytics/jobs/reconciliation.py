@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from threading import Event
 from typing import TypeVar
 
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics.jobs.declarations import InvalidDeclaration
-from crypto_analytics.runtime import shutdown
 from crypto_analytics.runtime.retry import call_with_retries
 
 Change = TypeVar("Change")
+Declaration = TypeVar("Declaration")
 
 _RESUMES = "correct the cause and run the job again; it resumes"
 
@@ -48,24 +49,28 @@ def apply_changes(changes: Iterable[Change], apply: Callable[[Change], object], 
 
 
 def run(
-    reconcile: Callable[[], int],
+    read_declaration: Callable[[], Declaration],
+    reconcile: Callable[[Declaration], int],
     *,
     wait_seconds: float,
     server_errors: tuple[type[Exception], ...],
     login_settings: str,
+    stop: Event,
     log: BoundLogger,
 ) -> int:
     """Reconcile the server and return the exit code: 0, or 1 where it failed.
 
-    ``reconcile`` returns the number of changes. It is called again for ``wait_seconds`` while it raises NotReady.
-    ``server_errors`` are the client library's errors, ``login_settings`` the settings to correct after LoginRefused.
+    ``read_declaration`` is called once and may raise InvalidDeclaration. ``reconcile`` returns the number of changes.
+    It is called again for ``wait_seconds``, until ``stop`` is set, while it raises NotReady. ``server_errors`` are the
+    client library's errors, ``login_settings`` the settings to correct after LoginRefused.
     """
     try:
+        declaration = read_declaration()
         changes = call_with_retries(
-            reconcile,
+            lambda: reconcile(declaration),
             retryable=NotReady,
             timeout_seconds=wait_seconds,
-            stop=shutdown.stop_event(),
+            stop=stop,
             on_retry=lambda error: log.warning("server_not_ready", error=str(error), next="nothing: it is retried"),
         )
     except InvalidDeclaration as error:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -27,12 +28,14 @@ def stop_event() -> threading.Event:
 def end_process(code: int) -> NoReturn:
     """End the process with exit code ``code``, without the exit handlers of the C libraries.
 
-    A service that holds Kafka clients ends so. The threads of a client that is still open run until the process is
+    Services with Kafka clients end this way. The threads of a client that is still open run until the process is
     gone, and OpenSSL's exit handler frees tables that they use to log in: 6 of 200 consumers whose login was refused
     crashed. The interpreter would also wait for a thread in a call that cannot be interrupted, such as one to an
-    unreachable store.
+    unreachable store. Output that cannot be written, because a stream is closed or its reader is gone, is lost.
     """
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    try:
+        for flush in (logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+            with suppress(OSError, ValueError):
+                flush()
+    finally:
+        os._exit(code)

@@ -57,7 +57,9 @@ class QueryService:
         except Py4JJavaError as error:  # it waits for Kafka; the batch is read again
             if error.java_exception.getClass().getName() != "java.util.concurrent.TimeoutException":
                 raise
-            self._log.warning("batch_abandoned", error="Kafka is unreachable", next="nothing: it is read again")
+            self._log.warning(
+                "batch_abandoned", error="Kafka is unreachable", next="nothing: the next start reads it again"
+            )
 
     def _check(self) -> None:
         if not self._query.isActive:

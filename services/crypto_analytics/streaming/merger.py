@@ -26,7 +26,10 @@ from crypto_analytics.streaming.settings import MergingSettings
 
 
 class StopRequested(Exception):
-    """The service must stop while a store is unreachable. Nothing is lost: the next start reads the batch again."""
+    """The service must stop while a store or Kafka is unreachable; the message is the cause.
+
+    Nothing is lost: the next start reads the batch again.
+    """
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Merger:
         """Merge the trades of ``records``. Their offsets may be committed as soon as this returns.
 
         Raises:
-            StopRequested: the service must stop, and a store is unreachable.
+            StopRequested: the service must stop, and a store or Kafka is unreachable.
             Exception: an error that no retry can fix; nothing of the batch is merged.
         """
         dead_letters: Counter[str] = Counter()
@@ -67,8 +70,9 @@ class Merger:
             dead_letters[error.reason] += 1
         merged = self._merge_with_retries(records.decoded.by_symbol())
         for symbol, trade in merged.rejected:
-            ids = f"{symbol} ids {trade.first_id}..{trade.last_id}"
-            self._dead_letter(trade.raw, PARTIAL_OVERLAP, f"{ids} are partly merged, and an aggregate cannot be split")
+            ids = f"{trade.first_id}..{trade.last_id} of {symbol}"
+            detail = f"some of the trades {ids} are already merged, and an aggregated trade cannot be split"
+            self._dead_letter(trade.raw, PARTIAL_OVERLAP, detail)
             dead_letters[PARTIAL_OVERLAP] += 1
         self._flush_dead_letters()
         return BatchResult(len(records), merged, dead_letters)
@@ -96,11 +100,12 @@ class Merger:
                 delay = next(delays)
                 self.log.warning("batch_merge_failed", error=str(error).strip(), retry_in_seconds=round(delay, 2))
                 if self.stop.wait(delay):
-                    raise StopRequested from error
+                    raise StopRequested(str(error).strip()) from error
             else:
                 self.waiting = False
                 if merged.unlisted:
-                    self.log.info("orphans_left", count=merged.unlisted, next="nothing: the job sweep deletes them")
+                    next_step = "nothing: the orphan cleanup (sweep) deletes them"
+                    self.log.info("orphans_left", count=merged.unlisted, next=next_step)
                 return merged
 
     def _dead_letter(self, value: bytes, reason: str, detail: str, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -118,14 +123,14 @@ class Merger:
             except BufferError:  # the client's queue is full: wait for deliveries
                 self.dead_letters.poll(0.5)
                 if self.stop.is_set():
-                    raise StopRequested from None
+                    raise StopRequested("the queue of dead letters is full: Kafka takes none") from None
             else:
                 return
 
     def _flush_dead_letters(self) -> None:
         while self.dead_letters.flush(0.5):
             if self.stop.is_set():
-                raise StopRequested
+                raise StopRequested("Kafka does not acknowledge the dead letters")
         if self._failure is not None:
             raise KafkaException(self._failure)
 

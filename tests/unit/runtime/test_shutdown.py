@@ -1,4 +1,4 @@
-"""How a service ends."""
+"""End the process of a service: its output is flushed, no exit handler runs, and no thread is waited for."""
 
 import ast
 import subprocess
@@ -32,7 +32,31 @@ def test_the_process_ends_without_exit_handlers_and_waits_for_no_thread(code: in
     assert "logged" in done.stderr
 
 
-def test_every_service_that_holds_kafka_clients_ends_so() -> None:
+@pytest.mark.parametrize("break_output", [
+    "read, write = os.pipe(); os.dup2(write, 1); os.dup2(write, 2); os.close(read)",  # flush: BrokenPipeError
+    "sys.stdout.close(); sys.stderr.close()",  # flush: ValueError
+    "sys.stdout = sys.stderr = None",
+])  # fmt: skip
+def test_the_exit_code_is_right_if_the_output_cannot_be_written(break_output: str) -> None:
+    program = f"""
+import os, sys
+from crypto_analytics.runtime import shutdown
+
+{break_output}
+try:
+    print("printed")
+except ValueError:
+    pass
+shutdown.end_process(3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT / "services")},
+        capture_output=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+
+
+def test_services_with_kafka_clients_end_this_way() -> None:
     """A service holds Kafka clients if its main module imports, directly or not, a module that imports the library."""
     services = ROOT / "services" / "crypto_analytics"
     imports = {path: _imports(path) for path in services.rglob("*.py")}

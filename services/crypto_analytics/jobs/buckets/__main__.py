@@ -11,7 +11,7 @@ from crypto_analytics.jobs.buckets import access
 from crypto_analytics.jobs.buckets.minio_server import MinioServer
 from crypto_analytics.jobs.buckets.plan import plan
 from crypto_analytics.jobs.buckets.settings import BucketsSettings
-from crypto_analytics.runtime import logs
+from crypto_analytics.runtime import logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
 
 
@@ -21,21 +21,23 @@ def main() -> int:
     parser.parse_args()
     settings = load(BucketsSettings, "buckets")
     log = logs.setup("buckets", settings)
+    stop = shutdown.stop_event()
 
-    def reconcile_once() -> int:
+    def read_declaration() -> tuple[access.Access, Mapping[str, str]]:
         declared = access.read(settings.ACCESS_FILE)
         if not settings.ANONYMOUS_READ:
             declared = replace(declared, anonymous=())
         declared.check_names(settings)
         declared.check_users(settings.S3_ACCESS_KEY)
-        passwords = declarations.passwords(settings, "S3_SECRET_KEY_", [user.name for user in declared.users])
-        return reconcile(declared, passwords, MinioServer(settings), log)
+        return declared, declarations.passwords(settings, "S3_SECRET_KEY_", [user.name for user in declared.users])
 
     return reconciliation.run(
-        reconcile_once,
+        read_declaration,
+        lambda declaration: reconcile(*declaration, MinioServer(settings), log),
         wait_seconds=settings.BUCKETS_WAIT_SECONDS,
         server_errors=(MinioException, MinioAdminException),
         login_settings="S3_ACCESS_KEY and S3_SECRET_KEY to those of MinIO's root user",
+        stop=stop,
         log=log,
     )
 

@@ -26,6 +26,7 @@ from crypto_analytics.store.objects import http_client, s3_client
 from crypto_analytics.store.retryable_errors import TRANSIENT_S3_CODES
 
 _LOGIN_ERRORS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
+_NOT_READY_ERRORS = TRANSIENT_S3_CODES - {"XMinioStorageFull"}  # waiting for the job's timeout frees no space
 
 
 class MinioServer:
@@ -122,7 +123,7 @@ class MinioServer:
         except S3Error as error:
             if error.code in _LOGIN_ERRORS:
                 raise LoginRefused(f"MinIO at {endpoint} refuses the login: {error.message}") from error
-            if error.code in TRANSIENT_S3_CODES:
+            if error.code in _NOT_READY_ERRORS:
                 raise NotReady(f"MinIO at {endpoint} is not ready: {error.message}") from error
             raise
         except ServerError as error:

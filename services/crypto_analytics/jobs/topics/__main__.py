@@ -1,5 +1,7 @@
 """Run ``python -m crypto_analytics.jobs.topics``: reconcile the broker's topics, users and permissions."""
 
+from collections.abc import Mapping
+
 from confluent_kafka import KafkaException
 
 from crypto_analytics.jobs import declarations, reconciliation
@@ -18,20 +20,26 @@ def main() -> int:
     parser.parse_args()
     settings = load(TopicsSettings, "topics")
     log = logs.setup("topics", settings)
+    stop = shutdown.stop_event()
     replication = Replication(settings.KAFKA_REPLICATION_FACTOR, settings.KAFKA_MIN_INSYNC_REPLICAS)
 
-    def reconcile_once() -> int:
+    def read_declaration() -> tuple[access.Access, Mapping[str, str]]:
         declared = access.read(settings.ACCESS_FILE)
         declared.check_names(settings)
         declared.check_users(settings.KAFKA_SASL_USERNAME)
-        passwords = declarations.passwords(settings, "KAFKA_PASSWORD_", [user.name for user in declared.users])
+        return declared, declarations.passwords(settings, "KAFKA_PASSWORD_", [user.name for user in declared.users])
+
+    def reconcile_once(declaration: tuple[access.Access, Mapping[str, str]]) -> int:
+        declared, passwords = declaration
         return reconcile(declared, replication, passwords, Broker(settings), log)
 
     return reconciliation.run(
+        read_declaration,
         reconcile_once,
         wait_seconds=settings.TOPICS_WAIT_SECONDS,
         server_errors=(KafkaException,),
         login_settings="KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
+        stop=stop,
         log=log,
     )
 
