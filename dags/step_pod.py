@@ -43,7 +43,8 @@ class StepPod(KubernetesPodOperator):
             startup_check_interval_seconds=1,
             on_finish_action="delete_pod",
             on_kill_action="delete_pod",
-            # After a lost scheduler, the next try attaches to the pod that still runs: the step never runs twice.
+            # After a lost scheduler, the next try attaches to the pod that still runs: a step never runs twice
+            # at the same time.
             reattach_on_restart=True,
             **options,
         )

@@ -97,7 +97,7 @@ def _texts(source: Source, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
     """Yield the lines that are not blank with their line numbers, counted from 1."""
     for number, line in enumerate(lines, 1):
         if not line.isascii() and any("\ud800" <= character <= "\udfff" for character in line):
-            raise source.error("this is no text in UTF-8; convert it: iconv -t UTF-8", number)
+            raise source.error("this is not UTF-8 text; convert it: iconv -t UTF-8", number)
         if line.strip(" \t"):
             yield number, line
 

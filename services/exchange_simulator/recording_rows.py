@@ -188,7 +188,7 @@ def stream_parser() -> Callable[[Sequence[str]], AnyTrade]:
         data = _decode_message(message).data
         if data.s not in symbols:
             if not is_symbol(data.s):
-                raise ValueError(f"{data.s[:_SHOWN]!r} is no symbol of the exchange ({SYMBOL_RULE}; column message.s)")
+                raise ValueError(f"{data.s[:_SHOWN]!r} is not a valid symbol ({SYMBOL_RULE}; column message.s)")
             symbols.add(data.s)
         time = to_microseconds(data.T)
         if isinstance(data, _TradeMessage):

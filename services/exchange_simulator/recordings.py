@@ -214,7 +214,7 @@ def _stream(file: RecordingFile) -> Recording:
         trade = parse_row(row)
         kind = kind or type(trade)
         if type(trade) is not kind:
-            raise ValueError("trade and aggTrade messages are mixed; keep one kind a file")
+            raise ValueError("trade and aggTrade messages are mixed; use one kind per file")
         columns.append(trade)
 
     file.each(take)

@@ -23,7 +23,7 @@ class SimulatorSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
-    LOG_FORMAT: Literal["json", "console"] = Field("json", description="one JSON object a line, or for people")
+    LOG_FORMAT: Literal["json", "console"] = Field("json", description="json: one object per line; console: for people")
     SYMBOLS: Annotated[tuple[str, ...], NoDecode] = Field(
         ("BTCUSDT", "ETHUSDT", "BNBUSDT"), description="comma-separated symbols"
     )
@@ -55,7 +55,7 @@ class SimulatorSettings(BaseSettings):
     )
     SIM_FAULTS: str = Field("", description="scripted faults, a JSON list as POST /sim/faults takes it")
     SIM_ENFORCE_WEIGHT: bool = Field(
-        False, description="answer 429 to a client that uses more than 6000 request weight per minute, as the exchange"
+        False, description="answer 429 to a client that exceeds 6000 request weight per minute, as the exchange does"
     )
 
     @field_validator("SYMBOLS", mode="before")
@@ -70,7 +70,7 @@ class SimulatorSettings(BaseSettings):
             raise ValueError("name at least one symbol, for example SYMBOLS=BTCUSDT")
         for symbol in symbols:
             if not is_symbol(symbol):
-                raise ValueError(f"{symbol!r} is no symbol of the exchange: {SYMBOL_RULE}, as in BTCUSDT")
+                raise ValueError(f"{symbol!r} is not a valid symbol: {SYMBOL_RULE}, as in BTCUSDT")
         return tuple(dict.fromkeys(symbols))
 
     @field_validator("SIM_START")

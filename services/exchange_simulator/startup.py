@@ -38,7 +38,7 @@ def load_settings() -> SimulatorSettings:
 
 
 def configure_logging(settings: SimulatorSettings) -> structlog.stdlib.BoundLogger:
-    """Write log events to standard error, one a line; log version and settings, and return the logger."""
+    """Write log events to standard error, one per line; log version and settings, and return the logger."""
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if settings.LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer()
     )

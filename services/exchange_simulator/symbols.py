@@ -10,7 +10,7 @@ SCALE = 8  # decimals of prices and quantities on the wire
 QUOTE_ASSETS = ("FDUSD", "USDT", "USDC", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "JPY")
 
 # The rule that the exchange's error -1100 states: [\w\-._&&[^a-z]]{1,50}.
-SYMBOL_RULE = "at most 50 letters (none of them small), digits, _, - and ."
+SYMBOL_RULE = "at most 50 letters (no lower-case ones), digits, _, - and ."
 _SYMBOL = re.compile(r"[\w.-]{1,50}")
 
 

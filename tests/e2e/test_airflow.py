@@ -336,7 +336,7 @@ def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_it
     wait_until(lambda: not pods_of_steps(pipeline), 60, "no pod of a failed try is left")
     report.recovered["airflow: three failed tries"] = watch.seconds
     task_logs = ["\n".join(pipeline.api.log(run, step, number)) for number in (1, 2, 3)]
-    assert "timed out: it was not done after" in task_logs[0]
+    assert "timed out: it did not finish within" in task_logs[0]
     assert "OOMKilled: it needed more memory than its limit of 64Mi" in task_logs[1]
     assert f"no node could take it within {STARTUP_SECONDS} s: 0/1 nodes are available" in task_logs[2]
     (alert,) = pipeline.alerts()[alerts_before:]

@@ -254,7 +254,7 @@ def test_missing_passwords_of_kept_data_are_one_line_before_anything_starts(demo
         ({"JAVA_HOME": "/nonexistent"}, "Java is missing: /nonexistent/bin/java was not found; "),
         ({"REPLAY": "/nonexistent.csv"}, "/nonexistent.csv is no file: REPLAY names it; "),
         ({"REPLAY": str(ROOT / "pyproject.toml")}, "REPLAY is no recording: "),
-        ({"SYMBOLS": "BTCUSDT,btc/usdt"}, "SYMBOLS cannot be used: 'btc/usdt' is no symbol of the exchange: "),
+        ({"SYMBOLS": "BTCUSDT,btc/usdt"}, "SYMBOLS cannot be used: 'btc/usdt' is not a valid symbol: "),
     ],
 )
 def test_what_is_missing_is_one_line_before_anything_starts(demo: Demo, settings: dict[str, str], line: str) -> None:

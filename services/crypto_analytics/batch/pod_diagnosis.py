@@ -56,7 +56,7 @@ def _termination(status: Object, timeout: int) -> str:
     """Return why Kubernetes terminated the whole pod, if it did."""
     reason = status.get("reason")
     if reason == "DeadlineExceeded":
-        return f"timed out: it was not done after {timeout} s (it hung, or had too much to do)"
+        return f"timed out: it did not finish within {timeout} s (it hung, or had too much to do)"
     return f"evicted from its node ({reason}): {_message(status)}" if reason in _EVICTED else ""
 
 

@@ -254,7 +254,9 @@ class Repairer:
                 self._refuse(symbol, part, reason)
                 left.remove(*part)
         for part in left.intersection(repair.absent):
-            self._defer(symbol, part, "the exchange shows the ids around these, and not these: requested once more")
+            self._defer(
+                symbol, part, "the exchange returns the neighbouring ids but not these; requested again to verify"
+            )
             left.remove(*part)
         for part in left:
             self._defer(symbol, part, repair.cause)

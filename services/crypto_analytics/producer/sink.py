@@ -94,7 +94,7 @@ class KafkaSink:
             except BufferError:
                 self._handle_acknowledgements()
                 if tries == _TRIES_BEFORE_WARNING:
-                    log.warning("kafka_queue_filled", next="check Kafka; the stream waits until Kafka takes records")
+                    log.warning("kafka_queue_blocked", next="check Kafka; the stream waits until Kafka takes records")
                 await asyncio.sleep(_PUMP_SECONDS)
             else:
                 return

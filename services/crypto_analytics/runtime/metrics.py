@@ -82,4 +82,6 @@ DEAD_LETTERS = Counter("dead_letters", "Records sent to the dead-letter topic", 
 # backfill, exporter, orphan cleanup
 KLINES_WRITTEN = Counter("klines_written", "Official klines inserted or updated")
 ORPHANS_DELETED = Counter("orphan_objects_deleted", "Raw objects deleted because no transaction listed them")
-PARTITIONS_EXPORTED = Counter("partitions_exported", "Daily partitions written to the lake, by table", ["table"])
+PARTITIONS_EXPORTED = Counter(
+    "partitions_exported", "Partitions written to the lake (days of candles, hours of trades), by table", ["table"]
+)

@@ -83,7 +83,7 @@ class MarketSettings(ClockSettings):
             raise ValueError("name at least one symbol, for example SYMBOLS=BTCUSDT")
         for symbol in symbols:
             if not is_symbol(symbol):
-                raise ValueError(f"{symbol!r} is no symbol of the exchange: {SYMBOL_RULE}, as in BTCUSDT")
+                raise ValueError(f"{symbol!r} is not a valid symbol: {SYMBOL_RULE}, as in BTCUSDT")
         return tuple(dict.fromkeys(symbols))
 
     @field_validator("BINANCE_WS_URL", "BINANCE_REST_URL")

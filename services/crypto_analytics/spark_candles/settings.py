@@ -13,7 +13,7 @@ class SparkCandlesSettings(MergingSettings):
 
     SPARK_MASTER: str = Field("local[2]", description="Spark's master; spark-submit and the operator set their own")
     SPARK_TRIGGER_SECONDS: PositiveFloat = Field(
-        1.0, description="interval of micro-batches; a long one delays the next"
+        1.0, description="interval between the starts of micro-batches; one that takes longer delays the next"
     )
     SPARK_MAX_OFFSETS_PER_TRIGGER: PositiveInt = Field(200_000, description="most records in a micro-batch")
     SPARK_CHECKPOINT_DIR: Path | None = Field(

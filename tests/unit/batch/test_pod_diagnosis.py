@@ -21,7 +21,7 @@ def container(state: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ({"phase": "Failed", "reason": "DeadlineExceeded"}, "timed out: it was not done after 300 s"),
+        ({"phase": "Failed", "reason": "DeadlineExceeded"}, "timed out: it did not finish within 300 s"),
         (
             {"phase": "Failed", "reason": "Evicted", "message": "low on\nmemory"},
             "evicted from its node (Evicted): low on memory",

@@ -237,7 +237,7 @@ def test_a_recorded_stream_with_an_invalid_symbol_is_refused(tmp_path: Path) -> 
     path.write_text(f"1\t{message % ('币安人生usdt', '币安人生USDT')}\n")
     assert read(path).symbols == ("币安人生USDT",)
     path.write_text(f"1\t{message % ('ausdt', 'AUSDT')}\n2\t{message % ('busdt', 'busdt')}\n")
-    with pytest.raises(RecordingError, match="row 2: 'busdt' is no symbol of the exchange"):
+    with pytest.raises(RecordingError, match="row 2: 'busdt' is not a valid symbol"):
         read(path)
 
 
@@ -272,7 +272,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         describe(tmp_path)
     binary = tmp_path / "AUSDT-trades.csv"
     binary.write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(RecordingError, match="row 1: this is no text in UTF-8"):
+    with pytest.raises(RecordingError, match="row 1: this is not UTF-8 text"):
         describe(binary)
     broken = tmp_path / "AUSDT-trades.zip"
     broken.write_bytes(b"PK not really")

@@ -16,7 +16,7 @@ from ops.local import exchange
         ("BTCUSDT-1m-firstbad.csv", "KLINES", "row 1: 'x1518134280000' is no integer (column openTime)", "sed -n 1p"),
         ("2025-03-04_TRXUSDT-trades.csv", "REPLAY", "its name does not contain the symbol; set SYMB", "head -n 3"),
         ("futures-BTCUSDT-aggTrades-2023.csv", "REPLAY", "row 2: this is a futures archive: aggTrades", "sed -n 2p"),
-        ("stream-lower-case-symbol.tsv", "REPLAY", "row 1: 'trxusdt' is no symbol of the exchange (", "sed -n 1p"),
+        ("stream-lower-case-symbol.tsv", "REPLAY", "row 1: 'trxusdt' is not a valid symbol (", "sed -n 1p"),
     ],
 )  # fmt: skip
 def test_a_faulty_recording_is_refused_in_one_line_with_the_next_command(
