@@ -96,8 +96,8 @@ batch: ## Run the batch steps again, on the stores of the current local run or o
 
 # The module of SERVICE: the simulator is a package of its own, and the jobs that reconcile servers share a folder.
 NAMED = $(subst -,_,$(or $(SERVICE),consumer))
-MODULE = $(if $(filter simulator,$(NAMED)),exchange_simulator,crypto_analytics.$(if $(filter \
-migrate topics buckets,$(NAMED)),jobs.)$(patsubst sweep,jobs.orphan_cleanup,$(NAMED)))
+MODULE = $(if $(filter simulator exchange_simulator,$(NAMED)),exchange_simulator,crypto_analytics.$(if $(filter \
+migrate topics buckets orphan_cleanup,$(NAMED)),jobs.)$(patsubst sweep,jobs.orphan_cleanup,$(NAMED)))
 
 settings: ## Show the settings of SERVICE=consumer, or of another one: its --help
 	@$(BOOTSTRAP) $(if $(filter spark%candles,$(SERVICE)),spark,services) -- -m $(MODULE) --help

@@ -1,6 +1,9 @@
 """.env.example lists every setting, and nothing else."""
 
 import re
+import subprocess
+
+import pytest
 
 from crypto_analytics.runtime.settings import PostgresSettings
 from ops.dev import env_example
@@ -16,6 +19,40 @@ def test_every_setting_is_listed_and_nothing_else() -> None:
     known = {name for cls in classes for name in cls.model_fields if name.isupper()}
     assert listed() == known
     assert len(known) > 60
+
+
+def programs() -> dict[str, str]:
+    """Return the module of each program of the services by the name of its package."""
+    files = (ROOT / "services").rglob("__main__.py")
+    return {file.parent.name: ".".join(file.parent.relative_to(ROOT / "services").parts) for file in files}
+
+
+def module_of(service: str) -> str:
+    """Return the module whose help `make settings` shows."""
+    command = ["make", "--dry-run", "settings", f"SERVICE={service}"]
+    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"-m (\S+) --help", output)
+    assert found is not None
+    return found[1]
+
+
+def test_make_settings_accepts_the_headings() -> None:
+    headings = set(re.findall(r"^# == (\w+):", env_example.PATH.read_text(), re.MULTILINE)) & set(programs())
+    assert len(headings) > 9
+    assert {heading: module_of(heading) for heading in headings} == {name: programs()[name] for name in headings}
+
+
+@pytest.mark.parametrize(
+    ("service", "program"),
+    [
+        ("simulator", "exchange_simulator"),
+        ("spark-candles", "spark_candles"),
+        ("sweep", "orphan_cleanup"),
+        ("orphan-cleanup", "orphan_cleanup"),
+    ],
+)
+def test_make_settings_accepts_the_names_of_the_components(service: str, program: str) -> None:
+    assert module_of(service) == programs()[program]
 
 
 def test_the_file_is_up_to_date() -> None:
