@@ -33,13 +33,15 @@ _KINDS = {
     dict: "object",
     type(None): "null",
 }
+# Without its variable, helmfile removes the release instead of installing it.
+_INSTALL_VARIABLES = {"spark-candles": "VARIANT=spark "}
 _INSTALL = """\
 `helmfile.yaml` installs it as the release `{name}`:
 
-    helmfile -e lite sync -l name={name}
+    {variables}helmfile -e lite sync -l name={name}
 
 To change a value, write it under `releases.{name}` into a file of your own and name that file:
-`make up VALUES=mine.yaml`, or `helmfile --state-values-file mine.yaml`.
+`make up VALUES=mine.yaml`, or `helmfile -e lite --state-values-file mine.yaml sync`.
 """
 _OVERVIEW = """\
 # Chart values
@@ -49,8 +51,8 @@ one overwrites an earlier one:
 
 1. `charts/<chart>/values.yaml`: the defaults of a chart.
 2. `environments/charts/<chart>.yaml.gotmpl`: values that follow from the environment, as addresses and image tags.
-3. A file of your own (`make up VALUES=mine.yaml`, or `helmfile --state-values-file mine.yaml`): any value of any chart
-   under `releases.<chart>`, and the values of the environment under their own names.
+3. A file of your own (`make up VALUES=mine.yaml`, or `helmfile -e lite --state-values-file mine.yaml sync`): any value
+   of any chart under `releases.<chart>`, and the values of the environment under their own names.
 
 `helm show values charts/<chart>` prints the defaults with their comments. A misspelt name is refused: each chart has a
 `values.schema.json`.
@@ -160,7 +162,8 @@ def readme(name: str) -> str:
         body = _library()
     else:
         values = (CHARTS / name / "values.yaml").read_text(encoding="utf-8")
-        body = f"{_INSTALL.format(name=name)}\n## Values\n\n{table(values, '[values.yaml](values.yaml)')}"
+        install = _INSTALL.format(name=name, variables=_INSTALL_VARIABLES.get(name, ""))
+        body = f"{install}\n## Values\n\n{table(values, '[values.yaml](values.yaml)')}"
     written = _WRITTEN.format(source="Chart.yaml, values.yaml and the templates")
     requires = f"Requires Kubernetes {chart['kubeVersion'].removesuffix('-0')}."
     return f"{written}# {name}\n\n{chart['description']}\n\n{requires}\n\n{body}"
