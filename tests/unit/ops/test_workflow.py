@@ -63,7 +63,7 @@ def test_one_lane_installs_the_environment_default() -> None:
     ]
 
 
-def test_actions_are_pinned_and_the_token_only_reads() -> None:
+def test_actions_have_a_major_version_or_a_commit_and_the_token_only_reads() -> None:
     steps = [step for job in jobs().values() for step in job["steps"]] + load(TOOLS)["runs"]["steps"]
     used = [step["uses"] for step in steps if "uses" in step]
     assert [name for name in used if not re.fullmatch(r"\./\.github/.+|[\w/-]+@(v\d+|[0-9a-f]{40})", name)] == []
