@@ -185,7 +185,7 @@ help: ## Show this
 	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
 	  '  KUBE_CONTEXT=…       another cluster than kind: up skips creating it and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
-	  '  VALUES=mine.yaml     up, down: a file of your own values, over those of environments/' \
+	  '  VALUES=mine.yaml     up, load, down: a file of your own values, over those of environments/' \
 	  '  IMAGE_REGISTRY=…     registry of the images; images: with PUSH=1 pushes them there' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
 	  '  BI=1                 compose-up: the dashboard too' \

@@ -20,7 +20,7 @@ class OpsSettings(SettingsGroup):
     ENV: Environment = Field("default", description="environment of helmfile.yaml: default, lite or production")
     VARIANT: Variant = Field("python", description="consumer that makes the candles: python, spark or both")
     KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="context of the cluster; only kind's is created and deleted")
-    VALUES: str = Field("", description="file of your own values, over those of environments/; up and down")
+    VALUES: str = Field("", description="file of your own values, over those of environments/; up, load and down")
     UP_TIMEOUT_MINUTES: PositiveInt = Field(30, description="time limit for the releases to become ready, in minutes")
     SERVICE: str = Field("", description="component whose logs are shown; empty: all")
     YES: bool = Field(False, description="remove without asking")
