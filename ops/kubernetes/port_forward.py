@@ -132,7 +132,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         check_port(forward)
     for endpoint in forwarded:
         out.print(f"{endpoint.name:<14} {url(endpoint, numbers)}", soft_wrap=True)
-    out.print("forwarding until Ctrl-C; users and passwords: make urls")
+    urls = make_command.target("urls", settings.KUBE_CONTEXT)
+    out.print(f"forwarding until Ctrl-C; users and passwords: {urls}", markup=False, soft_wrap=True)
     keep_running(forwards, cluster, lambda text: out.print(text, markup=False, soft_wrap=True), threading.Event())
     return 0
 
@@ -161,7 +162,7 @@ def check_port(forward: PortForward) -> None:
     if not is_free(forward.port):
         setting = forward.endpoint.setting
         moved = f"{setting}={another_port(forward.port)}"
-        fix = f"make forward {moved}"
+        fix = f"{make_command.target('forward', forward.context)} {moved}"
         if forward.endpoint.component == "kafka":  # the broker advertises its configured port
             fix = f"change the advertised port first: {make_command.make_up(moved)}; then {fix}"
         raise Problem(f"port {forward.port} is in use", f"{forward.endpoint.name} needs it", fix)

@@ -88,8 +88,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     out.print(f"{total:7.1f} s  total")
     installed = access.find(settings)
     if installed is None or not settings.is_kind:
-        context = "" if settings.is_kind else f" KUBE_CONTEXT={settings.KUBE_CONTEXT}"
-        out.print(f"to reach it from this machine: make forward{context}, then make urls{context}", soft_wrap=True)
+        forward, urls = (make_command.target(name, settings.KUBE_CONTEXT) for name in ("forward", "urls"))
+        out.print(f"to reach it from this machine: {forward}, then {urls}", markup=False, soft_wrap=True)
         return 0
     return url_table.show(installed, out, hide=url_table.hide_passwords(out, requested=chosen.no_passwords))
 

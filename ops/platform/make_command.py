@@ -10,6 +10,11 @@ from ops.platform.state_folder import load_last_up
 _ASKED = ("FEED", "IMAGE_REGISTRY")
 
 
+def target(name: str, context: str) -> str:
+    """Return ``make name`` for the cluster of ``context``."""
+    return f"make {name}" if context == KIND_CONTEXT else f"make {name} KUBE_CONTEXT={context}"
+
+
 def make_up(*changes: str, environment: Mapping[str, str] = os.environ, last: Mapping[str, Any] | None = None) -> str:
     """Return ``make up`` with the variables that are set, otherwise those of the last run, and ``changes``."""
     context = environment.get("KUBE_CONTEXT") or KIND_CONTEXT

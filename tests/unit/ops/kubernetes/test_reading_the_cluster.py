@@ -358,7 +358,9 @@ def test_a_forward_with_much_output_is_not_blocked(monkeypatch: pytest.MonkeyPat
 def test_kafkas_advertised_port_is_changed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(port_forward, "is_free", lambda port: False)
     kafka, postgres = (next(one for one in ENDPOINTS if one.component == name) for name in ("kafka", "postgres"))
-    with pytest.raises(Problem, match=r"make up KAFKA_PORT=19092.*; then make forward KAFKA_PORT=19092$"):
+    with pytest.raises(
+        Problem, match=r"make up KAFKA_PORT=19092.*; then make forward KUBE_CONTEXT=theirs KAFKA_PORT=19092$"
+    ):
         port_forward.check_port(port_forward.PortForward(kafka, 9092, "theirs"))
-    with pytest.raises(Problem, match=r"; make forward POSTGRES_PORT=15432$"):
+    with pytest.raises(Problem, match=r"; make forward KUBE_CONTEXT=theirs POSTGRES_PORT=15432$"):
         port_forward.check_port(port_forward.PortForward(postgres, 5432, "theirs"))

@@ -38,6 +38,11 @@ def test_make_up_has_the_variables_that_are_set_or_were_saved(
     assert make_command.make_up("KAFKA_PORT=1", environment=asked, last=last) == f"{command} KAFKA_PORT=1"
 
 
+def test_other_targets_name_a_cluster_other_than_kind() -> None:
+    assert make_command.target("urls", "kind-crypto-analytics") == "make urls"
+    assert make_command.target("urls", "theirs") == "make urls KUBE_CONTEXT=theirs"
+
+
 def test_errors_suggest_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setenv("ENV", "lite")
     monkeypatch.setattr(helmfile, "path_of", lambda name: name)
