@@ -1,4 +1,7 @@
-"""The merge of partial candles in plain Python: the rule that the columns and the database's SQL are compared with."""
+"""Merge partial candles in plain Python, as a reference for tests.
+
+The product merges candles in the database (crypto_analytics.store.merge_sql); tests/integration/test_merge.py tests it.
+"""
 
 from collections.abc import Iterable
 

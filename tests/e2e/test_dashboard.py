@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def base(platform: Platform) -> str:
-    """Return Superset's URL, once gold and a verdict of the gate exist."""
+    """Return Superset's URL, once gold and a result of the gate exist."""
     if not has_run(platform):
         platform.run_batch()
     return f"http://{LOOPBACK}:{platform.port('superset')}"

@@ -12,7 +12,7 @@ from tests.e2e.programs import ProgramFailed
 Result = TypeVar("Result")
 
 # The errors of a condition while a component of the platform is down; they count as "not yet".
-AWAY = (psycopg.OperationalError, OSError, ProgramFailed, httpx.HTTPError)
+UNREACHABLE = (psycopg.OperationalError, OSError, ProgramFailed, httpx.HTTPError)
 
 
 def wait_until(condition: Callable[[], Result | None], seconds: float, what: str, every: float = 0.5) -> Result:
@@ -28,7 +28,7 @@ def wait_until(condition: Callable[[], Result | None], seconds: float, what: str
             if result := condition():
                 return result
             cause = ""
-        except AWAY as error:
+        except UNREACHABLE as error:
             cause = f": {type(error).__name__}: {error}"
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}{cause}")

@@ -233,7 +233,7 @@ def test_consumers_that_come_and_go_share_the_work_exactly(
         assert sorted(archived(connection, tmp_path)) == sorted(value for _, value in rows if value is not None)
 
 
-def test_sigterm_while_the_database_is_away_still_exits_cleanly(
+def test_sigterm_while_the_database_is_unreachable_still_exits_cleanly(
     servers: Servers, kafka: Broker, postgres: Database, recorded_data: Path, tmp_path: Path
 ) -> None:
     produce(kafka, as_stream(recorded_data / "TRXUSDT-stream-2025-03-04.tsv"))
@@ -248,7 +248,7 @@ def test_sigterm_while_the_database_is_away_still_exits_cleanly(
     assert b"batch_abandoned" in (tmp_path / "log").read_bytes()
 
 
-def test_sigterm_while_kafka_is_away_still_exits_cleanly(private_servers: Servers, tmp_path: Path) -> None:
+def test_sigterm_while_kafka_is_unreachable_still_exits_cleanly(private_servers: Servers, tmp_path: Path) -> None:
     kafka, random = private_servers.broker(), Random(1)
     produce(kafka, [("TRXUSDT", made_trade("TRXUSDT", number, random)) for number in range(1, 1001)])
     log = tmp_path / "log"

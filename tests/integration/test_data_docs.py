@@ -1,4 +1,4 @@
-"""The gate's Data Docs and history: published to S3, complete at every moment, and without effect on the verdict."""
+"""The gate's Data Docs and history: published to S3, complete at every moment, and without effect on the result."""
 
 import json
 import logging
@@ -141,7 +141,7 @@ def test_a_failed_publication_keeps_a_failure(batch: Batch) -> None:
     assert history(batch)[-1] == (False, "")
 
 
-def test_a_run_that_cannot_be_recorded_fails_and_keeps_its_verdict(batch: Batch) -> None:
+def test_a_run_that_cannot_be_recorded_fails_and_keeps_its_result(batch: Batch) -> None:
     with batch.database.connect() as connection:
         connection.execute("revoke insert on quality_gate_runs from gate")
         try:

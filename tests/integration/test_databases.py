@@ -31,7 +31,7 @@ def login(postgres: Database, database: str, user: str, password: str) -> psycop
     )
 
 
-def test_a_guest_owns_its_database_and_sees_nothing_of_ours(postgres: Database, maker: str) -> None:
+def test_airflow_and_superset_own_their_databases_and_cannot_read_the_platforms(postgres: Database, maker: str) -> None:
     with login(postgres, postgres.database, maker, postgres.passwords["reader"]) as connection:
         assert databases.ensure(connection, NAME, "one")
         assert not databases.ensure(connection, NAME, "two")

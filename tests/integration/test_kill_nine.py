@@ -96,7 +96,7 @@ def run(
         service("producer", "producer", {**env, **postgres.env("producer")}),
     )
     try:
-        supervisor.wait_until(all_begun(postgres, exchange), 120, "a symbol has no trade yet")
+        supervisor.wait_until(all_have_a_merged_trade(postgres, exchange), 120, "a symbol has no trade yet")
         for kill in kills:
             supervisor.wait_until(lambda after=kill.after: streamed(exchange) >= after, 120, "the play does not go on")
             supervisor.wait_until(lambda name=kill.victim: killed(supervisor.pid(name)), 60, "the victim does not run")
@@ -119,11 +119,11 @@ def streamed(exchange: SimulatedExchange) -> int:
     return int(str(exchange.status()["trades_sent"]))
 
 
-def all_begun(postgres: Database, exchange: SimulatedExchange) -> Callable[[], bool]:
-    """Return whether each symbol's first trade is merged, and so in Kafka.
+def all_have_a_merged_trade(postgres: Database, exchange: SimulatedExchange) -> Callable[[], bool]:
+    """Return a condition: each symbol's first trade is merged, and so it is in Kafka.
 
-    Before that no server has anything of a symbol yet. Producer and Kafka killed in that moment would leave nothing
-    that tells a trade which came and went from one that came before the platform was there (docs/decisions/0012).
+    Before that no server stores a trade of the symbol. If producer and Kafka are killed then, a restarted producer
+    cannot tell a lost trade from one that was made before the platform first started (docs/decisions/0012).
     """
     return lambda: {symbol: first for symbol, first, _ in merged_ranges(postgres)} == wanted_ids(exchange, "first_id")
 

@@ -51,7 +51,7 @@ class Group:
 
 
 @contextmanager
-def database_away(servers: Servers) -> Iterator[None]:
+def database_unreachable(servers: Servers) -> Iterator[None]:
     server = servers.postgres()
     servers.supervisor.stop("postgres")
     try:
@@ -92,7 +92,7 @@ def test_the_lag_is_the_groups_own_at_each_moment(
         all_of = [stack.enter_context(running(servers, variant, f"lag-{number}", env)) for number in range(consumers)]
         wait = servers.supervisor.wait_until
         wait(the_lag_is_right(all_of, group, 0), START_SECONDS, "not all is merged")
-        with database_away(servers):
+        with database_unreachable(servers):
             for waiting in (1200, 6000, 6000 + 1200):
                 send((waiting - group.waiting()) // len(SYMBOLS))
                 assert group.waiting() == waiting
@@ -100,7 +100,7 @@ def test_the_lag_is_the_groups_own_at_each_moment(
             # The lag in seconds is the age of the oldest trade, and grows with the clock.
             wait(lambda: oldest(all_of) > 1, TIMEOUT, "the age is not known")
             before = oldest(all_of)
-            wait(lambda: oldest(all_of) > before + 1, TIMEOUT, "the age stands still")
+            wait(lambda: oldest(all_of) > before + 1, TIMEOUT, "the age does not grow")
             group.remove(50)
             assert group.waiting() == 7150
             wait(the_lag_is_right(all_of, group, 7150), TIMEOUT, "the lag counts deleted records")

@@ -88,12 +88,12 @@ def test_a_batch_is_merged_however_long_its_objects_take(postgres: Database) -> 
     archive = RawArchive(SlowStore(0.12, take_the_lock), "raw")
     with impatient(postgres) as connection:
         merged = merge_batch(connection, archive, batch)
-    assert locked == [True], "somebody else can merge these symbols meanwhile"
+    assert locked == [True], "a lock of these symbols is held while objects are written"
     assert (merged.trades, merged.duplicates) == (160, 0)
     check(postgres, archive, {symbol: set(its) for symbol, its in ids.items()})
 
 
-def test_what_another_merge_took_meanwhile_is_not_counted_twice(postgres: Database) -> None:
+def test_trades_that_another_merge_takes_meanwhile_are_counted_once(postgres: Database) -> None:
     archive: RawArchive
 
     def merge_some(number: int) -> None:
@@ -135,7 +135,7 @@ def test_two_mergers_of_a_slow_store_end_exactly_once(postgres: Database, seed: 
     check(postgres, archive, expected)
 
 
-def test_what_was_uploaded_serves_the_next_attempt(postgres: Database) -> None:
+def test_the_next_attempt_reuses_uploaded_objects(postgres: Database) -> None:
     connection = postgres.connect("writer")
     store = SlowStore(during=lambda number: connection.close() if number == 1 else None)
     archive = RawArchive(store, "raw")
@@ -183,7 +183,7 @@ def test_a_commit_that_was_not_confirmed_keeps_its_objects(postgres: Database) -
 def test_a_batch_of_very_many_objects_is_merged_in_shares(postgres: Database) -> None:
     def fail(number: int) -> None:
         if number == 560:
-            raise TimeoutError("the store is away")
+            raise TimeoutError("the store is unreachable")
 
     store = SlowStore(during=fail)
     archive = RawArchive(store, "raw")

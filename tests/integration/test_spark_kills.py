@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.integration.consumer_variants import START_SECONDS, all_is_merged, left, running, start
 from tests.integration.test_consumer import environment, made_trade, produce
-from tests.integration.test_kill_nine import all_begun, killed, streamed
+from tests.integration.test_kill_nine import all_have_a_merged_trade, killed, streamed
 from tests.servers import Broker, Servers, service, spark
 
 pytestmark = pytest.mark.spark
@@ -101,7 +101,9 @@ def test_kills_and_lost_offsets_leave_the_same_tables_as_an_undisturbed_consumer
             spark_runs = lambda: bool(executors(supervisor.pid("spark")))  # noqa: E731
             supervisor.wait_until(spark_runs, START_SECONDS, "no executor", every=0.2)
             supervisor.start(service("producer", "producer", feed))
-            supervisor.wait_until(all_begun(postgres, exchange), START_SECONDS, "a symbol has no trade yet")
+            supervisor.wait_until(
+                all_have_a_merged_trade(postgres, exchange), START_SECONDS, "a symbol has no trade yet"
+            )
             variant.wait_until_it_consumes()
             for after, victim in kills:
                 supervisor.wait_until(
@@ -167,7 +169,9 @@ def test_sigterm_ends_the_driver_in_order_within_ten_seconds(
             process.wait()
 
 
-def test_sigterm_while_kafka_is_away_ends_the_driver_in_order_too(private_servers: Servers, tmp_path: Path) -> None:
+def test_sigterm_while_kafka_is_unreachable_stops_the_driver_gracefully(
+    private_servers: Servers, tmp_path: Path
+) -> None:
     supervisor = private_servers.supervisor
     kafka = private_servers.broker()
     with private_servers.database() as postgres:
@@ -184,7 +188,11 @@ def test_sigterm_while_kafka_is_away_ends_the_driver_in_order_too(private_server
                 supervisor.wait_until(found, START_SECONDS, "nothing is merged")
             supervisor.stop("kafka")
             at = len(log.read_bytes())
-            supervisor.wait_until(lambda: b"could not be established" in log.read_bytes()[at:], 60, "it goes on")
+            supervisor.wait_until(
+                lambda: b"could not be established" in log.read_bytes()[at:],
+                60,
+                "Spark does not notice that Kafka is stopped",
+            )
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=10) == 0, log.read_text()
         finally:

@@ -211,7 +211,7 @@ def test_more_replicas_than_brokers_fail_after_the_wait_and_name_the_setting(gua
     assert "1 brokers answer, KAFKA_REPLICATION_FACTOR needs at least 3" in last["error"]
 
 
-def test_a_broker_that_is_away_is_waited_for_and_then_named(guarded: Guarded) -> None:
+def test_an_unreachable_broker_fails_the_job_after_the_wait_and_is_named(guarded: Guarded) -> None:
     address = f"{LOOPBACK}:{free_port()}"
     exit_code, _, last = guarded.run(KAFKA_BOOTSTRAP_SERVERS=address, TOPICS_WAIT_SECONDS="1")
     assert exit_code == 1
@@ -363,43 +363,45 @@ def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name
     log, random, numbers = tmp_path / "log", Random(1), count(1)
     env = {**guarded.of("consumer").env(), **postgres.env("writer"), "OBJECT_STORE": "directory",
            "OBJECT_STORE_DIR": str(tmp_path / "objects"), "SYMBOLS": "TRXUSDT", "BATCH_SECONDS": "0.1"}  # fmt: skip
-    of_spark = MergingSettings(**{**env, **guarded.of("spark").env(), "SYMBOLS": ("TRXUSDT",)})  # type: ignore[arg-type]
-    position = GroupOffsets(of_spark, structlog.stdlib.get_logger())
+    spark_settings = MergingSettings(**{**env, **guarded.of("spark").env(), "SYMBOLS": ("TRXUSDT",)})  # type: ignore[arg-type]
+    group_offsets = GroupOffsets(spark_settings, structlog.stdlib.get_logger())
     with log.open("wb") as file:
         process = subprocess.Popen([sys.executable, "-m", "crypto_analytics.consumer"], env=job_env(env), stderr=file)
 
-    def ended() -> bool:
-        """Return whether the consumer has ended; sends more trades meanwhile."""
+    def consumer_exited() -> bool:
+        """Send another trade and return whether the consumer has exited."""
         assert sent(guarded.of("producer"), TRADES, made_trade("TRXUSDT", next(numbers), random)) is None
         return process.poll() is not None
 
-    reasons: list[int] = []
+    error_codes: list[int] = []
 
-    def goes_on() -> bool:
-        """Return whether the driver of Spark still runs; reports a finished batch to it meanwhile."""
-        position.commit({0: next(numbers)})
+    def driver_keeps_permission() -> bool:
+        """Commit another offset as Spark's driver does and return whether Kafka still permits it."""
+        group_offsets.commit({0: next(numbers)})
         try:
-            position.serve()
+            group_offsets.serve()
         except KafkaException as error:
-            reasons.append(error.args[0].code())
+            error_codes.append(error.args[0].code())
             return False
         return True
 
     try:
-        assert position.start(Event(), lambda: None)
-        assert not ended()
+        assert group_offsets.start(Event(), lambda: None)
+        assert not consumer_exited()
         wait_for_merged(servers, postgres, 1)
-        assert goes_on()
+        assert driver_keeps_permission()
         with changed_file(tmp_path, without_the_group) as path:
             assert guarded.run(ACCESS_FILE=path)[0] == 0
-        servers.supervisor.wait_until(lambda: not goes_on(), TIMEOUT, "Spark's driver goes on")
-        servers.supervisor.wait_until(ended, TIMEOUT, "the consumer goes on", every=0.2)
+        servers.supervisor.wait_until(
+            lambda: not driver_keeps_permission(), TIMEOUT, "Kafka still permits Spark's driver to commit"
+        )
+        servers.supervisor.wait_until(consumer_exited, TIMEOUT, "the consumer still runs", every=0.2)
     finally:
         process.kill()
         process.wait()
-        position.close()
+        group_offsets.close()
         assert guarded.run()[0] == 0
-    assert reasons == [KafkaError.GROUP_AUTHORIZATION_FAILED]
+    assert error_codes == [KafkaError.GROUP_AUTHORIZATION_FAILED]
     assert process.returncode == 1
     [last] = [json.loads(line) for line in log.read_text().splitlines() if '"gave_up"' in line]
     assert "GROUP_AUTHORIZATION_FAILED" in last["error"]

@@ -3,7 +3,8 @@
 A *partial candle* aggregates a set of trades of one symbol in one minute. A merge takes the open of the smaller id, the
 close of the larger id, the extremes and the sums; with unique trade ids it is associative and commutative, and the
 candle of no trades is its identity. Therefore batches, partitions, late trades, replays and repairs give the same
-candle. The database does the merge (:mod:`crypto_analytics.store.merge_sql`).
+candle. The database does the merge (:mod:`crypto_analytics.store.merge_sql`), and tests/integration/test_merge.py
+compares it with a plain recomputation.
 """
 
 from typing import NamedTuple

@@ -1,3 +1,5 @@
+"""Store official klines: open ones are corrected later, and progress is a bar or log lines."""
+
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext

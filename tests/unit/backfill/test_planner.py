@@ -1,3 +1,5 @@
+"""Plan the requests of a backfill: each missing minute, few requests, and open klines left out."""
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,3 +1,5 @@
+"""Format the alert of a failed step for the DAG."""
+
 import subprocess
 import sys
 

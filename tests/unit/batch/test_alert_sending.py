@@ -1,3 +1,5 @@
+"""Send one alert for a batch that failed for good."""
+
 import json
 import threading
 from collections.abc import Iterator

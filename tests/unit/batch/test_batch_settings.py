@@ -1,3 +1,5 @@
+"""Read the batch's settings: each step has its own login, program and paths."""
+
 import sys
 from pathlib import Path
 

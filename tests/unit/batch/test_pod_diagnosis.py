@@ -1,3 +1,5 @@
+"""Return the reason for which a step's pod failed or is not ready."""
+
 from typing import Any
 
 import pytest

@@ -1,3 +1,5 @@
+"""Run a step as a child process: retries, time limit, stop, and the loss of the lock."""
+
 import signal
 import sys
 import threading

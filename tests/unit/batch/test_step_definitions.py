@@ -1,3 +1,5 @@
+"""Define the steps of the batch: the DAG has the same ones, and each has only the logins that it needs."""
+
 import json
 import subprocess
 import sys
@@ -24,7 +26,7 @@ def test_every_step_is_bounded() -> None:
         assert STEP_RESOURCES[step.name].cpu_limit
 
 
-def test_only_dbt_writes_tables_only_backfill_klines_and_only_the_gate_its_verdicts() -> None:
+def test_only_dbt_writes_tables_only_backfill_klines_and_only_the_gate_its_results() -> None:
     assert {step.name: step.role for step in STEPS if step.role != "reader"} == {
         "backfill_recent": "writer",
         "ge_validate": "gate",

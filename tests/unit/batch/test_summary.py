@@ -1,3 +1,5 @@
+"""Summarise a batch: durations, failed steps, the last line and the alert."""
+
 from crypto_analytics.batch import summary
 from crypto_analytics.batch.runner import StepResult
 from crypto_analytics.batch.step_definitions import STEPS

@@ -1,3 +1,5 @@
+"""Turn the exchange's HTTP errors into exceptions with pause, message and next step."""
+
 import re
 
 import pytest

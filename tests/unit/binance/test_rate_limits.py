@@ -1,3 +1,5 @@
+"""Keep the exchange's request weight limit, whatever happens to the wall clock."""
+
 import asyncio
 
 import pytest

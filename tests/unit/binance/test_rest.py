@@ -1,3 +1,5 @@
+"""Request klines, trades and symbols from REST, with retries and rate limits."""
+
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random

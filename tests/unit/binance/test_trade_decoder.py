@@ -1,3 +1,5 @@
+"""Decode and validate trades: good values exactly, bad ones with a reason."""
+
 import gc
 import json
 import weakref

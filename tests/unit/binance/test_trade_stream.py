@@ -1,3 +1,5 @@
+"""Read the combined stream over connections that are probed, replaced and opened again."""
+
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace

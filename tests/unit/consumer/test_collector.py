@@ -1,3 +1,5 @@
+"""Collect records until a batch is due by age or size."""
+
 from crypto_analytics.consumer.collector import BatchCollector
 
 

@@ -1,3 +1,5 @@
+"""Store byte strings in one buffer: the column behaves like a list of them."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,8 @@
+"""Aggregate trades into partial candles, and merge these in any order and grouping.
+
+The merge here is the reference of the tests. The product's is SQL: tests/integration/test_merge.py tests it.
+"""
+
 from collections import defaultdict
 from decimal import Decimal
 from functools import reduce

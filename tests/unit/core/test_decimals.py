@@ -1,3 +1,5 @@
+"""Parse and format decimals as scaled integers, without rounding."""
+
 from decimal import Decimal
 
 import pytest

@@ -1,3 +1,5 @@
+"""Drop trades that are already merged or occur twice, and split aggregates that overlap in part."""
+
 import json
 
 from hypothesis import given

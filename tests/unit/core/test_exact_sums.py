@@ -1,3 +1,5 @@
+"""Sum integers and products exactly, also beyond 64 bits."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

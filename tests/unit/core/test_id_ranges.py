@@ -1,3 +1,5 @@
+"""Keep ids as ranges: the set operations agree with a plain set."""
+
 from itertools import pairwise
 
 import pytest

@@ -1,3 +1,5 @@
+"""Convert times to microseconds, minutes and datetimes."""
+
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""Odd archive files with their own oracle: for each file its exact content, or the first bad row and why it is bad.
+"""Generate irregular archive files, each with the expected result: its content, or the first bad row and the error.
 
-The generator makes the trades first, then the rows, then the lines, then one fault at most. It computes from the making
-what the file holds; nothing here is read back, and nothing of the reader is used.
+The generator creates trades, formats them as rows and lines, and adds at most one fault. It derives the expected result
+from these steps: it never parses a file, and shares no code with the reader under test.
 """
 
 import gzip
@@ -49,7 +49,7 @@ MINUTE = 60_000_000
 
 @dataclass(frozen=True)
 class Good:
-    """The file is good: its trades in order of their ids, how many rows were left out, whether it was out of order."""
+    """A readable file: its trades ordered by id, the numbers of void and repeated rows, whether rows were reordered."""
 
     symbol: str
     values: list[Value]
@@ -60,7 +60,7 @@ class Good:
 
 @dataclass(frozen=True)
 class Bad:
-    """The file is refused: at ``row`` (None: as a whole), with these words in the message."""
+    """A refused file: the row of the error (None: the whole file), and words that the message contains."""
 
     row: int | None
     words: tuple[str, ...]
@@ -68,7 +68,7 @@ class Bad:
 
 @dataclass(frozen=True)
 class Case:
-    """A file, how it is asked for, and what must come of it. ``fault`` names what was done to it."""
+    """A file, the symbols to read it with, the expected result, and the name of its fault."""
 
     path: Path
     kind: Kind
@@ -79,7 +79,7 @@ class Case:
 
 @dataclass
 class Line:
-    """A line of the file: ``value`` is the trade it holds (None: a void aggregate, a header or a blank line)."""
+    """A line of the file; ``value`` is its trade (None: a void aggregate, a header or a blank line)."""
 
     cells: list[str]
     role: Literal["header", "blank", "data", "void"] = "data"
@@ -89,7 +89,7 @@ class Line:
 
 @dataclass
 class Draft:
-    """A file while it is made."""
+    """A file under construction."""
 
     rng: Random
     kind: Kind
@@ -110,7 +110,7 @@ class Draft:
         return [position for position, line in enumerate(self.lines) if line.role == "data"]
 
     def some(self) -> int:
-        """Return the position of one of them."""
+        """Return the position of a random line with a trade."""
         return self.rng.choice(self.data())
 
     def first(self) -> int:
@@ -166,7 +166,7 @@ def _case(rng: Random, place: Path) -> Case:
     if draft.container == "zip":
         content = _zip(rng, [(draft.member, content), *draft.members])
         if rng.random() < 0.1:
-            path = path.with_suffix(".csv")  # a zip by another name
+            path = path.with_suffix(".csv")  # a zip file with the extension csv
     path.write_bytes(content if draft.spoil is None else draft.spoil(content))
     return Case(path, draft.kind, draft.asked, expected, name)
 
@@ -271,11 +271,11 @@ def _boolean(rng: Random, value: bool) -> str:
     return rng.choice([text, text, text.lower(), text.upper()])
 
 
-# Faults: each does one thing to a good draft and returns what must come of it.
+# Faults: each changes a good draft in one way and returns the expected result.
 
 
 def _replaced(draft: Draft, position: int, column: int, text: str) -> None:
-    """Put ``text`` into a cell of one line only: a repeated row stands in the draft as one object."""
+    """Replace a cell of one line only: the repetitions of a row are the same object in the draft."""
     cells = list(draft.lines[position].cells)
     cells[column] = text
     draft.lines[position] = Line(cells)

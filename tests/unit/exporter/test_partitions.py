@@ -1,3 +1,5 @@
+"""Plan which partitions of the lake are written and deleted, and encode their manifest."""
+
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given

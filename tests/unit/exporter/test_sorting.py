@@ -92,7 +92,7 @@ def test_trades_of_one_id_are_ordered_by_their_other_fields_and_end_no_matter_ho
 
 
 @pytest.mark.parametrize("overlap", [False, True])
-def test_no_more_trades_than_the_limit_are_held_however_the_pieces_overlap(overlap: bool) -> None:
+def test_at_most_the_limit_of_trades_is_in_memory_however_the_objects_overlap(overlap: bool) -> None:
     limit, size, count = 1_000, 50, 200
 
     def read_from(first_id: int) -> Any:

@@ -1,3 +1,5 @@
+"""Write changed partitions, and continue after an error or a stop."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -71,7 +73,7 @@ def test_other_columns_rewrite_everything(store: MemoryStore) -> None:
     assert update(store, table, layout="another") == (2, 2, 0)
 
 
-def test_what_was_written_before_an_error_is_remembered(store: MemoryStore) -> None:
+def test_partitions_written_before_an_error_are_in_the_manifest(store: MemoryStore) -> None:
     table = Table(a=ONE, b=ONE)
 
     @contextmanager
@@ -112,7 +114,7 @@ def test_a_partition_that_became_empty_is_not_written(store: MemoryStore) -> Non
     assert not list(store.list("silver"))
 
 
-def test_a_partition_in_whose_middle_it_is_stopped_is_as_it_was_and_the_others_are_remembered(
+def test_a_stop_within_a_partition_leaves_it_unchanged_and_keeps_those_already_written(
     store: MemoryStore,
 ) -> None:
     update(store, Table(a=ONE, b=ONE))

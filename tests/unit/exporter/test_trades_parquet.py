@@ -1,3 +1,5 @@
+"""Write the trades of an hour as Parquet, exactly and ordered by id."""
+
 import json
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,3 +1,5 @@
+"""Describe the expectations that failed."""
+
 from typing import Any
 
 from ge.failures import describe_failures

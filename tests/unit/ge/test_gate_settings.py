@@ -1,3 +1,5 @@
+"""Read the quality gate's settings."""
+
 from datetime import UTC, datetime
 
 import pytest

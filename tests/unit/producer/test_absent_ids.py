@@ -299,7 +299,7 @@ class Store:
     """A gap store in memory that can be unreachable."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.unreachable = False
         self.gaps: list[MergedGap] = []
         self.refused: list[RefusedGap] = []
         self.absences: list[VerifiedAbsence] = []
@@ -309,13 +309,13 @@ class Store:
         return self.gaps
 
     def read_refused(self, symbols: Sequence[str]) -> list[RefusedGap]:
-        if self.away:
-            raise psycopg.OperationalError("away")
+        if self.unreachable:
+            raise psycopg.OperationalError("unreachable")
         return self.refused
 
     def record(self, absences: Sequence[VerifiedAbsence], reasons: Sequence[GapReason]) -> None:
-        if self.away:
-            raise psycopg.OperationalError("away")
+        if self.unreachable:
+            raise psycopg.OperationalError("unreachable")
         self.absences += absences
         self.reasons += reasons
 
@@ -328,12 +328,12 @@ def test_what_is_verified_is_kept_until_the_database_has_it_and_is_not_reopened_
         absence = VerifiedAbsence("BTCUSDT", IdRange(5, 6), "historicalTrades", "why")
         reasons.verify_absent(absence)
         reasons.explain("BTCUSDT", IdRange(8, 9), "not served")
-        store.away, store.gaps = True, [MergedGap("BTCUSDT", IdRange(5, 9))]
+        store.unreachable, store.gaps = True, [MergedGap("BTCUSDT", IdRange(5, 9))]
         with pytest.raises(psycopg.OperationalError):
             await check.record()
         await check.check()
         assert list(ids["BTCUSDT"].gaps) == [(7, 9)]
-        store.away = False
+        store.unreachable = False
         await check.record()
         await check.record()
         assert store.absences == [absence]
@@ -358,7 +358,7 @@ class Zero(MemoryExchange):
         return [HistoricalTrade(r.id, r.price, "0.0" if r.id == 3 else r.qty, r.time, True) for r in rows]
 
 
-def test_a_refused_trade_is_lettered_once_whoever_asks_again() -> None:
+def test_a_refused_trade_is_dead_lettered_once_however_often_it_is_fetched() -> None:
     async def run() -> None:
         exchange = Zero(first=1, last=40)
         world, store = World(exchange), Store()
@@ -378,7 +378,7 @@ def test_a_refused_trade_is_lettered_once_whoever_asks_again() -> None:
         world.now += 6 * 3600
         await world.repair()
         assert len(exchange.asked) == 2
-        assert len(world.sink.rejected) == 1, "fetched again, and still lettered once"
+        assert len(world.sink.rejected) == 1, "fetched again, and dead-lettered only once"
 
         restarted = World(exchange)
         store.refused = [RefusedGap("BTCUSDT", IdRange(3, 3), store.reasons[0].text, age=600.0)]
@@ -393,7 +393,7 @@ def test_a_refused_trade_is_lettered_once_whoever_asks_again() -> None:
     asyncio.run(run())
 
 
-def test_a_database_that_is_away_at_the_start_is_no_failure() -> None:
+def test_an_unreachable_database_at_the_start_is_not_an_error() -> None:
     store = Store()
-    store.away = True
+    store.unreachable = True
     asyncio.run(GapCheck(store, {"BTCUSDT": TradeIds()}, 60).resume())

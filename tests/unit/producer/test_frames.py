@@ -1,3 +1,5 @@
+"""Take trades out of the stream's frames byte for byte, and reject invalid frames with a reason."""
+
 from pathlib import Path
 
 import msgspec

@@ -1,10 +1,12 @@
+"""Read the producer's settings, and check them against the exchange's limits."""
+
 import pytest
 from pydantic import ValidationError
 
 from crypto_analytics.producer.settings import ProducerSettings
 
 
-def test_without_a_database_user_the_second_look_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_database_user_the_gap_check_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POSTGRES_USER", raising=False)
     assert ProducerSettings().checks_gaps is False
     monkeypatch.setenv("POSTGRES_USER", "producer")
@@ -13,7 +15,7 @@ def test_without_a_database_user_the_second_look_is_off(monkeypatch: pytest.Monk
     assert ProducerSettings().checks_gaps is False
 
 
-def test_the_regular_look_at_the_exchange_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_regular_catch_up_can_be_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ProducerSettings().CATCH_UP_SECONDS == 60
     monkeypatch.setenv("CATCH_UP_SECONDS", "0")
     assert ProducerSettings().CATCH_UP_SECONDS == 0

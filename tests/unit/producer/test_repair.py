@@ -1,3 +1,5 @@
+"""Repair gaps from REST: each missing id is sent, refused, or retried later."""
+
 import asyncio
 from collections.abc import Callable
 from random import Random

@@ -1,3 +1,5 @@
+"""Schedule the retries of gaps with a growing backoff."""
+
 from random import Random
 
 from crypto_analytics.core.id_ranges import IdRange, IdRanges

@@ -1,3 +1,5 @@
+"""Send records to Kafka, with backpressure while the client's queue is full."""
+
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast

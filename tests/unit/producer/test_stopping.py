@@ -48,7 +48,7 @@ def test_a_hanging_gap_check_does_not_delay_the_stop() -> None:
     release.set()
 
 
-def test_a_detached_call_returns_and_raises_as_any_other() -> None:
+def test_a_call_in_a_daemon_thread_returns_its_result_and_raises_its_error() -> None:
     def fail() -> None:
         raise LookupError("why")
 
@@ -57,7 +57,7 @@ def test_a_detached_call_returns_and_raises_as_any_other() -> None:
         asyncio.run(run_in_daemon_thread(fail))
 
 
-def test_what_the_parts_take_to_end_is_taken_off_the_time_to_flush() -> None:
+def test_the_time_that_the_tasks_take_to_stop_is_deducted_from_the_time_to_flush() -> None:
     async def slow_to_end() -> None:
         try:
             await asyncio.Event().wait()

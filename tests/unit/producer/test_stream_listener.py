@@ -1,3 +1,5 @@
+"""Handle frames and connection events: gaps, dead letters, live symbols and readiness."""
+
 import asyncio
 from collections.abc import Callable, Sequence
 
@@ -76,7 +78,7 @@ def test_a_bad_trade_with_readable_ids_is_one_dead_letter_and_its_ids_are_a_gap(
     asyncio.run(run())
 
 
-def test_bad_frames_without_readable_ids_are_each_lettered() -> None:
+def test_each_bad_frame_without_readable_ids_is_dead_lettered() -> None:
     async def run() -> None:
         listener, sink = listener_for(MemoryExchange())
         foreign = frame(6, "XXXUSDT")
@@ -124,7 +126,7 @@ def test_a_symbol_is_live_when_connected_and_caught_up_whatever_is_missing() -> 
     asyncio.run(run())
 
 
-def test_a_gap_that_nobody_can_fill_does_not_keep_the_producer_from_being_ready() -> None:
+def test_the_producer_is_ready_while_a_gap_cannot_be_repaired() -> None:
     async def run() -> None:
         listener, _ = listener_for(MemoryExchange(last=200))
         listener.resume({"BTCUSDT": IdRanges([(1, 50), (60, 200)])})
@@ -139,7 +141,7 @@ def test_a_gap_that_nobody_can_fill_does_not_keep_the_producer_from_being_ready(
     asyncio.run(run())
 
 
-def test_after_a_break_the_exchange_is_asked_before_a_symbol_is_live_again_but_not_at_a_hand_over() -> None:
+def test_a_symbol_is_live_after_a_disconnect_only_once_caught_up_but_stays_live_at_a_hand_over() -> None:
     async def run() -> None:
         listener, _ = listener_for(MemoryExchange(last=7))
         listener.on_connected(SYMBOLS, "start")
@@ -173,7 +175,7 @@ def test_catching_up_goes_on_until_the_exchange_answers() -> None:
     asyncio.run(run())
 
 
-def test_an_answer_older_than_the_newest_break_makes_nobody_live() -> None:
+def test_a_response_requested_before_the_last_disconnect_makes_no_symbol_live() -> None:
     async def run() -> None:
         asked, release = asyncio.Event(), asyncio.Event()
 
@@ -196,7 +198,7 @@ def test_an_answer_older_than_the_newest_break_makes_nobody_live() -> None:
     asyncio.run(run())
 
 
-def test_an_answer_older_than_a_break_makes_nobody_live_after_a_late_hand_over() -> None:
+def test_a_response_requested_before_a_disconnect_makes_no_symbol_live_after_a_late_hand_over() -> None:
     async def run() -> None:
         asked, release = asyncio.Event(), asyncio.Event()
 
@@ -221,7 +223,7 @@ def test_an_answer_older_than_a_break_makes_nobody_live_after_a_late_hand_over()
     asyncio.run(run())
 
 
-def test_a_break_of_one_connection_leaves_the_answer_good_for_the_others() -> None:
+def test_a_disconnect_of_one_connection_keeps_the_response_valid_for_the_others() -> None:
     async def run() -> None:
         class Breaking(MemoryExchange):
             async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
@@ -237,7 +239,7 @@ def test_a_break_of_one_connection_leaves_the_answer_good_for_the_others() -> No
     asyncio.run(run())
 
 
-def test_a_stream_that_stops_alone_is_found_without_a_break() -> None:
+def test_a_stream_that_stops_alone_is_found_without_a_disconnect() -> None:
     async def run() -> None:
         slept: list[float] = []
         time_passes = asyncio.Semaphore(0)

@@ -111,7 +111,7 @@ def test_an_exchange_that_refuses_for_another_reason_is_not_asked_symbol_by_symb
     assert len(exchange.asked) == 1
 
 
-def test_one_listed_while_it_runs_is_caught_up_from_id_0_and_its_connection_is_replaced() -> None:
+def test_a_symbol_listed_during_the_run_is_caught_up_from_id_0_and_its_connection_is_replaced() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=IdRange(0, 7), ETHUSDT=IdRange(2, 9))
         listener = listener_for(exchange)
@@ -136,7 +136,7 @@ def test_one_listed_while_it_runs_is_caught_up_from_id_0_and_its_connection_is_r
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["without trades before", "unknown before"])
-def test_one_whose_first_frame_comes_before_the_answer_is_missed_from_id_0(known: bool) -> None:
+def test_a_symbol_whose_first_frame_precedes_the_response_has_a_gap_from_id_0(known: bool) -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=None, ETHUSDT=None, **({"NEWUSDT": None} if known else {}))
         listener = listener_for(exchange)
@@ -181,7 +181,7 @@ def test_a_refused_status_request_of_one_symbol_hides_no_other() -> None:
     asyncio.run(run())
 
 
-def test_one_that_the_exchange_denied_for_a_while_is_not_fetched_from_its_beginning() -> None:
+def test_a_symbol_that_the_exchange_rejected_for_a_while_is_not_fetched_from_its_first_trade() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=None, ETHUSDT=None)
         listener = listener_for(exchange)
@@ -195,7 +195,7 @@ def test_one_that_the_exchange_denied_for_a_while_is_not_fetched_from_its_beginn
     asyncio.run(run())
 
 
-def test_one_without_trades_is_missed_from_its_first_trade_on() -> None:
+def test_a_symbol_without_trades_has_a_gap_from_its_first_trade_on() -> None:
     async def run() -> None:
         exchange = Market(BTCUSDT=None, NEWUSDT=None, ETHUSDT=None)
         listener = listener_for(exchange)

@@ -1,3 +1,5 @@
+"""Read the end of the trades topic at the start: the last ids and the gaps of the stream."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,3 +1,5 @@
+"""Track the trade ids of a symbol: which were sent, and which are missing."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

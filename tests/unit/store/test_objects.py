@@ -1,3 +1,5 @@
+"""Store objects in memory, in a directory or in S3 with the same behaviour."""
+
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4

@@ -1,3 +1,5 @@
+"""Decide which errors of PostgreSQL and of the object store are retryable."""
+
 import psycopg
 import pytest
 from minio.error import S3Error
@@ -12,7 +14,7 @@ def s3(code: str) -> S3Error:
 
 
 @pytest.mark.parametrize(
-    ("error", "verdict"),
+    ("error", "retryable"),
     [
         (psycopg.OperationalError("server closed the connection"), True),
         (psycopg.errors.AdminShutdown(), True),
@@ -39,5 +41,5 @@ def s3(code: str) -> S3Error:
         (AssertionError(), False),
     ],
 )
-def test_which_errors_are_retryable(error: BaseException, verdict: bool) -> None:
-    assert is_retryable(error) is verdict
+def test_which_errors_are_retryable(error: BaseException, retryable: bool) -> None:
+    assert is_retryable(error) is retryable

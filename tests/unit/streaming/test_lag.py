@@ -80,7 +80,7 @@ def test_the_lag_before_and_after_a_merge_and_without_fetches(mocked: Mocked, wa
     looking.query()  # the trade at 4 is read when it is still the next one a second later
     looking.query()
     assert (backlog.trades(), backlog.seconds(now * SECOND)) == (6, age(4, now))
-    for more in range(1, 4):  # a store is away: the topic grows, and no consumer fetches
+    for more in range(1, 4):  # a store is unreachable: the topic grows, and no consumer fetches
         mocked.produce(0, 1000)
         looking.query()
         assert (backlog.trades(), backlog.seconds((now + more) * SECOND)) == (6 + 1000 * more, age(4, now + more))

@@ -1,3 +1,5 @@
+"""Trigger a run through Airflow's API, and read its state and steps."""
+
 import json
 import threading
 from collections.abc import Iterator

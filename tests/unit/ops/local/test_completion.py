@@ -51,7 +51,7 @@ def test_a_stuck_play_fails() -> None:
         check.is_complete(counts(merged=7, lag=3))
 
 
-def test_a_server_that_stays_away_fails_the_play() -> None:
+def test_a_server_that_stays_unreachable_fails_the_play() -> None:
     clock = FakeClock()
     check = CompletionCheck(stuck_seconds=60, clock=clock)
     clock.now = 61
