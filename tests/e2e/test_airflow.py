@@ -254,7 +254,7 @@ def pods_of_steps(pipeline: Pipeline) -> list[str]:
     return [pod["metadata"]["name"] for pod in pipeline.kubernetes.get("pods", "-l", "dag_id=crypto_batch_pipeline")]
 
 
-def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postgres_goes_away(
+def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postgres_stops(
     pipeline: Pipeline, platform: Platform, report: Report
 ) -> None:
     """Two runs are triggered at once: the second one waits for the end of the first.
