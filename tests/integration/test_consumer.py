@@ -277,7 +277,7 @@ def test_a_refused_login_stops_the_consumer_and_names_the_settings_to_check(
     ("change", "line"),
     [
         ({"POSTGRES_PASSWORD": ""}, "POSTGRES_PASSWORD: is not set"),
-        ({"SYMBOLS": "btc-usdt"}, "SYMBOLS: 'btc-usdt' is no symbol"),
+        ({"SYMBOLS": "btc-usdt"}, "SYMBOLS: 'btc-usdt' is not a valid symbol"),
         ({"OBJECT_STORE": "s3"}, "OBJECT_STORE=s3 needs S3_ACCESS_KEY and S3_SECRET_KEY"),
         ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"),
         ({"BATCH_SECONDS": "soon"}, "BATCH_SECONDS: "),
