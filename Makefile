@@ -125,7 +125,7 @@ test-integration: ## Run the integration tests
 	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest $(SIDE_BY_SIDE) -m "not spark and not bi" tests/integration
 
 test-charts: ## Render, lint and check all charts in all environments (needs helm and helmfile)
-	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/charts
+	@$(BOOTSTRAP) --for tools dev -- -m pytest $(SIDE_BY_SIDE) tests/charts
 
 test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/parity
@@ -207,5 +207,5 @@ help: ## Show this
 	  '  PYTHON=python3       the Python to make environments with, 3.11 or newer' \
 	  '  CRYPTO_ANALYTICS_CACHE=~/.cache   folder of what is fetched once' \
 	  '  RECORDED_DATA_DIR    recorded market data for the tests' \
-  '  TEST_WORKERS=2       test, test-unit, test-integration: how many files of tests run side by side' \
+  '  TEST_WORKERS=2       test, test-unit, test-integration, test-charts: how many files of tests run side by side' \
 	  'All settings of all services: .env.example'
