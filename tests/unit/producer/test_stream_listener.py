@@ -175,23 +175,29 @@ def test_catching_up_goes_on_until_the_exchange_answers() -> None:
     asyncio.run(run())
 
 
+class BlockedExchange(MemoryExchange):
+    """An exchange that answers the question for the ids of the last day only after ``release`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_for_ids, self.release = asyncio.Event(), asyncio.Event()
+
+    async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
+        self.asked_for_ids.set()
+        await self.release.wait()
+        return dict.fromkeys(symbols)
+
+
 def test_a_response_requested_before_the_last_disconnect_makes_no_symbol_live() -> None:
     async def run() -> None:
-        asked, release = asyncio.Event(), asyncio.Event()
-
-        class Slow(MemoryExchange):
-            async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
-                asked.set()
-                await release.wait()
-                return dict.fromkeys(symbols)
-
-        listener, _ = listener_for(Slow())
+        exchange = BlockedExchange()
+        listener, _ = listener_for(exchange)
         listener.on_connected(SYMBOLS, "start")
         first = asyncio.create_task(listener.catch_up(SYMBOLS))
-        await asked.wait()
+        await exchange.asked_for_ids.wait()
         listener.on_disconnected(SYMBOLS, "closed")
         listener.on_connected(SYMBOLS, "closed")
-        release.set()
+        exchange.release.set()
         await first
         assert listener.live() == set()
 
@@ -200,20 +206,13 @@ def test_a_response_requested_before_the_last_disconnect_makes_no_symbol_live() 
 
 def test_a_response_requested_before_a_disconnect_makes_no_symbol_live_after_a_late_hand_over() -> None:
     async def run() -> None:
-        asked, release = asyncio.Event(), asyncio.Event()
-
-        class Slow(MemoryExchange):
-            async def ids_of_last_day(self, symbols: Sequence[str]) -> dict[str, IdRange | None]:
-                asked.set()
-                await release.wait()
-                return dict.fromkeys(symbols)
-
-        listener, _ = listener_for(Slow())
+        exchange = BlockedExchange()
+        listener, _ = listener_for(exchange)
         listener.on_connected(SYMBOLS, "start")
         first = asyncio.create_task(listener.catch_up(SYMBOLS))
-        await asked.wait()
+        await exchange.asked_for_ids.wait()
         listener.on_disconnected(SYMBOLS, "server_shutdown")
-        release.set()
+        exchange.release.set()
         await first
         listener.on_connected(SYMBOLS, "server_shutdown")
         assert listener.live() == set()
