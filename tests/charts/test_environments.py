@@ -230,6 +230,20 @@ def test_feed_decides_whom_the_producer_follows_and_may_call(feed: str, host: st
     assert ("0.0.0.0/0" in json.dumps(policy)) is (feed == "binance")
 
 
+@pytest.mark.parametrize("feed", ["simulator", "binance"])
+def test_a_private_address_of_the_exchange_is_open_to_its_clients_alone(tmp_path: Path, feed: str) -> None:
+    override = tmp_path / "mine.yaml"
+    override.write_text(yaml.safe_dump({"feed": feed, "binanceCidrs": ["172.18.0.0/16"]}))
+    found = written_values("lite", override, tmp_path)
+    opened = {"cidrs": ["172.18.0.0/16"], "ports": [443, 9443]}
+    wanted = {"producer", "batch"} if feed == "binance" else set()
+    assert {name for name, values in found.items() if opened in _egress(values)} == wanted
+
+
+def _egress(values: Mapping[str, Any]) -> list[Any]:
+    return values.get("networkPolicy", {}).get("egress", [])
+
+
 def test_variables_reach_the_charts() -> None:
     objects = environment(
         "lite", SYMBOLS="SOLUSDT", IMAGE_REGISTRY="mirror.example.com/x", SIM_TRADES_PER_MINUTE="40000"
