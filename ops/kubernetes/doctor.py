@@ -145,7 +145,7 @@ def _tool(name: str, found: MachineFacts) -> Check:
             fix = f"sudo systemctl start docker; for permission: sudo usermod -aG docker $USER; {AIRGAP_HINT}"
             return Check(blocking, name, found.engine_error or "it does not answer", fix)
         program = {"docker engine": "docker", "buildx": "docker", "compose": "docker"}.get(name, name)
-        return Check(blocking, name, "missing", install_hint(program))
+        return Check(blocking, name, "missing", f"{least} or newer is needed: {install_hint(program)}")
     version = version_of(output)
     if version is None:
         return Check(Level.OK, name, "unknown version")

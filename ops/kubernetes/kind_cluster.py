@@ -6,7 +6,6 @@ nothing is removed.
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 
 from ops.common.errors import Problem
-from ops.common.external_programs import AIRGAP_HINT, path_of, run, succeeds
+from ops.common.external_programs import AIRGAP_HINT, run, succeeds
 from ops.common.paths import ROOT, STATE
 from ops.common.settings import CLUSTER, KIND_CONTEXT
 from ops.platform import make_command
@@ -27,10 +26,11 @@ _COMPLETE_MARKER = "/etc/crypto-analytics-whole"
 _KUBECONFIG = "/etc/kubernetes/admin.conf"  # the first file that kind writes into a node
 _ANSWER_SECONDS = 180.0
 _LAST_RESOURCE_SECONDS = 30.0  # for the last resource that kind installs, once the API answers
-_CREATE_SECONDS = 480.0
+_CREATE_SECONDS = 1200.0  # the first time kind also pulls its node image
 _COPY_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 _RECREATE = "make down YES=1"
+AIRGAP_LABEL = "crypto-analytics.airgap.recipe"  # of what ops/airgap builds
 _KUBECTL = ("kubectl", "--context", KIND_CONTEXT, "--request-timeout=5s", "get")
 
 
@@ -153,29 +153,35 @@ def _unavailable(failure: str) -> Problem:
     return Problem("the cluster does not start", cause, f"docker logs {NODE}; if its data may be deleted: {_RECREATE}")
 
 
-def _pull_image(image: str, report: Callable[[str], None]) -> None:
-    """Pull the node's image if it is missing: kind would pull it without output, within the timeout of the creation.
+def airgap_image() -> str:
+    """Return the newest node image that `make airgap` has built on this machine; empty if there is none.
 
     Raises:
-        Problem: the pull fails.
+        Problem: docker does not report.
     """
-    if succeeds("docker", "image", "inspect", image):
-        return
-    report(f"pulling {image} (once)")
-    if subprocess.run([path_of("docker"), "pull", image], check=False).returncode != 0:
-        fix = f"docker pull {image}; {AIRGAP_HINT}"
-        raise Problem("the node's image cannot be pulled", f"docker pull {image} failed, its message is above", fix)
+    built = ("--filter", "reference=kindest/node", "--filter", f"label={AIRGAP_LABEL}")
+    images = run("docker", "image", "ls", *built, "--format", "{{.Repository}}:{{.Tag}}", fix="make doctor").split()
+    return images[0] if images else ""
+
+
+def with_image(config: Mapping[str, Any], image: str) -> dict[str, Any]:
+    """Return kind's configuration with ``image`` for the nodes that name none; an empty one leaves kind's default."""
+    nodes = [({"image": image} if image else {}) | node for node in config["nodes"]]
+    return {**config, "nodes": nodes}
 
 
 def _create(ports: Mapping[int, int], report: Callable[[str], None]) -> None:
     STATE.mkdir(exist_ok=True)
-    for image in sorted({entry["image"] for entry in load_config()["nodes"] if "image" in entry}):
-        _pull_image(image, report)
+    image = airgap_image()
+    wanted = with_ports(with_image(load_config(), image), ports)
+    named = sorted({node["image"] for node in wanted["nodes"] if "image" in node})
+    report(f"creating it from {', '.join(named)}" if named else "creating it; the first time kind pulls its node image")
     config = STATE / "kind-config.yaml"
-    config.write_text(yaml.safe_dump(with_ports(load_config(), ports), sort_keys=False))
+    config.write_text(yaml.safe_dump(wanted, sort_keys=False))
     wait = f"{_ANSWER_SECONDS:.0f}s"
     create = ("kind", "create", "cluster", "--name", CLUSTER, "--config", str(config), "--wait", wait)
-    run(*create, fix=f"{make_command.make_up()} again; the node's log: docker logs {NODE}", timeout=_CREATE_SECONDS)
+    fix = f"{make_command.make_up()} again; the node's log: docker logs {NODE}; {AIRGAP_HINT}"
+    run(*create, fix=fix, timeout=_CREATE_SECONDS)
     deadline = time.monotonic() + _ANSWER_SECONDS
     if not (_answers(deadline) and _is_complete() and _is_ready(deadline)):
         raise Problem("the new cluster is not ready", f"{NODE} did not become Ready", make_command.make_up())

@@ -61,9 +61,11 @@ def _environment(name: str, variables: tuple[tuple[str, str], ...]) -> tuple[Obj
     return tuple(_documents(_run(command, env={**inherited, **dict(variables)})))
 
 
-def template(name: str, values: str, *, fails: bool = False, charts: Path = ROOT / "charts") -> str:
+def template(
+    name: str, values: str, *, fails: bool = False, charts: Path = ROOT / "charts", kubernetes: str = KUBERNETES
+) -> str:
     """Return what `helm template` prints for a chart and ``values`` (YAML); if it ``fails``, its error."""
-    where = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES, "--values", "-"]
+    where = ["--namespace", NAMESPACE, "--kube-version", kubernetes, "--values", "-"]
     return _run([program("helm"), "template", name, str(charts / name), *where], values, fails=fails)
 
 

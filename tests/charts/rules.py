@@ -47,11 +47,17 @@ def _object(one: Object) -> Iterator[str]:
         yield "does not name its namespace"
     if one["kind"] == "ServiceAccount" and one.get("automountServiceAccountToken") is not False:
         yield "mounts its token"
-    if not one["apiVersion"].startswith(FOREIGN_GROUPS):
-        try:
-            kubernetes_validate.validate(dict(one), KUBERNETES, strict=True)
-        except kubernetes_validate.ValidationError as error:
-            yield f"{'.'.join(map(str, error.path))}: {error.message}"
+    yield from schema_violations(one)
+
+
+def schema_violations(one: Object, version: str = KUBERNETES) -> Iterator[str]:
+    """Yield where an object differs from the schema of that version of Kubernetes; other API groups are left out."""
+    if one["apiVersion"].startswith(FOREIGN_GROUPS):
+        return
+    try:
+        kubernetes_validate.validate(dict(one), version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        yield f"{'.'.join(map(str, error.path))}: {error.message}"
 
 
 def _pod(pod: Object, *, asks_kubernetes: bool) -> Iterator[str]:

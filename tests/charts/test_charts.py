@@ -11,6 +11,7 @@ import yaml
 
 from tests.charts.rendering import CHARTS, chart, containers, of_kind, pods, program, template
 from tests.charts.rules import problems
+from tests.charts.test_kubernetes_versions import OLDEST
 from tests.servers import ROOT
 
 Values = Mapping[str, Any]
@@ -122,7 +123,7 @@ def test_moving_tag_fails(name: str) -> None:
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_chart_declares_its_versions_and_has_notes_and_a_helm_test(name: str) -> None:
     about = yaml.safe_load((ROOT / "charts" / name / "Chart.yaml").read_text())
-    assert about["kubeVersion"] == ">=1.29.0-0"
+    assert about["kubeVersion"] == f">=1.{OLDEST}.0-0"
     assert about["version"] == about["appVersion"]
     assert "kubectl" in (ROOT / "charts" / name / "templates/NOTES.txt").read_text()
     tests = [one for one in of_kind(chart(name), "Pod") if one["metadata"]["annotations"]["helm.sh/hook"] == "test"]

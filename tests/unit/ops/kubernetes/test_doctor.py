@@ -60,6 +60,7 @@ def test_a_good_machine_passes() -> None:
         ),
         ({"taken": frozenset({5432})}, "port 5432", "make up POSTGRES_PORT=15432"),
         ({"versions": {**GOOD.versions, "kind": "kind v0.20.0 go1.20"}}, "kind", "0.31 or newer"),
+        ({"versions": {**GOOD.versions, "kind": None}}, "kind", "0.31 or newer is needed: install it"),
         ({"versions": {**GOOD.versions, "helmfile": None}}, "helmfile", "install it"),
         ({"versions": {**GOOD.versions, "docker engine": None}}, "docker engine", "systemctl start docker"),
         ({"versions": {**GOOD.versions, "docker": None, "docker engine": None}}, "docker", "install it"),

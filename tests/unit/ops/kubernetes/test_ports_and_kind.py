@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
@@ -44,7 +45,7 @@ def test_the_projects_configuration_maps_every_port_on_loopback_to_its_default()
     assert mapped == {port.node_port: port.default for port in kind_node_ports.EXPOSED}
     assert {mapping["listenAddress"] for mapping in node["extraPortMappings"]} == {"127.0.0.1"}
     assert len(kind_cluster.load_config()["nodes"]) == 1, "several nodes do not survive a reboot"
-    assert not node["image"].endswith(":latest")
+    assert "image" not in node, "kind's own default has a digest"
 
 
 def test_state_and_ports_are_parsed_from_docker_inspect() -> None:
@@ -94,9 +95,10 @@ class Machine:
         complete: bool,
         has_kubeconfig: bool = True,
         cp_error: str = "",
+        airgap_images: str = "",
     ) -> None:
         self.node, self.whole, self.answers, self.complete = node, whole, answers, complete
-        self.has_kubeconfig, self.cp_error = has_kubeconfig, cp_error
+        self.has_kubeconfig, self.cp_error, self.airgap_images = has_kubeconfig, cp_error, airgap_images
         self.reported: list[str] = []
 
     def put_in_place(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
@@ -119,6 +121,9 @@ class Machine:
                 cause = f"Error response from daemon: Could not find the file {file} in container {kind_cluster.NODE}"
                 raise Problem("docker cp failed", cause, fix)
             return ""
+        if line.startswith("docker image ls"):
+            assert f"label={kind_cluster.AIRGAP_LABEL}" in line
+            return self.airgap_images
         if "storageclass" in line:
             return "storageclass.storage.k8s.io/standard\n" if self.complete else ""
         if "persistentvolume" in line:
@@ -154,24 +159,25 @@ def test_a_cluster_is_created_with_the_ports(monkeypatch: pytest.MonkeyPatch, st
     assert "hostPort: 19092" in (state / "kind-config.yaml").read_text()
 
 
-@pytest.mark.parametrize(("present", "pulls"), [(True, ""), (False, "pull kindest/node:v1")])
-def test_the_nodes_image_is_pulled_if_it_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, present: bool, pulls: str
+@pytest.mark.parametrize(
+    ("built", "named", "expected"),
+    [
+        ("", {}, None),
+        ("kindest/node:v2\nkindest/node:v1\n", {}, "kindest/node:v2"),
+        ("kindest/node:v2\n", {"image": "mirror.example.com/node:v3"}, "mirror.example.com/node:v3"),
+    ],
+)
+def test_the_node_image_is_kinds_default_unless_airgap_built_one_or_the_configuration_names_one(
+    monkeypatch: pytest.MonkeyPatch, state: Path, built: str, named: dict[str, str], expected: str | None
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
-    docker.chmod(0o755)
-    monkeypatch.setattr(kind_cluster, "path_of", lambda _: str(docker))
-    monkeypatch.setattr(kind_cluster, "succeeds", lambda *_, **__: present)
-    reported: list[str] = []
-    kind_cluster._pull_image("kindest/node:v1", reported.append)
-    called = tmp_path / "called"
-    assert (called.read_text().strip() if called.exists() else "") == pulls
-    assert bool(reported) is bool(pulls)
-    docker.write_text("#!/bin/sh\nexit 1\n")
-    if not present:
-        with pytest.raises(Problem, match="make airgap"):
-            kind_cluster._pull_image("kindest/node:v1", reported.append)
+    machine = Machine(None, whole=False, answers=False, complete=False, airgap_images=built)
+    machine.put_in_place(monkeypatch, state)
+    config = {**CONFIG, "nodes": [{**node, **named} for node in CONFIG["nodes"]]}
+    monkeypatch.setattr(kind_cluster, "load_config", lambda: config)
+    machine.ensure()
+    (node,) = yaml.safe_load((state / "kind-config.yaml").read_text())["nodes"]
+    assert node.get("image") == expected
+    assert any(expected or "kind pulls its node image" in line for line in machine.reported)
 
 
 def test_a_complete_cluster_is_kept(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
