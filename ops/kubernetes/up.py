@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from ops.common import candle_variant
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import CLUSTER, Environment, OpsSettings
@@ -70,7 +69,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
             check_registry(settings, env)
         check_unchanged(settings, cluster, env)
         if settings.is_kind:
-            _images(phases, candle_variant.images(settings.VARIANT, images.NAMES))
+            _images(settings, env, phases)
         record = {
             "environment": settings.ENV,
             "variant": settings.VARIANT,
@@ -125,8 +124,7 @@ def load_images(settings: OpsSettings, arguments: list[str]) -> int:
         env = helmfile.variables(settings.KUBE_CONTEXT, settings.VARIANT, numbers)
         if settings.VALUES:  # the command that is printed names the file; helmfile compares what a template sets
             helmfile.check_own_values(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
-            helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, "namespace", own=settings.VALUES)
-        _images(Phases(out), candle_variant.images(settings.VARIANT, images.NAMES))
+        _images(settings, env, Phases(out))
     action = helmfile.INSTALL if helm.has_diff() else helmfile.UPGRADE
     line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, action, own=settings.VALUES)
     out.print(f"next: {helmfile.shown(line, env)}", markup=False, soft_wrap=True)
@@ -164,8 +162,9 @@ def _cluster(settings: OpsSettings, phases: Phases, again: str) -> dict[str, int
     return numbers
 
 
-def _images(phases: Phases, names: list[str]) -> None:
-    """Build the images and load them into the cluster."""
+def _images(settings: OpsSettings, env: dict[str, str], phases: Phases) -> None:
+    """Build the images that the objects to be installed name, and load them into the cluster."""
+    names = images.named_in(helmfile.objects(settings.ENV, settings.KUBE_CONTEXT, env, settings.VALUES))
     with phases.phase("images", "build those that changed"):
         images.build(names)
     with phases.phase("load", "load them into the cluster"):

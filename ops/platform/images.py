@@ -50,6 +50,7 @@ NOT_IN_COMPOSE = frozenset({"airflow"})
 # The images that start from a base image of their own, <name>-packages, with the packages of one lock file.
 WITH_PACKAGES = frozenset({"airflow", "backfill", "dbt", "exporter", "ge", "simulator", "tools"})
 _ID_DIGITS = 12
+_NAMED = re.compile(r"\bcrypto-analytics/([a-z]+):")
 _DONE = re.compile(r"naming to \S*?crypto-analytics/([a-z]+):\S+.*( done|$)")
 _FIX = "make images"
 
@@ -84,6 +85,11 @@ def reference(name: str, tag: str, registry: str = "") -> str:
     """Return docker's reference of the image ``name``; ``registry`` is a prefix such as registry.example.com/team."""
     prefix = f"{registry.rstrip('/')}/" if registry else ""
     return f"{prefix}crypto-analytics/{name}:{tag}"
+
+
+def named_in(text: str) -> list[str]:
+    """Return the names of our images to which rendered objects, or another text, refer."""
+    return sorted(set(_NAMED.findall(text)))
 
 
 def content_tag(image_id: str, version: str = __version__) -> str:

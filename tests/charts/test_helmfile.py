@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ops.common.errors import Problem
-from ops.common.settings import KIND_CONTEXT
+from ops.common.settings import KIND_CONTEXT, Environment
 from ops.kubernetes import helmfile
+from ops.platform import images
 from tests.charts import helmfile_calls, inventory
 from tests.charts.rendering import NAMESPACE, SITUATIONS, program
 from tests.e2e.programs import attempt
@@ -188,3 +189,25 @@ def test_own_values_change_neither_the_cluster_nor_the_variant_of_make_up(
 def test_the_variables_are_those_that_the_environments_read() -> None:
     text = (ROOT / "environments/variables.yaml.gotmpl").read_text()
     assert re.findall(r'env "(\w+)"', text) == list(helmfile.VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("environment", "variant", "feed", "unused"),
+    [
+        ("lite", "both", "simulator", set()),
+        ("lite", "python", "simulator", {"spark"}),
+        ("lite", "spark", "binance", {"consumer", "simulator"}),
+        ("default", "python", "", {"kafka", "simulator", "spark"}),
+        ("production", "both", "", {"kafka", "minio", "postgres", "simulator"}),
+    ],
+)
+def test_only_images_that_run_are_named_by_the_objects(
+    environment: Environment, variant: str, feed: str, unused: set[str]
+) -> None:
+    context = KIND_CONTEXT if environment != "production" else "production"
+    env = helmfile.variables(context, variant, {}) | {"FEED": feed}
+    named = set(images.named_in(helmfile.objects(environment, context, env)))
+    assert named <= set(images.NAMES)
+    always = {"airflow", "backfill", "dbt", "exporter", "ge", "producer", "superset", "tools"}
+    components = {"consumer", "kafka", "minio", "postgres", "simulator", "spark"}
+    assert named & (always | components) == (always | components) - unused

@@ -31,6 +31,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(helm, "has_diff", lambda: True)
     monkeypatch.setattr(helmfile, "path_of", lambda name: name)
+    monkeypatch.setattr(helmfile, "objects", lambda *_: "image: crypto-analytics/tools:0.1.0\n")
     monkeypatch.setattr(helmfile, "run", record("helmfile"))
     monkeypatch.setattr(kind_cluster, "node", lambda: None)
     monkeypatch.setattr(kind_cluster, "ensure", record("cluster"))
@@ -52,6 +53,7 @@ def test_make_load_only_builds_and_loads_and_names_the_plain_call(
     monkeypatch.setattr(kind_cluster, "node", lambda: Node("running", PORTS))
     assert up.load_images(OpsSettings(ENV="lite"), []) == 0
     assert [name for name, *_ in done] == ["build", "load"]
+    assert done[0] == ("build", ["tools"])
     assert "next: KAFKA_PORT=19092 helmfile -e lite apply\n" in capsys.readouterr().out
 
 
@@ -74,7 +76,7 @@ def test_make_load_refuses_the_values_that_make_up_refuses(
 ) -> None:
     monkeypatch.setattr(kind_cluster, "node", lambda: Node("running", PORTS))
     given: list[tuple[dict[str, str], str]] = []
-    monkeypatch.setattr(helmfile, "values", lambda _, __, env, *___, own: given.append((env, own)))
+    monkeypatch.setattr(helmfile, "objects", lambda _, __, env, own: str(given.append((env, own))))
     own = tmp_path / "mine.yaml"
     own.write_text("variant: spark\n")
     with pytest.raises(Problem, match="make up VARIANT=spark"):
