@@ -14,7 +14,7 @@ from ops.common.settings import OpsSettings
 from ops.common.units import duration
 from ops.compose import project as compose
 from ops.compose import status as compose_status
-from ops.kubernetes import access, consumer_lag, helm, kind_cluster, memory
+from ops.kubernetes import access, consumer_lag, custom_resources, helm, kind_cluster, memory
 from ops.kubernetes.kube_api import ApiUnavailable, Forbidden, KubeApi
 from ops.kubernetes.pods import Pod, pods
 from ops.local import run_commands
@@ -53,6 +53,8 @@ def _kubernetes(settings: OpsSettings, out: Console) -> None:
             usages = None
             out.print(f"memory unknown: {problem}", markup=False, soft_wrap=True)
         out.print(release_line(helm.newest(helm.revisions(cluster.helm_secrets())).values()), soft_wrap=True)
+        for line in custom_resources.unready_lines(custom_resources.read(cluster)):
+            out.print(line, markup=False, soft_wrap=True)
         out.print(pod_table(pods(items), usages))
         installed = access.find(settings)
         if installed is not None:

@@ -1,4 +1,4 @@
-"""Progress of an installation: which release is being installed, which pods are not ready, and why."""
+"""Progress of an installation: which release is being installed, which resources and pods are not ready, and why."""
 
 import time
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from ops.common.units import duration
+from ops.kubernetes import custom_resources
+from ops.kubernetes.custom_resources import CustomResource
 from ops.kubernetes.helm import Revision, newest, revisions
 from ops.kubernetes.kube_api import ApiUnavailable, KubeApi
 from ops.kubernetes.pods import Event, Pod, newest_events, pods
@@ -22,18 +24,20 @@ _IN_PROGRESS = {"pending-install", "pending-upgrade", "pending-rollback", "unins
 
 @dataclass(frozen=True)
 class ClusterSnapshot:
-    """Releases, pods and newest events at one moment."""
+    """Releases, the operators' resources, pods and newest events at one moment."""
 
     releases: dict[str, Revision] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     events: dict[str, Event] = field(default_factory=dict)
+    resources: list[CustomResource] = field(default_factory=list)
 
 
 def snapshot(cluster: KubeApi) -> ClusterSnapshot | None:
     """Read a snapshot of the cluster; return None while its API does not answer."""
     try:
         releases = newest(revisions(cluster.helm_secrets()))
-        return ClusterSnapshot(releases, pods(cluster.items("pods")), newest_events(cluster.items("events")))
+        events = newest_events(cluster.items("events"))
+        return ClusterSnapshot(releases, pods(cluster.items("pods")), events, custom_resources.read(cluster))
     except ApiUnavailable:
         return None
 
@@ -52,8 +56,8 @@ def headline(observed: ClusterSnapshot) -> str:
 
 
 def troubles(observed: ClusterSnapshot) -> list[str]:
-    """Return a line for each pod that is not ready, with the reason and, where it adds something, its newest event."""
-    lines = []
+    """Return a line for each resource and pod that is not ready, with the reason; for a pod also its newest event."""
+    lines = [_cut(line) for line in custom_resources.unready_lines(observed.resources)]
     for pod in observed.pods:
         if pod.is_ready:
             continue

@@ -15,7 +15,8 @@ from rich.console import Console
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import CLUSTER, Environment, OpsSettings
-from ops.kubernetes import access, doctor, helm, helmfile, kind_cluster, machine, upgrade_check
+from ops.kubernetes import access, custom_resources, doctor, helm, helmfile, kind_cluster, machine, upgrade_check
+from ops.kubernetes.early_end import EarlyEnd
 from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
 from ops.kubernetes.release_progress import ReleaseProgress, snapshot
@@ -230,28 +231,38 @@ def recover(settings: OpsSettings, cluster: KubeApi, report: Callable[[str], Non
 
 
 def _releases(settings: OpsSettings, cluster: KubeApi, env: dict[str, str], out: Console) -> None:
-    first = helm.has_diff() and not cluster.helm_secrets()
+    before = helm.newest(helm.revisions(cluster.helm_secrets()))
+    first = helm.has_diff() and not before
     action = helmfile.INSTALL if first else helmfile.UPGRADE
     line = helmfile.command(settings.ENV, settings.KUBE_CONTEXT, action, own=settings.VALUES)
     out.print(f"           {helmfile.shown(line, env)}", markup=False, soft_wrap=True)
     log = state_folder.logs() / "helmfile.log"
     limit = settings.UP_TIMEOUT_MINUTES * 60
+    early_end = EarlyEnd(before, settings.KUBE_CONTEXT)
+
+    def watch() -> None:
+        observed = snapshot(cluster)
+        progress.show(observed)
+        early_end.check(observed)
+
     try:
         with ReleaseProgress(out) as progress:
-            helmfile.run(line, env, log, limit=limit, watch=lambda: progress.show(snapshot(cluster)))
+            helmfile.run(line, env, log, limit=limit, watch=watch)
     except Problem:
         show_failure(cluster, out)
         raise
 
 
 def show_failure(cluster: KubeApi, out: Console) -> None:
-    """Print the newest warning events, and the end of the logs of each pod that is not ready."""
+    """Print the newest warning events, the resources that are not ready, and the log's end of each such pod."""
     observed = snapshot(cluster)
     if observed is None:
         out.print("the cluster's API does not answer")
         return
     for event in last_warnings(observed.events.values(), _SHOWN_EVENTS):
         out.print(f"event  {event.about}: {event}", markup=False, soft_wrap=True)
+    for line in custom_resources.unready_lines(observed.resources):
+        out.print(f"state  {line}", markup=False, soft_wrap=True)
     for pod in observed.pods:
         if pod.is_ready:
             continue

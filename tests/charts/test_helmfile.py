@@ -1,5 +1,6 @@
 """helmfile.yaml: plain YAML, the same objects and releases as committed, its order, and its hooks."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,12 +37,23 @@ BEFORE = {
     "batch": {"kafka", "migrate", "minio", "simulator"},
     "airflow": {"migrate", "batch"},
 }
+_CONDITIONS = (
+    "KIND:.kind,NAME:.metadata.name,CONDITION:.status.conditions[*].type,STATUS:.status.conditions[*].status,"
+    "MESSAGE:.status.conditions[*].message"
+)
+_STATE = "NAME:.metadata.name,STATE:.status.applicationState.state,ERROR:.status.applicationState.errorMessage"
 STRIMZI = [
-    f"wait --for=condition=Ready --timeout=900s {what}"
-    for what in ("kafka/crypto", "kafkatopic --all", "kafkauser --all")
+    *(
+        f"wait --for=condition=Ready --timeout=900s {what}"
+        for what in ("kafka/crypto", "kafkatopic --all", "kafkauser --all")
+    ),
+    f"get kafka,kafkatopic,kafkauser --output custom-columns={_CONDITIONS}",
 ]
 WEBHOOK = ["rollout status deployment/spark-operator-webhook --timeout=300s"]
-RUNNING = ["wait sparkapplication/spark-candles --for=jsonpath={.status.applicationState.state}=RUNNING --timeout=600s"]
+SPARK = [
+    "wait sparkapplication/spark-candles --for=jsonpath={.status.applicationState.state}=RUNNING --timeout=600s",
+    f"get sparkapplication/spark-candles --output custom-columns={_STATE}",
+]
 MAKE_NAMESPACE = "apply --server-side --filename environments/namespace.yaml"
 
 
@@ -135,8 +147,21 @@ def test_hooks_wait_for_the_operators_resources(situation: str) -> None:
     if not situation.startswith("lite"):
         expected["kafka"] = STRIMZI
         if "spark" in situation or "both" in situation:
-            expected |= {"spark-operator": WEBHOOK, "spark-candles": RUNNING}
+            expected |= {"spark-operator": WEBHOOK, "spark-candles": SPARK}
     assert hooks(helmfile_calls.commands(situation)) == expected
+
+
+def test_a_wait_that_fails_is_followed_by_the_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`kubectl wait` itself prints no reason."""
+    kubectl = 'case "$*" in *" wait "*) exit 1;; *" get "*) echo "broken by a typo";; esac'
+    for name, script in (("kubectl", kubectl), ("helm", "echo v3.22.0+g0000000")):
+        stub = tmp_path / name
+        stub.write_text(f"#!/bin/sh\n{script}\n")
+        stub.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    done = attempt(program("helmfile"), "--environment", "default", "--selector", "name=kafka", "sync", seconds=60)
+    assert done.code == 1
+    assert "broken by a typo" in done.out + done.err
 
 
 def test_an_existing_namespace_is_left_alone() -> None:

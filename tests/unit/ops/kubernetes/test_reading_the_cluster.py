@@ -227,6 +227,9 @@ def test_the_status_table_counts_completed_jobs() -> None:
 class NamespaceOnly:
     """A cluster whose user has permission on the namespace only."""
 
+    def get(self, path: str) -> dict[str, list[object]]:
+        return {"groups": []}
+
     def items(self, kind: str) -> list[dict[str, object]]:
         return [pod(ready=True)] if kind == "pods" else []
 
