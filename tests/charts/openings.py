@@ -87,21 +87,19 @@ def _exposed(objects: tuple[Object, ...]) -> set[Opening]:
 
 
 def _monitored(objects: tuple[Object, ...]) -> set[Opening]:
-    """Strimzi's operator opens the brokers' metrics port itself."""
-    names = {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} - {"kafka"}
-    return {opening for name in names for opening in of(name, "ingress", _MONITORING, tcp([8000]))}
+    """Strimzi's operator itself opens the metrics ports of the pods that it creates."""
+    names = {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} - {"kafka", "crypto-entity-operator"}
+    ports = {"strimzi-cluster-operator": 8080, "spark-operator": 8080}
+    return {opening for name in names for opening in of(name, "ingress", _MONITORING, tcp([ports.get(name, 8000)]))}
 
 
 def _strimzi(values: Mapping[str, Any]) -> set[Opening]:
-    """No label selects the Kubernetes API, which the operators call, and the brokers to read their node."""
+    """No label selects the Kubernetes API, which the operators call, and the brokers to read their certificates."""
     if values["kafka"]["mode"] != "strimzi":
         return set()
-    exposed = values["expose"]["enabled"]
-    asking = ["strimzi-cluster-operator", "crypto-entity-operator-egress"]
-    if exposed or "rackTopologyKey" in values["releases"].get("kafka", {}).get("strimzi", {}):
-        asking.append("crypto-brokers")
+    asking = ("strimzi-cluster-operator", "crypto-entity-operator-egress", "crypto-brokers")
     every = {opening for policy in asking for opening in of(policy, "egress", ANYBODY, tcp(_KUBERNETES_API))}
-    return every | (of("kafka", "ingress", ANYBODY, tcp([9094])) if exposed else set())
+    return every | (of("kafka", "ingress", ANYBODY, tcp([9094])) if values["expose"]["enabled"] else set())
 
 
 def _spark(values: Mapping[str, Any]) -> set[Opening]:

@@ -129,8 +129,6 @@ def test_the_user_operator_does_not_write_over_those_secrets() -> None:
 def test_every_pod_of_the_operator_is_restricted_and_bounded() -> None:
     (kafka,) = rendering.of_kind(STRIMZI, "Kafka")
     entity, broker = kafka["spec"]["entityOperator"], kafka["spec"]["kafka"]["template"]
-    for pod in (broker["pod"], entity["template"]["pod"]):
-        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     for container in (
         broker["kafkaContainer"],
         broker["initContainer"],
@@ -141,11 +139,21 @@ def test_every_pod_of_the_operator_is_restricted_and_bounded() -> None:
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert not context["allowPrivilegeEscalation"]
         assert context["readOnlyRootFilesystem"]
+        assert context["runAsNonRoot"]
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     pools = [one["spec"] for one in rendering.of_kind(STRIMZI, "KafkaNodePool")]
     for bounded in (*pools, entity["topicOperator"], entity["userOperator"]):
         assert bounded["resources"]["limits"]["memory"]
         assert bounded["resources"]["requests"]["cpu"]
         assert bounded["jvmOptions"]["-Xmx"]
+
+
+@pytest.mark.parametrize("values", [{"mode": "strimzi"}, EVERYTHING])
+def test_the_pods_security_context_is_the_operators(values: Mapping[str, Any]) -> None:
+    """The operator sets fsGroup 0, the group of uid 1001, only on pods whose template has no context of its own."""
+    (kafka,) = rendering.of_kind(rendering.chart("kafka", values), "Kafka")
+    templates = [kafka["spec"][part]["template"] for part in ("kafka", "entityOperator")]
+    assert [template for template in templates if "securityContext" in template.get("pod", {})] == []
 
 
 def test_every_listener_asks_for_a_login() -> None:

@@ -36,18 +36,36 @@ Kafka would have another cluster id than its volumes.
 helm.sh/resource-policy: keep
 {{- end -}}
 
-{{/* Security context that `restricted` requires. Strimzi's images have a numeric user, and the operator sets the volumes' group. */}}
-{{- define "kafka.strimzi.podSecurityContext" -}}
+{{/*
+Security context of the containers of Strimzi's pods, with all that `restricted` requires. The pods' own context is left to the
+operator: it sets the group 0 of its images on the volumes, and nothing on OpenShift, which assigns groups itself.
+*/}}
+{{- define "kafka.strimzi.containerSecurityContext" -}}
+{{ include "common.containerSecurityContext" . }}
 runAsNonRoot: true
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* Scheduling fields of Strimzi's brokers. Values: tolerations, affinity, topologySpread. */}}
-{{- define "kafka.strimzi.scheduling" -}}
+{{/* Fields of all of Strimzi's pods. Values: extraLabels, imagePullSecrets, tolerations. */}}
+{{- define "kafka.strimzi.pod" -}}
+{{- with .Values.extraLabels }}
+metadata:
+  labels: {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
 {{- with .Values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* Fields that place Strimzi's brokers. Values: affinity, topologySpread. */}}
+{{- define "kafka.strimzi.spread" -}}
 {{- with .Values.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -67,4 +85,10 @@ topologySpreadConstraints:
 {{- define "kafka.strimzi.brokerSelector" -}}
 strimzi.io/cluster: {{ .Values.clusterName }}
 strimzi.io/name: {{ .Values.clusterName }}-kafka
+{{- end -}}
+
+{{/* Labels that select the pod of the topic and user operators. */}}
+{{- define "kafka.strimzi.entityOperatorSelector" -}}
+strimzi.io/cluster: {{ .Values.clusterName }}
+strimzi.io/name: {{ .Values.clusterName }}-entity-operator
 {{- end -}}
