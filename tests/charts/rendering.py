@@ -86,7 +86,7 @@ def _run(command: list[str], text: str = "", *, fails: bool = False, env: Mappin
 
 
 def _documents(text: str) -> Iterator[Object]:
-    return (document for document in yaml.safe_load_all(text) if document)
+    return (document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document)  # five times as fast
 
 
 def name_of(one: Object) -> str:

@@ -41,6 +41,7 @@ _OWN: dict[str, dict[str, Values]] = {
     "spark-candles": {
         "by the operator": {"mode": "operator"},
         "a setting": {"settings": {"SPARK_TRIGGER_SECONDS": 2}},
+        "monitored by the operator": {"mode": "operator", "podMonitor": {"enabled": True}},
     },
     "simulator": {"a port": {"expose": {"enabled": True, "nodePort": 31899}}},
     "airflow": {
@@ -57,6 +58,10 @@ _OWN: dict[str, dict[str, Values]] = {
         "no secrets": {"secrets": {"create": False}},
         "operator": {"networkPolicy": {"strimziOperator": {"enabled": True}}},
         "Spark's operator": {"networkPolicy": {"sparkOperator": {"enabled": True}}},
+        "monitored": {
+            "podMonitor": {"enabled": True},
+            "networkPolicy": {"strimziOperator": {"enabled": True}, "sparkOperator": {"enabled": True}},
+        },
         "DNS on the node": {"networkPolicy": {"dns": {"cidrs": ["169.254.20.10/32"]}}},
     },
     "batch": {
@@ -75,8 +80,6 @@ def _switches() -> Iterator[Any]:
         values_of_chart = _values(name)
         common = {title: values for title, values in _COMMON.items() if set(values) <= set(values_of_chart)}
         for title, values in (common | _OWN.get(name, {})).items():
-            if (name, title) == ("kafka", "monitored"):
-                continue  # only in mode strimzi, as in the environment production
             yield pytest.param(name, values, id=f"{name}: {title}")
 
 

@@ -99,12 +99,23 @@ spec:
 {{- range $port, $_ := $nodePorts }}{{ $numbers = append $numbers (get $.Values.ports $port) }}{{ end -}}
 {{- $rules = append $rules (dict "ports" (include "common.policyPorts" $numbers | fromYamlArray)) -}}
 {{- end -}}
-{{- if (.Values.podMonitor | default dict).enabled -}}
-{{- $from := dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" (.Values.networkPolicy.monitoringNamespace | default "monitoring"))) -}}
-{{- $port := get .Values.ports (.Values.podMonitor.port | default "metrics") -}}
-{{- $rules = append $rules (dict "from" (list $from) "ports" (include "common.policyPorts" (list $port) | fromYamlArray)) -}}
-{{- end -}}
+{{- $port := get (.Values.ports | default dict) ((.Values.podMonitor | default dict).port | default "metrics") -}}
+{{- $rules = concat $rules (include "common.monitoringRules" (merge (dict "metricsPort" $port) .) | fromYamlArray) -}}
 {{- if $rules }}{{ toYaml $rules }}{{ end -}}
+{{- end -}}
+
+{{/*
+Ingress rule for Prometheus, as a list: one rule if podMonitor.enabled is true, else none. Context: metricsPort, a number.
+Values: podMonitor {enabled}, networkPolicy {monitoringNamespace}.
+*/}}
+{{- define "common.monitoringRules" -}}
+{{- if (.Values.podMonitor | default dict).enabled -}}
+- from:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ .Values.networkPolicy.monitoringNamespace | default "monitoring" }}
+  ports: {{- include "common.policyPorts" (list .metricsPort) | trim | nindent 4 }}
+{{- end -}}
 {{- end -}}
 
 {{/* Egress rules of the NetworkPolicy, as YAML. */}}

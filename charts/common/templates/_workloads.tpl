@@ -108,7 +108,10 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* PodMonitor for the Prometheus operator. Values: podMonitor {enabled, interval, path, port, labels}. */}}
+{{/*
+PodMonitor for the Prometheus operator. Values: podMonitor {enabled, interval, path, port, labels}. For pods that another chart
+creates, the context has podSelector (YAML of their labels) and metricsPorts (names of ports).
+*/}}
 {{- define "common.podMonitor" -}}
 {{- if .Values.podMonitor.enabled -}}
 apiVersion: monitoring.coreos.com/v1
@@ -123,10 +126,12 @@ metadata:
     {{- end }}
 spec:
   selector:
-    matchLabels: {{- include "common.selector" . | nindent 6 }}
+    matchLabels: {{- get . "podSelector" | default (include "common.selector" .) | nindent 6 }}
   podMetricsEndpoints:
-    - port: {{ .Values.podMonitor.port | default "metrics" }}
-      path: {{ .Values.podMonitor.path | default "/metrics" }}
-      interval: {{ .Values.podMonitor.interval | default "15s" }}
+    {{- range get . "metricsPorts" | default (list (.Values.podMonitor.port | default "metrics")) }}
+    - port: {{ . }}
+      path: {{ $.Values.podMonitor.path | default "/metrics" }}
+      interval: {{ $.Values.podMonitor.interval | default "15s" }}
+    {{- end }}
 {{- end -}}
 {{- end -}}
