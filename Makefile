@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help doctor images cluster load up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch \
   compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs docs docs-reference \
-  test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-compose lint lint-workflows types check bench
+  test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-exchange e2e-compose lint lint-workflows types check bench
 
 PYTHON ?= python3
 export DEMO_DIR ?= .demo
@@ -130,8 +130,11 @@ test-charts: ## Render, lint and check all charts in all environments (needs hel
 test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/parity
 
-e2e: ## Test the running cluster end to end, in about 15 minutes (first: make up ENV=lite); VARIANT=spark as at make up, ONLY=variant
+e2e: ## Test the running cluster end to end, in about 15 minutes (first: make up); VARIANT=spark or both as at make up, ONLY=variant
 	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/e2e $(E2E)
+
+e2e-exchange: ## Start a simulator outside of the cluster, which make e2e needs with FEED=binance (first: make cluster)
+	@$(BOOTSTRAP) --for tools dev -- -m tests.e2e.outside_exchange
 
 e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make compose-up)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/e2e --platform compose $(E2E)

@@ -10,7 +10,7 @@ from ops.common.console import console
 from ops.compose import batch as compose_batch
 from ops.compose import env_file
 from ops.compose import project as compose
-from tests.e2e.platforms import Platform, Server
+from tests.e2e.platforms import Platform, Server, Simulator
 from tests.e2e.programs import ProgramFailed, attempt, run
 
 SECOND_TAG = "-second"
@@ -41,7 +41,7 @@ class Compose(Platform):
     name = "compose"
 
     def __init__(self, variant: Variant) -> None:
-        super().__init__(variant)
+        super().__init__(variant, Simulator(self))
         self._project = compose.running(load(compose.ComposeSettings, "e2e"))
         self._changed: dict[str, dict[str, Any]] = {}
         self._second: list[str] = []

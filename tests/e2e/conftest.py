@@ -1,10 +1,15 @@
 """One platform per run (``--platform kind|compose``), checked to be usable, and a report at the end.
 
+Tests of other folders that are collected together with these are left as they are.
+
 No test is skipped silently: a platform that does not run fails the run, with the command that starts it.
 """
 
+import os
 import shutil
 from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import cast
 
 import pytest
 from pytest_kind import KindCluster
@@ -14,11 +19,11 @@ from ops.common.candle_variant import MERGERS, Variant
 from ops.common.errors import Problem
 from ops.common.paths import STATE
 from ops.common.settings import CLUSTER
-from ops.platform import state_folder
+from ops.platform import make_command, state_folder
 from tests.e2e.compose import Compose
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.load import PREFIX
-from tests.e2e.platforms import Platform, streaming
+from tests.e2e.platforms import UPSTREAM, Platform
 from tests.e2e.programs import attempt, run
 from tests.e2e.report import Report
 
@@ -34,24 +39,44 @@ ORDER = (
     "test_under_load",
     "test_restart",
 )
-_UP = {"kind": "make up ENV=lite", "compose": "make compose-up BI=1"}
+_HERE = Path(__file__).parent
 _REPORT_FILES = {"kind": "e2e-report", "compose": "e2e-report-compose"}
 _REPORT = pytest.StashKey[Report]()
 _PLATFORM = pytest.StashKey[Platform]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--platform", choices=list(_UP), default="kind", help="which running platform is tested")
+    parser.addoption("--platform", choices=["kind", "compose"], default="kind", help="which running platform is tested")
     parser.addoption(
-        "--variant", choices=["python", "spark"], default="python", help="the service that merges trades into candles"
+        "--variant", choices=list(MERGERS), default="python", help="the services that merge trades into candles"
     )
+
+
+def _option(config: pytest.Config, name: str, default: str) -> str:
+    # pytest reads this file too late for its options if the command names only a folder above this one.
+    return str(config.getoption(name, default))
+
+
+def _platform(config: pytest.Config) -> str:
+    return _option(config, "platform", "kind")
+
+
+def _variant(config: pytest.Config) -> Variant:
+    return cast(Variant, _option(config, "variant", "python"))
+
+
+def _up(platform: str, variant: Variant) -> str:
+    """Return the command that starts the platform, in the environment of the last ``make up``."""
+    if platform == "compose":
+        return "make compose-up BI=1" + (f" VARIANT={variant}" if variant != "python" else "")
+    return make_command.make_up(environment={**os.environ, "VARIANT": variant})
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "variant: depends on the service that merges; -m variant for a second variant")
     config.addinivalue_line("markers", "with_spark: needs Spark's image; left out for the variant python")
     config.addinivalue_line("markers", "kind: only means something in a cluster; left out for Compose")
-    config.stash[_REPORT] = Report(config.getoption("platform"), config.getoption("variant"))
+    config.stash[_REPORT] = Report(_platform(config), _variant(config))
     # pytest-kind would download its own programs and remove the cluster at the end, but this cluster is the user's.
     config.option.cluster_name = CLUSTER
     config.option.keep_cluster = True
@@ -61,36 +86,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize tests with the components of the variant; for a second variant, only its merging one is tested."""
-    variant: Variant = metafunc.config.getoption("variant")
-    mergers = [pytest.param(name, marks=pytest.mark.variant) for name in MERGERS[variant]]
-    others = [name for name in streaming(variant) if name not in MERGERS[variant]]
-    for fixture, values in {
-        "component": [*others, *mergers],
-        "victim": [
-            *mergers,
-            *(name for name in others if name != "simulator"),  # without a feed the tests prove nothing
-        ],
-        "merger": mergers,
-    }.items():
-        if fixture in metafunc.fixturenames and not _parametrizes(metafunc, fixture):
+    mergers = [pytest.param(name, marks=pytest.mark.variant) for name in MERGERS[_variant(metafunc.config)]]
+    # The exchange is no victim: without a feed the tests prove nothing.
+    for fixture, values in {"victim": [*mergers, *UPSTREAM], "merger": mergers}.items():
+        if fixture in metafunc.fixturenames:
             metafunc.parametrize(fixture, values)
 
 
-def _parametrizes(metafunc: pytest.Metafunc, fixture: str) -> bool:
-    return any(mark.args[0] == fixture for mark in metafunc.definition.iter_markers("parametrize"))
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: ORDER.index(item.path.stem))
-    out = {"kind"} if config.getoption("platform") != "kind" else set()
-    out |= {"with_spark"} if config.getoption("variant") == "python" else set()
-    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in out)]
-    items[:] = [item for item in items if item not in left_out]
+    own = [item for item in items if item.path.parent == _HERE]
+    out = {"kind"} if _platform(config) != "kind" else set()
+    out |= {"with_spark"} if _variant(config) == "python" else set()
+    left_out = [item for item in own if any(item.get_closest_marker(marker) for marker in out)]
+    kept = [item for item in own if item not in left_out]
+    kept.sort(key=lambda item: ORDER.index(item.path.stem))
+    items[:] = [item for item in items if item.path.parent != _HERE] + kept
     config.hook.pytest_deselected(items=left_out)
-    for item in items:
+    for item in kept:
         # The fixtures of the first test wait for a running batch, which may take longer than any test.
-        own = item.get_closest_marker("timeout")
-        seconds = own.args[0] if own else float(config.getini("timeout"))
+        limit = item.get_closest_marker("timeout")
+        seconds = limit.args[0] if limit else float(config.getini("timeout"))
         item.add_marker(pytest.mark.timeout(seconds, func_only=True), append=False)
 
 
@@ -101,7 +116,7 @@ def running_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
         if shutil.which(program) is None:
             pytest.fail(f"{program} is missing on the PATH: make doctor", pytrace=False)
     if CLUSTER not in attempt("kind", "get", "clusters").out.split():
-        pytest.fail(f"there is no cluster {CLUSTER}: {_UP['kind']}", pytrace=False)
+        pytest.fail(f"there is no cluster {CLUSTER}: {make_command.make_up()}", pytrace=False)
     kubeconfig = tmp_path_factory.mktemp("kind") / "kubeconfig"
     kubeconfig.write_text(run("kind", "get", "kubeconfig", "--name", CLUSTER))
     kubeconfig.chmod(0o600)
@@ -122,7 +137,12 @@ def kind_cluster(running_cluster: None, kind_cluster: KindCluster) -> KindCluste
 @pytest.fixture(scope="session")
 def kubernetes(request: pytest.FixtureRequest, kind_cluster: KindCluster) -> Iterator[Kubernetes]:
     """Yield the platform on kind; its batch is paused, so that memory and load come from the tests alone."""
-    platform = Kubernetes(kind_cluster, request.config.getoption("variant"))
+    try:
+        platform = Kubernetes(kind_cluster, _variant(request.config))
+    except LookupError as error:
+        pytest.fail(f"{error}: {make_command.make_up()}", pytrace=False)
+    except Problem as problem:
+        pytest.fail(str(problem), pytrace=False)
     with platform.batch_paused():
         yield platform
 
@@ -130,16 +150,15 @@ def kubernetes(request: pytest.FixtureRequest, kind_cluster: KindCluster) -> Ite
 @pytest.fixture(scope="session")
 def platform(request: pytest.FixtureRequest) -> Platform:
     """Return the platform under test, streaming its default feed."""
-    name = request.config.getoption("platform")
-    variant: Variant = request.config.getoption("variant")
+    name, variant = _platform(request.config), _variant(request.config)
     found: Platform = request.getfixturevalue("kubernetes") if name == "kind" else Compose(variant)
     request.config.stash[_PLATFORM] = found
     not_ready = [component for component in found.streaming if not found.instances(component)]
     if not_ready:
-        pytest.fail(f"not ready: {', '.join(not_ready)}: {_UP[name]} VARIANT={variant}", pytrace=False)
-    status = found.exchange("/sim/status")
+        pytest.fail(f"not ready: {', '.join(not_ready)}: {_up(name, variant)}", pytrace=False)
+    status = found.exchange.get("/sim/status")
     if any(symbol.startswith(PREFIX) for symbol in status["symbols"]):
-        pytest.fail(f"an earlier run was cut off and left its heavy feed: {_UP[name]} VARIANT={variant}", pytrace=False)
+        pytest.fail(f"an earlier run was cut off and left its heavy feed: {_up(name, variant)}", pytrace=False)
     return found
 
 

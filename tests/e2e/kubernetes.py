@@ -4,19 +4,23 @@ import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from pytest_kind import KindCluster
 
 from ops.common import units
 from ops.common.candle_variant import MERGERS, Variant, replaced_by
-from ops.common.settings import KIND_CONTEXT, NAMESPACE
-from ops.kubernetes import helmfile, kind_cluster, memory
+from ops.common.settings import NAMESPACE
+from ops.kubernetes import kind_cluster, memory
+from ops.platform import make_command
 from ops.platform.airflow import Airflow, has_ended
-from tests.e2e.platforms import Platform, Server
+from tests.e2e import environment
+from tests.e2e.outside_exchange import OutsideExchange
+from tests.e2e.platforms import MemoryLimits, Platform, Server, Simulator
 from tests.e2e.programs import Done, attempt, run
 from tests.e2e.waiting import wait_until
+from tests.e2e.workloads import Object, Workloads
 
+OPERATORS = (".kafka.strimzi.io", ".core.strimzi.io", ".sparkoperator.k8s.io")  # the API groups of their CRDs
 SECOND_TAG = "-second"
 _BATCH_SECONDS = 600.0  # a running task may still be retried
 _NODE_PORTS: dict[Server, int] = {
@@ -47,8 +51,6 @@ _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("minio", "reader"): ("reader", "S3_SECRET_KEY"),
 }
 
-Object = dict[str, Any]
-
 
 class Kubernetes(Platform):
     """The namespace of the releases in ``cluster``."""
@@ -56,9 +58,19 @@ class Kubernetes(Platform):
     name = "kind"
 
     def __init__(self, cluster: KindCluster, variant: Variant) -> None:
-        super().__init__(variant)
+        """Find out what is installed.
+
+        Raises:
+            LookupError: nothing is installed.
+            Problem: the record of the last ``make up`` does not fit the cluster, or the exchange cannot be steered.
+        """
         self.cluster = cluster
         self._kubeconfig = str(cluster.kubeconfig_path)
+        self.workloads = Workloads(self.get)
+        self.environment = environment.find(self.get, variant)
+        super().__init__(
+            variant, Simulator(self) if self.environment.simulates else OutsideExchange.at(self.environment.ws_url)
+        )
         self._before: dict[str, int] = {}  # the revision of each changed release before its first change
         self._second: list[str] = []
 
@@ -88,6 +100,12 @@ class Kubernetes(Platform):
         items: list[Object] = json.loads(self.kubectl("get", kind, *arguments, "-o", "json"))["items"]
         return items
 
+    def custom_resources(self) -> list[Object]:
+        """Return the namespace's objects of all kinds that the operators' CRDs define."""
+        named = self.kubectl("get", "crds", "-o", "name").split()
+        found = [name.partition("/")[2] for name in named if name.endswith(OPERATORS)]
+        return self.get(",".join(found)) if found else []
+
     def secrets(self) -> dict[str, dict[str, str]]:
         """Return the stored data of each Secret except Helm's, by name."""
         return {
@@ -100,10 +118,14 @@ class Kubernetes(Platform):
         """Return the password of each login: (server, user)."""
         return {login: self.find_password(*login) for login in _PASSWORDS}
 
-    def pods(self, component: str | None = None) -> list[Object]:
-        """Return the pods of Deployments and StatefulSets, of ``component`` or of all."""
-        selector = ["-l", f"app.kubernetes.io/name={component}"] if component else []
-        return [pod for pod in self.get("pods", *selector) if _owner(pod) in {"ReplicaSet", "StatefulSet"}]
+    def pods(self, *components: str) -> list[Object]:
+        """Return the pods that keep running, of ``components`` or of all."""
+        return self.workloads.pods(*components)
+
+    def helmfile(self, *action: str, variant: Variant, settings: Mapping[str, str] | None = None) -> None:
+        """Run helmfile on the installed environment with ``variant`` and further variables."""
+        env = {**self.environment.variables(variant), **(settings or {}), "KUBECONFIG": self._kubeconfig}
+        run(*self.environment.helmfile(*action), env=env, seconds=540)
 
     def airflow(self, password: str | None = None) -> Airflow:
         """Return a client of Airflow's API with the admin's login."""
@@ -164,8 +186,9 @@ class Kubernetes(Platform):
     def find_port(self, server: Server) -> int:
         """See :class:`Platform`, as for all below."""
         node = kind_cluster.node()
-        assert node is not None, f"there is no container {kind_cluster.NODE}: make up ENV=lite"
-        assert _NODE_PORTS[server] in node.bound, f"no port leads to {server}: make down && make up ENV=lite"
+        assert node is not None, f"there is no container {kind_cluster.NODE}: {make_command.make_up()}"
+        again = f"make down && {make_command.make_up()}"
+        assert _NODE_PORTS[server] in node.bound, f"no port leads to {server}: {again}"
         return node.bound[_NODE_PORTS[server]]
 
     def find_password(self, server: Server, user: str) -> str:
@@ -173,28 +196,19 @@ class Kubernetes(Platform):
         secret = json.loads(self.kubectl("get", "secret", name, "-o", "json"))
         return b64decode(secret["data"][key]).decode()
 
+    @property
+    def memory_limits(self) -> MemoryLimits:
+        return self.environment.memory_limits
+
     def instances(self, component: str) -> frozenset[str]:
-        return frozenset(
-            status["containerID"]
-            for pod in self.pods(component)
-            for status in pod["status"].get("containerStatuses", [])
-            if status["ready"] and "deletionTimestamp" not in pod["metadata"]
-        )
+        return self.workloads.instances(component)
 
     def is_settled(self, component: str) -> bool:
-        owners = [*self.get("deployments", *_named(component)), *self.get("statefulsets", *_named(component))]
-        pods = self.pods(component)
-        return (
-            bool(owners)
-            and all(map(_is_rolled_out, owners))
-            and len(pods) == sum(owner["spec"]["replicas"] for owner in owners)
-            and all(map(_is_ready, pods))
-        )
+        return self.workloads.is_settled(component, self.environment.owners(component))
 
     def kill(self, component: str) -> None:
-        selector = f"app.kubernetes.io/name={component}"
         names = [pod["metadata"]["name"] for pod in self.pods(component)]
-        assert names, f"no pod of {component} ({selector})"
+        assert names, f"no pod of {component}"
         self.kubectl("delete", "pod", *names, "--grace-period=0", "--force", "--wait=false")
 
     def change(self, component: str, *, settings: Mapping[str, str] | None = None, tag: str | None = None) -> None:
@@ -220,13 +234,12 @@ class Kubernetes(Platform):
 
     def merge_by(self, variant: Variant, symbols: Sequence[str]) -> None:
         both = (part for name in MERGERS["both"] for part in ("--selector", f"name={name}"))
-        line = helmfile.command("lite", KIND_CONTEXT, *both, "sync")
-        env = {"VARIANT": variant, "SYMBOLS": ",".join(symbols), "KUBECONFIG": self._kubeconfig}
-        run(*line, env=env, seconds=300)
+        self.helmfile(*both, "sync", variant=variant, settings={"SYMBOLS": ",".join(symbols)})
         for name in MERGERS["both"]:
             self._before.pop(name, None)
         self.wait_settled(*MERGERS[variant])
-        wait_until(lambda: not any(map(self.pods, replaced_by(variant))), 60, "the other variant is gone")
+        gone = replaced_by(variant)
+        wait_until(lambda: not any(map(self.workloads.members, gone)), 60, "the other variant is gone")
 
     def second_tag(self, component: str) -> str:
         (pod,) = self.pods(component)
@@ -272,8 +285,10 @@ class Kubernetes(Platform):
             summary = json.loads(self.kubectl("get", "--raw", f"/api/v1/nodes/{kind_cluster.NODE}/proxy/stats/summary"))
             sizes = memory.working_sets([summary])
             found = {
-                component: [sizes.get(pod["metadata"]["name"], 0) / units.MIB for pod in self.pods(component)]
-                for component in (*self.streaming, "airflow", "superset")
+                component: [
+                    sizes.get(pod["metadata"]["name"], 0) / units.MIB for pod in self.workloads.members(component)
+                ]
+                for component in (*self.streaming, *self.environment.others)
             }
             complete = all(its and all(its) for its in found.values())
             return {component: round(sum(its), 1) for component, its in found.items()} if complete else {}
@@ -294,26 +309,3 @@ class Kubernetes(Platform):
             done = attempt(*self._kubectl(*command), seconds=30)
             parts.append("\n".join([f"$ kubectl {' '.join(command)}", *(done.out or done.err).splitlines()[-40:]]))
         return "\n\n".join(parts)
-
-
-def _named(component: str) -> list[str]:
-    return ["-l", f"app.kubernetes.io/name={component}"]
-
-
-def _owner(pod: Object) -> str:
-    return next((owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])), "")
-
-
-def _is_rolled_out(owner: Object) -> bool:
-    wanted, status = int(owner["spec"]["replicas"]), owner["status"]
-    # A StatefulSet's updatedReplicas is absent if its current and its update revision are equal.
-    return (
-        status.get("observedGeneration") == owner["metadata"]["generation"]
-        and status.get("readyReplicas", 0) == wanted
-        and status.get("updatedReplicas", wanted) == wanted
-    )
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = {condition["type"]: condition["status"] for condition in pod["status"].get("conditions", [])}
-    return bool(conditions.get("Ready") == "True") and "deletionTimestamp" not in pod["metadata"]

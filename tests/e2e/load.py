@@ -44,14 +44,15 @@ def heavy_load(platform: Platform) -> Iterator[Load]:
         platform.merge_by(platform.variant, [*DEFAULT_SYMBOLS, *symbols])
         # A short history, because REST computes its trades on request, 40,000 for each minute.
         market = {"SIM_TRADES_PER_MINUTE": str(TRADES_PER_MINUTE), "SIM_HISTORY_MINUTES": "1"}
-        platform.change("simulator", settings=feed | market)
+        platform.exchange.change(feed | market)
         platform.change("producer", settings=feed)
         wait_until(lambda: set(streamed_up_to(platform)) == set(symbols), 60, "the heavy feed streams")
         running = Stopwatch()
         wait_caught_up(platform, symbols)
         yield Load(symbols, running)
     finally:
-        platform.change_back("simulator", "producer")
+        platform.exchange.change_back()
+        platform.change_back("producer")
         try:
             wait_consumed(platform)  # or the consumer, back at its default symbols, would reject the rest as unknown
         finally:

@@ -1,19 +1,17 @@
 """The operations on a platform that the streaming tests need; implemented in ``kubernetes.py`` and ``compose.py``.
 
-Components are ``kafka``, ``postgres``, ``minio``, ``simulator``, ``producer``, and the one that merges trades:
-``consumer`` or ``spark-candles``.
+Components are ``kafka``, ``postgres``, ``minio``, ``producer``, ``simulator`` where the exchange is a component, and
+those that merge trades: ``consumer``, ``spark-candles``, or both.
 """
 
-import json
 import subprocess
-import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import psycopg
 from pydantic import SecretStr
@@ -24,15 +22,25 @@ from crypto_analytics.store.postgres import connect
 from ops.common.candle_variant import MERGERS, Variant
 from ops.common.loopback import LOOPBACK
 from ops.local.postgres import SUPERUSER
+from tests.e2e.exchange import Exchange
 from tests.e2e.waiting import wait_until
 
-UPSTREAM = ("kafka", "postgres", "minio", "simulator", "producer")
+UPSTREAM = ("kafka", "postgres", "minio", "producer")
 Server = Literal["kafka", "postgres", "minio", "simulator", "airflow", "superset"]
 
 
-def streaming(variant: Variant) -> tuple[str, ...]:
-    """Return the components of the streaming half in a variant."""
-    return (*UPSTREAM, *MERGERS[variant])
+class MemoryLimits(NamedTuple):
+    """Limits of memory at rest in GB: of the streaming components, of all, and of Spark with its executors."""
+
+    streaming: float
+    all: float
+    spark: float
+
+
+def memory_limits(variant: Variant) -> MemoryLimits:
+    """Return the limits without operators; Spark's pod has a higher one than the consumer."""
+    merging = {"python": 0.3, "spark": 1.0, "both": 1.3}[variant]
+    return MemoryLimits(1.0 + merging, 2.3 + merging, 1.0)
 
 
 class Platform(ABC):
@@ -40,10 +48,11 @@ class Platform(ABC):
 
     name: str
 
-    def __init__(self, variant: Variant) -> None:
+    def __init__(self, variant: Variant, exchange: Exchange) -> None:
         self.variant = variant
+        self.exchange = exchange
         self.mergers = MERGERS[variant]
-        self.streaming = streaming(variant)
+        self.streaming = (*UPSTREAM, *exchange.components, *self.mergers)
         # Neither changes, and the platform cannot answer while it restarts.
         self.port = cache(self.find_port)
         self.password = cache(self.find_password)
@@ -97,7 +106,7 @@ class Platform(ABC):
 
     @abstractmethod
     def memory(self) -> dict[str, float]:
-        """Return the working set of each streaming component in MiB."""
+        """Return the working set of each component in MiB, at least of the streaming ones."""
 
     @abstractmethod
     def log_command(self, component: str) -> list[str]:
@@ -107,7 +116,12 @@ class Platform(ABC):
     def diagnosis(self) -> str:
         """Return information about a failure: states, events and the last lines of logs."""
 
-    # The methods below are the same on every platform.
+    # The methods below are the same on every platform, but for the limits of one with operators.
+
+    @property
+    def memory_limits(self) -> MemoryLimits:
+        """Return the limits of memory at rest."""
+        return memory_limits(self.variant)
 
     def postgres(self, role: str, password: str | None = None) -> psycopg.Connection:
         """Return a connection of ``role`` ("superuser" or one of the three); ``password`` replaces the right one."""
@@ -140,16 +154,6 @@ class Platform(ABC):
         )
         return open_store(settings)
 
-    def exchange(self, path: str) -> Any:
-        """Return the simulator's answer to a GET of ``path``.
-
-        Raises:
-            OSError: it does not answer, or answers with an error.
-        """
-        url = f"http://{LOOPBACK}:{self.port('simulator')}{path}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return json.load(answer)
-
     def wait_settled(self, *components: str, seconds: float = 180) -> None:
         """Wait until ``components`` are settled."""
         for component in components:
@@ -175,6 +179,25 @@ class Platform(ABC):
                 finally:
                     follower.terminate()
                     follower.wait(10)
+
+
+class Simulator(Exchange):
+    """The exchange as a component of a platform."""
+
+    components = ("simulator",)
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def url(self) -> str:
+        """See :class:`Exchange`, as for all below."""
+        return f"http://{LOOPBACK}:{self._platform.port('simulator')}"
+
+    def change(self, settings: Mapping[str, str]) -> None:
+        self._platform.change("simulator", settings=settings)
+
+    def change_back(self) -> None:
+        self._platform.change_back("simulator")
 
 
 class FollowedLog:

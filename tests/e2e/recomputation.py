@@ -87,7 +87,7 @@ def complete_minutes(platform: Platform, symbols: Sequence[str]) -> int:
 
 def streamed_up_to(platform: Platform) -> dict[str, int]:
     """Return the newest trade id of each symbol that the simulator has streamed."""
-    symbols = platform.exchange("/sim/status")["symbols"]
+    symbols = platform.exchange.get("/sim/status")["symbols"]
     return {symbol: its["last_id"] for symbol, its in symbols.items() if its["last_id"] is not None}
 
 
@@ -166,11 +166,11 @@ def read_values(platform: Platform, keys: Iterable[str]) -> list[bytes]:
 def official_klines(platform: Platform, symbols: Sequence[str], since: datetime) -> dict[Key, list[str]]:
     """Return the closed one-minute klines of the simulator's REST API, which shares no code with the candles."""
     start = int(since.timestamp() * 1000)
-    now = platform.exchange("/api/v3/time")["serverTime"]
+    now = platform.exchange.get("/api/v3/time")["serverTime"]
     return {
         (symbol, datetime.fromtimestamp(row[0] / 1000, UTC)): row
         for symbol in symbols
-        for row in platform.exchange(f"/api/v3/klines?symbol={symbol}&interval=1m&limit=1000&startTime={start}")
+        for row in platform.exchange.get(f"/api/v3/klines?symbol={symbol}&interval=1m&limit=1000&startTime={start}")
         if row[6] < now
     }
 

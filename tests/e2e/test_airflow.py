@@ -16,11 +16,12 @@ from pyarrow import parquet
 from crypto_analytics.batch.step_definitions import RETRIES, STEPS
 from ops.common.settings import NAMESPACE
 from ops.platform.airflow import Airflow, has_ended
-from tests.e2e.kubernetes import Kubernetes, Object
+from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.platforms import Platform
 from tests.e2e.recomputation import DEFAULT_SYMBOLS, official_klines, wait_caught_up
 from tests.e2e.report import Report
 from tests.e2e.waiting import Stopwatch, wait_until
+from tests.e2e.workloads import Object
 from tests.oracle import Key
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(600)]
