@@ -1,8 +1,10 @@
 """The kafka chart's resources satisfy the schemas of the operator's release, as strict as an API server's."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import yaml
 from tests.charts import rendering, strimzi
 from tests.servers import ROOT
 
+LOOKUP = 'lookup "v1" "Secret" $.Release.Namespace .'  # in common.podAnnotations
 STRIMZI = rendering.chart("kafka", {"mode": "strimzi"})
 EVERYTHING = {
     "mode": "strimzi",
@@ -119,6 +122,25 @@ def test_each_users_password_comes_from_the_secret_of_its_client() -> None:
         "spark": ("spark", "KAFKA_SASL_PASSWORD"),
         "reader": ("reader", "KAFKA_SASL_PASSWORD"),
     }
+
+
+def test_a_changed_secret_changes_its_user_which_the_operator_watches(tmp_path: Path) -> None:
+    """The lookup of the Secret, which needs a cluster, is replaced by fixed contents."""
+    shutil.copytree(ROOT / "charts/kafka", tmp_path / "kafka")
+    file = tmp_path / "kafka/charts/common/templates/_pod.tpl"
+    text = file.read_text()
+
+    def annotations(password: str) -> dict[str, str]:
+        file.write_text(text.replace(LOOKUP, f'dict "data" (dict "password" (print . "{password}"))'))
+        objects = yaml.safe_load_all(rendering.template("kafka", '{"mode": "strimzi"}', charts=tmp_path))
+        users = [one for one in objects if one and one["kind"] == "KafkaUser"]
+        return {user["metadata"]["name"]: user["metadata"]["annotations"]["checksum/secret"] for user in users}
+
+    assert LOOKUP in text
+    old, new = annotations("old"), annotations("new")
+    assert len(set(old.values())) == len(old) == 5
+    assert [name for name in old if old[name] == new[name]] == []
+    assert annotations("old") == old
 
 
 def test_the_user_operator_does_not_write_over_those_secrets() -> None:

@@ -24,7 +24,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 name: {{ .component }}
 namespace: {{ .Release.Namespace }}
 labels:
-  {{- include "kafka.strimzi.labels" (omit . "component") | nindent 2 }}
+  {{- include "kafka.strimzi.labels" (pick . "Chart" "Release" "Values") | nindent 2 }}
   strimzi.io/cluster: {{ .Values.clusterName }}
 {{- end -}}
 
