@@ -93,8 +93,7 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(up, "_cluster", lambda *_: dict(INSTALLATION.ports))
     monkeypatch.setattr(up, "KubeApi", lambda context: None)
-    monkeypatch.setattr(up, "_images", lambda phases, names: None)
-    for step in ("check_unchanged", "recover", "_releases"):
+    for step in ("check_unchanged", "_images", "recover", "_releases"):
         monkeypatch.setattr(up, step, lambda *_: None)
     monkeypatch.setattr(access, "find", lambda settings: INSTALLATION)
     monkeypatch.setattr(state_folder, "exclusive", contextlib.nullcontext)
