@@ -1,7 +1,7 @@
 # Everything that is done with the platform, in one place. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor images cluster load up status urls forward logs memory airflow-run psql down nuke env compose-up compose-batch \
+.PHONY: help doctor images cluster load up status urls open forward logs memory airflow-run psql down nuke env compose-up compose-batch \
   compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs docs docs-reference \
   test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-exchange e2e-compose lint lint-workflows types check bench
 
@@ -48,8 +48,11 @@ up: ## Create the cluster, build and load the images, install or upgrade everyth
 status: ## Show what runs and how fresh the candles are: local runs, Kubernetes, Compose
 	@$(OPS) status
 
-urls: ## Show URL, user, password and health of every endpoint; PASSWORDS=0 hides the passwords
-	@$(OPS) urls $(NO_PASSWORDS)
+urls: ## Show URL, user, password and health of every endpoint; PASSWORDS=0 hides the passwords, FORMAT=env|json
+	@$(OPS) urls $(NO_PASSWORDS) $(if $(FORMAT),--format $(FORMAT))
+
+open: ## Open Superset and Airflow in the browser
+	@$(OPS) open
 
 forward: ## Forward the ports of a cluster other than kind to this machine until Ctrl-C
 	@$(OPS) forward
@@ -191,7 +194,8 @@ help: ## Show this
 	  '  VALUES=mine.yaml     up, load, down: a file of your own values, over those of environments/' \
 	  '  IMAGE_REGISTRY=…     registry of the images; images: with PUSH=1 pushes them there' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
-	  '  BI=1                 compose-up: the dashboard too' \
+	  '  FORMAT=table         urls: for programs, env (NAME=value for a shell) or json' \
+  '  BI=1                 compose-up: the dashboard too' \
 	  '  SERVICE=consumer     logs: of one component; settings: of one service' \
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \

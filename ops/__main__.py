@@ -25,6 +25,7 @@ COMMANDS: dict[str, Command] = {
     "up": up.main,
     "status": status.main,
     "urls": urls.main,
+    "open": urls.open_pages,
     "forward": port_forward.main,
     "logs": logs.main,
     "memory": memory.main,

@@ -13,7 +13,10 @@ DASHBOARD = "/superset/dashboard/crypto/"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint. ``secret`` is the name of the password of user ``login``; empty if it needs no login."""
+    """An endpoint. ``secret`` is the name of the password of user ``login``; empty if it needs no login.
+
+    ``is_page`` marks the web pages that `make open` opens.
+    """
 
     name: str
     component: str
@@ -22,6 +25,7 @@ class Endpoint:
     url: str
     secret: str = ""
     login: str = READER
+    is_page: bool = False
 
     @property
     def user(self) -> str:
@@ -51,6 +55,7 @@ ENDPOINTS = (
         f"http://{{host}}:{{port}}{DASHBOARD}",
         "SUPERSET_ADMIN_PASSWORD",
         SUPERSET_ADMIN,
+        is_page=True,
     ),
     Endpoint(
         "Airflow",
@@ -60,6 +65,7 @@ ENDPOINTS = (
         "http://{host}:{port}",
         "AIRFLOW_ADMIN_PASSWORD",
         AIRFLOW_ADMIN,
+        is_page=True,
     ),
     Endpoint("Spark UI", "spark-candles", "SPARK_UI_PORT", 4040, "http://{host}:{port}"),
     Endpoint("Simulator", "simulator", "SIM_PORT", 8899, "http://{host}:{port}/healthz"),

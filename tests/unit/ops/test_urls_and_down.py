@@ -2,9 +2,12 @@
 
 import contextlib
 import io
+import json
 import socket
 import sys
 import threading
+import webbrowser
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ops import nuke
+from ops import nuke, urls
 from ops.common import external_programs
 from ops.common.errors import Problem
 from ops.common.loopback import free_port
@@ -51,6 +54,69 @@ def test_passwords_can_be_hidden() -> None:
     text = shown(url_table.table(INSTALLATION, HEALTHY, hide=True))
     assert "-word" not in text
     assert url_table.HIDDEN in text
+
+
+def test_programs_read_the_endpoints_as_json() -> None:
+    checked = [(INSTALLATION, {**HEALTHY, "PostgreSQL": Health("the login is refused", 0.1)})]
+    found = {one["name"]: one for one in json.loads(url_table.as_json(checked))}
+    assert found["PostgreSQL"] == {
+        "platform": "Kubernetes",
+        "name": "PostgreSQL",
+        "url": "postgresql://127.0.0.1:5432/crypto_analytics",
+        "user": "reader",
+        "password": "p-word",
+        "healthy": False,
+        "health": "the login is refused",
+    }
+    assert (found["Simulator"]["user"], found["Simulator"]["password"]) == (None, None)
+    assert "-word" not in url_table.as_json(checked, hide=True)
+
+
+def test_a_shell_reads_the_endpoints_as_variables() -> None:
+    strange = replace(INSTALLATION, passwords={**INSTALLATION.passwords, "KAFKA_SASL_PASSWORD": "it's $HOME `x`"})
+    lines = url_table.as_env([(strange, HEALTHY)])
+    script = f'{lines}\nprintf "%s|" "$KAFKA_URL" "$KAFKA_USER" "$KAFKA_PASSWORD" "$MINIO_S3_URL" "$SIMULATOR_USER"'
+    assert external_programs.run("sh", "-c", script, fix="") == (
+        "127.0.0.1:19092|reader|it's $HOME `x`|http://127.0.0.1:9000||"
+    )
+    assert "PASSWORD" not in url_table.as_env([(strange, HEALTHY)], hide=True)
+    with pytest.raises(Problem, match="make urls FORMAT=json"):
+        url_table.as_env([(strange, HEALTHY), (INSTALLATION, HEALTHY)])
+
+
+@pytest.mark.parametrize("unhealthy", ["", "Kafka"])
+@pytest.mark.parametrize("form", ["json", "env"])
+def test_urls_for_programs_print_nothing_else_and_fail_with_an_unhealthy_endpoint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], form: str, unhealthy: str
+) -> None:
+    monkeypatch.setattr(urls, "find", lambda settings: INSTALLATION)
+    monkeypatch.setattr(compose, "installation", lambda: None)
+    results = {name: Health("away" if name == unhealthy else "", 0.1) for name in HEALTHY}
+    monkeypatch.setattr(urls, "check_all", lambda installed: results)
+    assert urls.main(OpsSettings(), ["--format", form, "--no-passwords"]) == bool(unhealthy)
+    output = capsys.readouterr().out
+    assert "-word" not in output
+    assert json.loads(output) if form == "json" else all("=" in line for line in output.splitlines())
+
+
+@pytest.mark.parametrize("has_browser", [True, False])
+def test_open_opens_the_pages_for_people(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], has_browser: bool
+) -> None:
+    opened: list[str] = []
+    installed = replace(INSTALLATION, components=frozenset({"superset", "airflow", "kafka"}))
+    monkeypatch.setattr(urls, "find", lambda settings: installed)
+    monkeypatch.setattr(compose, "installation", lambda: None)
+    monkeypatch.setattr(url_table, "check_all", lambda installed: HEALTHY)
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or has_browser)
+    assert urls.open_pages(OpsSettings(), []) == (0 if has_browser else 1)
+    assert opened == [f"http://127.0.0.1:8088{endpoints.DASHBOARD}", "http://127.0.0.1:8080"]
+    output = capsys.readouterr().out
+    assert "19092" not in output
+    assert ("open http://127.0.0.1:8080" in output) is not has_browser
+    monkeypatch.setattr(urls, "find", lambda settings: INSTALLATION)
+    with pytest.raises(Problem, match="compose-up BI=1"):
+        urls.open_pages(OpsSettings(), [])
 
 
 @pytest.mark.parametrize(
