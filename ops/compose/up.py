@@ -17,6 +17,7 @@ from ops.compose import env_file
 from ops.compose import project as compose
 from ops.compose.project import ComposeSettings, Container, Project
 from ops.platform import images, kind_node_ports, url_table
+from ops.platform.exchange_hosts import Hosts, Refused, Unreachable, choose, exchange
 
 MEMORY_FREE = 2 * GIB
 JOBS = ("migrate", "topics", "buckets", "superset-prepare")
@@ -30,8 +31,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     url_table.add_no_passwords(parser)
     chosen = parser.parse_args(arguments)
     requested = load(ComposeSettings, "compose-up")
-    project = compose.requested(requested)
     out = console()
+    project = serving(compose.requested(requested), out)
     profile = candle_variant.PROFILES[settings.VARIANT] if requested.PROFILE == "stream" else requested.PROFILE
     if requested.BI:
         profile += f",{candle_variant.BI_PROFILE}"
@@ -44,6 +45,40 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     if installed is None:
         raise Problem("no endpoint can be reached", "the containers have stopped again", "make compose-up")
     return url_table.show(installed, out, hide=url_table.hide_passwords(out, requested=chosen.no_passwords))
+
+
+def serving(project: Project, out: Console) -> Project:
+    """Return ``project``, with other hosts or the simulator if the exchange refuses this machine's location.
+
+    The simulator has volumes of its own, but a running platform keeps its exchange. An exchange that does not answer is
+    only reported: the producer waits for it.
+
+    Raises:
+        Problem: the exchange of the running platform refuses.
+    """
+    variables = dict(project.variables)
+    if "BINANCE_WS_URL" not in variables:
+        return project
+    wanted = Hosts(variables["BINANCE_WS_URL"], variables["BINANCE_REST_URL"])
+    try:
+        chosen = choose(wanted)
+    except Unreachable as problem:
+        out.print(str(problem), markup=False, soft_wrap=True)
+        return project
+    except Refused as problem:
+        if exchange(wanted.stream) != "binance" or _follows_exchange(project.name):
+            raise
+        out.print(f"{problem}; the trades come from the simulator instead", markup=False, soft_wrap=True)
+        return Project(project.name, {name: value for name, value in variables.items() if name not in wanted.variables})
+    if chosen != wanted:
+        refused = f"the exchange refuses this location at {wanted.rest}; its market-data hosts answer: {chosen.rest}"
+        out.print(refused, markup=False, soft_wrap=True)
+    return Project(project.name, variables | chosen.variables)
+
+
+def _follows_exchange(name: str) -> bool:
+    """Return whether the data of the project comes from the exchange: it has its volumes."""
+    return any(volume.endswith("_exchange") for volume in compose.volumes(name))
 
 
 def prepare(settings: OpsSettings, project: Project, profile: str, out: Console) -> None:

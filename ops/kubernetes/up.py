@@ -15,7 +15,7 @@ from rich.console import Console
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import CLUSTER, Environment, OpsSettings
-from ops.kubernetes import access, custom_resources, doctor, helm, helmfile, kind_cluster, machine, upgrade_check
+from ops.kubernetes import access, custom_resources, doctor, feed, helm, helmfile, kind_cluster, machine, upgrade_check
 from ops.kubernetes.early_end import EarlyEnd
 from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
@@ -66,7 +66,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         numbers = _cluster(settings, phases, again) if settings.is_kind else kind_node_ports.effective(settings)
         cluster = KubeApi(settings.KUBE_CONTEXT)
         env = helmfile.variables(settings.KUBE_CONTEXT, settings.VARIANT, numbers)
-        if not settings.is_kind:
+        if settings.is_kind:
+            env |= feed.fallback(settings, cluster, env, phases.report)
+        else:
             check_registry(settings, env)
         check_unchanged(settings, cluster, env)
         if settings.is_kind:

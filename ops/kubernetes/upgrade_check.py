@@ -4,21 +4,17 @@ Trade ids of two exchanges overlap, so in one database trades of the second feed
 first. A Kafka of another mode would start empty, and unread trades of the installed one would be lost.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE
 from ops.kubernetes.kube_api import Forbidden, KubeApi
 from ops.kubernetes.pods import Object
+from ops.platform.exchange_hosts import exchange
 
 _FEED = "BINANCE_WS_URL"
-# Two names of one exchange: data-stream.binance.vision serves countries that the other host refuses. Futures (fstream),
-# the testnet and binance.us have trade ids of their own.
-_BINANCE = re.compile(r"(data-)?stream\d*\.binance\.(com|vision)")
 _KAFKA = "crypto"  # the name of Strimzi's resource
 _STRIMZI = "kafka.strimzi.io/v1"
 
@@ -38,14 +34,19 @@ def installed(cluster: KubeApi, wanted: str) -> Installed:
         ApiUnavailable: the cluster does not answer.
         Problem: the user has no permission to read it.
     """
-    producer = _found(cluster, "apps/v1", "deployments/producer")
     if _found(cluster, "apps/v1", "statefulsets/kafka") is not None:
         kafka = "kraft"
     elif _strimzi(cluster, wanted):
         kafka = "strimzi"
     else:
         kafka = None
-    return Installed(_feed(producer) if producer is not None else None, kafka)
+    return Installed(installed_feed(cluster), kafka)
+
+
+def installed_feed(cluster: KubeApi) -> str | None:
+    """Return the URL of the installed producer's feed; raises as :func:`installed` does."""
+    producer = _found(cluster, "apps/v1", "deployments/producer")
+    return _feed(producer) if producer is not None else None
 
 
 def _strimzi(cluster: KubeApi, wanted: str) -> bool:
@@ -76,11 +77,6 @@ def _feed(producer: Object) -> str | None:
 def planned(values: Mapping[str, Mapping[str, Any]]) -> Installed:
     """Return the feed and mode in the values of the releases producer and kafka."""
     return Installed(values["producer"]["settings"][_FEED], values["kafka"]["mode"])
-
-
-def exchange(url: str) -> str:
-    """Return the identity of an exchange: one for all hosts of Binance's spot market, otherwise the URL."""
-    return "binance" if _BINANCE.fullmatch(urlsplit(url).hostname or "") else url
 
 
 def check_unchanged(now: Installed, then: Installed, context: str) -> None:

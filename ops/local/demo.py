@@ -17,6 +17,7 @@ from ops.local.run import Run
 from ops.local.run_folders import RunFolders
 from ops.local.settings import DemoSettings, Mode
 from ops.local.supervisor import Interrupted, Supervisor
+from ops.platform import exchange_hosts
 from ops.setup import jars, preflight
 from ops.setup.environments import folder_checks
 
@@ -44,7 +45,7 @@ def check(settings: DemoSettings) -> list[Problem]:
         checks.append(partial(paths.check_for_superset, settings.DEMO_DIR.resolve()))
         checks.append(partial(preflight.port, "SUPERSET_PORT", settings.SUPERSET_PORT))
     if settings.LIVE:
-        checks.append(partial(exchange.check_reachable, exchange.real(settings)))
+        checks.append(partial(exchange_hosts.ping, exchange.real(settings).rest_url))
     else:
         checks.append(partial(preflight.port, "SIM_PORT", settings.SIM_PORT))
     for name in ("REPLAY", "KLINES", "REST_FILE"):
@@ -85,6 +86,7 @@ def main(settings: DemoSettings, stop: threading.Event, display: Display) -> int
     Raises:
         Problem: the run failed.
     """
+    settings = exchange.serving(settings, display.print)
     folders = RunFolders(settings.DEMO_DIR.resolve(), settings.mode)
     with Supervisor(folders.state, stop=stop, on_death=display.restarted) as supervisor:
         found = check(settings)

@@ -1,28 +1,21 @@
 """The exchange of a run: the simulator as a child process, or the real one."""
 
 import json
-import os
-import ssl
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from crypto_analytics.binance.errors import Misconfigured
-from crypto_analytics.binance.proxies import proxy_for
+from pydantic import AnyUrl
+
 from ops.common import loopback
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK
 from ops.local.programs import Program
 from ops.local.service_settings import TradeSource
 from ops.local.settings import DemoSettings
-
-_REFUSED = 451  # Unavailable For Legal Reasons: the exchange's answer to some countries
-_DATA_HOSTS = "BINANCE_REST_URL=https://data-api.binance.vision BINANCE_WS_URL=wss://data-stream.binance.vision"
+from ops.platform.exchange_hosts import Hosts, Refused, Unreachable, choose
 
 
 @dataclass(frozen=True)
@@ -124,31 +117,27 @@ def real(settings: DemoSettings) -> TradeSource:
     return TradeSource(stream, rest, settings.SYMBOLS)
 
 
-def check_reachable(source: TradeSource) -> None:
-    """Check that the real exchange answers this machine.
+def serving(settings: DemoSettings, report: Callable[[str], None]) -> DemoSettings:
+    """Return ``settings``, changed if the exchange of LIVE refuses this machine's location.
 
-    Raises:
-        Problem: it refuses, or cannot be reached.
+    They become LIVE with the exchange's market-data hosts, otherwise FOREVER, which plays the simulator in a folder of
+    its own.
     """
-    url = f"{source.rest_url}/api/v3/ping"
+    if not settings.LIVE:
+        return settings
+    source = real(settings)
+    wanted = Hosts(source.ws_url, source.rest_url)
     try:
-        proxy = proxy_for(url, os.environ)  # as the services choose it
-    except Misconfigured as error:
-        raise Problem("the exchange cannot be reached", str(error), "correct that variable") from None
-    handler = urllib.request.ProxyHandler({} if proxy is None else {urlsplit(url).scheme: proxy.url})
-    try:
-        urllib.request.build_opener(handler).open(url, timeout=10).close()
-    except urllib.error.HTTPError as error:
-        cause = f"{url} answered {error.code} {error.reason}"
-        if error.code == _REFUSED:
-            cause += " (not offered where you are)"
-        raise Problem(
-            "the exchange refuses", cause, f"try its market data hosts: make demo LIVE=1 {_DATA_HOSTS}"
-        ) from None
-    except (urllib.error.URLError, ssl.SSLError, TimeoutError, ConnectionError) as error:
-        cause = f"{url}: {getattr(error, 'reason', error)}"
-        fix = f"check this machine's network and proxy (curl {url}), or play without it: make demo"
-        raise Problem("the exchange cannot be reached", cause, fix) from None
+        chosen = choose(wanted)
+    except Unreachable:  # the checks report it with the others
+        return settings
+    except Refused as problem:
+        report(f"{problem}; playing the simulator instead (FOREVER=1)")
+        return settings.model_copy(update={"LIVE": False, "FOREVER": True})
+    if chosen == wanted:
+        return settings
+    report(f"the exchange refuses this location at {wanted.rest}; its market-data hosts answer: {chosen.rest}")
+    return settings.model_copy(update={name: AnyUrl(url) for name, url in chosen.variables.items()})
 
 
 def check_recording(setting: str, path: Path | None, symbols: Sequence[str] = ()) -> None:
