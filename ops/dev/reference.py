@@ -1,4 +1,4 @@
-"""Write docs/reference anew from the code: all settings, all metrics, and all targets of make."""
+"""Write docs/reference anew from the code: all settings, all metrics, all targets of make, and all resources."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from crypto_analytics.runtime import metrics as services_metrics
 from exchange_simulator import metrics as simulator_metrics
 from ops.common.paths import ROOT
-from ops.dev import env_example
+from ops.dev import env_example, resources_page
 
 FOLDER = ROOT / "docs" / "reference"
 _MAKEFILE = ROOT / "Makefile"
@@ -83,10 +83,16 @@ def make_page() -> str:
     return "".join(lines)
 
 
+def resources() -> str:
+    """Return the page of what each environment requests."""
+    return _WRITTEN.format(source="ops/kubernetes/pod_resources.yaml") + resources_page.page()
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     FOLDER / "settings.md": settings_page,
     FOLDER / "metrics.md": metrics_page,
     FOLDER / "make.md": make_page,
+    FOLDER / "resources.md": resources,
 }
 
 
