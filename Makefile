@@ -30,7 +30,7 @@ SIDE_BY_SIDE = -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
 
 ##@ Run on Kubernetes (kind, or KUBE_CONTEXT=yours)
-doctor: ## Check memory, disk, ports, limits and tools, each with its fix
+doctor: ## Check Docker's CPUs and memory, disk, ports, limits and tools, each with its fix
 	@$(OPS) doctor
 
 images: ## Build the images that changed and show the sizes of all; PUSH=1 IMAGE_REGISTRY=… pushes them
@@ -187,7 +187,7 @@ help: ## Show this
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '%s\n' '' 'Variables, as in: make up ENV=lite KAFKA_PORT=19092' \
-	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production' \
+	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production; without it: as before, or what fits' \
 	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
 	  '  KUBE_CONTEXT=…       another cluster than kind: up skips creating it and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \

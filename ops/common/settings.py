@@ -17,7 +17,11 @@ Environment = Literal["default", "lite", "production"]
 class OpsSettings(SettingsGroup):
     """Which environment is installed in which cluster, and the ports on this machine."""
 
-    ENV: Environment = Field("default", description="environment of helmfile.yaml: default, lite or production")
+    ENV: Environment = Field(
+        "default",
+        description="environment of helmfile.yaml: default, lite or production; without it, make up and doctor take "
+        "the one of the last make up, or one that fits Docker's machine",
+    )
     VARIANT: Variant = Field("python", description="consumer that makes the candles: python, spark or both")
     KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="context of the cluster; only kind's is created and deleted")
     VALUES: str = Field("", description="file of your own values, over those of environments/; up, load and down")

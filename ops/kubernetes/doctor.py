@@ -4,6 +4,7 @@ All but ``main`` and ``show`` are pure functions of the facts.
 """
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -11,17 +12,16 @@ from enum import Enum
 from rich.console import Console
 from rich.table import Table
 
+from ops.common.candle_variant import Variant
 from ops.common.console import console
 from ops.common.external_programs import AIRGAP_HINT, VERSIONS, install_hint, version_of
 from ops.common.loopback import free_or_move
 from ops.common.settings import Environment, OpsSettings
 from ops.common.units import GIB
-from ops.kubernetes import machine
+from ops.kubernetes import environment_choice, machine, machine_fit, pod_resources
 from ops.kubernetes.machine import MachineFacts
 from ops.platform import make_command
 
-MEMORY_TOTAL = {"lite": 6 * GIB, "default": 8 * GIB, "production": 8 * GIB}
-MEMORY_FREE = {"lite": 4 * GIB, "default": 6.5 * GIB, "production": 6.5 * GIB}
 DISK_FREE = 10 * GIB
 DISK_FREE_COMFORTABLE = 20 * GIB
 INOTIFY = {"max_user_watches": 524288, "max_user_instances": 512}
@@ -51,15 +51,18 @@ class Check:
 def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Print all checks; return 1 if one of them blocks ``make up``."""
     argparse.ArgumentParser(prog="python -m ops doctor", description=__doc__).parse_args(arguments)
-    lines = examine(machine.inspect(settings), settings.ENV, is_kind=settings.is_kind, again=make_command.make_up())
-    show(lines, console())
+    found = machine.inspect(settings)
+    environment = environment_choice.without_asking(settings, found)
+    lines = examine(found, environment, settings.VARIANT, is_kind=settings.is_kind, again=make_command.make_up())
+    show(lines, console(), environment)
     return 1 if blocks(lines) else 0
 
 
-def show(lines: list[Check], out: Console) -> None:
-    """Print the checks as a table."""
+def show(lines: list[Check], out: Console, environment: Environment | None = None) -> None:
+    """Print the checks as a table, with the environment that they are for."""
     colours = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-    table = Table("", "check", "found", "fix", title="This machine", title_justify="left")
+    title = f"This machine, for ENV={environment}" if environment else "This machine"
+    table = Table("", "check", "found", "fix", title=title, title_justify="left")
     for column in table.columns:
         column.overflow = "fold"  # a truncated command is useless
     for line in lines:
@@ -68,19 +71,24 @@ def show(lines: list[Check], out: Console) -> None:
 
 
 def examine(
-    found: MachineFacts, environment: Environment | None, *, is_kind: bool = True, again: str = "make up"
+    found: MachineFacts,
+    environment: Environment | None,
+    variant: Variant = "python",
+    *,
+    is_kind: bool = True,
+    again: str = "make up",
 ) -> list[Check]:
     """Check the machine; for a cluster other than kind only the tools that reach it are checked.
 
-    Without an ``environment``, nothing is installed and memory is not checked. ``again`` is the command to suggest
-    after a fix.
+    Without an ``environment``, nothing is installed, and CPUs and memory are not checked. ``again`` is the command to
+    suggest after a fix.
     """
     tools = [_tool(name, found) for name in VERSIONS if is_kind or name in FOR_A_FOREIGN_CLUSTER]
     diff = [] if found.has_diff else [_no_diff()]
     if not is_kind:
         return [*tools, *diff]
     return [
-        *([_memory(found, environment)] if environment else []),
+        *([_cpus(found, environment, variant), _memory(found, environment, variant)] if environment else []),
         _disk(found),
         *_inotify_lines(found.inotify),
         *(_port(setting, number, found, again) for setting, number in found.ports.items()),
@@ -94,15 +102,36 @@ def blocks(lines: list[Check]) -> bool:
     return any(line.level is Level.FAIL for line in lines)
 
 
-def _memory(found: MachineFacts, environment: Environment) -> Check:
-    needed, free = MEMORY_TOTAL[environment], MEMORY_FREE[environment]
-    state = f"{_gib(found.memory_total)} GiB, {_gib(found.memory_free)} free"
-    if found.memory_total < needed * 0.95:  # the kernel reserves a part of the memory
-        smaller = "make up ENV=lite" if environment != "lite" else "make demo needs no Kubernetes"
-        return Check(Level.FAIL, "memory", state, f"{_gib(needed)} GiB are needed for ENV={environment}; {smaller}")
-    if found.memory_free < free and not found.cluster_runs:
-        return Check(Level.FAIL, "memory", state, f"{_gib(free)} GiB must be free: close programs (ps aux --sort=-rss)")
+def _cpus(found: MachineFacts, environment: Environment, variant: Variant) -> Check:
+    if found.cpus is None:
+        return Check(Level.WARN, "CPUs", "unknown", "docker info --format '{{.NCPU}}'")
+    needed = pod_resources.needed_cpu(environment, variant) / 1000
+    state = f"{found.cpus}; the pods request {needed:.2f}"
+    lighter = machine_fit.lighter(found, environment, variant)
+    if not machine_fit.has_cpus(found, environment, variant):
+        fix = f"{_named(environment, variant)} needs {math.ceil(needed)}: give Docker more, or {lighter}"
+        return Check(Level.FAIL, "CPUs", state, fix)
+    if not machine_fit.has_cpus(found, environment, variant, machine_fit.COMFORTABLE_SHARE):
+        return Check(Level.WARN, "CPUs", state, f"it fits, but is slow under load; lighter: {lighter}")
+    return Check(Level.OK, "CPUs", state)
+
+
+def _memory(found: MachineFacts, environment: Environment, variant: Variant) -> Check:
+    needed = _gib(machine_fit.needed_bytes(environment, variant))
+    free = "" if found.memory_free is None else f", {_gib(found.memory_free)} free"
+    state = f"{_gib(found.memory_total)} GiB{free}"
+    lighter = machine_fit.lighter(found, environment, variant)
+    if not machine_fit.has_memory(found, environment, variant):
+        fix = f"{_named(environment, variant)} needs {needed} GiB: give Docker more, or {lighter}"
+        return Check(Level.FAIL, "memory", state, fix)
+    if not machine_fit.has_free_memory(found, environment, variant):
+        fix = f"{needed} GiB must be free: close programs (ps aux --sort=-rss), or {lighter}"
+        return Check(Level.FAIL, "memory", state, fix)
     return Check(Level.OK, "memory", state)
+
+
+def _named(environment: Environment, variant: Variant) -> str:
+    return f"ENV={environment}" + (f" VARIANT={variant}" if variant != "python" else "")
 
 
 def _disk(found: MachineFacts) -> Check:

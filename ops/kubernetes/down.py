@@ -11,7 +11,7 @@ from rich.console import Console
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import KIND_CONTEXT, NAMESPACE, Environment, OpsSettings
-from ops.kubernetes import helmfile, kind_cluster
+from ops.kubernetes import environment_choice, helmfile, kind_cluster
 from ops.platform import kind_node_ports, state_folder
 
 _DESTROY_SECONDS = 900
@@ -81,10 +81,7 @@ def kept_kafka(kubectl: str) -> list[str]:
 
 def environment_of(settings: OpsSettings, last: Mapping[str, Any]) -> Environment:
     """Return the environment to remove: the named one, otherwise that of the last ``make up`` on this context."""
-    if "ENV" in settings.model_fields_set or last.get("context") != settings.KUBE_CONTEXT:
-        return settings.ENV
-    remembered: Environment = last["environment"]
-    return remembered
+    return environment_choice.known(settings, last) or settings.ENV
 
 
 def values_of(settings: OpsSettings, last: Mapping[str, Any]) -> str:

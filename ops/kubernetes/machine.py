@@ -1,4 +1,4 @@
-"""Facts about this machine: memory, disk, ports, kernel limits, and the tools' versions."""
+"""Facts about this machine and Docker's: CPUs, memory, disk, ports, kernel limits, and the tools' versions."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -27,14 +28,20 @@ _VERSION_COMMANDS: dict[str, tuple[str, ...]] = {
     "kubectl": ("kubectl", "version", "--client"),
 }
 _TOOL_SECONDS = 20
+_SAME_MEMORY = 0.01  # an engine whose memory differs by more runs in a virtual machine
 
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """Facts about the machine. Sizes are in bytes, and None if unknown."""
+    """Facts about the machine. Sizes are in bytes, and None if unknown.
 
+    ``cpus`` and ``memory_total`` are Docker's: on macOS and Windows those of its virtual machine, whose free memory is
+    unknown.
+    """
+
+    cpus: int | None
     memory_total: float
-    memory_free: float
+    memory_free: float | None
     disk_free: float | None
     disk_path: str
     inotify: Mapping[str, int] = field(default_factory=dict)
@@ -43,23 +50,26 @@ class MachineFacts:
     ports: Mapping[str, int] = field(default_factory=dict)  # by setting
     taken: frozenset[int] = frozenset()  # ports that another program has bound
     holders: Mapping[int, str] = field(default_factory=dict)  # program that has bound a port
+    cluster_exists: bool = False
     cluster_runs: bool = False
     has_diff: bool = True
 
 
 def inspect(settings: OpsSettings) -> MachineFacts:
     """Collect the facts."""
-    memory = psutil.virtual_memory()
     versions = {name: _run_tool(command) for name, command in _VERSION_COMMANDS.items()}
     engine_up = versions["docker engine"] is not None
     found = kind_cluster.node() if engine_up and settings.is_kind else None
     wanted = kind_node_ports.effective(settings, found.bound if found else None)
     own = set(found.bound.values()) if found and found.state == "running" else set()
     taken = frozenset(number for number in wanted.values() if number not in own and not is_free(number))
-    folder = _docker_folder() if engine_up else None
+    engine = _engine() if engine_up else {}
+    memory_total, memory_free = _memory(engine)
+    folder = _docker_folder(engine)
     return MachineFacts(
-        memory_total=memory.total,
-        memory_free=memory.available,
+        cpus=engine.get("NCPU") or psutil.cpu_count(),
+        memory_total=memory_total,
+        memory_free=memory_free,
         disk_free=shutil.disk_usage(folder).free if folder else None,
         disk_path=str(folder or ""),
         inotify=_inotify(),
@@ -68,6 +78,7 @@ def inspect(settings: OpsSettings) -> MachineFacts:
         ports=wanted,
         taken=taken,
         holders=_holders(taken),
+        cluster_exists=found is not None,
         cluster_runs=bool(own),
         has_diff=helm.has_diff(),
     )
@@ -93,9 +104,21 @@ def _error_output(command: tuple[str, ...]) -> str:
     return " ".join(done.stderr.split())
 
 
-def _docker_folder() -> Path | None:
-    output = _run_tool(("docker", "info", "--format", "{{json .DockerRootDir}}"))
-    folder = Path(json.loads(output)) if output else None
+def _engine() -> dict[str, Any]:
+    """Return what Docker's engine says of the machine that it runs on; empty if it does not answer."""
+    output = _run_tool(("docker", "info", "--format", "{{json .}}"))
+    return dict(json.loads(output)) if output else {}
+
+
+def _memory(engine: Mapping[str, Any]) -> tuple[float, float | None]:
+    """Return total and free memory of the engine's machine, of this one without an engine."""
+    here = psutil.virtual_memory()
+    total = engine.get("MemTotal") or here.total
+    return total, here.available if abs(total - here.total) < _SAME_MEMORY * here.total else None
+
+
+def _docker_folder(engine: Mapping[str, Any]) -> Path | None:
+    folder = Path(engine["DockerRootDir"]) if engine.get("DockerRootDir") else None
     return folder if folder and folder.is_dir() else None
 
 

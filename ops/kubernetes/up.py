@@ -15,7 +15,18 @@ from rich.console import Console
 from ops.common.console import console
 from ops.common.errors import Problem
 from ops.common.settings import CLUSTER, Environment, OpsSettings
-from ops.kubernetes import access, custom_resources, doctor, feed, helm, helmfile, kind_cluster, machine, upgrade_check
+from ops.kubernetes import (
+    access,
+    custom_resources,
+    doctor,
+    environment_choice,
+    feed,
+    helm,
+    helmfile,
+    kind_cluster,
+    machine,
+    upgrade_check,
+)
 from ops.kubernetes.early_end import EarlyEnd
 from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
@@ -31,21 +42,21 @@ class Phases:
 
     def __init__(self, out: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds: dict[str, float] = {}
-        self._out = out
+        self.out = out
         self._clock = clock
 
     @contextmanager
     def phase(self, name: str, description: str) -> Iterator[None]:
         """Print the start of a phase, and its duration when it has succeeded."""
-        self._out.print(f"[bold]{name}[/bold]: {description}", soft_wrap=True)
+        self.out.print(f"[bold]{name}[/bold]: {description}", soft_wrap=True)
         started = self._clock()
         yield
         self.seconds[name] = round(self._clock() - started, 1)
-        self._out.print(f"{self.seconds[name]:7.1f} s  {name} done")
+        self.out.print(f"{self.seconds[name]:7.1f} s  {name} done")
 
     def report(self, text: str) -> None:
         """Print one step of the current phase."""
-        self._out.print(f"           {text}", markup=False, soft_wrap=True)
+        self.out.print(f"           {text}", markup=False, soft_wrap=True)
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
@@ -55,6 +66,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     out = console()
     phases = Phases(out)
+    found = machine.inspect(settings)
+    settings = environment_choice.with_environment(settings, found, out, environment_choice.terminal())
     if settings.ENV == "production" and settings.is_kind:
         cause = "the environment needs several nodes, and a database and an object store outside of the cluster"
         raise Problem("environment production cannot run on kind", cause, "make up ENV=production KUBE_CONTEXT=yours")
@@ -62,7 +75,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         helmfile.check_own_values(helmfile.own_values(settings.VALUES), settings.KUBE_CONTEXT)
     with state_folder.exclusive():
         again = make_command.make_up()
-        _check_machine(settings, settings.ENV, phases, out, again)
+        _check_machine(found, settings, settings.ENV, phases, again)
         numbers = _cluster(settings, phases, again) if settings.is_kind else kind_node_ports.effective(settings)
         cluster = KubeApi(settings.KUBE_CONTEXT)
         env = helmfile.variables(settings.KUBE_CONTEXT, settings.VARIANT, numbers)
@@ -103,7 +116,8 @@ def make_cluster(settings: OpsSettings, arguments: list[str]) -> int:
     out = console()
     phases = Phases(out)
     with state_folder.exclusive():
-        _check_machine(settings, None, phases, out, "make cluster")  # nothing is installed that would need memory
+        # nothing is installed that would need CPUs and memory
+        _check_machine(machine.inspect(settings), settings, None, phases, "make cluster")
         _cluster(settings, phases, "make cluster")
     out.print("next: make load")
     return 0
@@ -142,11 +156,11 @@ def _require_kind(settings: OpsSettings, target: str) -> None:
 
 
 def _check_machine(
-    settings: OpsSettings, environment: Environment | None, phases: Phases, out: Console, again: str
+    found: machine.MachineFacts, settings: OpsSettings, environment: Environment | None, phases: Phases, again: str
 ) -> None:
-    lines = doctor.examine(machine.inspect(settings), environment, is_kind=settings.is_kind, again=again)
+    lines = doctor.examine(found, environment, settings.VARIANT, is_kind=settings.is_kind, again=again)
     if doctor.blocks(lines):
-        doctor.show(lines, out)
+        doctor.show(lines, phases.out, environment)
         raise Problem("this machine is not ready", "see the lines marked FAIL", f"fix them, then run {again} again")
     for line in lines:
         if line.level is doctor.Level.WARN:

@@ -58,7 +58,7 @@ def test_make_load_only_builds_and_loads_and_names_the_plain_call(
 
 
 def test_make_cluster_suggests_itself_and_checks_no_memory(done: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def examine(facts: object, environment: str | None, *, is_kind: bool, again: str) -> list[doctor.Check]:
+    def examine(facts: object, environment: str | None, *_: object, is_kind: bool, again: str) -> list[doctor.Check]:
         assert environment is None
         return [doctor.Check(doctor.Level.FAIL, "disk", "1 GiB", f"free some, then {again}")]
 
