@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from preparation import fingerprint, record
 from superset_config import analytics_url, required
 
 ASSETS = Path(__file__).parent / "assets"
@@ -55,7 +56,7 @@ def _prepare(password: str, files: dict[str, str]) -> None:
         from superset.commands.importers.v1.assets import ImportAssetsCommand  # noqa: PLC0415
         from superset.utils.core import override_user  # noqa: PLC0415
 
-        from superset import appbuilder, security_manager  # noqa: PLC0415
+        from superset import appbuilder, db, security_manager  # noqa: PLC0415
 
         upgrade()
         print("prepare: tables are up to date", flush=True)
@@ -64,6 +65,8 @@ def _prepare(password: str, files: dict[str, str]) -> None:
         print("prepare: roles are up to date", flush=True)
         with override_user(_admin(security_manager, password)):
             ImportAssetsCommand(files).run()
+        with db.engine.begin() as connection:
+            record(connection, fingerprint())
     print(f"prepare: {len(files) - 1} assets are imported", flush=True)
 
 

@@ -15,8 +15,6 @@ from ops.setup.environments import python_of
 
 PREPARE_SECONDS = 300
 TIMEOUT = 2.0
-# As images/superset/Dockerfile starts it.
-SERVER = ("--workers=1", "--worker-class=gthread", "--threads=8", "--timeout=120", "superset.app:create_app()")
 
 
 def preparation(settings: Mapping[str, str]) -> Program:
@@ -28,7 +26,7 @@ def preparation(settings: Mapping[str, str]) -> Program:
 
 def server(settings: Mapping[str, str], port: int) -> Program:
     """Return the server, on loopback only; it is ready when /health answers."""
-    command = [str(python_of("superset")), "-m", "gunicorn", f"--bind={LOOPBACK}:{port}", *SERVER]
+    command = [str(python_of("superset")), str(ROOT / "superset" / "serve.py"), f"--bind={LOOPBACK}:{port}"]
     return Program(
         name="superset",
         command=command,
