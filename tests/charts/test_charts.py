@@ -32,7 +32,7 @@ _COMMON: dict[str, Values] = {
     "no policies": {"networkPolicy": {"enabled": False}},
     "exposed": {"expose": {"enabled": True}},
     "monitored": {"podMonitor": {"enabled": True, "interval": "30s", "labels": {"release": "prometheus"}}},
-    "budget": {"podDisruptionBudget": {"enabled": True}},
+    "budget": {"podDisruptionBudget": {"maxUnavailable": 0}},
     "storage class": {"persistence": {"storageClass": "fast"}},
 }  # fmt: skip
 _OWN: dict[str, dict[str, Values]] = {
@@ -160,9 +160,13 @@ def test_job_is_a_new_one_only_when_it_changes() -> None:
     assert job() != job(image={"tag": "0.2.0"})
 
 
-def test_more_than_one_replica_has_a_budget_and_a_single_one_none() -> None:
-    assert not of_kind(chart("consumer"), "PodDisruptionBudget")
-    assert of_kind(chart("consumer", {"replicas": 3}), "PodDisruptionBudget")
+@pytest.mark.parametrize(
+    ("replicas", "most", "created"), [(1, 1, False), (1, 0, True), (3, 1, True), (3, 3, False), (0, 1, False)]
+)
+def test_a_budget_is_created_where_it_protects_a_pod(replicas: int, most: int, created: bool) -> None:
+    values = {"replicas": replicas, "podDisruptionBudget": {"maxUnavailable": most}}
+    found = of_kind(chart("consumer", values), "PodDisruptionBudget")
+    assert [one["spec"]["maxUnavailable"] for one in found] == ([most] if created else [])
 
 
 def test_consumer_rolls_without_a_pause_and_the_others_never_double() -> None:

@@ -186,7 +186,8 @@ def test_production_leaves_the_machine() -> None:
     consumer = _deployment(objects, "consumer")
     assert consumer["spec"]["replicas"] == 3
     assert consumer["spec"]["template"]["spec"]["topologySpreadConstraints"]
-    assert {one["metadata"]["name"] for one in of_kind(objects, "PodDisruptionBudget")} >= {"consumer"}
+    # The single replicas may be evicted: a drain would wait for ever for a budget that protects one.
+    assert [one["metadata"]["name"] for one in of_kind(objects, "PodDisruptionBudget")] == ["consumer"]
     assert {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} >= {"consumer", "producer"}
     settings = _settings(containers(consumer["spec"]["template"])[0])
     assert (settings["POSTGRES_SSLMODE"], settings["S3_SECURE"]) == ("verify-full", "true")

@@ -92,11 +92,11 @@ template: {{- include "common.podTemplate" . | nindent 2 }}
 {{- end -}}
 
 {{/*
-PodDisruptionBudget, for more than one replica or if it is enabled. For a single replica it can only block a drain.
-Values: replicas, podDisruptionBudget {enabled, maxUnavailable}.
+PodDisruptionBudget, where there are more replicas than may be evicted at once: any other one protects nothing.
+Values: replicas, podDisruptionBudget {maxUnavailable}.
 */}}
 {{- define "common.podDisruptionBudget" -}}
-{{- if or .Values.podDisruptionBudget.enabled (gt (int .Values.replicas) 1) -}}
+{{- if gt (int .Values.replicas) (int .Values.podDisruptionBudget.maxUnavailable) -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata: {{- include "common.metadata" . | nindent 2 }}
