@@ -1,7 +1,7 @@
 # Everything that is done with the platform, in one place. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor images cluster load up status urls open forward logs memory airflow-run psql down nuke env compose-up compose-batch \
+.PHONY: help doctor images charts cluster load up status urls open forward logs memory airflow-run psql down nuke env compose-up compose-batch \
   compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs docs docs-reference \
   test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-exchange e2e-compose lint lint-workflows types check bench
 
@@ -34,7 +34,10 @@ doctor: ## Check Docker's CPUs and memory, disk, ports, limits and tools, each w
 	@$(OPS) doctor
 
 images: ## Build the images that changed and show the sizes of all; PUSH=1 IMAGE_REGISTRY=… pushes them
-	@$(BOOTSTRAP) --for tools ops -- -m ops.platform.images $(if $(filter 1,$(PUSH)),--push)
+	@$(BOOTSTRAP) --for tools ops -- -m ops.platform.images $(if $(filter 1,$(PUSH)),--push) $(if $(filter 1,$(RELEASE)),--release)
+
+charts: ## Package the charts into .platform/charts; PUSH=1 IMAGE_REGISTRY=… pushes them there
+	@$(BOOTSTRAP) --for tools ops -- -m ops.platform.charts $(if $(filter 1,$(PUSH)),--push)
 
 cluster: ## Create the kind cluster of kind-config.yaml, and install nothing; then: make load
 	@$(OPS) cluster
@@ -192,7 +195,8 @@ help: ## Show this
 	  '  KUBE_CONTEXT=…       another cluster than kind: up skips creating it and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
 	  '  VALUES=mine.yaml     up, load, down: a file of your own values, over those of environments/' \
-	  '  IMAGE_REGISTRY=…     registry of the images; images: with PUSH=1 pushes them there' \
+	  '  IMAGES=published     up, load, compose-up: pull the images of this version from IMAGE_REGISTRY, or build if there are none' \
+  '  IMAGE_REGISTRY=…     registry of the images; images, charts: with PUSH=1 push them there (RELEASE=1: as this version)' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
 	  '  FORMAT=table         urls: for programs, env (NAME=value for a shell) or json' \
   '  BI=1                 compose-up: the dashboard too' \

@@ -25,6 +25,9 @@ class OpsSettings(SettingsGroup):
     VARIANT: Variant = Field("python", description="consumer that makes the candles: python, spark or both")
     KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="context of the cluster; only kind's is created and deleted")
     VALUES: str = Field("", description="file of your own values, over those of environments/; up, load and down")
+    IMAGES: Literal["built", "published"] = Field(
+        "built", description="images: built on this machine, or published: those of this version's release"
+    )
     UP_TIMEOUT_MINUTES: PositiveInt = Field(30, description="time limit for the releases to become ready, in minutes")
     SERVICE: str = Field("", description="component whose logs are shown; empty: all")
     YES: bool = Field(False, description="remove without asking")

@@ -16,7 +16,7 @@ from ops.common.units import GIB
 from ops.compose import env_file
 from ops.compose import project as compose
 from ops.compose.project import ComposeSettings, Container, Project
-from ops.platform import images, kind_node_ports, url_table
+from ops.platform import images, kind_node_ports, published_images, url_table
 from ops.platform.exchange_hosts import Hosts, Refused, Unreachable, choose, exchange
 
 MEMORY_FREE = 2 * GIB
@@ -36,6 +36,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     profile = candle_variant.PROFILES[settings.VARIANT] if requested.PROFILE == "stream" else requested.PROFILE
     if requested.BI:
         profile += f",{candle_variant.BI_PROFILE}"
+    if settings.IMAGES == "published":
+        project = with_published_images(project, profile, out)
     prepare(settings, project, profile, out)
     project.save()
     if requested.PROFILE == "stream":
@@ -96,11 +98,23 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
     if project.variables.get("IMAGE_REGISTRY"):
         return  # Compose pulls them
     out.print("images: building those that changed", markup=False, soft_wrap=True)
-    bi = candle_variant.BI_PROFILE in profile.split(",")
-    needed = candle_variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi)
-    images.build(name for name in needed if name not in images.NOT_IN_COMPOSE)
+    images.build(needed_images(profile), registry="")
     if missing := missing_images(project, profile):
         raise Problem("images are missing", ", ".join(missing), "make images")
+
+
+def needed_images(profile: str) -> list[str]:
+    """Return the names of the images that the comma-separated profiles and the batch's steps need."""
+    bi = candle_variant.BI_PROFILE in profile.split(",")
+    needed = candle_variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi)
+    return [name for name in needed if name not in images.NOT_IN_COMPOSE]
+
+
+def with_published_images(project: Project, profile: str, out: Console) -> Project:
+    """Return the project with the registry of the release's images, or with none where they are not published."""
+    registry = published_images.find(needed_images(profile), lambda text: out.print(text, markup=False, soft_wrap=True))
+    others = {name: value for name, value in project.variables.items() if name != "IMAGE_REGISTRY"}
+    return Project(project.name, others | ({"IMAGE_REGISTRY": f"{registry}/"} if registry else {}))
 
 
 def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem]:

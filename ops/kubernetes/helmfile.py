@@ -64,7 +64,7 @@ def command(environment: Environment, context: str, *action: str, own: str = "")
 
 def shown(line: Sequence[str], env: Mapping[str, str]) -> str:
     """Return ``line`` as a user types it in the checkout's root, with the variables that differ from their defaults."""
-    given = {name: env.get(name) or os.environ.get(name) for name in VARIABLES}
+    given = {name: env.get(name, os.environ.get(name)) for name in VARIABLES}
     variables = [f"{name}={shlex.quote(value)}" for name, value in given.items() if value and value != VARIABLES[name]]
     return " ".join([*variables, "helmfile", shlex.join(line[1:])])
 

@@ -5,6 +5,7 @@ therefore continues an interrupted run, and upgrades a complete one.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from ops.kubernetes.early_end import EarlyEnd
 from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
 from ops.kubernetes.release_progress import ReleaseProgress, snapshot
-from ops.platform import images, kind_node_ports, make_command, state_folder, url_table
+from ops.platform import images, kind_node_ports, make_command, published_images, state_folder, url_table
 
 _SHOWN_EVENTS = 8
 _SHOWN_LOG_LINES = 15
@@ -82,6 +83,7 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         if settings.is_kind:
             env |= feed.fallback(settings, cluster, env, phases.report)
         else:
+            _require_published(settings, env, phases.report)
             check_registry(settings, env)
         check_unchanged(settings, cluster, env)
         if settings.is_kind:
@@ -180,12 +182,36 @@ def _cluster(settings: OpsSettings, phases: Phases, again: str) -> dict[str, int
 
 
 def _images(settings: OpsSettings, env: dict[str, str], phases: Phases) -> None:
-    """Build the images that the objects to be installed name, and load them into the cluster."""
-    names = images.named_in(helmfile.objects(settings.ENV, settings.KUBE_CONTEXT, env, settings.VALUES))
-    with phases.phase("images", "build those that changed"):
-        images.build(names)
+    """Build the images that the objects to be installed name, or pull the release's, and load them into the cluster."""
+    names = _image_names(settings, env)
+    published = settings.IMAGES == "published"
+    with phases.phase("images", "pull the release's" if published else "build those that changed"):
+        registry = published_images.find(names, phases.report) if published else os.environ.get("IMAGE_REGISTRY", "")
+        env["IMAGE_REGISTRY"] = registry
+        if published and registry:
+            published_images.pull(names, registry, phases.report)
+        else:
+            images.build(names, registry)
     with phases.phase("load", "load them into the cluster"):
-        images.load_into_kind(CLUSTER, names=names)
+        images.load_into_kind(CLUSTER, registry, names)
+
+
+def _image_names(settings: OpsSettings, env: dict[str, str]) -> list[str]:
+    return images.named_in(helmfile.objects(settings.ENV, settings.KUBE_CONTEXT, env, settings.VALUES))
+
+
+def _require_published(settings: OpsSettings, env: dict[str, str], report: Callable[[str], None]) -> None:
+    """Let a cluster other than kind pull the release's images if the user asks for them.
+
+    Raises:
+        Problem: they are not published.
+    """
+    if settings.IMAGES != "published":
+        return
+    env["IMAGE_REGISTRY"] = published_images.find(_image_names(settings, env), report)
+    if not env["IMAGE_REGISTRY"]:
+        fix = "make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me, then make up with it and without IMAGES"
+        raise Problem("the cluster cannot pull the release's images", "the reason is above", fix)
 
 
 def _check_ports(settings: OpsSettings, found: kind_cluster.Node, again: str) -> None:

@@ -279,15 +279,17 @@ def load_into_kind(cluster: str = CLUSTER, registry: str | None = None, names: I
     return missing
 
 
-def push(images: Iterable[BuiltImage], report: Report = print) -> None:
-    """Push ``images`` to their registry.
+def push(images: Iterable[BuiltImage], report: Report = print, *, release: bool = False) -> None:
+    """Push ``images`` to their registry; for a ``release`` under the version alone too, as IMAGES=published needs.
 
     Raises:
         Problem: a push fails.
     """
     for image in images:
-        report(f"  pushing {image.reference}")
-        run("docker", "push", image.reference, fix=f"docker login {image.reference.partition('/')[0]}")
+        released = [f"{image.reference.rpartition(':')[0]}:{__version__}"] if release else []
+        for name in (image.reference, *released):
+            report(f"  pushing {name}")
+            run("docker", "push", name, fix=f"docker login {name.partition('/')[0]}")
 
 
 def show(images: Iterable[BuiltImage], out: Console) -> None:
@@ -307,6 +309,7 @@ def main() -> int:
     parser.add_argument("--only", help="comma-separated names; default: all", default=",".join(NAMES))
     parser.add_argument("--registry", help="prefix of the names, such as registry.example.com/team")
     parser.add_argument("--push", action="store_true", help="push the images to the registry")
+    parser.add_argument("--release", action="store_true", help="with --push: under the version alone too")
     chosen = parser.parse_args()
     names = [name.strip() for name in chosen.only.split(",") if name.strip()]
     if unknown := sorted(set(names) - set(NAMES)):
@@ -316,7 +319,7 @@ def main() -> int:
     try:
         images = build(names, chosen.registry)
         if chosen.push:
-            push(images)
+            push(images, release=chosen.release)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ from typing import Any
 from ops.common.settings import KIND_CONTEXT
 from ops.platform.state_folder import load_last_up
 
-_ASKED = ("FEED", "IMAGE_REGISTRY")
+_ASKED = ("FEED", "IMAGES", "IMAGE_REGISTRY")
 
 
 def target(name: str, context: str) -> str:

@@ -159,6 +159,7 @@ def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up.doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(up, "_cluster", lambda *_: dict(INSTALLATION.ports))
     monkeypatch.setattr(up, "KubeApi", lambda context: None)
+    monkeypatch.setattr(up.feed, "fallback", lambda *_: {})
     for step in ("check_unchanged", "_images", "recover", "_releases"):
         monkeypatch.setattr(up, step, lambda *_: None)
     monkeypatch.setattr(access, "find", lambda settings: INSTALLATION)

@@ -213,7 +213,7 @@ def test_changed_images_are_built_although_old_ones_exist(
     built: list[str] = []
     monkeypatch.setattr(compose_up, "check", lambda *_: [])
     monkeypatch.setattr(compose_up, "missing_images", lambda *_: [])
-    monkeypatch.setattr(compose_up.images, "build", built.extend)
+    monkeypatch.setattr(compose_up.images, "build", lambda names, registry: built.extend(names))
     compose_up.prepare(OpsSettings(), compose.Project("x", {}), profile, Console(record=True))
     assert "consumer" in built
     assert ("spark" in built) is spark
