@@ -69,8 +69,10 @@ target "packages" {
   }
 }
 
+target "_release" {} # filled by release.hcl
+
 target "image" {
-  inherits = ["_common"]
+  inherits = ["_common", "_release"]
   name     = name
   matrix = {
     name = [

@@ -1,7 +1,9 @@
 """The workflow for hosted runners runs what `.ci/run` runs; the files of `.github` and `.devcontainer` are valid."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from crypto_analytics import __version__
+from ops.platform.images import WITH_PACKAGES
 from tests.servers import ROOT
 
 WORKFLOW = ROOT / ".github/workflows/ci.yml"
+RELEASE = ROOT / ".github/workflows/release.yml"
 TOOLS = ROOT / ".github/actions/tools/action.yml"
 FORMS = [ROOT / ".github/ISSUE_TEMPLATE" / name for name in ("bug.yml", "feature.yml")]
 # A hosted runner has an engine and programs already, and a machine of its own, on which nothing runs yet.
@@ -69,6 +74,45 @@ def test_actions_have_a_major_version_or_a_commit_and_the_token_only_reads() -> 
     assert [name for name in used if not re.fullmatch(r"\./\.github/.+|[\w/-]+@(v\d+|[0-9a-f]{40})", name)] == []
     assert load(WORKFLOW)["permissions"] == {"contents": "read"}
     assert all("timeout-minutes" in job for job in jobs().values())
+
+
+def test_the_release_runs_ci_first_and_only_its_pushing_jobs_write_packages() -> None:
+    release = load(RELEASE)
+    pushing = {name: job for name, job in release["jobs"].items() if name != "ci"}
+    assert release["jobs"]["ci"] == {"uses": "./.github/workflows/ci.yml"}
+    assert (pushing["images"]["needs"], pushing["publish"]["needs"]) == ("ci", "images")
+    assert release["permissions"] == {"contents": "read"}
+    assert all(job["permissions"] == {"contents": "read", "packages": "write"} for job in pushing.values())
+    assert all("timeout-minutes" in job for job in pushing.values())
+    used = {step["uses"] for job in pushing.values() for step in job["steps"] if "uses" in step}
+    assert used == {"actions/checkout@v4", "./.github/actions/tools"}
+    assert "${{ github." not in "".join(step.get("run", "") for job in pushing.values() for step in job["steps"])
+
+
+@pytest.mark.parametrize(("tag", "accepted"), [(f"v{__version__}", True), ("v9.9.9", False), (__version__, False)])
+def test_only_the_tag_of_the_version_is_released(tag: str, accepted: bool) -> None:
+    env = {**os.environ, "GITHUB_REF_NAME": tag, "GITHUB_REPOSITORY": "Somebody/Crypto"}
+    done = subprocess.run(
+        [str(ROOT / ".github/release-variables")], env=env, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode == 0) is accepted
+    assert done.stdout == (f"VERSION={__version__}\nIMAGE_REGISTRY=ghcr.io/somebody/crypto\n" if accepted else "")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    charts = [load(file) for file in ROOT.glob("charts/*/Chart.yaml")]
+    assert {chart[key] for chart in charts for key in ("version", "appVersion") if key in chart} == {__version__}
+    baked = (ROOT / "images/docker-bake.hcl").read_text()
+    assert f'variable "TAG" {{ default = "{__version__}" }}' in baked
+    assert set(re.findall(r"_TAG:-([^}]+)}", (ROOT / "docker-compose.yml").read_text())) == {__version__}
+
+
+def test_the_release_links_every_base_image() -> None:
+    linked = (ROOT / "images/release.hcl").read_text()
+    lists = [set(re.findall(r'"(\w+)"', names)) for names in re.findall(r"for name in \[(.+?)\]", linked)]
+    baked = (ROOT / "images/docker-bake.hcl").read_text()
+    (group,) = re.findall(r'group "base" \{ targets = \[(.+?)\]', baked)
+    assert lists == [set(re.findall(r'"(\w+)"', group)), set(WITH_PACKAGES)]
 
 
 def test_versions_are_those_of_the_project() -> None:
