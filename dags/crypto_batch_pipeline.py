@@ -1,21 +1,35 @@
-"""Run the batch every five minutes: a pod for each of the steps in ``batch/step_definitions.py``, in their order."""
+"""Run the batch every five minutes: the steps in ``batch/step_definitions.py``, each in its own pod or container."""
 
 import os
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from airflow.sdk import DAG
-from step_pod import StepPod, send_alert
+from airflow.sdk import DAG, BaseOperator
+from step_failure import send_alert
 
 from crypto_analytics.batch.alert import PIPELINE
-from crypto_analytics.batch.step_definitions import RETRIES, STEPS
+from crypto_analytics.batch.step_definitions import RETRIES, STEPS, Step
 
-# Where the chart's ConfigMap batch-steps is mounted: <step>.yaml is a step's pod.
-TEMPLATES = Path(os.environ["BATCH_POD_TEMPLATES"])
+# Compose: the URL of a step's container in the engine's API, with {step} for its name. Kubernetes: empty.
+CONTAINER_URL = os.environ.get("BATCH_CONTAINER_URL", "")
 RETRY = timedelta(seconds=float(os.environ.get("BATCH_RETRY_SECONDS", "30")))
 STARTUP_SECONDS = int(os.environ.get("BATCH_STARTUP_SECONDS", "120"))
 TERMINATION = timedelta(seconds=60)  # from the deadline of the pod to that of its task
+
+
+def task(step: Step, **options: Any) -> BaseOperator:
+    """Return the task of ``step``. Only the operator that is needed is imported: each running task is a process."""
+    if CONTAINER_URL:
+        from step_container import StepContainer  # noqa: PLC0415
+
+        return StepContainer(step=step, url=CONTAINER_URL.format(step=step.name.replace("_", "-")), **options)
+    from step_pod import StepPod  # noqa: PLC0415
+
+    # Where the chart's ConfigMap batch-steps is mounted: <step>.yaml is a step's pod.
+    templates = Path(os.environ["BATCH_POD_TEMPLATES"])
+    return StepPod(step=step, templates=templates, startup=STARTUP_SECONDS, **options)
 
 
 with DAG(
@@ -30,10 +44,8 @@ with DAG(
     tags=["crypto-analytics"],
 ):
     tasks = [
-        StepPod(
-            step=step,
-            templates=TEMPLATES,
-            startup=STARTUP_SECONDS,
+        task(
+            step,
             retries=RETRIES,
             retry_delay=RETRY,
             retry_exponential_backoff=2,

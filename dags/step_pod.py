@@ -4,21 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiException
+from step_failure import LINES, StepFailed
 
-from crypto_analytics.batch import alert, pod_diagnosis, webhook
+from crypto_analytics.batch import pod_diagnosis
 from crypto_analytics.batch.step_definitions import Step
-
-_LINES = 12
-
-
-class StepFailed(AirflowException):
-    """A try of a step failed; the text has the cause. ``lines`` are the last lines of the pod's log."""
-
-    def __init__(self, reason: str, lines: list[str]) -> None:
-        super().__init__(reason)
-        self.lines = lines
 
 
 class StepPod(KubernetesPodOperator):
@@ -94,27 +84,7 @@ class StepPod(KubernetesPodOperator):
         self._reason = pod_diagnosis.failure_reason(found, events, timeout=self.timeout, startup=self.startup)
         try:
             # As bytes, because the client would decode them to the text of a Python literal.
-            log = self.client.read_namespaced_pod_log(name, namespace, tail_lines=_LINES, _preload_content=False)
+            log = self.client.read_namespaced_pod_log(name, namespace, tail_lines=LINES, _preload_content=False)
         except ApiException:
             return  # a container that never ran has no log
         self._lines = log.data.decode(errors="replace").splitlines()
-
-
-def send_alert(context: Any, url: str) -> None:
-    """Print the alert about a failed task to its log and post it to the webhook; a failed post is logged too."""
-    task, error = context["ti"], context.get("exception")
-    failed = alert.Alert(
-        step=task.task_id,
-        run=task.run_id,
-        tries=task.try_number,
-        reason=str(error) if error else "the task's process was lost",
-        lines=getattr(error, "lines", ()),
-        page=getattr(task, "log_url", ""),
-    )
-    print(alert.message(failed)["text"])
-    if not url:
-        return
-    try:
-        webhook.post(url, alert.message(failed))
-    except webhook.DeliveryFailed as problem:
-        print(f"the alert could not be sent: {problem}; next: check ALERT_WEBHOOK_URL in Secret airflow")

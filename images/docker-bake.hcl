@@ -76,8 +76,8 @@ target "image" {
   name     = name
   matrix = {
     name = [
-      "airflow", "backfill", "consumer", "dbt", "exporter", "ge", "kafka", "minio", "postgres", "producer",
-      "simulator", "spark", "superset", "tools",
+      "airflow", "backfill", "consumer", "dbt", "engineproxy", "exporter", "ge", "kafka", "minio", "postgres",
+      "producer", "simulator", "spark", "superset", "tools",
     ]
   }
   dockerfile = "images/${name}/Dockerfile"

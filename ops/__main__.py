@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from crypto_analytics.runtime.settings import describe, load
-from ops import nuke, status, urls
+from ops import airflow_run, nuke, status, urls
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.compose import batch as compose_batch
@@ -13,7 +13,7 @@ from ops.compose import down as compose_down
 from ops.compose import env_file
 from ops.compose import up as compose_up
 from ops.dev import dashboard_export
-from ops.kubernetes import airflow_run, doctor, down, logs, memory, port_forward, up
+from ops.kubernetes import doctor, down, logs, memory, port_forward, up
 from ops.kubernetes.kube_api import ApiUnavailable
 from ops.platform import make_command
 

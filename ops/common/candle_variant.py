@@ -1,6 +1,6 @@
 """The variants of the consumer, and the images and profiles of each: python, spark, or both."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 Variant = Literal["python", "spark", "both"]
@@ -8,6 +8,9 @@ Variant = Literal["python", "spark", "both"]
 SPARK_IMAGE = "spark"
 BI_IMAGE = "superset"
 BI_PROFILE = "bi"  # of Compose, with the dashboard
+AIRFLOW_IMAGE = "airflow"
+AIRFLOW_PROFILE = "airflow"  # of Compose
+ENGINE_PROXY_IMAGE = "engineproxy"  # of Airflow in Compose
 # The components that merge trades in each variant, by their names in the cluster and in Compose.
 MERGERS: dict[Variant, tuple[str, ...]] = {
     "python": ("consumer",),
@@ -23,9 +26,7 @@ def replaced_by(variant: Variant) -> tuple[str, ...]:
     return tuple(name for name in MERGERS["both"] if name not in MERGERS[variant])
 
 
-def images(variant: Variant, names: Iterable[str], *, bi: bool = True) -> list[str]:
-    """Return those of ``names`` that ``variant`` needs; without ``bi`` also without the dashboard's."""
-    left_out = {SPARK_IMAGE} if variant == "python" else set()
-    if not bi:
-        left_out.add(BI_IMAGE)
+def images(variant: Variant, names: Iterable[str], *, leave_out: Collection[str] = (ENGINE_PROXY_IMAGE,)) -> list[str]:
+    """Return those of ``names`` that ``variant`` needs; by default those of a cluster, which has no engine proxy."""
+    left_out = {*leave_out, *((SPARK_IMAGE,) if variant == "python" else ())}
     return [name for name in names if name not in left_out]

@@ -14,16 +14,19 @@ import yaml
 from pydantic import Field, NonNegativeInt
 from rich.console import Console
 
+from crypto_analytics.batch.step_definitions import STEPS
 from crypto_analytics.runtime.settings import HttpUrl, SettingsGroup, WebSocketUrl, load
 from ops.common import secret_files
 from ops.common.errors import Problem
 from ops.common.external_programs import path_of, run, succeeds
 from ops.common.paths import ROOT, STATE
 from ops.compose import env_file
+from ops.platform import airflow
 from ops.platform.endpoints import ENDPOINTS, Installation
 
 FILE = ROOT / "docker-compose.yml"
 TAGS = STATE / "images.env"
+STEPS_OF_BATCH = tuple(step.name.replace("_", "-") for step in STEPS)  # the services of the steps, in order
 _LABEL = "com.docker.compose.project"
 _EXCHANGE = {
     "BINANCE_WS_URL": "binanceWsUrl",
@@ -37,6 +40,7 @@ VARIABLES = (
     "POSTGRES_PORT",
     "MINIO_PORT",
     "MINIO_CONSOLE_PORT",
+    "AIRFLOW_PORT",
     "SIM_PORT",
     "SPARK_UI_PORT",
     "SUPERSET_PORT",
@@ -46,7 +50,12 @@ VARIABLES = (
     "BINANCE_REST_URL",
     "IMAGE_REGISTRY",
     "ANONYMOUS_READ",
+    "DOCKER_SOCKET",
+    "DOCKER_SOCKET_GID",
 )
+
+
+_NOT_PASSED_ON = {*env_file.NAMES, *env_file.OPTIONAL, *VARIABLES}
 
 
 class ComposeSettings(SettingsGroup):
@@ -61,6 +70,11 @@ class ComposeSettings(SettingsGroup):
         "stream", description="core: only the stores; stream: with the streaming services"
     )
     BI: bool = Field(False, description="start Superset with the dashboard too")
+    AIRFLOW: bool = Field(False, description="start Airflow too, which runs the batch every five minutes")
+    DOCKER_SOCKET: str = Field(
+        "/var/run/docker.sock",
+        description="socket of the Docker engine, for Airflow's tasks; rootless Docker has another",
+    )
     FEED: Literal["simulator", "binance"] = Field("simulator", description="source of the trades")
     BINANCE_WS_URL: WebSocketUrl | None = Field(None, description="WebSocket host of another exchange")
     BINANCE_REST_URL: HttpUrl | None = Field(None, description="its REST host")
@@ -90,7 +104,7 @@ class Project:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of ``docker compose``, without passwords: these come from .env only."""
-        env = {name: value for name, value in os.environ.items() if name not in (*env_file.NAMES, *VARIABLES)}
+        env = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
         return env | dict(self.variables)
 
     def call(self, *arguments: str, profile: str = "*") -> bool:
@@ -265,6 +279,7 @@ def installation_of(found: Iterable[Container]) -> Installation | None:
             "POSTGRES_PASSWORD": passwords["READER_PASSWORD"],
             "S3_SECRET_KEY": passwords["S3_SECRET_KEY_READER"],
             "SUPERSET_ADMIN_PASSWORD": passwords["SUPERSET_ADMIN_PASSWORD"],
+            airflow.LOGIN_KEY: passwords["AIRFLOW_ADMIN_PASSWORD"],
         },
         components=frozenset(end.component for end in reachable),
     )

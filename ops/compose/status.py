@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ops.common.external_programs import run
 from ops.common.units import MIB, quantity
-from ops.compose.project import Container
+from ops.compose.project import STEPS_OF_BATCH, Container
 
 
 def memory(found: Iterable[Container]) -> dict[str, int]:
@@ -36,6 +36,8 @@ def table(found: Iterable[Container], used: Mapping[str, int]) -> Table:
         column.justify = "right"
     done = 0
     for one in found:
+        if one.state == "created" and one.service in STEPS_OF_BATCH:
+            continue  # Airflow starts it
         if one.state == "exited" and not one.failed:
             done += 1
             continue

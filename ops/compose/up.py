@@ -3,6 +3,7 @@
 import argparse
 
 import psutil
+import yaml
 from rich.console import Console
 
 from crypto_analytics.runtime.settings import load
@@ -20,7 +21,9 @@ from ops.platform import images, kind_node_ports, published_images, url_table
 from ops.platform.exchange_hosts import Hosts, Refused, Unreachable, choose, exchange
 
 MEMORY_FREE = 2 * GIB
-JOBS = ("migrate", "topics", "buckets", "superset-prepare")
+AIRFLOW_MEMORY_FREE = 1 * GIB  # beside it
+JOBS = ("migrate", "topics", "buckets", "superset-prepare", "airflow-prepare")
+SOCKET = "/var/run/docker.sock"  # in the container engine-proxy
 _WAIT_SECONDS = 300
 _SHOWN_LOG_LINES = 8
 
@@ -36,9 +39,14 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     profile = candle_variant.PROFILES[settings.VARIANT] if requested.PROFILE == "stream" else requested.PROFILE
     if requested.BI:
         profile += f",{candle_variant.BI_PROFILE}"
+    if requested.AIRFLOW:
+        profile += f",{candle_variant.AIRFLOW_PROFILE}"
     if settings.IMAGES == "published":
         project = with_published_images(project, profile, out)
     prepare(settings, project, profile, out)
+    if requested.AIRFLOW:
+        project = with_socket_group(project)
+        create_steps(project)
     project.save()
     if requested.PROFILE == "stream":
         remove_other_variant(project, settings.VARIANT)
@@ -105,9 +113,11 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
 
 def needed_images(profile: str) -> list[str]:
     """Return the names of the images that the comma-separated profiles and the batch's steps need."""
-    bi = candle_variant.BI_PROFILE in profile.split(",")
-    needed = candle_variant.images("spark" if "spark" in profile else "python", images.NAMES, bi=bi)
-    return [name for name in needed if name not in images.NOT_IN_COMPOSE]
+    wanted = {*profile.split(","), "batch"}
+    services = yaml.safe_load(compose.FILE.read_text())["services"].values()
+    # The profile of a service may end in a variable: that of the simulator, which is another exchange's at times.
+    enabled = (one["image"] for one in services if wanted & {name.partition("$")[0] for name in one["profiles"]})
+    return images.named_in("\n".join(enabled))
 
 
 def with_published_images(project: Project, profile: str, out: Console) -> Project:
@@ -122,11 +132,13 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     if (problem := _docker()) is not None:
         return [problem]
     own = [one for one in compose.containers(project.name) if one.state == "running"]
-    unused = {name for word, name in (("spark", "SPARK_UI_PORT"), ("bi", "SUPERSET_PORT")) if word not in profile}
+    ports = {"spark": "SPARK_UI_PORT", "bi": "SUPERSET_PORT", "airflow": "AIRFLOW_PORT"}
+    unused = {name for word, name in ports.items() if word not in profile.split(",")}
     found = [*_ports(settings, {port for one in own for port in one.ports.values()}, unused)]
     free = psutil.virtual_memory().available
-    if not own and free < MEMORY_FREE:
-        cause = f"{free / GIB:.1f} GiB are free and {MEMORY_FREE / GIB:.0f} are needed"
+    needed = MEMORY_FREE + (0 if "AIRFLOW_PORT" in unused else AIRFLOW_MEMORY_FREE)
+    if not own and free < needed:
+        cause = f"{free / GIB:.1f} GiB are free and {needed / GIB:.0f} are needed"
         found.append(Problem("too little memory", cause, "close programs (ps aux --sort=-rss), or: make down"))
     try:
         images.check_readable()  # files of charts/ are mounted
@@ -181,6 +193,28 @@ def remove_other_variant(project: Project, chosen: candle_variant.Variant) -> No
     leftovers = {one.service for one in compose.containers(project.name)} & set(candle_variant.replaced_by(chosen))
     if leftovers and not project.call("rm", "--stop", "--force", *sorted(leftovers)):
         raise Problem("the other variant cannot be removed", "docker's message is above", "make compose-up")
+
+
+def with_socket_group(project: Project) -> Project:
+    """Return the project with the group that can use the engine's socket, as containers see it.
+
+    Raises:
+        Problem: no container can be started with the socket.
+    """
+    # Asked in a container, because the socket that the engine mounts may be that of a virtual machine.
+    stat = ("run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "stat", "engine-proxy", "--format=%g", SOCKET)
+    group = project.ask(*stat, profile=candle_variant.AIRFLOW_PROFILE).strip()
+    return Project(project.name, {**project.variables, "DOCKER_SOCKET_GID": group})
+
+
+def create_steps(project: Project) -> None:
+    """Create the containers of the batch's steps where they are missing or changed, without starting them.
+
+    Raises:
+        Problem: docker fails.
+    """
+    if not project.call("up", "--no-start", "--no-deps", *compose.STEPS_OF_BATCH, profile="batch"):
+        raise Problem("the steps' containers cannot be created", "docker's message is above", "make compose-up")
 
 
 def up(project: Project, profile: str, out: Console) -> None:

@@ -35,6 +35,7 @@ NAMES = (
     "backfill",
     "consumer",
     "dbt",
+    "engineproxy",
     "exporter",
     "ge",
     "kafka",
@@ -46,7 +47,6 @@ NAMES = (
     "superset",
     "tools",
 )
-NOT_IN_COMPOSE = frozenset({"airflow"})
 # The images that start from a base image of their own, <name>-packages, with the packages of one lock file.
 WITH_PACKAGES = frozenset({"airflow", "backfill", "dbt", "exporter", "ge", "simulator", "tools"})
 _ID_DIGITS = 12

@@ -14,7 +14,9 @@ from tests.servers import ROOT
 Objects = list[dict[str, Any]]
 
 ENVIRONMENT = "lite"
-_AIRFLOW = "airflow"
+# Compose's services of the containers of Airflow's pod.
+_AIRFLOW = {"api-server": "airflow", "scheduler": "airflow-scheduler", "dag-processor": "airflow-dag-processor",
+            "prepare": "airflow-prepare"}  # fmt: skip
 _RENDER_SECONDS = 240
 _SETTINGS = (
     "SYMBOLS",
@@ -73,19 +75,26 @@ def _named_ports(text: str) -> Iterator[tuple[int, str]]:
 
 
 def components(objects: Objects, ports: Mapping[int, int]) -> dict[str, Component]:
-    """Return each container by the name of its pod, those of steps by their own name, without Airflow's."""
+    """Return each container by the name of its pod, those of steps by their own name, Airflow's by Compose's names."""
     secrets = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "Secret"}
     texts = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
     found = {}
     for one in objects:
         pod = _pod(one)
-        if pod is None or one["metadata"]["name"] == _AIRFLOW:
+        if pod is None:
             continue
-        [container] = pod["spec"]["containers"]
         labels = pod["metadata"]["labels"]
-        published = _published(objects, labels, container, ports)
         name = labels["app.kubernetes.io/name"]
-        found[name] = _component(container, pod["spec"], secrets, texts, published)
+        containers = pod["spec"]["containers"]
+        if name == "airflow":
+            containers = [*containers, *pod["spec"]["initContainers"]]
+            names = [_AIRFLOW[container["name"]] for container in containers]
+        else:
+            assert len(containers) == 1, name
+            names = [name]
+        for service, container in zip(names, containers, strict=True):
+            published = _published(objects, labels, container, ports)
+            found[service] = _component(container, pod["spec"], secrets, texts, published)
     for pod in steps(objects).values():
         [container] = pod["spec"]["containers"]
         found[container["name"]] = _component(container, pod["spec"], secrets, texts, {})
@@ -169,6 +178,7 @@ def _published(
     for service in (one for one in objects if one["kind"] == "Service" and one["spec"].get("type") == "NodePort"):
         if service["spec"]["selector"].items() <= labels.items():
             for port in service["spec"]["ports"]:
-                target = port["targetPort"]
-                found[host[port["nodePort"]]] = names.get(target, target)
+                target = names.get(port["targetPort"], port["targetPort"])
+                if target in names.values():  # not that of another container of the pod
+                    found[host[port["nodePort"]]] = target
     return found

@@ -1,5 +1,6 @@
 """Compose and the charts of lite run the same components, with the same images, settings, users and limits."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from crypto_analytics import __version__
-from crypto_analytics.batch.step_definitions import RETRIES, STEPS, Step
+from crypto_analytics.batch.step_definitions import STEPS, Step
 from ops.compose import env_file
 from ops.compose.project import VARIABLES, ComposeSettings, requested
 from tests.parity import charts, compose_file
@@ -19,10 +20,20 @@ from tests.step_resources import STEP_RESOURCES
 
 # The intended differences.
 MEANT: tuple[Deviation, ...] = (
-    Deviation("migrate", "environment AIRFLOW_PASSWORD", "there is no Airflow in Compose: the steps run by themselves"),
+    Deviation("engine-proxy", "component", "Kubernetes has a Role for Airflow's permissions instead"),
+    *(
+        Deviation(service, f"environment {setting}", reason)
+        for service in ("airflow", "airflow-scheduler", "airflow-dag-processor", "airflow-prepare")
+        for setting, reason in (
+            ("BATCH_POD_TEMPLATES", "the pods that Airflow creates"),
+            ("BATCH_CONTAINER_URL", "the containers that Airflow starts"),
+            ("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "the containers of a pod share its address"),
+            ("ALERT_WEBHOOK_URL", "a key that the user adds to the Secret"),
+        )
+    ),
 )
 
-PROFILES = {"core", "stream", "spark", "batch", "bi", "sweep"}
+PROFILES = {"core", "stream", "spark", "batch", "bi", "airflow", "sweep"}
 TAGS = ROOT / ".platform" / "images.env"
 EXCHANGE = {"BINANCE_WS_URL": "wss://ws.example.com:9443", "BINANCE_REST_URL": "https://rest.example.com"}
 
@@ -34,6 +45,7 @@ SITUATIONS: dict[str, dict[str, str]] = {
         "POSTGRES_PORT": "15432",
         "MINIO_PORT": "19000",
         "MINIO_CONSOLE_PORT": "19001",
+        "AIRFLOW_PORT": "18080",
         "SIM_PORT": "18899",
         "SPARK_UI_PORT": "14040",
         "SUPERSET_PORT": "18088",
@@ -75,7 +87,7 @@ def test_both_ways_run_the_same(situation: str) -> None:
 
 def test_every_component_is_compared() -> None:
     assert set(_compose()) == set(compose_file.services({}))
-    assert len(_charts()) == 13 + len(STEPS)
+    assert len(_charts()) == 17 + len(STEPS)
 
 
 @pytest.mark.parametrize("name", sorted(compose_file.services({})))
@@ -143,6 +155,11 @@ MUTATIONS = {
     "spark-candles: memory": _field("spark-candles", memory=1),
     "spark-candles: component": _gone("spark-candles"),
     "sweep: component": _gone("sweep"),
+    "airflow-scheduler: memory": _field("airflow-scheduler", memory=1),
+    "airflow: environment AIRFLOW__CORE__PARALLELISM": _environment("airflow", AIRFLOW__CORE__PARALLELISM="8"),
+    "airflow-dag-processor: environment PGPASSWORD": _environment("airflow-dag-processor", PGPASSWORD="plain"),
+    "airflow: data": _field("airflow", data=""),
+    "airflow-prepare: component": _gone("airflow-prepare"),
     "superset: memory": _field("superset", memory=1),
     "superset-prepare: argv": _field("superset-prepare", argv=("python", "-m", "gunicorn")),
     "superset: environment READER_PASSWORD": _environment("superset", READER_PASSWORD=Secret("another")),
@@ -224,9 +241,25 @@ def test_a_step_equals_its_definition(builder: Callable[[], Components], step: S
     assert component.cpus == float(STEP_RESOURCES[step.name].cpu_limit)
 
 
-def test_a_step_has_the_tries_of_its_definition() -> None:
+def test_docker_does_not_retry_a_step_beside_airflow() -> None:
     services = compose_file.services({})
-    assert {services[_service(step)]["restart"] for step in STEPS} == {f"on-failure:{RETRIES}"}
+    assert {services[_service(step)]["restart"] for step in STEPS} == {"no"}
+
+
+def test_the_engines_proxy_allows_the_containers_of_the_steps() -> None:
+    rules = (ROOT / "images/engineproxy/haproxy.cfg").read_text()
+    (names,) = re.findall(r'"\^/containers/\$\{COMPOSE_PROJECT_NAME\}-\((.*)\)-1/\[a-z\]\+\\\$"', rules)
+    assert names.split("|") == [_service(step) for step in STEPS]
+
+
+def test_only_the_engines_proxy_has_the_engines_socket() -> None:
+    text = compose_file.FILE.read_text()
+    services = compose_file.services({})
+    (mount,) = services["engine-proxy"]["volumes"]
+    assert mount == "/var/run/docker.sock:/var/run/docker.sock:ro"
+    assert text.count("docker.sock:ro") == 1
+    with_network = {name for name, one in services.items() if "engine" in one.get("networks", ())}
+    assert with_network == {"engine-proxy", "airflow-scheduler"}
 
 
 # --- only in Compose
@@ -248,7 +281,7 @@ def test_images_without_a_tag_of_their_own_have_the_version() -> None:
 
 def test_the_stores_of_another_exchange_are_others() -> None:
     text = compose_file.FILE.read_text()
-    assert text.count("${BINANCE_WS_URL:+_exchange}") == 3
+    assert text.count("${BINANCE_WS_URL:+_exchange}") == 4
     assert "simulator" in compose_file.components({}, {"stream"})
     assert "simulator" not in compose_file.components(EXCHANGE, PROFILES)
 
@@ -265,7 +298,7 @@ def test_the_file_uses_only_variables_that_the_targets_pass() -> None:
     found = compose_file.variables(compose_file.FILE.read_text())
     tags = {name for name in found if name.endswith("_TAG")}
     assert tags == {f"{name.upper()}_TAG" for name in _image_names()}
-    assert found - tags - set(env_file.NAMES) == {*VARIABLES, "COMPOSE_PROJECT_NAME"}
+    assert found - tags - set(env_file.NAMES) == {*VARIABLES, *env_file.OPTIONAL, "COMPOSE_PROJECT_NAME"}
 
 
 def _image_names() -> set[str]:

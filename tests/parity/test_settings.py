@@ -43,18 +43,21 @@ READ_IN = {
     "minio": ("images/minio",),
     "superset": ("superset",),
     "superset-prepare": ("superset",),
+    "airflow": ("dags", "images/airflow"),
+    "engine-proxy": ("images/engineproxy",),
     "dbt": ("dbt/profiles.yml", "dbt/macros"),
 }
 OF_THE_SERVER_ITSELF = {
+    "airflow": {"PGPASSWORD"},
     "minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_BROWSER", "GOMEMLIMIT"},
 }
 
 
 def _group(name: str) -> str:
-    return "dbt" if name.startswith("dbt-") else name
+    return next((group for group in ("dbt", "airflow") if name.startswith(f"{group}-")), name)
 
 
-COMPOSE = compose_file.components({}, {"core", "stream", "spark", "batch", "bi", "sweep"})
+COMPOSE = compose_file.components({}, {"core", "stream", "spark", "batch", "bi", "airflow", "sweep"})
 
 
 def _check(settings: type[BaseSettings], environment: Mapping[str, str | Secret]) -> None:
@@ -88,7 +91,8 @@ def test_every_component_is_looked_at() -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name in COMPOSE if _group(name) in READ_IN))
 def test_the_other_images_read_their_settings(name: str) -> None:
-    names = set(COMPOSE[name].environment) - OF_THE_SERVER_ITSELF.get(name, set())
+    names = set(COMPOSE[name].environment) - OF_THE_SERVER_ITSELF.get(_group(name), set())
+    names = {setting for setting in names if not setting.startswith("AIRFLOW__")}
     assert names <= _words(READ_IN[_group(name)])
 
 

@@ -21,6 +21,8 @@ _NOT_STARTED = 127
 _TIMED_OUT = 124  # as timeout(1)
 _INTERRUPTED = 143
 _LOCK_LOST = 75  # EX_TEMPFAIL of sysexits.h
+# Of the container's cgroup, version 2 and 1.
+_OOM_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
 _SETTING = {"services": "BATCH_PYTHON_SERVICES", "dbt": "BATCH_DBT", "ge": "BATCH_PYTHON_GE"}
 
 
@@ -34,7 +36,7 @@ class StepResult:
         tries: the number of tries.
         seconds: the duration of all tries together.
         tail: the last lines of the last try's output.
-        stopped: why the runner stopped the last try; empty if it ended by itself.
+        stopped: why the runner or the kernel stopped the last try; empty if it ended by itself.
     """
 
     step: Step
@@ -125,6 +127,7 @@ class Runner:
         except OSError as error:
             write(f"cannot start {command[0]}: {error.strerror}; set {_SETTING[step.component]} to the right program")
             return _NOT_STARTED, tuple(tail), ""
+        oom_kills_before = _oom_kills()
         reader = threading.Thread(target=_read, args=(child, write), name="output", daemon=True)
         reader.start()
         stopped, code = self._follow(child, time.monotonic() + step.timeout_seconds, step)
@@ -133,6 +136,8 @@ class Runner:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         exit_code = child.wait()
+        if exit_code == -signal.SIGKILL and not stopped and _oom_kills() > oom_kills_before:
+            stopped = "OOM-killed: it needed more memory than its container's limit"
         reader.join(_READ_SECONDS)  # a process in another session may keep the pipe open
         if stopped:
             write(f"stopped: {stopped}")
@@ -152,6 +157,17 @@ class Runner:
             _terminate(child, step)
             return stopped
         return "", 0
+
+
+def _oom_kills() -> int:
+    """Return how many processes of this container the kernel has killed for lack of memory; 0 where it is unknown."""
+    for file in _OOM_COUNTERS:
+        try:
+            lines = file.read_text().splitlines()
+        except OSError:
+            continue
+        return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    return 0
 
 
 def _read(child: subprocess.Popen[str], write: Callable[[str], None]) -> None:

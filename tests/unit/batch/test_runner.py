@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from crypto_analytics.batch import runner
 from crypto_analytics.batch.runner import TAIL_LINES, Runner, StepResult
 from crypto_analytics.batch.step_definitions import Step
 
@@ -194,3 +195,18 @@ def test_a_program_that_is_not_there_names_its_setting(tmp_path: Path) -> None:
     result = recorded.runner.run(step(), ["/nowhere/python"], {})
     assert not result.succeeded
     assert "set BATCH_PYTHON_SERVICES" in result.tail[-1]
+
+
+def test_a_step_that_the_kernel_kills_for_lack_of_memory_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counters = tmp_path / "memory.events"
+    counters.write_text("oom 1\noom_kill 1\n")
+    monkeypatch.setattr(runner, "_OOM_COUNTERS", (tmp_path / "missing", counters))
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    counted = f"import pathlib; pathlib.Path({str(counters)!r}).write_text('oom 2\\noom_kill 2\\n'); {kill}"
+
+    assert RecordedRunner(tmp_path).run(kill).reason == "killed by SIGKILL"
+    assert (
+        RecordedRunner(tmp_path).run(counted).reason == "OOM-killed: it needed more memory than its container's limit"
+    )

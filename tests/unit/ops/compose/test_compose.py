@@ -1,13 +1,14 @@
 """Calls of docker compose, and the project's containers parsed from docker's output."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from crypto_analytics.batch.step_definitions import STEPS
+from crypto_analytics.batch.step_definitions import RETRIES, STEPS
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
 from ops.compose import batch as compose_batch
@@ -15,7 +16,9 @@ from ops.compose import env_file
 from ops.compose import project as compose
 from ops.compose import status as compose_status
 from ops.compose import up as compose_up
+from ops.compose.batch import StepRun
 from ops.compose.project import ComposeSettings, Container
+from ops.platform import images
 
 
 @pytest.fixture(autouse=True)
@@ -223,16 +226,82 @@ def test_changed_images_are_built_although_old_ones_exist(
     assert built == []
 
 
+@pytest.mark.parametrize(
+    ("profile", "left_out"),
+    [
+        ("stream", {"spark", "superset", "airflow", "engineproxy"}),
+        ("spark,bi", {"airflow", "engineproxy"}),
+        ("stream,bi,airflow", {"spark"}),
+        ("batch", {"spark", "superset", "airflow", "engineproxy"}),
+    ],
+)
+def test_only_the_images_of_the_profiles_are_built(profile: str, left_out: set[str]) -> None:
+    assert set(images.NAMES) - set(compose_up.needed_images(profile)) == left_out
+
+
+def test_the_group_of_the_engines_socket_is_asked_in_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(compose.Project, "ask", lambda self, *arguments, profile: asked.append(arguments) or "998\n")
+
+    project = compose_up.with_socket_group(compose.Project("x", {"AIRFLOW_PORT": "1"}))
+
+    assert project.variables == {"AIRFLOW_PORT": "1", "DOCKER_SOCKET_GID": "998"}
+    assert asked[0][-3:] == ("engine-proxy", "--format=%g", "/var/run/docker.sock")
+
+
+class Docker:
+    """The exit codes of a step's tries, in order; commands in ``ran``."""
+
+    def __init__(self, *exit_codes: int) -> None:
+        self.left = list(exit_codes)
+        self.ran: list[str] = []
+
+    def run(self, *command: str, fix: str) -> str:
+        self.ran.append(command[1])
+        return f"{self.left.pop(0)}\n" if command[1] == "wait" else ""
+
+
+@pytest.mark.parametrize(
+    ("exit_codes", "tries", "succeeded"), [((0,), 1, True), ((1, 137, 0), 3, True), ((1,) * 9, RETRIES + 1, False)]
+)
+def test_a_step_is_retried(
+    monkeypatch: pytest.MonkeyPatch, exit_codes: tuple[int, ...], tries: int, *, succeeded: bool
+) -> None:
+    docker = Docker(*exit_codes)
+    monkeypatch.setattr(compose_batch.external_programs, "run", docker.run)
+    monkeypatch.setattr(compose_batch, "_FIRST_RETRY_SECONDS", 0.001)
+
+    ran = compose_batch.run_step("dbt-gold", "x-dbt-gold-1", threading.Event())
+
+    assert (ran.tries, ran.succeeded) == (tries, succeeded)
+    assert docker.ran == ["start", "wait"] * tries
+
+
+def test_a_stopped_batch_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_batch.external_programs, "run", Docker(1).run)
+    stop = threading.Event()
+    stop.set()
+    assert compose_batch.run_step("dbt-gold", "x-dbt-gold-1", stop).tries == 1
+
+
 def test_the_steps_of_a_batch_are_listed_in_order() -> None:
     out = Console(record=True, width=120)
-    services = [step.name.replace("_", "-") for step in STEPS]
-    done = [container(service, state="exited", health="", seconds=2.0, tries=2) for service in reversed(services)]
 
-    out.print(compose_batch.table([container("kafka"), *done]))
+    out.print(compose_batch.table(StepRun(service, 1, 2.0, True) for service in compose.STEPS_OF_BATCH))
 
     text = out.export_text()
-    assert [text.index(service) for service in services] == sorted(text.index(service) for service in services)
+    places = [text.index(service) for service in compose.STEPS_OF_BATCH]
+    assert places == sorted(places)
     assert str(2 * len(STEPS)) in text
+
+
+def test_containers_of_steps_that_wait_for_airflow_are_not_listed() -> None:
+    out = Console(record=True, width=120)
+    waiting = container("dbt-gold", state="created", health="")
+
+    out.print(compose_status.table([container("kafka"), waiting], {}))
+
+    assert "dbt-gold" not in out.export_text()
 
 
 def test_memory_is_read_from_docker() -> None:

@@ -1,5 +1,6 @@
 """`make env`: random passwords, generated once, private to their owner, never printed."""
 
+import base64
 import re
 from pathlib import Path
 
@@ -24,6 +25,10 @@ def test_it_is_written_with_random_passwords_and_is_private(file: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert set(values) == set(env_file.NAMES)
     assert len(set(values.values())) == len(env_file.NAMES)
+    values = dict(values)
+    fernet, jwt = values.pop("AIRFLOW_FERNET_KEY"), values.pop("AIRFLOW_JWT_SECRET")
+    assert len(base64.urlsafe_b64decode(fernet)) == 32
+    assert re.fullmatch(r"[A-Za-z0-9_-]{64}", jwt)
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{32}", value) for value in values.values())
     assert [path.name for path in file.parent.iterdir()] == [".env"]
 

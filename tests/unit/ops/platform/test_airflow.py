@@ -10,7 +10,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from ops.kubernetes import airflow_run
+from ops import airflow_run
 from ops.platform import health
 from ops.platform.airflow import Airflow, has_ended
 
