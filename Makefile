@@ -66,7 +66,7 @@ logs: ## Follow the logs of SERVICE=name, or of all
 memory: ## Show the memory of every pod
 	@$(OPS) memory
 
-airflow-run: ## Trigger a run of the batch in Airflow, and follow it to its end
+airflow-run: ## Trigger a run of the batch in Airflow, in the cluster or Compose, and follow it to its end
 	@$(OPS) airflow-run
 
 down: ## Delete the cluster and its data after confirmation (YES=1: without); images and caches are kept
@@ -78,10 +78,10 @@ nuke: ## Delete the cluster, Compose's volumes, all images and .platform/ after 
 env: ## Write .env with random passwords for Compose, once
 	@$(OPS) env
 
-compose-up: ## Start the same images with Docker Compose, without Kubernetes
+compose-up: ## Start the same images with Docker Compose, without Kubernetes; BI=1 AIRFLOW=1 add the dashboard and Airflow
 	@$(OPS) compose-up $(NO_PASSWORDS)
 
-compose-batch: ## Run the batch steps once in Compose; EVERY=5 again every five minutes
+compose-batch: ## Run the batch steps once in Compose, without Airflow; EVERY=5 again every five minutes
 	@$(OPS) compose-batch
 
 compose-down: ## Stop Compose and keep the data; VOLUMES=1 removes it
@@ -200,6 +200,8 @@ help: ## Show this
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
 	  '  FORMAT=table         urls: for programs, env (NAME=value for a shell) or json' \
   '  BI=1                 compose-up: the dashboard too' \
+	  '  AIRFLOW=1            compose-up: Airflow too, which runs the batch every five minutes' \
+	  '  DOCKER_SOCKET=…      compose-up AIRFLOW=1: the socket of rootless Docker' \
 	  '  SERVICE=consumer     logs: of one component; settings: of one service' \
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \

@@ -1,4 +1,4 @@
-"""The components and images of each variant, and how Compose changes from one to another."""
+"""The components of each variant, and how Compose changes from one to another."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,16 +12,6 @@ from ops.compose import project as compose
 from ops.compose import up as compose_up
 from ops.compose.project import Container, Project
 from ops.kubernetes import helmfile
-from ops.platform import images
-
-
-def test_python_is_the_default_and_needs_no_spark_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VARIANT", raising=False)
-    chosen = OpsSettings().VARIANT
-    assert chosen == "python"
-    assert set(images.NAMES) - set(candle_variant.images(chosen, images.NAMES)) == {"spark", "engineproxy"}
-    for with_spark in ("both", "spark"):
-        assert set(images.NAMES) - set(candle_variant.images(with_spark, images.NAMES)) == {"engineproxy"}
 
 
 def test_the_components_of_other_variants_are_replaced() -> None:
