@@ -130,7 +130,7 @@ test-unit: ## Run the unit tests
 test-integration: ## Run the integration tests
 	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest $(SIDE_BY_SIDE) -m "not spark and not bi" tests/integration
 
-test-charts: ## Render, lint and check all charts in all environments (needs helm and helmfile)
+test-charts: ## Render, lint and check all charts in all environments (needs helm, helmfile and Go)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest $(SIDE_BY_SIDE) tests/charts
 
 test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from tests.charts.optional_values import merged
 from tests.charts.rendering import Object, environment, of_kind
 from tests.servers import ROOT
 
@@ -25,6 +26,8 @@ _DNS = {
 }
 _MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 _KUBERNETES_API = (443, 6443)
+# Ports of metrics that are not the services' 8000.
+_METRICS = {"strimzi-cluster-operator": 8080, "spark-operator": 8080, "simulator": 8899}
 
 
 class Opening(NamedTuple):
@@ -46,14 +49,11 @@ def tcp(ports: Iterable[int]) -> list[Mapping[str, Any]]:
     return [{"port": port, "protocol": "TCP"} for port in ports]
 
 
-def stated(name: str) -> Mapping[str, Any]:
-    """Return the values of an environment or situation from the environment's files."""
+def stated(name: str, values: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """Return the values of an environment or situation from the environment's files, overwritten by ``values``."""
     name, _, variant = name.partition(" ")
     base, own = (yaml.safe_load((ROOT / f"environments/{file}.yaml").read_text()) for file in ("base", name))
-    merged = {
-        key: value | own.get(key, {}) if isinstance(value, dict) else own.get(key, value) for key, value in base.items()
-    }
-    return merged | ({"variant": variant} if variant else {})
+    return merged(base, own, {"variant": variant} if variant else {}, values or {})
 
 
 def found(objects: tuple[Object, ...]) -> set[Opening]:
@@ -69,9 +69,9 @@ def found(objects: tuple[Object, ...]) -> set[Opening]:
     return every
 
 
-def wanted(name: str, objects: tuple[Object, ...]) -> set[Opening]:
+def wanted(name: str, objects: tuple[Object, ...], overwritten: Mapping[str, Any] | None = None) -> set[Opening]:
     """Return the expected openings of the environment or situation ``name``, whose objects are ``objects``."""
-    values = stated(name)
+    values = stated(name, overwritten)
     dns = of("allow-dns", "egress", _DNS, [{"port": 53, "protocol": one} for one in ("UDP", "TCP")])
     openings = _exposed(objects) | _monitored(objects) | _strimzi(values) | _spark(values) | _airflow(values)
     return dns | openings | _outside(values, objects)
@@ -89,8 +89,8 @@ def _exposed(objects: tuple[Object, ...]) -> set[Opening]:
 def _monitored(objects: tuple[Object, ...]) -> set[Opening]:
     """Strimzi's operator itself opens the metrics ports of the pods that it creates."""
     names = {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} - {"kafka", "crypto-entity-operator"}
-    ports = {"strimzi-cluster-operator": 8080, "spark-operator": 8080}
-    return {opening for name in names for opening in of(name, "ingress", _MONITORING, tcp([ports.get(name, 8000)]))}
+    openings = [of(name, "ingress", _MONITORING, tcp([_METRICS.get(name, 8000)])) for name in names]
+    return set().union(*openings)
 
 
 def _strimzi(values: Mapping[str, Any]) -> set[Opening]:
@@ -129,7 +129,7 @@ def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Open
                 every |= of(policy, "egress", {"ipBlock": block}, tcp(values["binancePorts"]))
     here = {one["metadata"]["name"] for one in of_kind(objects, "NetworkPolicy")}
     for store, place in (("postgres", values["postgres"]), ("minio", values["objectStore"])):
-        for policy in _callers(store) & here:
+        for policy in _callers(store) & here if not values[store]["installed"] else ():
             for cidr in place["cidrs"]:
                 every |= of(policy, "egress", {"ipBlock": {"cidr": cidr}}, tcp([place["port"]]))
     return every

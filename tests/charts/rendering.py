@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -31,11 +32,14 @@ def chart(name: str, values: Mapping[str, Any] | None = None) -> tuple[Object, .
     return _chart(name, json.dumps(values or {}))
 
 
-def environment(name: str, **variables: str) -> tuple[Object, ...]:
-    """Return the objects of all of our releases in an environment or situation; upstream charts are left out."""
+def environment(name: str, values: Mapping[str, Any] | None = None, **variables: str) -> tuple[Object, ...]:
+    """Return the objects of all of our releases in an environment or situation; upstream charts are left out.
+
+    The environment's values are overwritten by ``values``.
+    """
     name, _, variant = name.partition(" ")
     chosen = variables | ({"VARIANT": variant} if variant else {})
-    return _environment(name, tuple(sorted(chosen.items())))
+    return _environment(name, json.dumps(values or {}), tuple(sorted(chosen.items())))
 
 
 def written_values(situation: str, override: Path, folder: Path) -> dict[str, Any]:
@@ -55,10 +59,14 @@ def _chart(name: str, values: str) -> tuple[Object, ...]:
 
 
 @cache
-def _environment(name: str, variables: tuple[tuple[str, str], ...]) -> tuple[Object, ...]:
-    command = [program("helmfile"), "--environment", name, "--quiet", "--selector", "tier=platform", "template"]
+def _environment(name: str, values: str, variables: tuple[tuple[str, str], ...]) -> tuple[Object, ...]:
     inherited = {key: value for key, value in os.environ.items() if key not in VARIABLES}
-    return tuple(_documents(_run(command, env={**inherited, **dict(variables)})))
+    with NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(values)
+        file.flush()
+        command = [program("helmfile"), "--environment", name, "--quiet", "--state-values-file", file.name]
+        text = _run([*command, "--selector", "tier=platform", "template"], env={**inherited, **dict(variables)})
+    return tuple(_documents(text))
 
 
 def template(

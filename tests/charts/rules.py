@@ -9,7 +9,7 @@ from kubernetes_validate import utils
 
 from tests.charts.rendering import KUBERNETES, NAMESPACE, Object, containers, name_of, pods
 
-# Kinds of other API groups; test_strimzi_crds.py and test_spark_application.py validate them by the operators' schemas.
+# Kinds of other API groups; custom_resources.py validates them by the operators' definitions.
 FOREIGN_GROUPS = ("kafka.strimzi.io/", "monitoring.coreos.com/", "sparkoperator.k8s.io/")
 CLUSTER_SCOPED = {
     "Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "PersistentVolume", "StorageClass",

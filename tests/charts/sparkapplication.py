@@ -1,11 +1,8 @@
-"""Validate a SparkApplication by the operator's API models and the known refusals of its webhook."""
+"""Refusals of a SparkApplication that its definition does not state: the webhook's, Spark's and ours."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-from kubeflow_spark_api.models.spark_v1beta2_spark_application import SparkV1beta2SparkApplication
-from pydantic import ValidationError
 
 # Refused by the operator's webhook (2.5.2), because the application has fields for them.
 _REFUSED = re.compile(
@@ -22,38 +19,11 @@ _SPARK_PORTS = {"driver-rpc-port", "blockmanager", "spark-ui"}
 
 def problems(application: Mapping[str, Any]) -> list[str]:
     """Return all errors, one line each."""
-    return [*_schema(application), *_webhook(application), *_templates(application["spec"])]
-
-
-def _schema(application: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the fields that the models drop or change: their output is compared with the input."""
-    try:
-        known = SparkV1beta2SparkApplication.from_dict(dict(application))
-    except (ValidationError, AttributeError, TypeError) as error:
-        yield f"not a SparkApplication: {error}"
-        return
-    assert known is not None
-    yield from _differences(application, known.to_dict(), "")
-
-
-def _differences(given: Any, kept: Any, where: str) -> Iterator[str]:
-    if isinstance(given, Mapping) and isinstance(kept, Mapping):
-        for key, value in given.items():
-            if key not in kept:
-                yield f"{where}.{key}: no such field"
-            else:
-                yield from _differences(value, kept[key], f"{where}.{key}")
-    elif isinstance(given, list) and isinstance(kept, list):
-        for number, (left, right) in enumerate(zip(given, kept, strict=True)):
-            yield from _differences(left, right, f"{where}[{number}]")
-    elif given != kept:
-        yield f"{where}: {given!r} is read as {kept!r}"
+    return [*_webhook(application), *_templates(application["spec"])]
 
 
 def _webhook(application: Mapping[str, Any]) -> Iterator[str]:
     spec, name = application["spec"], application["metadata"]["name"]
-    if application["apiVersion"] != "sparkoperator.k8s.io/v1beta2":
-        yield f"{application['apiVersion']} is not served"
     if not re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name) or len(name) > 63:
         yield f"{name} cannot be a Service's name"
     for key, value in spec.get("sparkConf", {}).items():

@@ -1,9 +1,8 @@
-"""The kafka chart's resources satisfy the schemas of the operator's release, as strict as an API server's."""
+"""The kafka chart's resources for the Strimzi operator: users, logins, limits, and what an uninstall keeps."""
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,82 +10,11 @@ import pytest
 import yaml
 
 from tests.charts import rendering, strimzi
+from tests.charts.optional_values import KAFKA
 from tests.servers import ROOT
 
 LOOKUP = 'lookup "v1" "Secret" $.Release.Namespace .'  # in common.podAnnotations
 STRIMZI = rendering.chart("kafka", {"mode": "strimzi"})
-EVERYTHING = {
-    "mode": "strimzi",
-    "expose": {"enabled": True},
-    "podMonitor": {"enabled": True},
-    "extraLabels": {"team": "market-data"},
-    "imagePullSecrets": ["registry"],
-    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {}},
-    "topologySpread": [{"topologyKey": "kubernetes.io/hostname"}],
-    "persistence": {"storageClass": "fast"},
-    "strimzi": {"rackTopologyKey": "topology.kubernetes.io/zone", "kafkaImage": "registry.example.com/kafka:4.3.1"},
-}
-
-
-@pytest.fixture(scope="session")
-def crds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, strimzi.Crd]:
-    """Return Strimzi's CRDs by kind."""
-    return strimzi.load_crds(strimzi.generate_crds(tmp_path_factory.mktemp("strimzi")))
-
-
-def _check(crds: Mapping[str, strimzi.Crd], objects: tuple[rendering.Object, ...]) -> None:
-    resources = rendering.of_kind(objects, *strimzi.MODELS)
-    assert {one["kind"] for one in resources} == set(strimzi.MODELS)
-    assert [line for one in resources for line in strimzi.problems(crds, one)] == []
-
-
-@pytest.mark.parametrize("environment", ["default", "production"])
-def test_resources_of_the_environments_satisfy_the_crds(crds: dict[str, strimzi.Crd], environment: str) -> None:
-    _check(crds, rendering.environment(environment))
-
-
-def test_resources_with_every_optional_value_are_valid(crds: dict[str, strimzi.Crd]) -> None:
-    _check(crds, rendering.chart("kafka", EVERYTHING))
-
-
-def _misspell_listener(kafka: dict[str, Any]) -> None:
-    kafka["spec"]["kafka"]["listeners"][0]["authentification"] = {"type": "scram-sha-512"}
-
-
-def _misspell_template(kafka: dict[str, Any]) -> None:
-    kafka["spec"]["entityOperator"]["template"]["topicOperatorContainers"] = {}
-
-
-def _wrong_type(kafka: dict[str, Any]) -> None:
-    kafka["spec"]["kafka"]["listeners"][0]["port"] = "9092"
-
-
-def _old_version(kafka: dict[str, Any]) -> None:
-    kafka["apiVersion"] = "kafka.strimzi.io/v1beta2"
-
-
-@pytest.mark.parametrize("spoil", [_misspell_listener, _misspell_template, _wrong_type, _old_version])
-def test_an_invalid_field_is_found(crds: dict[str, strimzi.Crd], spoil: Callable[[dict[str, Any]], None]) -> None:
-    (kafka,) = (deepcopy(dict(one)) for one in rendering.of_kind(STRIMZI, "Kafka"))
-    spoil(kafka)
-    assert len(strimzi.problems(crds, kafka)) == 1
-
-
-@pytest.mark.parametrize("kind", strimzi.MODELS)
-def test_an_unknown_field_is_found_in_every_kind(crds: dict[str, strimzi.Crd], kind: str) -> None:
-    resource = deepcopy(dict(rendering.of_kind(STRIMZI, kind)[0]))
-    resource["spec"]["replica"] = 3
-    assert strimzi.problems(crds, resource) == [
-        f"{kind} {resource['metadata']['name']}: $.spec: "
-        "Additional properties are not allowed ('replica' was unexpected)"
-    ]
-
-
-def test_free_form_fields_stay_free(crds: dict[str, strimzi.Crd]) -> None:
-    (kafka,) = (deepcopy(dict(one)) for one in rendering.of_kind(STRIMZI, "Kafka"))
-    kafka["spec"]["kafka"]["config"]["log.cleaner.threads"] = 2
-    assert strimzi.problems(crds, kafka) == []
 
 
 def test_the_crds_are_of_the_version_that_is_installed() -> None:
@@ -170,7 +98,7 @@ def test_every_pod_of_the_operator_is_restricted_and_bounded() -> None:
         assert bounded["jvmOptions"]["-Xmx"]
 
 
-@pytest.mark.parametrize("values", [{"mode": "strimzi"}, EVERYTHING])
+@pytest.mark.parametrize("values", [{"mode": "strimzi"}, KAFKA])
 def test_the_pods_security_context_is_the_operators(values: Mapping[str, Any]) -> None:
     """The operator sets fsGroup 0, the group of uid 1001, only on pods whose template has no context of its own."""
     (kafka,) = rendering.of_kind(rendering.chart("kafka", values), "Kafka")
@@ -179,7 +107,7 @@ def test_the_pods_security_context_is_the_operators(values: Mapping[str, Any]) -
 
 
 def test_every_listener_asks_for_a_login() -> None:
-    (kafka,) = rendering.of_kind(rendering.chart("kafka", EVERYTHING), "Kafka")
+    (kafka,) = rendering.of_kind(rendering.chart("kafka", KAFKA), "Kafka")
     listeners = kafka["spec"]["kafka"]["listeners"]
     assert [one["name"] for one in listeners] == ["internal", "external"]
     assert {one["authentication"]["type"] for one in listeners} == {"scram-sha-512"}
