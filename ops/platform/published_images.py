@@ -70,7 +70,7 @@ def _registry_of_checkout() -> str:
 def _problem(reference: str) -> str:
     """Return why an image cannot be pulled for this machine; empty if it can."""
     try:
-        command = ("docker", "manifest", "inspect", reference)
+        command = ("docker", "buildx", "imagetools", "inspect", "--raw", reference)
         manifest = json.loads(run(*command, fix=" ".join(command), timeout=_CHECK_SECONDS))
     except Problem as problem:
         return str(problem)

@@ -30,10 +30,11 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, objec
     manifests: dict[str, object] = {}
 
     def run(*command: str, fix: str, timeout: float) -> str:
-        if command[:3] == ("docker", "manifest", "inspect"):
-            if command[3] not in manifests:
-                raise Problem("docker manifest failed", f"no such manifest: {command[3]}", fix)
-            return json.dumps(manifests[command[3]])
+        if command[:2] == ("docker", "buildx"):
+            name = command[-1]
+            if name not in manifests:
+                raise Problem("docker buildx failed", f"ERROR: {name}: not found", fix)
+            return json.dumps(manifests[name])
         assert command[0] == "git"
         return os.environ["ORIGIN"]
 
@@ -61,7 +62,7 @@ def test_published_images_have_the_version_as_their_tag(
 
 
 @pytest.mark.parametrize(
-    ("manifest", "cause"), [(None, "no such manifest"), (index("arm64", "unknown"), "not published for amd64")]
+    ("manifest", "cause"), [(None, "not found"), (index("arm64", "unknown"), "not published for amd64")]
 )
 def test_one_missing_image_leaves_all_to_be_built(
     registry: dict[str, object], tmp_path: Path, manifest: object, cause: str
