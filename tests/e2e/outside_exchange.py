@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,8 +106,14 @@ def main() -> int:
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
-    print(f"next: {make_command.make_up(f'VALUES={VALUES.relative_to(ROOT)}')}; to remove it: docker rm -f {CONTAINER}")
+    print(f"next: {next_command(os.environ)}; to remove it: docker rm -f {CONTAINER}")
     return 0
+
+
+def next_command(environment: Mapping[str, str]) -> str:
+    """Return the command that installs the platform with the container as its exchange."""
+    chosen = {"ENV": environment.get("ENV") or "default", "VALUES": str(VALUES.relative_to(ROOT))}
+    return make_command.make_up(environment={**environment, **chosen})
 
 
 if __name__ == "__main__":

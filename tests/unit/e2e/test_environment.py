@@ -7,9 +7,10 @@ import pytest
 
 from ops.common.errors import Problem
 from ops.kubernetes import helmfile, kind_cluster
+from ops.platform import make_command
 from tests.e2e import environment
 from tests.e2e.environment import InstalledEnvironment, find, observed
-from tests.e2e.outside_exchange import CONTAINER, OutsideExchange, values
+from tests.e2e.outside_exchange import CONTAINER, OutsideExchange, next_command, values
 from tests.unit.e2e.stand_ins import (
     FakeApi,
     Object,
@@ -158,6 +159,13 @@ def test_only_a_simulator_can_be_steered() -> None:
     assert OutsideExchange.at(f"ws://{CONTAINER}:9443")
     with pytest.raises(Problem, match="cannot steer"):
         OutsideExchange.at("wss://stream.binance.com:9443")
+
+
+def test_the_next_command_after_the_outside_exchange_installs_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_command, "load_last_up", dict)
+    values_file = "VALUES=.platform/e2e-exchange.yaml"
+    assert next_command({"KUBE_CONTEXT": ""}) == f"make up ENV=default {values_file}"
+    assert next_command({"ENV": "lite", "VALUES": "mine.yaml"}) == f"make up ENV=lite {values_file}"
 
 
 def test_the_network_of_the_outside_exchange_is_opened() -> None:
