@@ -52,6 +52,7 @@ STRIMZI = [
 WEBHOOK = ["rollout status deployment/spark-operator-webhook --timeout=300s"]
 SPARK = [
     "wait sparkapplication/spark-candles --for=jsonpath={.status.applicationState.state}=RUNNING --timeout=600s",
+    "wait pod/spark-candles-driver --for=condition=Ready --timeout=600s",
     f"get sparkapplication/spark-candles --output custom-columns={_STATE}",
 ]
 MAKE_NAMESPACE = "apply --server-side --filename environments/namespace.yaml"

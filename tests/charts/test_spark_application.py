@@ -1,8 +1,11 @@
 """The SparkApplication is what Spark on Kubernetes needs, and what the operator's webhook refuses is found."""
 
+import os
 import re
+import subprocess
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,11 +59,29 @@ def test_driver_and_executors_have_different_labels() -> None:
         assert spec[role]["labels"]["app.kubernetes.io/name"] == name
 
 
-def test_the_driver_is_watched_but_never_unready() -> None:
-    """Spark's Service has only ready pods, and the executors connect through it before a probe could succeed."""
+def test_the_driver_has_the_probes_of_the_pod() -> None:
     container = _rendered()["spec"]["driver"]["template"]["spec"]["containers"][0]
-    assert {"startupProbe", "livenessProbe"} <= set(container)
-    assert "readinessProbe" not in container
+    (pod,) = rendering.of_kind(rendering.chart("spark-candles", {"mode": "pod"}), "Deployment")
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe] == pod["spec"]["template"]["spec"]["containers"][0][probe]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_executors_connect_to_the_drivers_address_before_it_is_ready(tmp_path: Path) -> None:
+    """Spark's Service for the driver has only ready pods, and the driver is ready after its executors."""
+    recorder = tmp_path / "spark-submit"
+    recorder.write_text('#!/bin/sh\necho "$@"\n')
+    recorder.chmod(0o755)
+    for address, host in (("10.244.0.7", "10.244.0.7"), ("fd00::7", "[fd00::7]")):
+        done = subprocess.run(
+            [ROOT / "images/spark/entrypoint", "driver", "--properties-file", "file", "main.py"],
+            env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SPARK_DRIVER_BIND_ADDRESS": address},
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.stdout.split() == [
+            "--conf", f"spark.driver.bindAddress={address}", "--conf", f"spark.driver.host={host}",
+            "--deploy-mode", "client", "--properties-file", "file", "main.py"
+        ]  # fmt: skip
 
 
 def test_driver_and_executors_work_with_the_same_settings_and_secrets() -> None:

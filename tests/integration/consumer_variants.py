@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 
 import psycopg
 
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore
-from ops.common.loopback import free_port
+from ops.common import loopback
+from ops.common.loopback import LOOPBACK, free_port
 from ops.local import trade_counts
 from tests.integration.test_kill_nine import merged_ranges, wanted_ids
 from tests.servers import Database, Servers, SimulatedExchange, service, spark
@@ -67,6 +69,17 @@ class Variant:
     def consumes(self) -> bool:
         """Return whether it has merged a batch since its start."""
         return self.metric("batches_merged_total") > 0
+
+    def is_ready(self) -> bool:
+        """Return whether its readiness probe succeeds."""
+        try:
+            with loopback.get(f"http://{LOOPBACK}:{self.port}/readyz", 5) as answer:
+                return bool(answer.status == HTTPStatus.OK)
+        except OSError:
+            return False
+
+    def wait_until_it_is_ready(self) -> None:
+        self.servers.supervisor.wait_until(self.is_ready, START_SECONDS, f"{self.name} is not ready", every=0.2)
 
     def wait_until_it_consumes(self) -> None:
         self.servers.supervisor.wait_until(self.consumes, START_SECONDS, f"{self.name} merges nothing", every=0.2)

@@ -16,7 +16,8 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tests.integration.consumer_variants import START_SECONDS, all_is_merged, left, running, start
+from ops.common.loopback import free_port
+from tests.integration.consumer_variants import START_SECONDS, Variant, all_is_merged, left, running, start
 from tests.integration.test_consumer import environment, made_trade, produce
 from tests.integration.test_kill_nine import all_have_a_merged_trade, killed, streamed
 from tests.servers import Broker, Servers, service, spark
@@ -100,6 +101,7 @@ def test_kills_and_lost_offsets_leave_the_same_tables_as_an_undisturbed_consumer
             variant = start(servers, "spark", "spark", cluster)
             spark_runs = lambda: bool(executors(supervisor.pid("spark")))  # noqa: E731
             supervisor.wait_until(spark_runs, START_SECONDS, "no executor", every=0.2)
+            variant.wait_until_it_is_ready()  # on an empty topic
             supervisor.start(service("producer", "producer", feed))
             supervisor.wait_until(
                 all_have_a_merged_trade(postgres, exchange), START_SECONDS, "a symbol has no trade yet"
@@ -145,8 +147,9 @@ def test_sigterm_ends_the_driver_in_order_within_ten_seconds(
     unreachable: bool, servers: Servers, kafka: Broker, tmp_path: Path
 ) -> None:
     with servers.database() as postgres:
+        port = free_port()
         changes = {"POSTGRES_PORT": "1"} if unreachable else {}
-        env = environment(kafka, postgres, tmp_path / "objects", **changes)
+        env = environment(kafka, postgres, tmp_path / "objects", METRICS_PORT=str(port), **changes)
         random = Random(1)
         produce(kafka, [("TRXUSDT", made_trade("TRXUSDT", number, random)) for number in range(1, 1001)])
         log = tmp_path / "log"
@@ -158,6 +161,7 @@ def test_sigterm_ends_the_driver_in_order_within_ten_seconds(
                 servers.supervisor.wait_until(
                     lambda: b"batch_merge_failed" in log.read_bytes(), START_SECONDS, "no try"
                 )
+                assert not Variant("sigterm", port, servers).is_ready(), "ready before the first batch was merged"
             else:
                 with postgres.connect() as connection:
                     found = lambda: connection.execute("select from trade_id_ranges").fetchone() is not None  # noqa: E731

@@ -78,6 +78,9 @@ def test_both_variants_leave_the_same_tables_archive_and_dead_letters(
             objects = tmp_path / variant
             env = environment(broker, postgres, objects, SYMBOLS=SYMBOLS, KAFKA_CONSUMER_GROUP=group, **small)
             with running(servers, variant, f"parity-{variant}", env) as it:
+                if variant == "spark":
+                    it.wait_until_it_is_ready()
+                    assert it.consumes(), "ready before the first batch was merged"
                 it.wait_until_it_consumes()
                 wait_for_merged(servers, postgres, total)
                 servers.supervisor.wait_until(

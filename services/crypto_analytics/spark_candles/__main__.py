@@ -77,7 +77,8 @@ def run(settings: SparkCandlesSettings, stop: Event, state: health.Health, log: 
                 running = query.start(
                     session, settings, str(checkpoint), offsets, group_offsets=group_offsets, backlog=backlog
                 )
-                QueryService(running, group_offsets, stop=stop, health=state, log=log).run()
+                executor_check = query.check_executors(session)
+                QueryService(running, group_offsets, executor_check, stop=stop, health=state, log=log).run()
         finally:
             session.stop()
     finally:

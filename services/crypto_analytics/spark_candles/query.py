@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -11,7 +12,7 @@ from crypto_analytics.spark_candles import source
 from crypto_analytics.spark_candles.group_offsets import GroupOffsets
 from crypto_analytics.spark_candles.reports import TaskReport, next_offsets
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
-from crypto_analytics.spark_candles.task import merge_records
+from crypto_analytics.spark_candles.task import merge_records, prepare_worker
 from crypto_analytics.streaming.backlog import Backlog
 from crypto_analytics.streaming.merger import update_metrics
 
@@ -51,3 +52,18 @@ def start(
         .foreachBatch(merge)
         .start()
     )
+
+
+def check_executors(session: SparkSession) -> Future[None]:
+    """Run one task, in a thread: the result is there as soon as an executor is, which the topic may not prove.
+
+    A query that finds no record starts no task, and Spark waits for executors without a limit.
+    """
+
+    def check() -> None:
+        session.range(0, 1, numPartitions=1).mapInArrow(prepare_worker, "report string").collect()
+
+    pool = ThreadPoolExecutor(1, "executor-check")
+    checked = pool.submit(check)
+    pool.shutdown(wait=False)
+    return checked

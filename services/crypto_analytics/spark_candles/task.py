@@ -31,6 +31,14 @@ def _worker() -> tuple[SparkCandlesSettings, Merger]:
     return settings, open_merger(settings, "spark-candles", never_set, structlog.get_logger("spark_candles"))
 
 
+def prepare_worker(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Create this worker's merger ahead of the first batch; yield nothing."""
+    _worker()
+    for _ in parts:
+        pass
+    yield from ()
+
+
 def merge_records(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Merge records (value, partition, offset) of the trades topic and yield the report of each part.
 

@@ -17,12 +17,11 @@ that Spark gives them.
 {{- end -}}
 
 {{/*
-Pod template of the driver, without a readiness probe: executors connect to the driver through a Service, which selects ready
-pods only, and the driver is ready only once it has executors. With the probe neither could start.
+Pod template of the driver. It becomes ready after its executors, which therefore must not connect through a Service: the
+image's entrypoint gives them the driver's address.
 */}}
 {{- define "spark.driver" -}}
-{{- $own := dict "ports" (omit .Values.ports "spark-ui") "probes" (omit .Values.probes "readiness") -}}
-{{- $values := merge $own (omit (include "spark.values" . | fromYaml) "probes") -}}
+{{- $values := merge (dict "ports" (omit .Values.ports "spark-ui")) (include "spark.values" . | fromYaml) -}}
 {{- $pod := dict "serviceAccountName" .Values.operator.serviceAccount "automountServiceAccountToken" true -}}
 {{- include "spark.podTemplate" (dict "Chart" .Chart "Release" .Release "Values" $values "pod" $pod "container" "spark-kubernetes-driver") -}}
 {{- end -}}
