@@ -1,7 +1,7 @@
 # Everything that is done with the platform, in one place. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor images charts cluster load up status urls open forward logs memory airflow-run psql down nuke env compose-up compose-batch \
+.PHONY: help doctor sizing images charts cluster load up status urls open forward logs memory airflow-run psql down nuke env compose-up compose-batch \
   compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs docs docs-reference \
   test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-exchange e2e-compose lint lint-workflows types check bench
 
@@ -32,6 +32,9 @@ NO_PASSWORDS = $(if $(filter 0,$(PASSWORDS)),--no-passwords)
 ##@ Run on Kubernetes (kind, or KUBE_CONTEXT=yours)
 doctor: ## Check Docker's CPUs and memory, disk, ports, limits and tools, each with its fix
 	@$(OPS) doctor
+
+sizing: ## Estimate CPU, memory and disk for SYMBOLS=3 (a number, or names) TRADES_PER_SECOND=30 DAYS=365 BATCH_SECONDS=1
+	@$(OPS) sizing
 
 images: ## Build the images that changed and show the sizes of all; PUSH=1 IMAGE_REGISTRY=… pushes them
 	@$(BOOTSTRAP) --for tools ops -- -m ops.platform.images $(if $(filter 1,$(PUSH)),--push) $(if $(filter 1,$(RELEASE)),--release)
@@ -202,6 +205,8 @@ help: ## Show this
   '  BI=1                 compose-up: the dashboard too' \
 	  '  AIRFLOW=1            compose-up: Airflow too, which runs the batch every five minutes' \
 	  '  DOCKER_SOCKET=…      compose-up AIRFLOW=1: the socket of rootless Docker' \
+	  '  TRADES_PER_SECOND=30 sizing: trades of all symbols together, on average' \
+	  '  DAYS=365             sizing: days of history that are kept' \
 	  '  SERVICE=consumer     logs: of one component; settings: of one service' \
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \

@@ -13,13 +13,14 @@ from ops.compose import down as compose_down
 from ops.compose import env_file
 from ops.compose import up as compose_up
 from ops.dev import dashboard_export
-from ops.kubernetes import doctor, down, logs, memory, port_forward, up
+from ops.kubernetes import doctor, down, logs, memory, port_forward, sizing, up
 from ops.kubernetes.kube_api import ApiUnavailable
 from ops.platform import make_command
 
 Command = Callable[[OpsSettings, list[str]], int]
 COMMANDS: dict[str, Command] = {
     "doctor": doctor.main,
+    "sizing": sizing.main,
     "cluster": up.make_cluster,
     "load": up.load_images,
     "up": up.main,

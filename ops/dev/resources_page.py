@@ -22,7 +22,7 @@ update. Requests are what a pod needs when all are busy. A test fails where `def
 
 `default` and `lite` are counted with the simulator and with a kind node's own pods ({KIND.cpu:,}m CPU,
 {KIND.memory} MiB). *Needs* adds {OUTSIDE_OF_PODS} MiB for what a node runs outside of pods. `production` is for several
-nodes, without what its PostgreSQL and its object store need.
+nodes, without what its PostgreSQL and its object store need. For a stream of your own: [sizing](../sizing.md).
 
 """
 
