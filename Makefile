@@ -45,7 +45,7 @@ charts: ## Package the charts into .platform/charts; PUSH=1 IMAGE_REGISTRY=… p
 cluster: ## Create the kind cluster of kind-config.yaml, and install nothing; then: make load
 	@$(OPS) cluster
 
-load: ## Build the images and load them into the kind cluster; then: helmfile -e lite apply (without helm-diff: sync)
+load: ## Build the images that ENV and VARIANT need and load them into the kind cluster; then the helmfile command that it prints
 	@$(OPS) load
 
 up: ## Create the cluster, build and load the images, install or upgrade everything, wait, show the table of URLs
