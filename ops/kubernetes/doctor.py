@@ -52,9 +52,12 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     """Print all checks; return 1 if one of them blocks ``make up``."""
     argparse.ArgumentParser(prog="python -m ops doctor", description=__doc__).parse_args(arguments)
     found = machine.inspect(settings)
-    environment = environment_choice.without_asking(settings, found)
+    environment, why = environment_choice.proposed(settings, found)
     lines = examine(found, environment, settings.VARIANT, is_kind=settings.is_kind, again=make_command.make_up())
-    show(lines, console(), environment)
+    out = console()
+    show(lines, out, environment)
+    if "ENV" not in settings.model_fields_set:
+        out.print(f"ENV={environment}: {why}", markup=False, soft_wrap=True)
     return 1 if blocks(lines) else 0
 
 

@@ -31,12 +31,17 @@ def known(settings: OpsSettings, last: Mapping[str, Any]) -> Environment | None:
     return remembered
 
 
-def without_asking(settings: OpsSettings, found: MachineFacts) -> Environment:
-    """Return the environment that ``make up`` would install or propose."""
-    there = known(settings, _last(settings, found))
-    if there is not None:
-        return there
-    return machine_fit.fitting(found, settings.VARIANT) if settings.is_kind else settings.ENV
+def proposed(settings: OpsSettings, found: MachineFacts) -> tuple[Environment, str]:
+    """Return the environment that ``make up`` would install or propose, and why."""
+    if "ENV" in settings.model_fields_set:
+        return settings.ENV, "ENV names it"
+    last = known(settings, _last(settings, found))
+    if last is not None:
+        return last, "as at the last make up"
+    if not settings.is_kind:
+        return settings.ENV, f"the cluster {settings.KUBE_CONTEXT} is not this machine"
+    chosen = machine_fit.fitting(found, settings.VARIANT)
+    return chosen, _reason(found, chosen)
 
 
 def with_environment(
@@ -49,19 +54,14 @@ def with_environment(
     """
     if "ENV" in settings.model_fields_set:
         return settings
-    chosen = without_asking(settings, found)
-    if known(settings, _last(settings, found)) is not None:
-        out.print(f"ENV={chosen}: as at the last make up")
-    elif not settings.is_kind:
-        out.print(f"ENV={chosen}: ENV is not set, and the cluster {settings.KUBE_CONTEXT} is not this machine")
+    chosen, why = proposed(settings, found)
+    is_open = settings.is_kind and known(settings, _last(settings, found)) is None
+    for name, what in _OFFERED.items() if is_open else ():
+        out.print(f"{name:8} {_needs(name, settings.VARIANT)}; {what}", markup=False, soft_wrap=True)
+    if is_open and ask is not None:
+        chosen = _answer(ask(f"{why}. Environment to install [{chosen}]: "), chosen)
     else:
-        for name, what in _OFFERED.items():
-            out.print(f"{name:8} {_needs(name, settings.VARIANT)}; {what}", markup=False, soft_wrap=True)
-        reason = _reason(found, settings.VARIANT, chosen)
-        if ask is None:
-            out.print(f"ENV={chosen}: {reason}; to choose another: make up ENV=…", markup=False, soft_wrap=True)
-        else:
-            chosen = _answer(ask(f"{reason}. Environment to install [{chosen}]: "), chosen)
+        out.print(f"ENV={chosen}: {why}; another: make up ENV=…", markup=False, soft_wrap=True)
     return settings.model_copy(update={"ENV": chosen})
 
 
@@ -80,7 +80,7 @@ def _needs(environment: Environment, variant: Variant) -> str:
     return f"{cpus / 1000:.2f} CPUs, {memory / GIB:.1f} GiB"
 
 
-def _reason(found: MachineFacts, variant: Variant, chosen: Environment) -> str:
+def _reason(found: MachineFacts, chosen: Environment) -> str:
     free = "" if found.memory_free is None else f" ({found.memory_free / GIB:.1f} free)"
     has = f"Docker has {found.cpus} CPUs and {found.memory_total / GIB:.1f} GiB{free}"
     return f"{has}, which {'fits both' if chosen == 'default' else 'is too small for default'}"

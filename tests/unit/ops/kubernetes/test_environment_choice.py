@@ -47,10 +47,10 @@ def test_a_named_environment_is_taken_in_silence(last: dict[str, Any]) -> None:
 def test_an_installed_environment_is_kept(last: dict[str, Any]) -> None:
     last.update(LITE)
     there = replace(GOOD, cluster_exists=True)
-    assert chosen(OpsSettings(), there, never) == ("lite", "ENV=lite: as at the last make up\n")
+    assert chosen(OpsSettings(), there, never) == ("lite", "ENV=lite: as at the last make up; another: make up ENV=…\n")
     last["environment"] = "default"
     assert chosen(OpsSettings(), replace(SMALL, cluster_exists=True), never)[0] == "default"
-    assert environment_choice.without_asking(OpsSettings(), there) == "default"
+    assert environment_choice.proposed(OpsSettings(), there)[0] == "default"
 
 
 def test_the_environment_of_a_removed_cluster_or_of_another_one_is_not_kept(last: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ def test_without_a_terminal_what_fits_is_taken_and_said(
 ) -> None:
     settings = OpsSettings(VARIANT=variant)  # type: ignore[arg-type]
     taken, text = chosen(settings, found)
-    assert taken == environment == environment_choice.without_asking(settings, found)
+    assert taken == environment == environment_choice.proposed(settings, found)[0]
     assert f"ENV={environment}: Docker has {found.cpus} CPUs" in text
     assert "another: make up ENV=" in text
     assert not doctor.blocks(doctor.examine(found, machine_fit.fitting(found, settings.VARIANT), settings.VARIANT))
@@ -114,3 +114,15 @@ def test_nobody_is_asked_in_ci_or_without_a_terminal(
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(environment_choice.sys, "stdin", Input())
     assert (environment_choice.terminal() is not None) is asks
+
+
+@pytest.mark.parametrize(("named", "prints"), [({}, True), ({"ENV": "lite"}, False)])
+def test_doctor_says_which_environment_it_checked_for(
+    monkeypatch: pytest.MonkeyPatch, last: dict[str, Any], named: dict[str, Any], prints: bool
+) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(doctor.machine, "inspect", lambda settings: SMALL)
+    monkeypatch.setattr(doctor, "console", lambda: Console(file=out, width=160))
+    assert doctor.main(OpsSettings(**named), []) == 0
+    assert "This machine, for ENV=lite" in out.getvalue()
+    assert ("ENV=lite: Docker has 2 CPUs and 3.7 GiB, which is too small for default" in out.getvalue()) is prints
