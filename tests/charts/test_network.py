@@ -1,58 +1,15 @@
 """Every pod has its own policy, and every connection is allowed by the policies of both ends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from tests.charts import openings
+from tests.charts import connections, openings
+from tests.charts.connections import NAME
 from tests.charts.openings import ANYBODY, tcp
-from tests.charts.rendering import SITUATIONS, Object, environment, of_kind, pods
-
-NAME = "app.kubernetes.io/name"
-
-
-class Edge(NamedTuple):
-    """A pod may connect to a port of another one; pods are identified by their name label."""
-
-    source: str
-    target: str
-    port: int
-
-
-def _names(objects: tuple[Object, ...]) -> set[str]:
-    found = {pod["metadata"]["labels"][NAME] for _, pod in pods(objects)}
-    return found | ({"kafka"} if of_kind(objects, "Kafka") else set())  # also the label of Strimzi's brokers
-
-
-def _own_policies(objects: tuple[Object, ...]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for policy in of_kind(objects, "NetworkPolicy"):
-        labels = policy["spec"]["podSelector"].get("matchLabels", {})
-        if NAME in labels:
-            yield labels[NAME], policy["spec"]
-
-
-def _edges(objects: tuple[Object, ...], direction: str, peers: str) -> set[Edge]:
-    found = set()
-    for own, spec in _own_policies(objects):
-        for rule in spec.get(direction, []):
-            for peer in rule.get(peers, []):
-                other = peer.get("podSelector", {}).get("matchLabels", {}).get(NAME)
-                for port in rule["ports"] if other else ():
-                    ends = (own, other) if direction == "egress" else (other, own)
-                    found.add(Edge(*ends, port["port"]))
-    return found
-
-
-def _admitted(objects: tuple[Object, ...]) -> set[Edge]:
-    """Return the connections that the targets' policies allow; a Kafka resource names the peers of its listener."""
-    found = _edges(objects, "ingress", "from")
-    for kafka in of_kind(objects, "Kafka"):
-        for listener in kafka["spec"]["kafka"]["listeners"]:
-            for peer in listener.get("networkPolicyPeers", []):
-                found.add(Edge(peer["podSelector"]["matchLabels"][NAME], "kafka", listener["port"]))
-    return found
+from tests.charts.rendering import SITUATIONS, environment, of_kind, pods
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -60,24 +17,14 @@ def test_all_is_denied_and_every_pod_has_a_policy(name: str) -> None:
     objects = environment(name)
     (deny,) = [one for one in of_kind(objects, "NetworkPolicy") if one["metadata"]["name"] == "default-deny"]
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    covered = {own for own, spec in _own_policies(objects) if set(spec["policyTypes"]) == {"Ingress", "Egress"}}
+    own_policies = connections.own_policies(objects)
+    covered = {own for own, spec in own_policies if set(spec["policyTypes"]) == {"Ingress", "Egress"}}
     assert {pod["metadata"]["labels"][NAME] for _, pod in pods(objects)} <= covered
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_every_call_that_is_allowed_is_also_admitted(name: str) -> None:
-    objects = environment(name)
-    allowed = _edges(objects, "egress", "to")
-    assert {edge.target for edge in allowed} <= _names(objects), "a connection has no target"
-    assert allowed <= _admitted(objects)
-
-
-@pytest.mark.parametrize("name", SITUATIONS)
-def test_every_caller_that_is_admitted_may_also_call(name: str) -> None:
-    objects = environment(name)
-    here = _names(objects)
-    admitted = {edge for edge in _admitted(objects) if edge.source in here}
-    assert admitted <= _edges(objects, "egress", "to")
+def test_every_connection_is_allowed_by_the_policies_of_both_ends(name: str) -> None:
+    assert connections.problems(environment(name)) == []
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -137,8 +84,8 @@ def test_a_listener_for_all_that_nobody_asked_for_is_found() -> None:
 
 
 def test_every_caller_that_is_named_exists_somewhere() -> None:
-    everywhere = set().union(*(_names(environment(name)) for name in SITUATIONS))
-    named = {edge.source for name in SITUATIONS for edge in _admitted(environment(name))}
+    everywhere = set().union(*(connections.names(environment(name)) for name in SITUATIONS))
+    named = {edge.source for name in SITUATIONS for edge in connections.admitted(environment(name))}
     assert named <= everywhere
 
 
@@ -162,3 +109,16 @@ def test_services_lead_to_pods_that_listen(name: str) -> None:
         if not found and "strimzi.io/cluster" in dict(selector):
             continue
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports, service["metadata"]["name"]
+
+
+def test_a_connection_that_one_end_alone_allows_is_found() -> None:
+    objects = deepcopy(environment("lite"))
+    (policy,) = [one for one in of_kind(objects, "NetworkPolicy") if one["metadata"]["name"] == "consumer"]
+    peer = {"podSelector": {"matchLabels": {NAME: "producer"}}}
+    policy["spec"]["egress"].append({"to": [peer], "ports": tcp([8000])})
+    policy["spec"]["ingress"].append({"from": [peer], "ports": tcp([9999])})
+    policy["spec"]["egress"].append({"to": [{"podSelector": {"matchLabels": {NAME: "gone"}}}], "ports": tcp([1])})
+    found = connections.problems(objects)
+    assert len(found) == 4
+    assert [line for line in found if "no target" in line] != []
+    assert [line for line in found if "not allowed by its source" in line] != []

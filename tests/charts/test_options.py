@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from tests.charts import openings
+from tests.charts import connections, openings
 from tests.charts.custom_resources import problems as definition_problems
 from tests.charts.optional_values import OPTIONS, Combination, combinations
 from tests.charts.rendering import SITUATIONS, Object, environment, name_of, of_kind, pods
@@ -53,6 +53,7 @@ def test_a_combination_keeps_the_rules_and_each_option_counts(combination: Combi
     monitored = {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")}
     assert ("producer" in monitored) is on["scraped"]
     if on["policies"]:
+        assert connections.problems(objects) == []
         assert openings.found(objects) == openings.wanted(situation, objects, values)
     else:
         assert of_kind(objects, "NetworkPolicy") == []
