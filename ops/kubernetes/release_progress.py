@@ -57,7 +57,7 @@ def headline(observed: ClusterSnapshot) -> str:
 
 def troubles(observed: ClusterSnapshot) -> list[str]:
     """Return a line for each resource and pod that is not ready, with the reason; for a pod also its newest event."""
-    lines = [_cut(line) for line in custom_resources.unready_lines(observed.resources)]
+    lines = [shortened(line) for line in custom_resources.unready_lines(observed.resources)]
     for pod in observed.pods:
         if pod.is_ready:
             continue
@@ -65,12 +65,13 @@ def troubles(observed: ClusterSnapshot) -> list[str]:
         reason = pod.reason
         if event and event.message not in reason and (event.is_warning or reason == "starting"):
             reason = f"{reason} ({event})"
-        lines.append(_cut(f"{pod.name} {pod.ready}/{pod.containers}: {reason}"))
+        lines.append(shortened(f"{pod.name} {pod.ready}/{pod.containers}: {reason}"))
     return lines
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_WIDTH else text[: _MAX_WIDTH - 1] + "…"
+def shortened(text: str, width: int = _MAX_WIDTH) -> str:
+    """Return ``text`` in at most ``width`` characters; an ellipsis replaces the rest."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 class ReleaseProgress:

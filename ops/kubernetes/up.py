@@ -31,11 +31,12 @@ from ops.kubernetes import (
 from ops.kubernetes.early_end import EarlyEnd
 from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
-from ops.kubernetes.release_progress import ReleaseProgress, snapshot
+from ops.kubernetes.release_progress import ReleaseProgress, shortened, snapshot
 from ops.platform import images, kind_node_ports, make_command, published_images, state_folder, url_table
 
 _SHOWN_EVENTS = 8
 _SHOWN_LOG_LINES = 15
+_LOG_WIDTH = 400  # characters; Java programs print class paths of several thousand
 
 
 class Phases:
@@ -310,4 +311,4 @@ def show_failure(cluster: KubeApi, out: Console) -> None:
             continue
         out.print(f"pod    {pod.name}: {pod.reason}", markup=False, soft_wrap=True)
         for line in cluster.last_log(pod.name, _SHOWN_LOG_LINES):
-            out.print(f"       {line}", markup=False, soft_wrap=True)
+            out.print(f"       {shortened(line, _LOG_WIDTH)}", markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from ops import status
 from ops.common import units
 from ops.common.errors import Problem
 from ops.common.settings import OpsSettings
-from ops.kubernetes import consumer_lag, memory, port_forward, release_progress
+from ops.kubernetes import consumer_lag, memory, port_forward, release_progress, up
 from ops.kubernetes.helm import Revision
 from ops.kubernetes.kube_api import Forbidden
 from ops.kubernetes.pods import Event, Pod, last_warnings, newest_events, pods
@@ -147,6 +147,24 @@ def test_a_pod_that_is_not_ready_is_listed_with_reason_and_warning() -> None:
     assert release_progress.troubles(observed) == [
         "kafka-0 0/1: consumer runs, not ready yet (Unhealthy: Readiness probe failed)"
     ]
+
+
+class ClusterWithLongLogLine:
+    """One pod that is not ready, whose log has a line of a Java program's length."""
+
+    def last_log(self, pod: str, lines: int) -> list[str]:
+        return ["operator: java -classpath " + "lib/a.jar:" * 1000]
+
+
+def test_a_long_log_line_is_shortened_in_the_report_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    observed = ClusterSnapshot(pods=[Pod("operator-1", "operator", "Running", 0, 1, 0, 10.0, "not ready")])
+    monkeypatch.setattr(up, "snapshot", lambda _: observed)
+    output = io.StringIO()
+    up.show_failure(ClusterWithLongLogLine(), Console(file=output))  # type: ignore[arg-type]
+    line = output.getvalue().splitlines()[-1]
+    assert line.startswith("       operator: java -classpath lib/a.jar:")
+    assert line.endswith("…")
+    assert len(line) < 500
 
 
 def test_the_headline_names_the_releases_in_progress() -> None:
