@@ -24,7 +24,7 @@ _PLURALS = {
 }
 _REJECTED = re.compile(
     r"\b(InvalidResourceException|InvalidConfigurationException|InvalidConfigParameterException"
-    r"|KafkaUpgradeException|NotSupported)\b"
+    r"|KafkaUpgradeException|UnsupportedKafkaVersionException|NotSupported)\b"
 )
 _OTHER_OBJECT = re.compile(r"\b(Secret|ConfigMap|KafkaNodePool)s?\b", re.IGNORECASE)
 _TERMINATED = {"COMPLETED", "FAILED"}

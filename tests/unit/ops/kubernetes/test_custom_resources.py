@@ -66,6 +66,7 @@ def test_why_a_resource_is_not_ready(item: dict[str, Any], reason: str) -> None:
     [
         strimzi("Kafka", condition("NotReady", "InvalidResourceException", REJECTED)),
         strimzi("Kafka", condition("NotReady", "KafkaUpgradeException", "the metadata version is too high")),
+        strimzi("Kafka", condition("NotReady", "UnsupportedKafkaVersionException", "Unsupported version: 4.1.0")),
         strimzi("KafkaTopic", condition("Ready", "NotSupported", "Decreasing partitions not supported", "False")),
         strimzi("KafkaUser", condition("NotReady", "ExecutionException", "a.b.InvalidResourceException: ACLs")),
         spark("FAILED", "driver container failed with ExitCode: 1"),
