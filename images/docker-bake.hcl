@@ -77,7 +77,7 @@ target "image" {
   matrix = {
     name = [
       "airflow", "backfill", "consumer", "dbt", "engineproxy", "exporter", "ge", "kafka", "minio", "postgres",
-      "producer", "simulator", "spark", "superset", "tools",
+      "producer", "simulator", "spark", "superset", "tools", "versitygw",
     ]
   }
   dockerfile = "images/${name}/Dockerfile"

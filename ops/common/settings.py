@@ -33,7 +33,7 @@ class OpsSettings(SettingsGroup):
     YES: bool = Field(False, description="remove without asking")
     KAFKA_PORT: Port | None = Field(None, description="port of Kafka on 127.0.0.1 (9092)")
     POSTGRES_PORT: Port | None = Field(None, description="port of PostgreSQL on 127.0.0.1 (5432)")
-    MINIO_PORT: Port | None = Field(None, description="port of MinIO's S3 on 127.0.0.1 (9000)")
+    MINIO_PORT: Port | None = Field(None, description="port of the S3 server on 127.0.0.1 (9000)")
     MINIO_CONSOLE_PORT: Port | None = Field(None, description="port of MinIO's console on 127.0.0.1 (9001)")
     AIRFLOW_PORT: Port | None = Field(None, description="port of Airflow on 127.0.0.1 (8080)")
     SUPERSET_PORT: Port | None = Field(None, description="port of Superset on 127.0.0.1 (8088)")

@@ -52,7 +52,10 @@ VARIABLES = (
     "ANONYMOUS_READ",
     "DOCKER_SOCKET",
     "DOCKER_SOCKET_GID",
+    "OBJECT_STORE_SERVER",
 )
+
+ObjectStoreServer = Literal["minio", "versitygw"]
 
 
 _NOT_PASSED_ON = {*env_file.NAMES, *env_file.OPTIONAL, *VARIABLES}
@@ -79,6 +82,7 @@ class ComposeSettings(SettingsGroup):
     BINANCE_WS_URL: WebSocketUrl | None = Field(None, description="WebSocket host of another exchange")
     BINANCE_REST_URL: HttpUrl | None = Field(None, description="its REST host")
     IMAGE_REGISTRY: str = Field("", description="registry of the images, with its path; empty: built on this machine")
+    OBJECT_STORE_SERVER: ObjectStoreServer = Field("minio", description="S3 server: minio or versitygw")
     EVERY: NonNegativeInt = Field(0, description="minutes from one batch run to the next; 0: run once")
     VOLUMES: bool = Field(False, description="remove the data too")
 
@@ -89,6 +93,11 @@ class Project:
 
     name: str
     variables: Mapping[str, str]
+
+    @property
+    def replaced_object_store(self) -> ObjectStoreServer:
+        """The S3 server that is not part of the project."""
+        return "minio" if self.variables.get("OBJECT_STORE_SERVER") else "versitygw"
 
     def command(self, *arguments: str, profile: str = "*") -> list[str]:
         """Return the command line of ``docker compose`` for one or more comma-separated profiles; it has no secret."""
@@ -144,6 +153,8 @@ def requested(settings: ComposeSettings, environment: Mapping[str, str] = os.env
 
 def _named(settings: ComposeSettings, environment: Mapping[str, str]) -> Project:
     named = {name: environment[name] for name in VARIABLES if environment.get(name)}
+    if settings.OBJECT_STORE_SERVER == "minio":
+        named.pop("OBJECT_STORE_SERVER", None)  # docker-compose.yml distinguishes only a set variable from an empty one
     if settings.FEED == "binance":
         values = yaml.safe_load((ROOT / "environments" / "base.yaml").read_text())
         named = {name: values[value] for name, value in _EXCHANGE.items()} | named

@@ -1,6 +1,8 @@
 """Start the platform in Compose: checks, passwords, images, containers; wait until all are healthy."""
 
 import argparse
+from collections.abc import Iterable
+from typing import get_args
 
 import psutil
 import yaml
@@ -48,8 +50,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         project = with_socket_group(project)
         create_steps(project)
     project.save()
-    if requested.PROFILE == "stream":
-        remove_other_variant(project, settings.VARIANT)
+    replaced = candle_variant.replaced_by(settings.VARIANT) if requested.PROFILE == "stream" else ()
+    remove_replaced(project, {project.replaced_object_store, *replaced})
     up(project, profile, out)
     installed = compose.installation()
     if installed is None:
@@ -106,23 +108,27 @@ def prepare(settings: OpsSettings, project: Project, profile: str, out: Console)
     if project.variables.get("IMAGE_REGISTRY"):
         return  # Compose pulls them
     out.print("images: building those that changed", markup=False, soft_wrap=True)
-    images.build(needed_images(profile), registry="")
+    images.build(needed_images(profile, project.replaced_object_store), registry="")
     if missing := missing_images(project, profile):
         raise Problem("images are missing", ", ".join(missing), "make images")
 
 
-def needed_images(profile: str) -> list[str]:
-    """Return the names of the images that the comma-separated profiles and the batch's steps need."""
+def needed_images(profile: str, replaced: compose.ObjectStoreServer) -> list[str]:
+    """Return the names of the images that the comma-separated profiles and the batch's steps need.
+
+    ``replaced`` is the S3 server that is not part of the project.
+    """
     wanted = {*profile.split(","), "batch"}
     services = yaml.safe_load(compose.FILE.read_text())["services"].values()
     # The profile of a service may end in a variable: that of the simulator, which is another exchange's at times.
     enabled = (one["image"] for one in services if wanted & {name.partition("$")[0] for name in one["profiles"]})
-    return images.named_in("\n".join(enabled))
+    return sorted({*images.named_in("\n".join(enabled)), *get_args(compose.ObjectStoreServer)} - {replaced})
 
 
 def with_published_images(project: Project, profile: str, out: Console) -> Project:
     """Return the project with the registry of the release's images, or with none where they are not published."""
-    registry = published_images.find(needed_images(profile), lambda text: out.print(text, markup=False, soft_wrap=True))
+    needed = needed_images(profile, project.replaced_object_store)
+    registry = published_images.find(needed, lambda text: out.print(text, markup=False, soft_wrap=True))
     others = {name: value for name, value in project.variables.items() if name != "IMAGE_REGISTRY"}
     return Project(project.name, others | ({"IMAGE_REGISTRY": f"{registry}/"} if registry else {}))
 
@@ -134,6 +140,8 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     own = [one for one in compose.containers(project.name) if one.state == "running"]
     ports = {"spark": "SPARK_UI_PORT", "bi": "SUPERSET_PORT", "airflow": "AIRFLOW_PORT"}
     unused = {name for word, name in ports.items() if word not in profile.split(",")}
+    if project.replaced_object_store == "minio":
+        unused.add("MINIO_CONSOLE_PORT")
     found = [*_ports(settings, {port for one in own for port in one.ports.values()}, unused)]
     free = psutil.virtual_memory().available
     needed = MEMORY_FREE + (0 if "AIRFLOW_PORT" in unused else AIRFLOW_MEMORY_FREE)
@@ -184,15 +192,15 @@ def missing_images(project: Project, profile: str) -> list[str]:
     return sorted(image for image in wanted if not succeeds("docker", "image", "inspect", image))
 
 
-def remove_other_variant(project: Project, chosen: candle_variant.Variant) -> None:
-    """Remove the consumer or Spark if the chosen variant lacks it; trades stay in Kafka meanwhile.
+def remove_replaced(project: Project, services: Iterable[str]) -> None:
+    """Remove those of ``services`` that run; their data is kept, and trades stay in Kafka meanwhile.
 
     Raises:
         Problem: docker fails.
     """
-    leftovers = {one.service for one in compose.containers(project.name)} & set(candle_variant.replaced_by(chosen))
+    leftovers = {one.service for one in compose.containers(project.name)} & set(services)
     if leftovers and not project.call("rm", "--stop", "--force", *sorted(leftovers)):
-        raise Problem("the other variant cannot be removed", "docker's message is above", "make compose-up")
+        raise Problem("what was replaced cannot be removed", "docker's message is above", "make compose-up")
 
 
 def with_socket_group(project: Project) -> Project:

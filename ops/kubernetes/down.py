@@ -33,7 +33,7 @@ def _kind(settings: OpsSettings, out: Console) -> None:
     if kind_cluster.node() is None:
         out.print("no kind cluster exists")
         return
-    out.print(f"removed: {KIND_CONTEXT} with its pods, its passwords, and the data of Kafka, PostgreSQL and MinIO")
+    out.print(f"removed: {KIND_CONTEXT} with its pods, its passwords, and the data of all servers")
     out.print(
         "kept:    images, .platform/, caches, local runs, Compose (make nuke removes images, Compose and .platform/)"
     )

@@ -21,6 +21,7 @@ RELEASES = (
     "kafka",
     "postgres",
     "minio",
+    "versitygw",
     "migrate",
     "simulator",
     "producer",

@@ -29,6 +29,7 @@ VARIABLES: dict[str, str | None] = {
     "IMAGE_REGISTRY": None,
     "FEED": None,
     "VARIANT": "python",
+    "OBJECT_STORE_SERVER": "minio",
     "SYMBOLS": None,
     "BINANCE_WS_URL": None,
     "BINANCE_REST_URL": None,

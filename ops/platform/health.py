@@ -106,7 +106,7 @@ def postgres(port: int, password: str) -> None:
         raise Unhealthy(_short(error)) from error
 
 
-def minio(port: int, password: str) -> None:
+def s3(port: int, password: str) -> None:
     """Check that a bucket exists.
 
     Raises:
@@ -148,7 +148,7 @@ def data_docs(port: int, password: str) -> str:
         case httpx.codes.NOT_FOUND:
             return "the quality gate has not run yet"
         case httpx.codes.FORBIDDEN:
-            return "anonymous access is disabled; log in through MinIO's console"
+            return "anonymous access is disabled; read them with the login of the S3 server"
     raise Unhealthy(f"HTTP {status}")
 
 
@@ -217,7 +217,8 @@ def _short(error: object) -> str:
 _CHECKS: dict[str, Callable[[int, str], str | None]] = {
     "Kafka": kafka,
     "PostgreSQL": postgres,
-    "MinIO (S3)": minio,
+    "MinIO (S3)": s3,
+    "versitygw (S3)": s3,
     "Data Docs": data_docs,
     "MinIO console": minio_console,
     "Superset": superset,

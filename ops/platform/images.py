@@ -46,6 +46,7 @@ NAMES = (
     "spark",
     "superset",
     "tools",
+    "versitygw",
 )
 # The images that start from a base image of their own, <name>-packages, with the packages of one lock file.
 WITH_PACKAGES = frozenset({"airflow", "backfill", "dbt", "exporter", "ge", "simulator", "tools"})

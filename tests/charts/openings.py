@@ -128,8 +128,12 @@ def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Open
             for block in _PUBLIC:
                 every |= of(policy, "egress", {"ipBlock": block}, tcp(values["binancePorts"]))
     here = {one["metadata"]["name"] for one in of_kind(objects, "NetworkPolicy")}
-    for store, place in (("postgres", values["postgres"]), ("minio", values["objectStore"])):
-        for policy in _callers(store) & here if not values[store]["installed"] else ():
+    outside = {
+        "postgres": (values["postgres"], not values["postgres"]["installed"]),
+        "minio": (values["objectStore"], values["objectStore"]["server"] == "external"),
+    }
+    for store, (place, is_outside) in outside.items():
+        for policy in _callers(store) & here if is_outside else ():
             for cidr in place["cidrs"]:
                 every |= of(policy, "egress", {"ipBlock": {"cidr": cidr}}, tcp([place["port"]]))
     return every

@@ -27,14 +27,15 @@ BEFORE = {
     "kafka": {"namespace", "strimzi-operator"},
     "postgres": {"namespace"},
     "minio": {"namespace"},
+    "versitygw": {"namespace"},
     "migrate": {"namespace", "postgres"},
     "simulator": {"namespace"},
-    "producer": {"kafka", "migrate", "minio", "simulator"},
-    "consumer": {"kafka", "migrate", "minio", "simulator"},
+    "producer": {"kafka", "migrate", "minio", "versitygw", "simulator"},
+    "consumer": {"kafka", "migrate", "minio", "versitygw", "simulator"},
     "spark-operator": {"namespace"},
-    "spark-candles": {"kafka", "migrate", "minio", "spark-operator"},
+    "spark-candles": {"kafka", "migrate", "minio", "versitygw", "spark-operator"},
     "superset": {"migrate"},
-    "batch": {"kafka", "migrate", "minio", "simulator"},
+    "batch": {"kafka", "migrate", "minio", "versitygw", "simulator"},
     "airflow": {"migrate", "batch"},
 }
 _CONDITIONS = (
@@ -103,17 +104,18 @@ def test_each_release_is_installed_after_those_it_needs(situation: str) -> None:
 @pytest.mark.parametrize(
     ("situation", "absent", "values"),
     [
-        ("lite both", {"minio"}, ["minio.installed=false"]),
+        ("lite both", {"minio"}, ["objectStore.server=external"]),
+        ("lite both", {"minio"}, ["objectStore.server=versitygw"]),
         ("lite both", {"postgres"}, ["postgres.installed=false"]),
         ("lite both", {"simulator"}, ["feed=binance"]),
         (
             "lite both",
             {"minio", "postgres", "simulator"},
-            ["minio.installed=false,postgres.installed=false,feed=binance"],
+            ["objectStore.server=external,postgres.installed=false,feed=binance"],
         ),
         ("lite both", set(), ["kafka.mode=strimzi,spark.mode=operator"]),
         ("production spark", {"minio", "postgres"}, ["feed=simulator"]),
-        ("default both", {"minio"}, ["feed=simulator,minio.installed=false"]),
+        ("default both", {"minio"}, ["feed=simulator,objectStore.server=external"]),
     ],
 )
 def test_the_order_holds_with_servers_outside_of_the_cluster(
@@ -123,6 +125,7 @@ def test_the_order_holds_with_servers_outside_of_the_cluster(
     flipped = any("kafka.mode" in value for value in values)
     operators = {"strimzi-operator", "spark-operator"}
     absent = absent | (operators if situation.startswith("lite") and not flipped else set())
+    absent = absent | (set() if "objectStore.server=versitygw" in values else {"versitygw"})
     for release, before in BEFORE.items():
         if release not in absent:
             assert before - absent <= needs[release], release

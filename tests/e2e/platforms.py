@@ -1,9 +1,11 @@
 """The operations on a platform that the streaming tests need; implemented in ``kubernetes.py`` and ``compose.py``.
 
-Components are ``kafka``, ``postgres``, ``minio``, ``producer``, ``simulator`` where the exchange is a component, and
-those that merge trades: ``consumer``, ``spark-candles``, or both.
+Components are ``kafka``, ``postgres``, ``producer``, the S3 server (``minio``, or ``versitygw`` where the variable
+OBJECT_STORE_SERVER names it), ``simulator`` where the exchange is a component, and those that merge trades:
+``consumer``, ``spark-candles``, or both.
 """
 
+import os
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +27,7 @@ from ops.local.postgres import SUPERUSER
 from tests.e2e.exchange import Exchange
 from tests.e2e.waiting import wait_until
 
-UPSTREAM = ("kafka", "postgres", "minio", "producer")
+UPSTREAM = ("kafka", "postgres", os.environ.get("OBJECT_STORE_SERVER") or "minio", "producer")
 Server = Literal["kafka", "postgres", "minio", "simulator", "airflow", "superset"]
 
 

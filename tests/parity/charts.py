@@ -34,6 +34,7 @@ _SETTINGS = (
     "SPARK_UI_PORT",
     "SUPERSET_PORT",
     "VARIANT",
+    "OBJECT_STORE_SERVER",
 )
 
 

@@ -53,6 +53,7 @@ SITUATIONS: dict[str, dict[str, str]] = {
     "another registry": {"IMAGE_REGISTRY": "registry.example.com/team"},
     "the exchange": {"FEED": "binance"},
     "another exchange": {"FEED": "binance", **EXCHANGE},
+    "another S3 server": {"OBJECT_STORE_SERVER": "versitygw"},
 }
 
 
@@ -71,8 +72,8 @@ def _compose(situation: str = "nothing set", text: str | None = None) -> dict[st
 
 def _variables(environment: dict[str, str]) -> dict[str, str]:
     """Return the environment that `make compose-up` passes to docker compose for these variables."""
-    feed = environment.get("FEED", "simulator")
-    return dict(requested(ComposeSettings.model_validate({"FEED": feed}), environment).variables)
+    given = {name: environment[name] for name in ("FEED", "OBJECT_STORE_SERVER") if name in environment}
+    return dict(requested(ComposeSettings.model_validate(given), environment).variables)
 
 
 def _tags() -> dict[str, str]:
@@ -86,13 +87,14 @@ def test_both_ways_run_the_same(situation: str) -> None:
 
 
 def test_every_component_is_compared() -> None:
-    assert set(_compose()) == set(compose_file.services({}))
+    assert set(_compose()) | set(_compose("another S3 server")) == set(compose_file.services({}))
     assert len(_charts()) == 17 + len(STEPS)
+    assert set(_charts()) ^ set(_charts("another S3 server")) == {"minio", "versitygw"}
 
 
 @pytest.mark.parametrize("name", sorted(compose_file.services({})))
 def test_every_container_is_locked_down(name: str) -> None:
-    component = _compose()[name]
+    component = (_compose() | _compose("another S3 server"))[name]
     assert component.read_only
     assert component.unprivileged
     uid, _, gid = component.user.partition(":")
@@ -281,17 +283,19 @@ def test_images_without_a_tag_of_their_own_have_the_version() -> None:
 
 def test_the_stores_of_another_exchange_are_others() -> None:
     text = compose_file.FILE.read_text()
-    assert text.count("${BINANCE_WS_URL:+_exchange}") == 4
+    assert text.count("${BINANCE_WS_URL:+_exchange}") == 5
     assert "simulator" in compose_file.components({}, {"stream"})
     assert "simulator" not in compose_file.components(EXCHANGE, PROFILES)
 
 
-def test_each_profile_contains_its_dependencies() -> None:
-    services = compose_file.services({})
+@pytest.mark.parametrize(("server", "other"), [("minio", "versitygw"), ("versitygw", "minio")])
+def test_each_profile_contains_its_dependencies_and_one_s3_server(server: str, other: str) -> None:
+    services = compose_file.services({"OBJECT_STORE_SERVER": server} if server != "minio" else {})
     for profile in PROFILES - {"sweep"}:
         started = {name for name in services if profile in services[name]["profiles"]}
+        assert server in started
         for name in started:
-            assert set(services[name].get("depends_on", {})) <= started, name
+            assert set(services[name].get("depends_on", {})) - {other} <= started, name
 
 
 def test_the_file_uses_only_variables_that_the_targets_pass() -> None:
@@ -302,4 +306,7 @@ def test_the_file_uses_only_variables_that_the_targets_pass() -> None:
 
 
 def _image_names() -> set[str]:
-    return {component.image.rpartition("/")[2].partition(":")[0] for component in _compose().values()}
+    return {
+        component.image.rpartition("/")[2].partition(":")[0]
+        for component in (_compose() | _compose("another S3 server")).values()
+    }

@@ -41,6 +41,7 @@ READ_IN = {
     "postgres": ("images/postgres",),
     "kafka": ("images/kafka",),
     "minio": ("images/minio",),
+    "versitygw": ("images/versitygw",),
     "superset": ("superset",),
     "superset-prepare": ("superset",),
     "airflow": ("dags", "images/airflow"),
@@ -57,7 +58,10 @@ def _group(name: str) -> str:
     return next((group for group in ("dbt", "airflow") if name.startswith(f"{group}-")), name)
 
 
-COMPOSE = compose_file.components({}, {"core", "stream", "spark", "batch", "bi", "airflow", "sweep"})
+PROFILES = {"core", "stream", "spark", "batch", "bi", "airflow", "sweep"}
+COMPOSE = compose_file.components({}, PROFILES) | compose_file.components(
+    {"OBJECT_STORE_SERVER": "versitygw"}, PROFILES
+)
 
 
 def _check(settings: type[BaseSettings], environment: Mapping[str, str | Secret]) -> None:

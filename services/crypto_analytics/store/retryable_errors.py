@@ -5,9 +5,11 @@ from urllib3.exceptions import HTTPError
 
 from crypto_analytics.store import postgres
 
+# A full volume: MinIO's code, and versitygw's.
+FULL_S3_CODES = frozenset({"XMinioStorageFull", "InsufficientStorage"})
 # S3's own codes are listed at https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; the XMinio ones and
 # ServerNotInitialized are MinIO's, which sends the last one from its administration interface while it starts.
-TRANSIENT_S3_CODES = frozenset(
+TRANSIENT_S3_CODES = FULL_S3_CODES | frozenset(
     {
         "InternalError",
         "RequestTimeout",
@@ -18,7 +20,6 @@ TRANSIENT_S3_CODES = frozenset(
         "SlowDownWrite",
         "TooManyRequests",
         "XMinioServerNotInitialized",
-        "XMinioStorageFull",
     }
 )
 

@@ -1,4 +1,4 @@
-"""The changes that are planned for the differences between a MinIO and the declaration."""
+"""The changes that are planned for the differences between an S3 server and the declaration."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +50,7 @@ def state(**changes: Any) -> State:
 
 
 def test_an_empty_minio_is_planned_in_an_order_that_can_be_applied() -> None:
-    empty = State(buckets=[], policies={}, attached={}, without_login={"anna"}, bucket_policies={})
+    empty = State(buckets=[], policies={}, without_login={"anna"}, bucket_policies={})
     assert list(plan(declared(), empty)) == [
         CreateBucket("raw"), PutPolicy("anna", POLICY), SetPassword("anna"), AttachPolicy("anna", "anna"),
     ]  # fmt: skip
@@ -81,6 +81,45 @@ def test_anonymous_reads_are_allowed_kept_and_removed() -> None:
     wider = {"Statement": [{**statement, "Action": ["s3:GetObject", "s3:ListBucket"]}]}
     assert list(plan(opened, state(bucket_policies={"raw": wider}))) == [SetBucketPolicy("raw", policy)]
     assert list(plan(declared(), state(bucket_policies={"raw": policy, "else": policy}))) == [DeleteBucketPolicy("raw")]
+
+
+def test_without_policies_of_users_the_buckets_policies_grant_their_permissions() -> None:
+    opened = declared(anonymous=[{"resources": ["raw/site/*"], "actions": ["s3:GetObject"]}])
+    changes = list(plan(opened, State(buckets=[], without_login={"anna"}, bucket_policies={})))
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:GetObject"],
+             "Resource": ["arn:aws:s3:::raw/site/*"]},
+            {"Effect": "Allow", "Principal": {"AWS": ["anna"]}, "Action": ["s3:GetObject", "s3:PutObject"],
+             "Resource": ["arn:aws:s3:::raw/*"]},
+        ],
+    }  # fmt: skip
+    assert changes == [CreateBucket("raw"), SetPassword("anna"), SetBucketPolicy("raw", policy)]
+    as_declared = State(buckets=["raw"], without_login=[], bucket_policies={"raw": policy})
+    assert list(plan(opened, as_declared)) == []
+    assert list(plan(declared(), as_declared)) == [
+        SetBucketPolicy("raw", {**policy, "Statement": policy["Statement"][1:]})
+    ]
+    assert list(plan(declared(users=[]), as_declared)) == [DeleteBucketPolicy("raw")]
+
+
+def test_each_permission_of_a_user_is_granted_by_the_policy_of_its_bucket() -> None:
+    access = read(ACCESS_FILE)
+    granted = {
+        (statement["Principal"]["AWS"][0], action, resource.removeprefix("arn:aws:s3:::"))
+        for bucket in access.buckets
+        for statement in (access.bucket_policy(bucket, of_users=True) or {})["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    assert granted == {
+        (user.name, action, resource)
+        for user in access.users
+        for statement in user.statements
+        for action in statement.actions
+        for resource in statement.resources
+    } | {("*", "s3:GetObject", "data-docs/site/*")}
 
 
 def test_policies_are_compared_independently_of_order_and_form() -> None:

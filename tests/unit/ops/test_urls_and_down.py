@@ -142,7 +142,7 @@ def test_up_and_compose_up_hide_passwords_in_a_log(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "console", lambda: Console(file=Pipe(), width=160))
     if module is compose_up:
         monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
-        monkeypatch.setattr(compose_up, "remove_other_variant", lambda *_: None)
+        monkeypatch.setattr(compose_up, "remove_replaced", lambda *_: None)
         monkeypatch.setattr(compose_up, "up", lambda *_: None)
         monkeypatch.setattr(compose.Project, "save", lambda self: None)
         monkeypatch.setattr(compose, "installation", lambda: INSTALLATION)

@@ -31,6 +31,7 @@ def s3(code: str) -> S3Error:
         (s3("SlowDown"), True),
         (s3("InternalError"), True),
         (s3("XMinioStorageFull"), True),
+        (s3("InsufficientStorage"), True),
         (s3("ServerNotInitialized"), True),
         (s3("AccessDenied"), False),
         (s3("NoSuchBucket"), False),

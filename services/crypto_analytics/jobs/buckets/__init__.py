@@ -1,1 +1,1 @@
-"""The job that reconciles MinIO with its declared buckets, users and permissions. It is idempotent."""
+"""The job that reconciles an S3 server with its declared buckets, users and permissions. It is idempotent."""

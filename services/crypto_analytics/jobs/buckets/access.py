@@ -1,5 +1,6 @@
 """The file that declares the object store's buckets, users and permissions, in the terms of S3 policies."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,24 +26,14 @@ class Statement(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class User(Struct, frozen=True, forbid_unknown_fields=True):
-    """A user and its permissions. Its access key and its policy have its name."""
+    """A user and its permissions. Its access key, and its policy on a server that has such, have its name."""
 
     name: UserName
     statements: Annotated[tuple[Statement, ...], Meta(min_length=1)]
 
     def policy(self) -> dict[str, Any]:
         """Return the policy document."""
-        return {
-            "Version": _POLICY_VERSION,
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Action": list(statement.actions),
-                    "Resource": list(map(_arn, statement.resources)),
-                }
-                for statement in self.statements
-            ],
-        }
+        return _document(_allow(statement.actions, statement.resources) for statement in self.statements)
 
 
 class AnonymousRead(Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,18 +60,22 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
                 if resource.partition("/")[0] not in self.buckets:
                     raise ValueError(f"{holder} has permissions on {resource}, but its bucket is not declared")
 
-    def bucket_policy(self, bucket: str) -> dict[str, Any] | None:
-        """Return the policy document that allows the declared anonymous reads in ``bucket``, None without any."""
-        resources = [
-            _arn(resource)
-            for statement in self.anonymous
-            for resource in statement.resources
-            if resource.partition("/")[0] == bucket
+    def bucket_policy(self, bucket: str, *, of_users: bool = False) -> dict[str, Any] | None:
+        """Return the policy document of ``bucket``, None where it would allow nothing.
+
+        It allows the declared anonymous reads, and with ``of_users`` also the permissions of the users, for a server
+        that has no policies of users.
+        """
+        holders: list[tuple[str, Sequence[Statement | AnonymousRead]]] = [("*", self.anonymous)]
+        if of_users:
+            holders += [(user.name, user.statements) for user in self.users]
+        allowed = [
+            _allow(statement.actions, resources, {"Principal": {"AWS": [principal]}})
+            for principal, statements in holders
+            for statement in statements
+            if (resources := [its for its in statement.resources if its.partition("/")[0] == bucket])
         ]
-        if not resources:
-            return None
-        allow = {"Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:GetObject"], "Resource": resources}
-        return {"Version": _POLICY_VERSION, "Statement": [allow]}
+        return _document(allowed) if allowed else None
 
     def check_names(self, settings: ObjectStoreSettings) -> None:
         """Check that the buckets which the services are configured to use are declared. Raises InvalidDeclaration."""
@@ -92,8 +87,15 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
         declarations.check_administrator(administrator, [user.name for user in self.users])
 
 
-def _arn(resource: str) -> str:
-    return f"arn:aws:s3:::{resource}"
+def _document(statements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"Version": _POLICY_VERSION, "Statement": list(statements)}
+
+
+def _allow(
+    actions: Sequence[str], resources: Sequence[str], principal: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    arns = [f"arn:aws:s3:::{resource}" for resource in resources]
+    return {"Effect": "Allow", **(principal or {}), "Action": list(actions), "Resource": arns}
 
 
 def read(path: Path) -> Access:

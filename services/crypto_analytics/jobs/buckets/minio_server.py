@@ -1,13 +1,10 @@
-"""The root user's connection to MinIO: read its state, and apply changes."""
+"""MinIO: a user's permissions are a policy of its name that is attached to it."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioAdminException, S3Error, ServerError
-from urllib3.exceptions import HTTPError
 
 from crypto_analytics.jobs.buckets.plan import (
     AttachPolicy,
@@ -15,30 +12,23 @@ from crypto_analytics.jobs.buckets.plan import (
     CreateBucket,
     DeleteBucketPolicy,
     DetachPolicy,
-    Policy,
     PutPolicy,
     SetBucketPolicy,
     State,
 )
-from crypto_analytics.jobs.reconciliation import LoginRefused, NotReady, SetPassword
+from crypto_analytics.jobs.buckets.s3_server import S3Server
+from crypto_analytics.jobs.reconciliation import SetPassword
 from crypto_analytics.runtime.settings import ObjectStoreSettings
-from crypto_analytics.store.objects import http_client, s3_client
-from crypto_analytics.store.retryable_errors import TRANSIENT_S3_CODES
-
-_LOGIN_ERRORS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
-_NOT_READY_ERRORS = TRANSIENT_S3_CODES - {"XMinioStorageFull"}  # waiting for the job's timeout frees no space
+from crypto_analytics.store.objects import http_client
 
 
-class MinioServer:
-    """The root user's connection to MinIO.
+class MinioServer(S3Server):
+    """The root user's connection to MinIO."""
 
-    All methods raise NotReady and LoginRefused, and MinioException or MinioAdminException where MinIO refuses a request
-    for another reason.
-    """
+    title = "MinIO"
 
     def __init__(self, settings: ObjectStoreSettings) -> None:
-        self._settings = settings
-        self._s3 = s3_client(settings)
+        super().__init__(settings)
         self._admin = MinioAdmin(
             endpoint=settings.S3_ENDPOINT,
             credentials=StaticProvider(settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY.get_secret_value()),
@@ -48,38 +38,32 @@ class MinioServer:
         )
 
     def state(self, passwords: Mapping[str, str]) -> State:
-        """Return the state of MinIO; ``passwords`` has the declared users' secret keys.
-
-        MinIO never returns a secret key, so each user is logged in once.
-        """
+        """See S3Server."""
         with self._translated_errors():
-            buckets = [bucket.name for bucket in self._s3.list_buckets()]
+            bucket_policies = self._bucket_policies()
             policies = json.loads(self._admin.policy_list())
             users = json.loads(self._admin.user_list())
-            bucket_policies = {
-                bucket: policy for bucket in buckets if (policy := self._bucket_policy(bucket)) is not None
-            }
         return State(
-            buckets=buckets,
-            policies=policies,
-            attached={
-                name: [policy for policy in about.get("policyName", "").split(",") if policy]
-                for name, about in users.items()
-            },
+            buckets=list(bucket_policies),
             without_login={
                 user
                 for user, password in passwords.items()
                 if user not in users or not self._can_log_in(user, password)
             },
-            bucket_policies=bucket_policies,
+            bucket_policies={bucket: policy for bucket, policy in bucket_policies.items() if policy is not None},
+            policies=policies,
+            attached={
+                name: [policy for policy in about.get("policyName", "").split(",") if policy]
+                for name, about in users.items()
+            },
         )
 
     def apply(self, change: Change, passwords: Mapping[str, str]) -> None:
-        """Apply ``change``; ``passwords`` has the declared users' secret keys."""
+        """See S3Server."""
         with self._translated_errors():
             match change:
-                case CreateBucket():
-                    self._s3.make_bucket(change.name, self._settings.S3_REGION)
+                case CreateBucket() | SetBucketPolicy() | DeleteBucketPolicy():
+                    self._apply_to_bucket(change)
                 case PutPolicy():
                     self._admin.policy_add(change.name, policy=dict(change.policy))
                 case SetPassword():
@@ -88,49 +72,3 @@ class MinioServer:
                     self._admin.attach_policy([change.policy], user=change.user)
                 case DetachPolicy():
                     self._admin.detach_policy([change.policy], user=change.user)
-                case SetBucketPolicy():
-                    self._s3.set_bucket_policy(change.bucket, json.dumps(change.policy))
-                case DeleteBucketPolicy():
-                    self._s3.delete_bucket_policy(change.bucket)
-
-    def _bucket_policy(self, bucket: str) -> Policy | None:
-        try:
-            policy: Policy = json.loads(self._s3.get_bucket_policy(bucket))
-        except S3Error as error:
-            if error.code == "NoSuchBucketPolicy":
-                return None
-            raise
-        return policy
-
-    def _can_log_in(self, user: str, password: str) -> bool:
-        secret = type(self._settings.S3_SECRET_KEY)(password)
-        settings = self._settings.model_copy(update={"S3_ACCESS_KEY": user, "S3_SECRET_KEY": secret})
-        try:
-            with self._translated_errors():
-                s3_client(settings).list_buckets()
-        except LoginRefused:
-            return False
-        except S3Error as error:
-            if error.code != "AccessDenied":  # the answer to a user that is logged in and lacks the permission
-                raise
-        return True
-
-    @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        endpoint = self._settings.S3_ENDPOINT
-        try:
-            yield
-        except S3Error as error:
-            if error.code in _LOGIN_ERRORS:
-                raise LoginRefused(f"MinIO at {endpoint} refuses the login: {error.message}") from error
-            if error.code in _NOT_READY_ERRORS:
-                raise NotReady(f"MinIO at {endpoint} is not ready: {error.message}") from error
-            raise
-        except ServerError as error:
-            raise NotReady(f"MinIO at {endpoint} is not ready: {error}") from error
-        except MinioAdminException as error:
-            if error._code.startswith("5"):
-                raise NotReady(f"MinIO at {endpoint} is not ready: {error}") from error
-            raise
-        except (HTTPError, OSError) as error:
-            raise NotReady(f"MinIO does not answer at {endpoint}: {error}") from error

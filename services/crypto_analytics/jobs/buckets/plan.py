@@ -1,7 +1,7 @@
-"""Plan the changes that reconcile MinIO with its declaration. Pure. No bucket and no user is ever removed."""
+"""Plan the changes that reconcile an S3 server with its declaration. Pure. No bucket and no user is ever removed."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crypto_analytics.jobs.buckets.access import Access
@@ -12,21 +12,22 @@ Policy = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class State:
-    """The state of a MinIO.
+    """The state of a server.
 
     Attributes:
         buckets: the names of the buckets.
-        policies: the policy documents by name.
-        attached: the names of the policies that are attached to each user.
         without_login: the declared users that do not exist, or cannot log in with the declared secret key.
-        bucket_policies: the policies of the buckets, which grant access without a login.
+        bucket_policies: the policies of the buckets, which grant access without a login, and the users' permissions
+            where the server has no policies of users.
+        policies: the policy documents of users by name; None: the server has none.
+        attached: the names of the policies that are attached to each user.
     """
 
     buckets: Collection[str]
-    policies: Mapping[str, Policy]
-    attached: Mapping[str, Collection[str]]
     without_login: Collection[str]
     bucket_policies: Mapping[str, Policy]
+    policies: Mapping[str, Policy] | None = None
+    attached: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,23 +75,23 @@ class DetachPolicy:
 
 @dataclass(frozen=True)
 class SetBucketPolicy:
-    """Allow anonymous reads in a bucket, as declared."""
+    """Set the policy of a bucket: the declared anonymous reads, or all permissions on it."""
 
     bucket: str
     policy: Policy
 
     def __str__(self) -> str:
-        return f"bucket {self.bucket}: anonymous reads allowed as declared"
+        return f"bucket {self.bucket}: policy written"
 
 
 @dataclass(frozen=True)
 class DeleteBucketPolicy:
-    """Deny anonymous access to a bucket."""
+    """Remove the policy of a bucket, for which none is declared."""
 
     bucket: str
 
     def __str__(self) -> str:
-        return f"bucket {self.bucket}: anonymous access removed"
+        return f"bucket {self.bucket}: policy removed"
 
 
 Change = CreateBucket | PutPolicy | SetPassword | AttachPolicy | DetachPolicy | SetBucketPolicy | DeleteBucketPolicy
@@ -100,21 +101,26 @@ def plan(access: Access, state: State) -> Iterator[Change]:
     """Yield the changes in the order in which they must be applied."""
     yield from (CreateBucket(bucket) for bucket in access.buckets if bucket not in state.buckets)
     for user in access.users:
-        existing = state.policies.get(user.name)
-        if existing is None or normalized(existing) != normalized(user.policy()):
+        if state.policies is not None and _differ(user.policy(), state.policies.get(user.name)):
             yield PutPolicy(user.name, user.policy())
         if user.name in state.without_login:
             yield SetPassword(user.name)
-        attached = state.attached.get(user.name, ())
-        if user.name not in attached:
-            yield AttachPolicy(user.name, user.name)
-        yield from (DetachPolicy(policy, user.name) for policy in sorted(attached) if policy != user.name)
+        if state.policies is not None:
+            attached = state.attached.get(user.name, ())
+            if user.name not in attached:
+                yield AttachPolicy(user.name, user.name)
+            yield from (DetachPolicy(policy, user.name) for policy in sorted(attached) if policy != user.name)
     for bucket in access.buckets:
-        declared, existing = access.bucket_policy(bucket), state.bucket_policies.get(bucket)
+        existing = state.bucket_policies.get(bucket)
+        declared = access.bucket_policy(bucket, of_users=state.policies is None)
         if declared is None and existing is not None:
             yield DeleteBucketPolicy(bucket)
-        elif declared is not None and (existing is None or normalized(existing) != normalized(declared)):
+        elif declared is not None and _differ(declared, existing):
             yield SetBucketPolicy(bucket, declared)
+
+
+def _differ(declared: Policy, existing: Policy | None) -> bool:
+    return existing is None or normalized(existing) != normalized(declared)
 
 
 def normalized(policy: Policy) -> frozenset[tuple[object, ...]]:

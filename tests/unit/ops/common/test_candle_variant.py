@@ -42,7 +42,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def test_compose_removes_the_components_of_other_variants(
     called: list[tuple[str, ...]], chosen: candle_variant.Variant, removed: list[tuple[str, ...]]
 ) -> None:
-    compose_up.remove_other_variant(Project("crypto-analytics", {}), chosen)
+    compose_up.remove_replaced(Project("crypto-analytics", {}), candle_variant.replaced_by(chosen))
     assert called == removed
 
 

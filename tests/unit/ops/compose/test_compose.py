@@ -3,7 +3,7 @@
 import json
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
@@ -232,7 +232,8 @@ def test_changed_images_are_built_although_old_ones_exist(monkeypatch: pytest.Mo
     ],
 )
 def test_only_the_images_of_the_profiles_are_built(profile: str, left_out: set[str]) -> None:
-    assert set(images.NAMES) - set(compose_up.needed_images(profile)) == left_out
+    for replaced in get_args(compose.ObjectStoreServer):
+        assert set(images.NAMES) - set(compose_up.needed_images(profile, replaced)) == left_out | {replaced}
 
 
 def test_the_group_of_the_engines_socket_is_asked_in_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,3 +305,14 @@ def test_memory_is_read_from_docker() -> None:
     rows = [{"Name": "a", "MemUsage": "53.5MiB / 384MiB"}, {"Name": "b", "MemUsage": "1.5GiB / 2GiB"}]
     used = compose_status.parse("\n".join(map(json.dumps, rows)))
     assert used == {"a": int(53.5 * 1024**2), "b": int(1.5 * 1024**3)}
+
+
+def test_minio_is_the_s3_server_unless_another_one_is_named() -> None:
+    for named, left in (
+        ({}, None),
+        ({"OBJECT_STORE_SERVER": "minio"}, None),
+        ({"OBJECT_STORE_SERVER": "versitygw"}, "versitygw"),
+    ):
+        project = compose.requested(compose.ComposeSettings.model_validate(named), named)
+        assert project.variables.get("OBJECT_STORE_SERVER") == left
+        assert project.replaced_object_store == ("minio" if left else "versitygw")
