@@ -145,7 +145,7 @@ e2e: ## Test the running cluster end to end, in about 15 minutes (first: make up
 e2e-exchange: ## Start a simulator outside of the cluster, which make e2e needs with FEED=binance (first: make cluster)
 	@$(BOOTSTRAP) --for tools dev -- -m tests.e2e.outside_exchange
 
-e2e-compose: ## The same streaming checks on Compose, in 5 minutes (first: make compose-up)
+e2e-compose: ## The same checks on Compose, in 8 minutes (first: make compose-up BI=1 AIRFLOW=1)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/e2e --platform compose $(E2E)
 
 lint: ## Check style, formatting, and which module may import which; changes nothing

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crypto_analytics.runtime.settings import load
-from ops.common.candle_variant import MERGERS, PROFILES, Variant, replaced_by
+from ops.common.candle_variant import MERGERS, Variant, replaced_by
 from ops.common.console import console
 from ops.compose import batch as compose_batch
 from ops.compose import env_file
@@ -20,12 +20,14 @@ _SETTINGS: dict[Server, str] = {
     "minio": "MINIO_PORT",
     "simulator": "SIM_PORT",
     "superset": "SUPERSET_PORT",
+    "airflow": "AIRFLOW_PORT",
 }
 _KEYS = {
     ("kafka", "admin"): "KAFKA_ADMIN_PASSWORD",
     ("postgres", "superuser"): "POSTGRES_SUPERUSER_PASSWORD",
     ("minio", "root"): "MINIO_ROOT_PASSWORD",
     ("superset", "admin"): "SUPERSET_ADMIN_PASSWORD",
+    ("airflow", "admin"): "AIRFLOW_ADMIN_PASSWORD",
 }
 _KEY_PATTERNS: dict[Server, str] = {
     "kafka": "KAFKA_PASSWORD_{}",
@@ -50,7 +52,7 @@ class Compose(Platform):
         """Run docker compose with the changes so far and return its output."""
         changes = json.dumps({"services": self._changed}) if self._changed else None
         files = ["--file", "-"] if changes else []
-        command = self._project.command(*files, *arguments, profile=PROFILES["both"])
+        command = self._project.command(*files, *arguments)
         return run(*command, stdin=changes, env=self._project.environment(), seconds=seconds)
 
     def containers(self, component: str, *options: str) -> list[dict[str, Any]]:
@@ -58,6 +60,14 @@ class Compose(Platform):
         ids = self.compose("ps", "--quiet", *options, component).split()
         inspected: list[dict[str, Any]] = json.loads(run("docker", "inspect", *ids)) if ids else []
         return inspected
+
+    def container_name(self, service: str) -> str:
+        """Return the name of the container of ``service``."""
+        return f"{self._project.name}-{service}-1"
+
+    def is_running(self, service: str) -> bool:
+        """Return whether the container of ``service`` runs, healthy or not."""
+        return any(container["State"]["Running"] for container in self.containers(service, "--all"))
 
     def find_port(self, server: Server) -> int:
         """See :class:`Platform`, as for all below."""
@@ -96,6 +106,19 @@ class Compose(Platform):
     def _roll_out(self, component: str) -> None:
         self.compose("up", "--detach", "--no-deps", "--no-build", component)
         self.wait_settled(component)
+
+    def change_step(self, step: str, program: Sequence[str]) -> None:
+        """Create the container of ``step`` anew with another program."""
+        self._changed[step] = {"entrypoint": list(program), "command": []}
+        self._create(step)
+
+    def change_step_back(self, step: str) -> None:
+        """Create the container of ``step`` as defined."""
+        if self._changed.pop(step, None) is not None:
+            self._create(step)
+
+    def _create(self, step: str) -> None:
+        self.compose("up", "--no-start", "--no-deps", step)
 
     def change_back(self, *components: str) -> None:
         for component in components:

@@ -35,6 +35,7 @@ ORDER = (
     "test_releases",
     "test_strimzi_server_side",
     "test_airflow",
+    "test_airflow_in_compose",
     "test_dashboard",
     "test_under_load",
     "test_restart",
@@ -68,7 +69,7 @@ def _variant(config: pytest.Config) -> Variant:
 def _up(platform: str, variant: Variant) -> str:
     """Return the command that starts the platform, in the environment of the last ``make up``."""
     if platform == "compose":
-        return "make compose-up BI=1" + (f" VARIANT={variant}" if variant != "python" else "")
+        return "make compose-up BI=1 AIRFLOW=1" + (f" VARIANT={variant}" if variant != "python" else "")
     return make_command.make_up(environment={**os.environ, "VARIANT": variant})
 
 
@@ -76,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "variant: depends on the service that merges; -m variant for a second variant")
     config.addinivalue_line("markers", "with_spark: needs Spark's image; left out for the variant python")
     config.addinivalue_line("markers", "kind: only means something in a cluster; left out for Compose")
+    config.addinivalue_line("markers", "compose: only means something in Compose; left out for kind")
     config.stash[_REPORT] = Report(_platform(config), _variant(config))
     # pytest-kind would download its own programs and remove the cluster at the end, but this cluster is the user's.
     config.option.cluster_name = CLUSTER
@@ -95,7 +97,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     own = [item for item in items if item.path.parent == _HERE]
-    out = {"kind"} if _platform(config) != "kind" else set()
+    out = {"kind", "compose"} - {_platform(config)}
     out |= {"with_spark"} if _variant(config) == "python" else set()
     left_out = [item for item in own if any(item.get_closest_marker(marker) for marker in out)]
     kept = [item for item in own if item not in left_out]
@@ -148,10 +150,21 @@ def kubernetes(request: pytest.FixtureRequest, kind_cluster: KindCluster) -> Ite
 
 
 @pytest.fixture(scope="session")
+def compose(request: pytest.FixtureRequest) -> Iterator[Compose]:
+    """Yield the platform in Compose; its batch is paused, as on kind."""
+    variant = _variant(request.config)
+    platform = Compose(variant)
+    if not platform.instances("airflow-scheduler"):
+        pytest.fail(f"Airflow does not run: {_up('compose', variant)}", pytrace=False)
+    with platform.batch_paused():
+        yield platform
+
+
+@pytest.fixture(scope="session")
 def platform(request: pytest.FixtureRequest) -> Platform:
     """Return the platform under test, streaming its default feed."""
     name, variant = _platform(request.config), _variant(request.config)
-    found: Platform = request.getfixturevalue("kubernetes") if name == "kind" else Compose(variant)
+    found: Platform = request.getfixturevalue("kubernetes" if name == "kind" else "compose")
     request.config.stash[_PLATFORM] = found
     not_ready = [component for component in found.streaming if not found.instances(component)]
     if not_ready:

@@ -2,8 +2,7 @@
 
 import json
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from pytest_kind import KindCluster
 
@@ -12,17 +11,16 @@ from ops.common.candle_variant import MERGERS, Variant, replaced_by
 from ops.common.settings import NAMESPACE
 from ops.kubernetes import kind_cluster, memory
 from ops.platform import make_command
-from ops.platform.airflow import Airflow, has_ended
+from ops.platform.airflow import has_ended
 from tests.e2e import environment
 from tests.e2e.outside_exchange import OutsideExchange
-from tests.e2e.platforms import MemoryLimits, Platform, Server, Simulator
+from tests.e2e.platforms import BATCH_SECONDS, MemoryLimits, Platform, Server, Simulator
 from tests.e2e.programs import Done, attempt, run
 from tests.e2e.waiting import wait_until
 from tests.e2e.workloads import Object, Workloads
 
 OPERATORS = (".kafka.strimzi.io", ".core.strimzi.io", ".sparkoperator.k8s.io")  # the API groups of their CRDs
 SECOND_TAG = "-second"
-_BATCH_SECONDS = 600.0  # a running task may still be retried
 _NODE_PORTS: dict[Server, int] = {
     "kafka": 30092, "postgres": 30432, "minio": 30900, "simulator": 30899, "airflow": 30808, "superset": 30888,
 }  # fmt: skip
@@ -126,38 +124,6 @@ class Kubernetes(Platform):
         """Run helmfile on the installed environment with ``variant`` and further variables."""
         env = {**self.environment.variables(variant), **(settings or {}), "KUBECONFIG": self._kubeconfig}
         run(*self.environment.helmfile(*action), env=env, seconds=540)
-
-    def airflow(self, password: str | None = None) -> Airflow:
-        """Return a client of Airflow's API with the admin's login."""
-        return Airflow(self.port("airflow"), password or self.password("airflow", "admin"))
-
-    @contextmanager
-    def batch_paused(self) -> Iterator[None]:
-        """Pause Airflow's schedule, and wait for the end of a running run."""
-        with self.airflow() as api:
-            was = bool(api.pipeline()["is_paused"])
-            api.pause(paused=True)
-        try:
-            with self.airflow() as api:
-                self.wait_no_run(api)
-            yield
-        finally:
-            wait_until(
-                lambda: self._pause(paused=was), 240, "Airflow answers, also after a restart of everything", every=2
-            )
-
-    def _pause(self, *, paused: bool) -> bool:
-        with self.airflow() as api:
-            api.pause(paused=paused)
-        return True
-
-    def wait_no_run(self, api: Airflow) -> None:
-        """Wait until no run is running. A paused pipeline neither starts a run nor finishes a running one."""
-        while open_runs := api.runs("running", "queued"):
-            api.pause(paused=False)
-            wait_until(lambda ids=open_runs: all(has_ended(api.run(its["dag_run_id"])) for its in ids), _BATCH_SECONDS,
-                       "the runs that go on end", every=2)  # fmt: skip
-            api.pause(paused=True)
 
     def run_job(self, job: Object, seconds: float) -> None:
         """Create ``job``, wait for its success and remove it.
@@ -263,7 +229,7 @@ class Kubernetes(Platform):
             run = api.trigger()
             api.pause(paused=False)
             ended = wait_until(
-                lambda: its if has_ended(its := api.run(run)) else None, _BATCH_SECONDS, f"run {run} ends", every=2
+                lambda: its if has_ended(its := api.run(run)) else None, BATCH_SECONDS, f"run {run} ends", every=2
             )
             api.pause(paused=True)
             self.wait_no_run(api)

@@ -24,9 +24,11 @@ from crypto_analytics.store.postgres import connect
 from ops.common.candle_variant import MERGERS, Variant
 from ops.common.loopback import LOOPBACK
 from ops.local.postgres import SUPERUSER
+from ops.platform.airflow import Airflow, has_ended
 from tests.e2e.exchange import Exchange
 from tests.e2e.waiting import wait_until
 
+BATCH_SECONDS = 600.0  # a running task may still be retried
 UPSTREAM = ("kafka", "postgres", os.environ.get("OBJECT_STORE_SERVER") or "minio", "producer")
 Server = Literal["kafka", "postgres", "minio", "simulator", "airflow", "superset"]
 
@@ -168,6 +170,38 @@ class Platform(ABC):
             return self.is_settled(component) and self.instances(component).isdisjoint(before)
 
         wait_until(replaced, seconds, f"{component} is replaced and ready", every=1)
+
+    def airflow(self, password: str | None = None) -> Airflow:
+        """Return a client of Airflow's API with the admin's login."""
+        return Airflow(self.port("airflow"), password or self.password("airflow", "admin"))
+
+    @contextmanager
+    def batch_paused(self) -> Iterator[None]:
+        """Pause Airflow's schedule, and wait for the end of a running run."""
+        with self.airflow() as api:
+            was = bool(api.pipeline()["is_paused"])
+            api.pause(paused=True)
+        try:
+            with self.airflow() as api:
+                self.wait_no_run(api)
+            yield
+        finally:
+            wait_until(
+                lambda: self._pause(paused=was), 240, "Airflow answers, also after a restart of everything", every=2
+            )
+
+    def _pause(self, *, paused: bool) -> bool:
+        with self.airflow() as api:
+            api.pause(paused=paused)
+        return True
+
+    def wait_no_run(self, api: Airflow) -> None:
+        """Wait until no run is running. A paused pipeline neither starts a run nor finishes a running one."""
+        while open_runs := api.runs("running", "queued"):
+            api.pause(paused=False)
+            wait_until(lambda ids=open_runs: all(has_ended(api.run(its["dag_run_id"])) for its in ids), BATCH_SECONDS,
+                       "the runs that go on end", every=2)  # fmt: skip
+            api.pause(paused=True)
 
     @contextmanager
     def followed_log(self, component: str) -> Iterator["FollowedLog"]:

@@ -3,57 +3,50 @@
 import json
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from io import BytesIO
-from typing import Any
 
 import httpx
 import pytest
 import yaml
 from pyarrow import parquet
 
-from crypto_analytics.batch.step_definitions import RETRIES, STEPS
 from ops.common.settings import NAMESPACE
-from ops.platform.airflow import Airflow, has_ended
+from ops.platform.airflow import Airflow
 from tests.e2e.kubernetes import Kubernetes
+from tests.e2e.pipeline import (
+    MEASURES,
+    NAMES,
+    RECEIVER,
+    RECEIVER_PROGRAM,
+    RUN_SECONDS,
+    Pipeline,
+    check_alert,
+    check_gold,
+    check_stopped_at_the_gate,
+    gold,
+    poisoned,
+)
 from tests.e2e.platforms import Platform
-from tests.e2e.recomputation import DEFAULT_SYMBOLS, official_klines, wait_caught_up
+from tests.e2e.recomputation import DEFAULT_SYMBOLS, wait_caught_up
 from tests.e2e.report import Report
 from tests.e2e.waiting import Stopwatch, wait_until
 from tests.e2e.workloads import Object
-from tests.oracle import Key
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(600)]
 
-MEASURES = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume",
-            "taker_buy_quote_volume")  # fmt: skip
-NAMES = [step.name for step in STEPS]
 CONTAINERS = ("api-server", "scheduler", "dag-processor")
-RUN_SECONDS = 240  # from the trigger to the end of the run
 STARTUP_SECONDS = 20
-RECEIVER = "alert-e2e"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
-_RECEIVER = """
-from http.server import BaseHTTPRequestHandler, HTTPServer
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
-        self.send_response(200)
-        self.end_headers()
-    def log_message(self, *message):
-        pass
-HTTPServer(("", 8000), Handler).serve_forever()
-"""
 
-
-class Pipeline:
+class PipelineOfPods(Pipeline):
     """The pipeline in the running Airflow, its steps' Pods, and its webhook."""
 
     def __init__(self, kubernetes: Kubernetes, api: Airflow) -> None:
+        super().__init__(api)
         self.kubernetes = kubernetes
-        self.api = api
         self._templates = self._read()
 
     def _read(self) -> dict[str, str]:
@@ -61,29 +54,6 @@ class Pipeline:
             "data"
         ]
         return data
-
-    def run(self, seconds: float = RUN_SECONDS) -> tuple[Object, dict[str, Object]]:
-        """Trigger a run, wait for its end, and return it with its tasks."""
-        run = self.api.trigger()
-        return self.ended(run, seconds), self.api.tasks(run)
-
-    def ended(self, run: str, seconds: float = RUN_SECONDS) -> Object:
-        """Wait for the end of ``run`` and return it."""
-
-        def over() -> Object | None:
-            its = self.api.run(run)
-            return its if has_ended(its) else None
-
-        return wait_until(over, seconds, f"run {run} ends", every=1)
-
-    def wait_for(self, run: str, task: str, state: str, number: int = 1, seconds: float = 120) -> None:
-        """Wait until a try of ``task`` is in ``state``."""
-
-        def reached() -> bool:
-            its = self.api.tasks(run)[task]
-            return bool(its["state"] == state and its["try_number"] == number)
-
-        wait_until(reached, seconds, f"try {number} of {task} is {state}", every=0.5)
 
     def pod_of(self, task: str, number: int) -> Object | None:
         """Return the pod of a running try."""
@@ -116,16 +86,20 @@ class Pipeline:
 
         wait_until(seen, 120, "the scheduler sees the changed Pod", every=2)
 
-    def alerts(self) -> list[str]:
-        """Return the texts that the webhook received."""
-        return [json.loads(line)["text"] for line in self.kubernetes.kubectl("logs", RECEIVER).splitlines()]
+    def receiver_log(self) -> str:
+        return self.kubernetes.kubectl("logs", RECEIVER)
 
 
 def _receiver(image: str) -> list[Object]:
     labels = {"app.kubernetes.io/name": RECEIVER}
     confined = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
     own = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
-    container = {"name": "it", "image": image, "command": ["python", "-uc", _RECEIVER], "securityContext": confined}
+    container = {
+        "name": "it",
+        "image": image,
+        "command": ["python", "-uc", RECEIVER_PROGRAM],
+        "securityContext": confined,
+    }
 
     def policy(name: str, pod: Object, direction: str, peer: str, other: Object) -> Object:
         rule = {peer: [{"podSelector": {"matchLabels": other}}], "ports": [{"port": 8000, "protocol": "TCP"}]}
@@ -142,7 +116,7 @@ def _receiver(image: str) -> list[Object]:
 
 
 @pytest.fixture(scope="module")
-def pipeline(kubernetes: Kubernetes) -> Iterator[Pipeline]:
+def pipeline(kubernetes: Kubernetes) -> Iterator[PipelineOfPods]:
     """Yield the pipeline without its schedule, with short waits between tries and a test webhook."""
     (sweep,) = kubernetes.get("cronjobs", "-l", "app.kubernetes.io/name=sweep")
     image = sweep["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -161,7 +135,7 @@ def pipeline(kubernetes: Kubernetes) -> Iterator[Pipeline]:
         kubernetes.change("airflow", settings=quick)
         with kubernetes.airflow() as api:
             api.pause(paused=False)
-            made = Pipeline(kubernetes, api)
+            made = PipelineOfPods(kubernetes, api)
             try:
                 yield made
             finally:
@@ -173,12 +147,6 @@ def pipeline(kubernetes: Kubernetes) -> Iterator[Pipeline]:
         kubernetes.tries("patch", "secret", "airflow", "--type=json", "-p", gone)
         kubernetes.kubectl("delete", "-f", "-", "--ignore-not-found", stdin=things)
         kubernetes.change_back("airflow")
-
-
-def gold(platform: Platform) -> dict[Key, dict[str, Decimal]]:
-    with platform.postgres("reader") as connection:
-        rows = connection.execute(f"select symbol, open_time, {', '.join(MEASURES)} from analytics.gold_klines_5m")
-        return {(symbol, at): dict(zip(MEASURES, map(Decimal, its), strict=True)) for symbol, at, *its in rows}
 
 
 def test_a_wrong_login_is_refused(kubernetes: Kubernetes) -> None:
@@ -216,7 +184,7 @@ def test_only_the_scheduler_has_a_token(kubernetes: Kubernetes) -> None:
 
 
 def test_a_triggered_run_builds_gold_of_all_that_came_while_it_was_paused(
-    pipeline: Pipeline, platform: Platform, report: Report
+    pipeline: PipelineOfPods, platform: Platform, report: Report
 ) -> None:
     wait_caught_up(platform, DEFAULT_SYMBOLS)
     started = datetime.now(UTC)
@@ -226,11 +194,7 @@ def test_a_triggered_run_builds_gold_of_all_that_came_while_it_was_paused(
     assert run["state"] == "success", {name: its["state"] for name, its in tasks.items()}
     assert sorted(tasks, key=lambda name: str(tasks[name]["start_date"])) == NAMES
     assert watch.seconds < RUN_SECONDS
-    klines = official_klines(platform, DEFAULT_SYMBOLS, started - timedelta(hours=2))
-    wanted = whole_buckets({key: row for key, row in klines.items() if key[1] + timedelta(minutes=1) <= started})
-    assert len(wanted) >= 3
-    found = gold(platform)
-    assert {key: found.get(key) for key in wanted} == wanted
+    found = check_gold(platform, started)
     with platform.postgres("reader") as connection:
         different = connection.execute(
             "select symbol, open_time, status from analytics.reconciliation_klines_1m where status = 'different'"
@@ -251,12 +215,12 @@ def test_a_triggered_run_builds_gold_of_all_that_came_while_it_was_paused(
     wait_until(lambda: not pods_of_steps(pipeline), 60, "no pod of a step is left")
 
 
-def pods_of_steps(pipeline: Pipeline) -> list[str]:
+def pods_of_steps(pipeline: PipelineOfPods) -> list[str]:
     return [pod["metadata"]["name"] for pod in pipeline.kubernetes.get("pods", "-l", "dag_id=crypto_batch_pipeline")]
 
 
 def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postgres_stops(
-    pipeline: Pipeline, platform: Platform, report: Report
+    pipeline: PipelineOfPods, platform: Platform, report: Report
 ) -> None:
     """Two runs are triggered at once: the second one waits for the end of the first.
 
@@ -264,35 +228,14 @@ def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postg
     """
     before, alerts_before = gold(platform), len(pipeline.alerts())
     pipeline.change("dbt_test_silver", container={"command": ["dbt", "--version"]})
-    with platform.postgres("superuser") as connection:
-        long_ago = {"open_time": "2001-01-01T00:00:00Z"}
-        for symbol, wrong in (
-            ("BTCUSDT", {"volume": -1} | long_ago),
-            ("ETHUSDT", {"low": 10**9} | long_ago),
-            ("BNBUSDT", {"symbol": "POISONUSDT"}),
-        ):
-            connection.execute(
-                "insert into analytics.silver_klines_1m select (jsonb_populate_record(silver, %s)).*"
-                " from analytics.silver_klines_1m as silver where symbol = %s limit 1",
-                [json.dumps(wrong), symbol],
-            )
-    bad, good = pipeline.api.trigger(), pipeline.api.trigger()
-    try:
+    with poisoned(platform):
+        bad, good = pipeline.api.trigger(), pipeline.api.trigger()
         first = pipeline.ended(bad)
-        tasks = pipeline.api.tasks(bad)
         assert first["state"] == "failed"
-        assert (tasks["ge_validate"]["state"], tasks["ge_validate"]["try_number"]) == ("failed", RETRIES + 1)
-        assert tasks["dbt_gold"]["state"] == "upstream_failed"
+        check_stopped_at_the_gate(pipeline.api.tasks(bad))
         assert gold(platform) == before
         (alert,) = pipeline.alerts()[alerts_before:]
-        for word in ("crypto_batch_pipeline", "ge_validate", bad, f"{RETRIES + 1} tries", "exit code", "FAILED",
-                     "docs/runbooks/batch-failed.md", f"http://127.0.0.1:{platform.port('airflow')}/"):  # fmt: skip
-            assert word in alert, alert
-    finally:
-        with platform.postgres("superuser") as connection:
-            connection.execute(
-                "delete from analytics.silver_klines_1m where symbol = 'POISONUSDT' or open_time < '2010-01-01'"
-            )
+        check_alert(alert, bad, platform.port("airflow"))
     # PostgreSQL, which also has Airflow's metadata, goes down in the middle of the next run.
     instances = platform.instances("postgres")
     wait_until(lambda: pipeline.pod_of("dbt_silver", 1), 120, "dbt_silver of the good run")
@@ -306,7 +249,7 @@ def test_a_poisoned_row_stops_at_the_gate_and_the_next_run_recovers_though_postg
     pipeline.change_back()
 
 
-def test_a_run_over_nothing_new_takes_seconds_a_step(pipeline: Pipeline, report: Report) -> None:
+def test_a_run_over_nothing_new_takes_seconds_a_step(pipeline: PipelineOfPods, report: Report) -> None:
     run, tasks = pipeline.run()
     assert run["state"] == "success"
     report.recovered |= {f"airflow, nothing new: {name}": round(tasks[name]["duration"], 1) for name in NAMES}
@@ -314,7 +257,7 @@ def test_a_run_over_nothing_new_takes_seconds_a_step(pipeline: Pipeline, report:
 
 
 def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_its_reason(
-    pipeline: Pipeline, report: Report
+    pipeline: PipelineOfPods, report: Report
 ) -> None:
     """One run with three tries; the Pod of each try is changed while the try before it runs."""
     step, alerts_before = "backfill_recent", len(pipeline.alerts())
@@ -343,24 +286,3 @@ def test_a_pod_that_hangs_needs_too_much_or_fits_nowhere_is_a_failed_try_with_it
     (alert,) = pipeline.alerts()[alerts_before:]
     assert "Insufficient cpu" in alert
     pipeline.change_back()
-
-
-def whole_buckets(klines: dict[Key, list[Any]]) -> dict[Key, dict[str, Decimal]]:
-    """Return the five-minute candles with all five minutes, computed in plain Python."""
-    minutes: dict[Key, list[list[Any]]] = {}
-    for (symbol, at), row in sorted(klines.items()):
-        bucket = at - timedelta(minutes=at.minute % 5)
-        minutes.setdefault((symbol, bucket), []).append(
-            [Decimal(row[column]) for column in (1, 2, 3, 4, 5, 7, 8, 9, 10)]
-        )
-    return {
-        key: {
-            "open": rows[0][0],
-            "high": max(row[1] for row in rows),
-            "low": min(row[2] for row in rows),
-            "close": rows[-1][3],
-            **{name: sum(row[4 + place] for row in rows) for place, name in enumerate(MEASURES[4:])},
-        }
-        for key, rows in minutes.items()
-        if len(rows) == 5
-    }

@@ -32,7 +32,9 @@ def test_variant_both_together_with_tests_of_another_folder() -> None:
 
 def test_compose_leaves_out_what_only_a_cluster_or_spark_has() -> None:
     found = collected("tests/e2e", "--platform", "compose")
-    assert not any(name.startswith(("tests/e2e/test_pods.py", "tests/e2e/test_releases.py")) for name in found)
+    of_clusters = ("tests/e2e/test_pods.py", "tests/e2e/test_releases.py", "tests/e2e/test_airflow.py")
+    assert not any(name.startswith(of_clusters) for name in found)
+    assert any(name.startswith("tests/e2e/test_airflow_in_compose.py") for name in found)
     assert (found[0], found[-1]) == (FIRST, LAST)
     assert victims(found) == {"consumer", "kafka", "postgres", "minio", "producer"}
     assert not any("other_variant_takes_over" in name for name in found)
