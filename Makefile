@@ -195,6 +195,7 @@ help: ## Show this
 	@printf '%s\n' '' 'Variables, as in: make up ENV=lite KAFKA_PORT=19092' \
 	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production; without it: as before, or what fits' \
 	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
+	  '  OBJECT_STORE_SERVER=minio  S3 server: minio or versitygw; up, load, compose-up, e2e, e2e-compose' \
 	  '  KUBE_CONTEXT=…       another cluster than kind: up skips creating it and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
 	  '  VALUES=mine.yaml     up, load, down: a file of your own values, over those of environments/' \
