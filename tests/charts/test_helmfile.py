@@ -56,6 +56,7 @@ SPARK = [
     "wait pod/spark-candles-driver --for=condition=Ready --timeout=600s",
     f"get sparkapplication/spark-candles --output custom-columns={_STATE}",
 ]
+OUTSIDE = "objectStore.server=external,objectStore.endpoint=s3.example.com:443"
 MAKE_NAMESPACE = "apply --server-side --filename environments/namespace.yaml"
 
 
@@ -104,18 +105,18 @@ def test_each_release_is_installed_after_those_it_needs(situation: str) -> None:
 @pytest.mark.parametrize(
     ("situation", "absent", "values"),
     [
-        ("lite both", {"minio"}, ["objectStore.server=external"]),
+        ("lite both", {"minio"}, [OUTSIDE]),
         ("lite both", {"minio"}, ["objectStore.server=versitygw"]),
         ("lite both", {"postgres"}, ["postgres.installed=false"]),
         ("lite both", {"simulator"}, ["feed=binance"]),
         (
             "lite both",
             {"minio", "postgres", "simulator"},
-            ["objectStore.server=external,postgres.installed=false,feed=binance"],
+            [f"{OUTSIDE},postgres.installed=false,feed=binance"],
         ),
         ("lite both", set(), ["kafka.mode=strimzi,spark.mode=operator"]),
         ("production spark", {"minio", "postgres"}, ["feed=simulator"]),
-        ("default both", {"minio"}, ["feed=simulator,objectStore.server=external"]),
+        ("default both", {"minio"}, [f"feed=simulator,{OUTSIDE}"]),
     ],
 )
 def test_the_order_holds_with_servers_outside_of_the_cluster(
@@ -195,6 +196,20 @@ def test_an_unknown_variant_is_refused(options: list[str]) -> None:
     done = attempt(program("helmfile"), "-e", "lite", *options, "list", env=env)
     assert done.code != 0
     assert "variant is spork; next: make it python, spark or both" in done.err
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ("objectStore.server=minoi", "objectStore.server is minoi; next: make it minio, versitygw or external"),
+        ("objectStore.server=external", "objectStore.endpoint is empty; next: set it to the service's host:port"),
+        ("minio.installed=false", "next: replace it by objectStore.server: external"),
+    ],
+)
+def test_values_that_name_no_s3_server_are_refused(values: str, error: str) -> None:
+    done = attempt(program("helmfile"), "-e", "lite", "--state-values-set", values, "list")
+    assert done.code != 0
+    assert error in done.err
 
 
 @pytest.mark.parametrize("name", ["mine.yaml", "mine.yaml.gotmpl"])
