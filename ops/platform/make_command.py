@@ -7,7 +7,7 @@ from typing import Any
 from ops.common.settings import KIND_CONTEXT
 from ops.platform.state_folder import load_last_up
 
-_ASKED = ("FEED", "IMAGES", "IMAGE_REGISTRY")
+_ASKED = ("OBJECT_STORE_SERVER", "FEED", "IMAGES", "IMAGE_REGISTRY")
 
 
 def target(name: str, context: str) -> str:
@@ -28,6 +28,6 @@ def make_up(*changes: str, environment: Mapping[str, str] = os.environ, last: Ma
         "VALUES": environment.get("VALUES") or known.get("values"),
         **{name: environment.get(name) for name in _ASKED},
     }
-    usual = {"VARIANT": "python", "KUBE_CONTEXT": KIND_CONTEXT}
+    usual = {"VARIANT": "python", "OBJECT_STORE_SERVER": "minio", "KUBE_CONTEXT": KIND_CONTEXT}
     words = [f"{name}={value}" for name, value in chosen.items() if value and value != usual.get(name)]
     return " ".join(["make up", *words, *changes])

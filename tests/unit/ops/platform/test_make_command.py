@@ -19,6 +19,8 @@ LITE = {"context": "kind-crypto-analytics", "environment": "lite", "variant": "b
         ({"ENV": "lite"}, {}, "make up ENV=lite"),
         ({"ENV": "lite", "VARIANT": "python"}, {}, "make up ENV=lite"),
         ({"ENV": "lite", "VARIANT": "spark", "FEED": "binance"}, {}, "make up ENV=lite VARIANT=spark FEED=binance"),
+        ({"ENV": "lite", "OBJECT_STORE_SERVER": "versitygw"}, {}, "make up ENV=lite OBJECT_STORE_SERVER=versitygw"),
+        ({"ENV": "lite", "OBJECT_STORE_SERVER": "minio"}, {}, "make up ENV=lite"),
         ({}, LITE, "make up ENV=lite VARIANT=both"),
         ({"ENV": "default", "VARIANT": "python"}, LITE, "make up ENV=default"),
         ({"ENV": "lite", "VALUES": "mine.yaml"}, LITE, "make up ENV=lite VARIANT=both VALUES=mine.yaml"),
