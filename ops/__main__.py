@@ -42,7 +42,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def main() -> int:
-    """Run a command; return its exit code, 1 on an error that the user can fix, 130 after Ctrl-C."""
+    """Run a command; return its exit code, 1 on an error that the user can fix, 130 after Ctrl-C or Ctrl-D."""
     parser = argparse.ArgumentParser(
         prog="python -m ops",
         description=__doc__,
@@ -61,7 +61,7 @@ def main() -> int:
     except ApiUnavailable as error:
         print(Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # Ctrl-D ends the input of a question
         print(f"interrupted; make {chosen.command} can be run again", file=sys.stderr)
         return 130
 

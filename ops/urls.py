@@ -33,12 +33,18 @@ def open_pages(settings: OpsSettings, arguments: list[str]) -> int:
     """Open the pages for people, such as the dashboard, in the browser; return 1 if one cannot be opened."""
     argparse.ArgumentParser(prog="python -m ops open", description=open_pages.__doc__).parse_args(arguments)
     out = console()
+    found = [
+        replace(installed, components=frozenset(one.component for one in installed.endpoints if one.is_page))
+        for installed in _running(settings)
+    ]
+    if not any(pages.components for pages in found):
+        titles = " and ".join(pages.title for pages in found)
+        fix = "make up, or make compose-up BI=1"
+        raise Problem("there is no page to open", f"neither Superset nor Airflow runs in {titles}", fix)
     failed = False
-    for installed in _running(settings):
-        pages = replace(installed, components=frozenset(one.component for one in installed.endpoints if one.is_page))
+    for pages in found:
         if not pages.components:
-            fix = "make up, or make compose-up BI=1"
-            raise Problem("there is no page to open", f"{installed.title} runs without Superset and Airflow", fix)
+            continue
         failed |= bool(url_table.show(pages, out, hide=url_table.hide_passwords(out, requested=False)))
         for endpoint in pages.endpoints:
             address = url(endpoint, pages.ports)

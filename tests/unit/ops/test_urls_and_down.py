@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from ops import __main__ as ops_main
 from ops import nuke, urls
 from ops.common import external_programs
 from ops.common.errors import Problem
@@ -117,6 +118,22 @@ def test_open_opens_the_pages_for_people(
     monkeypatch.setattr(urls, "find", lambda settings: INSTALLATION)
     with pytest.raises(Problem, match="compose-up BI=1"):
         urls.open_pages(OpsSettings(), [])
+
+
+@pytest.mark.parametrize("has_pages", [(True, False), (False, True)])
+def test_open_leaves_out_a_platform_without_pages(
+    monkeypatch: pytest.MonkeyPatch, has_pages: tuple[bool, bool]
+) -> None:
+    opened: list[str] = []
+    cluster, compose_project = (
+        replace(INSTALLATION, components=frozenset({"kafka", *(["airflow"] if has else [])})) for has in has_pages
+    )
+    monkeypatch.setattr(urls, "find", lambda settings: cluster)
+    monkeypatch.setattr(compose, "installation", lambda: compose_project)
+    monkeypatch.setattr(url_table, "check_all", lambda installed: HEALTHY)
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+    assert urls.open_pages(OpsSettings(), []) == 0
+    assert opened == ["http://127.0.0.1:8080"]
 
 
 @pytest.mark.parametrize(
@@ -379,3 +396,16 @@ def test_logs_follow_one_component_or_all(monkeypatch: pytest.MonkeyPatch) -> No
     everything = logs.command(OpsSettings(), follow=False)
     assert everything[everything.index("--selector") + 1] == "!no-such-label", "Strimzi's pods have no label of ours"
     assert "--follow" not in everything
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt, EOFError])
+def test_ctrl_c_and_ctrl_d_at_a_question_end_a_target(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ended: type[BaseException]
+) -> None:
+    def asking(settings: OpsSettings, arguments: list[str]) -> int:
+        raise ended
+
+    monkeypatch.setitem(ops_main.COMMANDS, "up", asking)
+    monkeypatch.setattr("sys.argv", ["ops", "up"])
+    assert ops_main.main() == 130
+    assert capsys.readouterr().err == "interrupted; make up can be run again\n"
