@@ -1,9 +1,10 @@
 # Everything that is done with the platform, in one place. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor sizing images charts cluster load up status urls open forward logs memory airflow-run psql down nuke env compose-up compose-batch \
-  compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example chart-docs docs docs-reference \
-  test test-spark test-bi test-unit test-integration test-charts test-parity e2e e2e-exchange e2e-compose lint lint-workflows types check bench
+.PHONY: help doctor sizing images charts cluster load up status urls open forward logs memory airflow-run psql down nuke \
+  env compose-up compose-batch compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example \
+  chart-docs docs docs-reference test test-spark test-bi test-unit test-integration test-charts test-parity e2e \
+  e2e-exchange e2e-compose lint lint-workflows types check bench
 
 PYTHON ?= python3
 export DEMO_DIR ?= .demo
@@ -193,17 +194,17 @@ help: ## Show this
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '%s\n' '' 'Variables, as in: make up ENV=lite KAFKA_PORT=19092' \
-	  '  ENV=default          what is installed: default (operators), lite (no operator, small), production; without it: as before, or what fits' \
+	  '  ENV=default          environment: default (operators), lite (small), production; without it: the last one, or one that fits' \
 	  '  VARIANT=python       what makes the candles: python (the consumer), spark, or both; up, compose-up, e2e' \
 	  '  OBJECT_STORE_SERVER=minio  S3 server: minio or versitygw; up, load, compose-up, e2e, e2e-compose' \
 	  '  KUBE_CONTEXT=…       another cluster than kind: up skips creating it and loading images' \
 	  '  YES=1                down, nuke: remove without asking' \
 	  '  VALUES=mine.yaml     up, load, down: a file of your own values, over those of environments/' \
 	  '  IMAGES=published     up, load, compose-up: pull the images of this version from IMAGE_REGISTRY, or build if there are none' \
-  '  IMAGE_REGISTRY=…     registry of the images; images, charts: with PUSH=1 push them there (RELEASE=1: as this version)' \
+	  '  IMAGE_REGISTRY=…     registry of the images; images, charts: with PUSH=1 push them there (RELEASE=1: as this version)' \
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
 	  '  FORMAT=table         urls: for programs, env (NAME=value for a shell) or json' \
-  '  BI=1                 compose-up: the dashboard too' \
+	  '  BI=1                 compose-up: the dashboard too' \
 	  '  AIRFLOW=1            compose-up: Airflow too, which runs the batch every five minutes' \
 	  '  DOCKER_SOCKET=…      compose-up AIRFLOW=1: the socket of rootless Docker' \
 	  '  TRADES_PER_SECOND=30 sizing: trades of all symbols together, on average' \
@@ -226,5 +227,5 @@ help: ## Show this
 	  '  PYTHON=python3       the Python to make environments with, 3.11 or newer' \
 	  '  CRYPTO_ANALYTICS_CACHE=~/.cache   folder of what is fetched once' \
 	  '  RECORDED_DATA_DIR    recorded market data for the tests' \
-  '  TEST_WORKERS=2       test, test-unit, test-integration, test-charts: how many files of tests run side by side' \
+	  '  TEST_WORKERS=2       test, test-unit, test-integration, test-charts: how many files of tests run side by side' \
 	  'All settings of all services: .env.example'

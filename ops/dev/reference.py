@@ -126,11 +126,11 @@ def _variables(makefile: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
                 yield title, found
             title, found = line.partition(",")[0].rstrip(":"), []
         elif line.startswith("  "):
-            name, _, meaning = line.strip().partition("  ")
-            if meaning:
-                found.append((name, meaning.strip()))
+            name, *words = line.split()
+            if all("=" in word for word in words):
+                found += [(one, "") for one in (name, *words)]
             else:
-                found += [(one, "") for one in name.split()]
+                found.append((name, " ".join(words)))
     yield title, found
 
 

@@ -41,3 +41,10 @@ def test_each_target_with_a_description_is_on_its_page() -> None:
     assert [name for name in described if name != "help" and f"| `make {name}` |" not in page] == []
     assert "| `ENV=default` |" in page
     assert "| `REPLAY=file` |" in page
+
+
+def test_each_variable_of_make_is_on_its_page_with_its_meaning() -> None:
+    variables = dict(re.findall(r"^\| `([^` ]+)` \| (.*?) \|$", reference.make_page(), re.MULTILINE))
+    assert variables["TRADES_PER_SECOND=30"] == "sizing: trades of all symbols together, on average"
+    assert variables["SIM_PORT=8899"] == variables["UP_TIMEOUT_MINUTES=30"] == ""
+    assert all("=" in name for name, meaning in variables.items() if not meaning)
