@@ -47,14 +47,22 @@ def find(names: Iterable[str], report: Callable[[str], None]) -> str:
 def pull(names: Iterable[str], registry: str, report: Callable[[str], None]) -> None:
     """Pull the release's images that are missing on this machine.
 
+    From an index only the image of this machine's architecture is pulled, by its digest, and then named: containerd's
+    image store would keep the whole index, and ``kind load`` fails on the images of it that were not pulled.
+
     Raises:
         Problem: a pull fails.
     """
     for name in sorted(names):
         reference = images.reference(name, __version__, registry)
-        if not succeeds("docker", "image", "inspect", reference):
-            report(f"pulling {reference}")
-            run("docker", "pull", "--quiet", reference, fix=f"docker pull {reference}", timeout=_PULL_SECONDS)
+        if succeeds("docker", "image", "inspect", reference):
+            continue
+        report(f"pulling {reference}")
+        digest = _digests(_manifest(reference)).get(_architecture())
+        exact = f"{reference.rpartition(':')[0]}@{digest}" if digest else reference
+        run("docker", "pull", "--quiet", exact, fix=f"docker pull {exact}", timeout=_PULL_SECONDS)
+        if digest:
+            run("docker", "tag", exact, reference, fix=f"docker tag {exact} {reference}", timeout=_CHECK_SECONDS)
 
 
 def _registry_of_checkout() -> str:
@@ -70,16 +78,23 @@ def _registry_of_checkout() -> str:
 def _problem(reference: str) -> str:
     """Return why an image cannot be pulled for this machine; empty if it can."""
     try:
-        command = ("docker", "buildx", "imagetools", "inspect", "--raw", reference)
-        manifest = json.loads(run(*command, fix=" ".join(command), timeout=_CHECK_SECONDS))
+        offered = _digests(_manifest(reference))
     except Problem as problem:
         return str(problem)
-    machine = platform.machine().lower()
-    architecture = _ARCHITECTURES.get(machine, machine)
-    offered = _architectures(manifest)
+    architecture = _architecture()
     return f"{reference} is not published for {architecture}" if offered and architecture not in offered else ""
 
 
-def _architectures(manifest: Any) -> set[str]:
-    """Return the architectures of an index; empty for a single manifest, which does not name its own."""
-    return {entry["platform"]["architecture"] for entry in manifest.get("manifests", [])}
+def _manifest(reference: str) -> Any:
+    command = ("docker", "buildx", "imagetools", "inspect", "--raw", reference)
+    return json.loads(run(*command, fix=" ".join(command), timeout=_CHECK_SECONDS))
+
+
+def _architecture() -> str:
+    machine = platform.machine().lower()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def _digests(manifest: Any) -> dict[str, str]:
+    """Return the digests of an index by architecture; empty for a single manifest, which does not name its own."""
+    return {entry["platform"]["architecture"]: entry["digest"] for entry in manifest.get("manifests", [])}

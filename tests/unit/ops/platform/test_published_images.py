@@ -21,7 +21,8 @@ SINGLE = {"schemaVersion": 2, "config": {}}
 
 
 def index(*architectures: str) -> dict[str, object]:
-    return {"manifests": [{"platform": {"architecture": one, "os": "linux"}} for one in architectures]}
+    platforms = ({"architecture": one, "os": "linux"} for one in architectures)
+    return {"manifests": [{"platform": one, "digest": f"sha256:{one['architecture']}"} for one in platforms]}
 
 
 @pytest.fixture
@@ -93,6 +94,42 @@ def test_the_registry_is_that_of_the_repository_unless_another_one_is_named(
     reported: list[str] = []
     assert published_images.find(["ge"], reported.append) == prefix
     assert bool(prefix) is not any("name its registry" in text for text in reported)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        (SINGLE, [f"pull --quiet {reference('ge')}"]),
+        (
+            index("arm64", "amd64", "unknown"),
+            [
+                f"pull --quiet {REGISTRY}/crypto-analytics/ge@sha256:amd64",
+                f"tag {REGISTRY}/crypto-analytics/ge@sha256:amd64 {reference('ge')}",
+            ],
+        ),
+    ],
+    ids=["single", "index"],
+)
+def test_only_the_image_of_this_architecture_is_pulled(
+    registry: dict[str, object], monkeypatch: pytest.MonkeyPatch, manifest: dict[str, object], expected: list[str]
+) -> None:
+    registry[reference("ge")] = manifest
+    inspected, ran = published_images.run, list[str]()
+
+    def run(*command: str, fix: str, timeout: float) -> str:
+        if command[1] == "buildx":
+            return inspected(*command, fix=fix, timeout=timeout)
+        ran.append(" ".join(command[1:]))
+        return ""
+
+    monkeypatch.setattr(published_images, "run", run)
+    monkeypatch.setattr(published_images, "succeeds", lambda *_: False)
+    published_images.pull(["ge"], REGISTRY, lambda _: None)
+    assert ran == expected
+    ran.clear()
+    monkeypatch.setattr(published_images, "succeeds", lambda *command: command[-1] == reference("ge"))
+    published_images.pull(["ge"], REGISTRY, lambda _: None)
+    assert ran == [], "it is on this machine"
 
 
 class Steps:
