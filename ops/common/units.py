@@ -1,4 +1,6 @@
-"""Sizes in bytes as Kubernetes and Docker write them, and durations as the tables show them."""
+"""Sizes in bytes and CPUs as Kubernetes and Docker write them, and durations as the tables show them."""
+
+from decimal import Decimal
 
 MIB = 1024**2
 GIB = 1024**3
@@ -11,6 +13,12 @@ def quantity(text: str) -> int:
         if text.endswith(unit):
             return int(float(text.removesuffix(unit)) * size)
     return int(float(text))
+
+
+def millicores(cpu: str | float) -> int:
+    """Return the millicores of a CPU quantity as Kubernetes writes it ("50m", "1", 0.5)."""
+    text = str(cpu)
+    return int(text.removesuffix("m")) if text.endswith("m") else int(Decimal(text) * 1000)
 
 
 def duration(count: float) -> str:

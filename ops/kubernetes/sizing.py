@@ -16,8 +16,9 @@ from crypto_analytics.core.spot_market import is_symbol
 from crypto_analytics.runtime.settings import SettingsGroup, describe, load
 from ops.common.console import console
 from ops.common.errors import Problem
+from ops.common.paths import ROOT
 from ops.common.settings import OpsSettings
-from ops.common.units import GIB, MIB
+from ops.common.units import GIB, MIB, millicores
 from ops.kubernetes import pod_resources
 
 SECONDS_A_DAY = 86_400
@@ -84,11 +85,20 @@ class Estimate:
         """The values of the releases, for a file of the user's own."""
         sizes = {name: {"persistence": {"size": f"{self.volume(name)}Gi"}} for name in self.disk}
         requests = {
-            name: {"resources": {"requests": {"cpu": f"{cpu}m"}}}
+            name: {"resources": _resources(name, cpu)}
             for name, cpu in self.cpu.items()
             if cpu > pod_resources.load()["lite"][name].cpu
         }
         return {"releases": {name: {**sizes.get(name, {}), **requests.get(name, {})} for name in {**sizes, **requests}}}
+
+
+def _resources(name: str, cpu: int) -> dict[str, dict[str, str]]:
+    """Return a CPU request, and a limit where the chart's is lower, because Kubernetes refuses a request above it."""
+    request = {"cpu": f"{cpu}m"}
+    chart = yaml.safe_load((ROOT / "charts" / name / "values.yaml").read_text())
+    limit = chart["resources"]["limits"].get("cpu")
+    is_above = limit is not None and cpu > millicores(limit)
+    return {"requests": request} | ({"limits": dict(request)} if is_above else {})
 
 
 def main(settings: OpsSettings, arguments: list[str]) -> int:
@@ -154,8 +164,8 @@ def show(found: Estimate, asked: SizingSettings, out: Console) -> None:
             disk.add_row(name, what, _size(size))
         disk.add_row(name, f"volume, {HEADROOM:g} times that", f"{found.volume(name)} GiB")
     cpu = Table("pod", "CPU", "its request", title=f"CPU at {PEAK} times that rate", title_justify="left")
-    for name, millicores in found.cpu.items():
-        cpu.add_row(name, f"{millicores}m", f"{pod_resources.load()['lite'][name].cpu}m")
+    for name, peak in found.cpu.items():
+        cpu.add_row(name, f"{peak}m", f"{pod_resources.load()['lite'][name].cpu}m")
     for table in (disk, cpu):
         for column in table.columns[1 if table is cpu else 2 :]:
             column.justify = "right"

@@ -7,13 +7,12 @@ read it.
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ops.common.units import MIB, quantity
+from ops.common.units import MIB, millicores, quantity
 from ops.kubernetes.pod_resources import FILE, PodResources
 from tests.charts.rendering import SITUATIONS, Object, environment, of_kind, pods, steps, written_values
 
@@ -70,7 +69,7 @@ def _created_by_operators(objects: tuple[Object, ...]) -> Iterator[tuple[str, Po
 def _spark(role: Mapping[str, Any], instances: int) -> PodResources:
     """Return the pods of a driver or of executors: Spark requests the memory that it limits."""
     memory = sum(quantity(f"{role[key].upper()}i") for key in ("memory", "memoryOverhead"))  # 512m is 512 MiB
-    return PodResources(_millicores(role["coreRequest"]), _mib(memory), _mib(memory), instances)
+    return PodResources(millicores(role["coreRequest"]), _mib(memory), _mib(memory), instances)
 
 
 def of_operators(values: Mapping[str, Any]) -> dict[str, PodResources]:
@@ -96,7 +95,7 @@ def _pod(pod: Object, replicas: int = 1) -> PodResources:
 def _sum(resources: Iterable[Resources], pods: int = 1) -> PodResources:
     its = list(resources)
     return PodResources(
-        cpu=sum(_millicores(one["requests"]["cpu"]) for one in its),
+        cpu=sum(millicores(one["requests"]["cpu"]) for one in its),
         memory=_mib(sum(quantity(str(one["requests"]["memory"])) for one in its)),
         limit=_mib(sum(quantity(str(one["limits"]["memory"])) for one in its)),
         pods=pods,
@@ -106,11 +105,6 @@ def _sum(resources: Iterable[Resources], pods: int = 1) -> PodResources:
 def _largest(found: Iterable[PodResources]) -> PodResources:
     its = list(found)
     return PodResources(max(one.cpu for one in its), max(one.memory for one in its), max(one.limit for one in its))
-
-
-def _millicores(cpu: str | float) -> int:
-    text = str(cpu)
-    return int(text.removesuffix("m")) if text.endswith("m") else int(Decimal(text) * 1000)
 
 
 def _mib(size: int) -> int:

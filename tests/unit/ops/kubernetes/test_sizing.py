@@ -76,6 +76,17 @@ def test_values_name_larger_volumes_and_larger_requests_only() -> None:
     assert int(large["minio"]["persistence"]["size"].removesuffix("Gi")) > 1000
 
 
+def test_a_request_above_the_charts_limit_has_a_limit_too() -> None:
+    def resources(rate: float, name: str) -> dict[str, dict[str, str]]:
+        releases = estimate(3, rate, 1).values["releases"]
+        assert isinstance(releases, dict)
+        return dict(releases[name]["resources"])
+
+    assert resources(3_000, "producer") == {"requests": {"cpu": "921m"}}
+    assert resources(10_000, "producer") == {"requests": {"cpu": "3021m"}, "limits": {"cpu": "3021m"}}
+    assert set(resources(10_000, "kafka")) == {"requests"}, "the broker has no limit"
+
+
 @pytest.mark.parametrize(("text", "count"), [("3", 3), ("2000", 2000), ("BTCUSDT", 1), ("BTCUSDT, ETHUSDT", 2)])
 def test_symbols_are_a_number_or_names(text: str, count: int) -> None:
     assert sizing.symbols(text) == count
