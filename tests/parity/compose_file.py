@@ -84,8 +84,13 @@ def components(variables: Mapping[str, str], profiles: set[str], text: str | Non
     return {name: _component(one) for name, one in found.items() if profiles & set(one["profiles"])}
 
 
+def _mount(volume: str | Mapping[str, Any]) -> list[str]:
+    """Return source and target of a volume in its short or long form, and in the short one its options."""
+    return volume.split(":") if isinstance(volume, str) else [volume["source"], volume["target"]]
+
+
 def _component(service: Mapping[str, Any]) -> Component:
-    mounts = [mount.split(":") for mount in service.get("volumes", [])]
+    mounts = [_mount(one) for one in service.get("volumes", [])]
     environment = {name: _value(value) for name, value in service.get("environment", {}).items()}
     tmp = dict(entry.split(":", 1) for entry in service["tmpfs"])
     options = dict(option.partition("=")[::2] for option in tmp["/tmp"].split(","))
