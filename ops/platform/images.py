@@ -315,6 +315,8 @@ def main() -> int:
     names = [name.strip() for name in chosen.only.split(",") if name.strip()]
     if unknown := sorted(set(names) - set(NAMES)):
         parser.error(f"{', '.join(unknown)} is not an image; the images are {', '.join(NAMES)}")
+    if chosen.release and not chosen.push:
+        parser.error("nothing is pushed: make images PUSH=1 RELEASE=1 IMAGE_REGISTRY=registry.example.com/me")
     if chosen.push and not (chosen.registry or os.environ.get("IMAGE_REGISTRY")):
         parser.error("to push, name a registry: make images PUSH=1 IMAGE_REGISTRY=registry.example.com/me")
     try:

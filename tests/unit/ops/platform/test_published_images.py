@@ -194,6 +194,16 @@ def test_a_release_is_pushed_under_its_version_too(monkeypatch: pytest.MonkeyPat
     assert pushed[1:] == [built.reference, f"localhost:5000/me/crypto-analytics/ge:{__version__}"]
 
 
+def test_a_release_that_is_not_pushed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["images", "--release"])
+    monkeypatch.setattr(images, "build", lambda *_: pytest.fail("nothing is built"))
+    with pytest.raises(SystemExit):
+        images.main()
+    assert "make images PUSH=1 RELEASE=1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("registry_named", "options"),
     [("127.0.0.1:5001", ["--plain-http"]), ("localhost/x", ["--plain-http"]), ("registry.example.com/me", [])],
