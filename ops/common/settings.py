@@ -19,8 +19,8 @@ class OpsSettings(SettingsGroup):
 
     ENV: Environment = Field(
         "default",
-        description="environment of helmfile.yaml: default, lite or production; without it, make up and doctor take "
-        "the one of the last make up, or one that fits Docker's machine",
+        description="environment of helmfile.yaml: default, lite or production; without it, that of the last make up; "
+        "if there was none, make up and doctor take one that fits Docker's machine",
     )
     VARIANT: Variant = Field("python", description="consumer that makes the candles: python, spark or both")
     KUBE_CONTEXT: str = Field(KIND_CONTEXT, description="context of the cluster; only kind's is created and deleted")

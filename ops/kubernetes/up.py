@@ -140,6 +140,8 @@ def load_images(settings: OpsSettings, arguments: list[str]) -> int:
         if found is None or found.state != "running":
             cause = f"its node {kind_cluster.NODE} is {found.state if found else 'missing'}"
             raise Problem("no cluster is running to load images into", cause, "make cluster, then make load again")
+        environment = environment_choice.known(settings, state_folder.load_last_up()) or settings.ENV
+        settings = settings.model_copy(update={"ENV": environment})
         numbers = kind_node_ports.effective(settings, found.bound)
         env = helmfile.variables(settings.KUBE_CONTEXT, settings.VARIANT, numbers)
         if settings.VALUES:  # the command that is printed names the file; helmfile compares what a template sets

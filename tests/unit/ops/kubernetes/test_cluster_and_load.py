@@ -27,6 +27,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     for name in helmfile.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(state_folder, "exclusive", contextlib.nullcontext)
+    monkeypatch.setattr(state_folder, "load_last_up", dict)
     monkeypatch.setattr(up.machine, "inspect", lambda settings: None)
     monkeypatch.setattr(doctor, "examine", lambda *_, **__: [])
     monkeypatch.setattr(helm, "has_diff", lambda: True)
@@ -55,6 +56,17 @@ def test_make_load_only_builds_and_loads_and_names_the_plain_call(
     assert [name for name, *_ in done] == ["build", "load"]
     assert done[0] == ("build", ["tools"])
     assert "next: KAFKA_PORT=19092 helmfile -e lite apply\n" in capsys.readouterr().out
+
+
+def test_make_load_keeps_the_environment_of_the_last_make_up(
+    done: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kind_cluster, "node", lambda: Node("running", {}))
+    monkeypatch.setattr(state_folder, "load_last_up", lambda: {"context": KIND_CONTEXT, "environment": "lite"})
+    assert up.load_images(OpsSettings(), []) == 0
+    assert "helmfile -e lite apply\n" in capsys.readouterr().out
+    assert up.load_images(OpsSettings(ENV="default"), []) == 0
+    assert "-e lite" not in capsys.readouterr().out
 
 
 def test_make_cluster_suggests_itself_and_checks_no_memory(done: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
