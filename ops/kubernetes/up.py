@@ -245,12 +245,12 @@ def check_registry(settings: OpsSettings, env: dict[str, str]) -> None:
 
 
 def check_unchanged(settings: OpsSettings, cluster: KubeApi, env: dict[str, str]) -> None:
-    """Check that the upgrade changes neither the feed nor Kafka's mode.
+    """Check that the upgrade changes neither the feed nor Kafka's mode nor the S3 server.
 
     Raises:
         Problem: one of them would change.
     """
-    releases = ("producer", "kafka")
+    releases = ("producer", "kafka", "batch")
     values = helmfile.values(settings.ENV, settings.KUBE_CONTEXT, env, *releases, own=settings.VALUES)
     then = upgrade_check.planned(values)
     upgrade_check.check_unchanged(upgrade_check.installed(cluster, str(then.kafka)), then, settings.KUBE_CONTEXT)

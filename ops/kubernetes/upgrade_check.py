@@ -1,7 +1,8 @@
-"""Check that an upgrade keeps the installed feed and the installed Kafka.
+"""Check that an upgrade keeps the installed feed, the installed Kafka and the installed S3 server.
 
 Trade ids of two exchanges overlap, so in one database trades of the second feed would be dropped as duplicates of the
-first. A Kafka of another mode would start empty, and unread trades of the installed one would be lost.
+first. A Kafka of another mode would start empty, and unread trades of the installed one would be lost. Another S3
+server would start empty too, without the raw objects that the database lists.
 """
 
 from collections.abc import Mapping
@@ -17,18 +18,24 @@ from ops.platform.exchange_hosts import exchange
 _FEED = "BINANCE_WS_URL"
 _KAFKA = "crypto"  # the name of Strimzi's resource
 _STRIMZI = "kafka.strimzi.io/v1"
+_S3_SERVERS = ("minio", "versitygw")  # names of the releases, StatefulSets and Services
+_S3_PORT = 9000
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The URL of the producer's feed, and Kafka's mode (kraft or strimzi); None if it is not installed."""
+    """The URL of the producer's feed, Kafka's mode (kraft or strimzi), and the S3 server's ``host:port``.
+
+    None if it is not installed; an S3 server outside of the cluster counts as not installed.
+    """
 
     feed: str | None
     kafka: str | None
+    object_store: str | None = None
 
 
 def installed(cluster: KubeApi, wanted: str) -> Installed:
-    """Return the installed feed and mode; ``wanted`` is the requested mode of Kafka.
+    """Return what is installed; ``wanted`` is the requested mode of Kafka.
 
     Raises:
         ApiUnavailable: the cluster does not answer.
@@ -40,7 +47,8 @@ def installed(cluster: KubeApi, wanted: str) -> Installed:
         kafka = "strimzi"
     else:
         kafka = None
-    return Installed(installed_feed(cluster), kafka)
+    servers = (name for name in _S3_SERVERS if _found(cluster, "apps/v1", f"statefulsets/{name}") is not None)
+    return Installed(installed_feed(cluster), kafka, next((f"{name}:{_S3_PORT}" for name in servers), None))
 
 
 def installed_feed(cluster: KubeApi) -> str | None:
@@ -75,15 +83,18 @@ def _feed(producer: Object) -> str | None:
 
 
 def planned(values: Mapping[str, Mapping[str, Any]]) -> Installed:
-    """Return the feed and mode in the values of the releases producer and kafka."""
-    return Installed(values["producer"]["settings"][_FEED], values["kafka"]["mode"])
+    """Return what the values of the releases producer, kafka and batch request."""
+    exporter = values["batch"]["components"]["exporter"]
+    return Installed(
+        values["producer"]["settings"][_FEED], values["kafka"]["mode"], exporter["settings"]["S3_ENDPOINT"]
+    )
 
 
 def check_unchanged(now: Installed, then: Installed, context: str) -> None:
-    """Check that the upgrade keeps the installed feed and mode.
+    """Check that the upgrade keeps what is installed.
 
     Raises:
-        Problem: the feed or Kafka's mode would change.
+        Problem: the feed, Kafka's mode or the S3 server would change.
     """
     recreate = "make down"
     if context != KIND_CONTEXT:
@@ -97,3 +108,11 @@ def check_unchanged(now: Installed, then: Installed, context: str) -> None:
     if now.kafka is not None and now.kafka != then.kafka:
         cause = f"mode {now.kafka} is installed; mode {then.kafka} would start empty, and unread trades would be lost"
         raise Problem("Kafka's mode cannot change", cause, fix)
+    if now.object_store is not None and now.object_store != then.object_store:
+        server = now.object_store.partition(":")[0]
+        cause = f"{server} is installed; {then.object_store} does not have the raw objects that the database lists"
+        fix = (
+            f"make up OBJECT_STORE_SERVER={server}; or copy the objects first as docs/kubernetes.md tells, then "
+            f"helm --kube-context {context} --namespace {NAMESPACE} uninstall {server} (its volume is kept), and again"
+        )
+        raise Problem("the S3 server cannot change", cause, fix)

@@ -168,7 +168,7 @@ def find(read: Read, variant: Variant) -> InstalledEnvironment:
     assumed = observed(read, variant, last if last.get("context") == KIND_CONTEXT else {})
     ports = kind_node_ports.effective(OpsSettings(), node.bound if node else None)
     assumed = replace(assumed, ports=ports)
-    releases = ("producer", "kafka", "spark-candles")
+    releases = ("producer", "kafka", "batch", "spark-candles")
     values = helmfile.values(assumed.name, KIND_CONTEXT, assumed.variables("both"), *releases, own=assumed.values)
     check_unchanged(Installed(assumed.ws_url, assumed.kafka), planned(values), KIND_CONTEXT)
     return replace(assumed, spark=values["spark-candles"]["mode"])

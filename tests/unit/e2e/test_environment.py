@@ -53,6 +53,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {
         "producer": {"settings": exchange},
         "kafka": {"mode": "strimzi"},
+        "batch": {"components": {"exporter": {"settings": {"S3_ENDPOINT": "minio:9000"}}}},
         "spark-candles": {"mode": "operator"},
     }
     monkeypatch.setattr(helmfile, "values", lambda *_, **__: found)

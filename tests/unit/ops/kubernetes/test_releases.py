@@ -207,12 +207,13 @@ def test_own_values_reach_helmfile(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_values_are_those_that_helmfile_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = """for file; do :; done; folder=$(dirname "$file"); printf 'mode: kraft' > $folder/kafka.yaml
-printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml"""
+printf 'settings: {BINANCE_WS_URL: %s}' $FEED > $folder/producer.yaml
+printf 'components: {exporter: {settings: {S3_ENDPOINT: "s3:443"}}}' > $folder/batch.yaml"""
     (helmfile_program,) = program(tmp_path, script)
     monkeypatch.setattr(helmfile, "path_of", lambda _: helmfile_program)
     monkeypatch.setattr(helmfile.external_programs, "path_of", lambda name: name)
-    found = helmfile.values("lite", KIND_CONTEXT, {"FEED": "wss://x"}, "producer", "kafka")
-    assert upgrade_check.planned(found) == Installed("wss://x", "kraft")
+    found = helmfile.values("lite", KIND_CONTEXT, {"FEED": "wss://x"}, "producer", "kafka", "batch")
+    assert upgrade_check.planned(found) == Installed("wss://x", "kraft", "s3:443")
 
 
 @pytest.mark.parametrize(
@@ -259,9 +260,12 @@ def producer(feed: str) -> Object:
     return {"spec": {"template": {"spec": {"containers": [{"name": "producer", "env": env}]}}}}
 
 
-def test_feed_and_mode_are_read_from_the_cluster() -> None:
-    lite = ApiStub(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
-    assert upgrade_check.installed(lite, "kraft") == Installed("ws://simulator:8899", "kraft")  # type: ignore[arg-type]
+def test_feed_mode_and_s3_server_are_read_from_the_cluster() -> None:
+    lite = ApiStub(
+        deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={}, statefulsets__versitygw={}
+    )
+    found = upgrade_check.installed(lite, "kraft")  # type: ignore[arg-type]
+    assert found == Installed("ws://simulator:8899", "kraft", "versitygw:9000")
     default = ApiStub("kafka.strimzi.io/v1", deployments__producer=producer("wss://x"), kafkas__crypto={})
     assert upgrade_check.installed(default, "strimzi") == Installed("wss://x", "strimzi")  # type: ignore[arg-type]
     assert upgrade_check.installed(ApiStub(), "kraft") == Installed(None, None)  # type: ignore[arg-type]
@@ -312,9 +316,22 @@ def test_an_exchange_may_be_followed_under_another_host(one: str, other: str, sa
         upgrade_check.check_unchanged(now, then, KIND_CONTEXT)
 
 
+@pytest.mark.parametrize("then", ["minio:9000", "s3.example.com:443"])
+def test_another_s3_server_is_refused_until_the_installed_one_is_uninstalled(then: str) -> None:
+    now, wanted = Installed("wss://x", "kraft", "versitygw:9000"), Installed("wss://x", "kraft", then)
+    fix = "OBJECT_STORE_SERVER=versitygw; or .* uninstall versitygw "
+    with pytest.raises(Problem, match=f"the S3 server cannot change: versitygw is installed.*{fix}"):
+        upgrade_check.check_unchanged(now, wanted, KIND_CONTEXT)
+    upgrade_check.check_unchanged(Installed("wss://x", "kraft"), wanted, KIND_CONTEXT)
+
+
 def test_up_refuses_another_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = ApiStub(deployments__producer=producer("ws://simulator:8899"), statefulsets__kafka={})
-    would = {"producer": {"settings": {"BINANCE_WS_URL": "wss://x"}}, "kafka": {"mode": "kraft"}}
+    would = {
+        "producer": {"settings": {"BINANCE_WS_URL": "wss://x"}},
+        "kafka": {"mode": "kraft"},
+        "batch": {"components": {"exporter": {"settings": {"S3_ENDPOINT": "minio:9000"}}}},
+    }
     monkeypatch.setattr(helmfile, "values", lambda *_, **__: would)
     with pytest.raises(Problem, match="the feed cannot change"):
         up.check_unchanged(OpsSettings(ENV="lite"), cluster, {})  # type: ignore[arg-type]
