@@ -32,8 +32,7 @@ class StepContainer(BaseOperator):
         except engine_container.EngineError as error:
             reason = str(error)
         except AirflowTaskTimeout:
-            self.on_kill()
-            reason = f"timed out: it did not finish within {self.execution_timeout}, and was stopped"
+            reason = f"timed out: it did not finish within {self.execution_timeout}, {self._stopped()}"
         if reason:
             self.log.error("%s failed: %s", self.task_id, reason)
             raise StepFailed(reason, list(last))
@@ -48,6 +47,13 @@ class StepContainer(BaseOperator):
             self.log.info("%s", line)
             last.append(line)
         return container.wait()
+
+    def _stopped(self) -> str:
+        try:
+            self.on_kill()
+        except engine_container.EngineError as error:
+            return f"and could not be stopped: {error}"
+        return "and was stopped"
 
     def on_kill(self) -> None:
         """Stop the container, when the task is ended in Airflow."""

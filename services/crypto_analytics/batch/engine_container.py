@@ -82,8 +82,13 @@ class EngineContainer:
             case httpx.codes.NOT_FOUND:
                 return EngineError(f"container {self.name} does not exist; next: make compose-up AIRFLOW=1")
             case httpx.codes.FORBIDDEN:
-                return EngineError(f"the engine's proxy refuses container {self.name}: it is none of a step")
-        return EngineError(f"container {self.name}: HTTP {error.response.status_code} of the engine")
+                return EngineError(
+                    f"the engine's proxy refuses {self.name}: it is not a step's container; next: docs/compose.md"
+                )
+            case status:
+                return EngineError(
+                    f"container {self.name}: the engine answers HTTP {status}; next: docker logs {self.name}"
+                )
 
 
 def now() -> float:

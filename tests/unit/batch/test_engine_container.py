@@ -91,7 +91,7 @@ def test_a_container_that_runs_already_is_not_started_twice(engine: Engine) -> N
     ("name", "cause"),
     [
         ("crypto-other-1", r"container crypto-other-1 does not exist; next: make compose-up AIRFLOW=1"),
-        ("postgres-1", r"the engine's proxy refuses container postgres-1"),
+        ("postgres-1", "the engine's proxy refuses postgres-1: it is not a step's container"),
     ],
 )
 def test_a_refused_request_names_the_container_and_the_cause(engine: Engine, name: str, cause: str) -> None:
@@ -101,7 +101,7 @@ def test_a_refused_request_names_the_container_and_the_cause(engine: Engine, nam
 
 def test_an_error_of_the_engine_is_a_failure(engine: Engine) -> None:
     engine.start_status = 500
-    with pytest.raises(EngineError, match=f"container {NAME}: HTTP 500"):
+    with pytest.raises(EngineError, match=f"container {NAME}: the engine answers HTTP 500"):
         engine.container().start()
 
 
