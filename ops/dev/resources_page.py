@@ -7,9 +7,8 @@ from ops.kubernetes.pod_resources import KIND, OUTSIDE_OF_PODS
 
 # Working set in MiB of all pods of ours, with a stream at rest and no batch step: docs/benchmarks.md.
 MEASURED = {
-    "default": "2,496 MiB",
-    "default spark": "4,076 MiB, with two executors",
-    "default both": "4,046 MiB, with two executors",
+    "default": "2,439 to 2,496 MiB",
+    "default both": "3,558 MiB",
     "lite": "1,738 to 1,810 MiB",
 }
 _HEAD = f"""\
