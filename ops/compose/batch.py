@@ -64,8 +64,9 @@ def run(project: Project, out: Console, stop: Event | None = None) -> None:
     """Run the steps and print the duration of each.
 
     Raises:
-        Problem: a step failed after all its tries; the end of its log is printed.
+        Problem: a step failed after all its tries, and the end of its log is printed; or ``stop`` was set meanwhile.
     """
+    stop = stop or Event()
     needed = set(project.ask("config", "--services", profile=_PROFILE).split()) - set(compose.STEPS_OF_BATCH)
     if not (
         project.call("up", "--detach", *sorted(needed), profile=_PROFILE)
@@ -76,7 +77,9 @@ def run(project: Project, out: Console, stop: Event | None = None) -> None:
     names = {one.service: one.name for one in compose.containers(project.name)}
     runs: list[StepRun] = []
     for service in compose.STEPS_OF_BATCH:
-        runs.append(run_step(service, names[service], stop or Event()))
+        if stop.is_set():
+            raise Problem("the batch was stopped", f"{service} and the steps after it did not run", _AGAIN)
+        runs.append(run_step(service, names[service], stop))
         if not runs[-1].succeeded:
             failed = [one for one in compose.containers(project.name) if one.service == service]
             raise compose_up.failure(failed, _AGAIN, out)

@@ -3,6 +3,7 @@
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -279,6 +280,27 @@ def test_a_stopped_batch_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None
     stop = threading.Event()
     stop.set()
     assert compose_batch.run_step("dbt-gold", "x-dbt-gold-1", stop).tries == 1
+
+
+def test_a_stopped_batch_runs_no_further_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+    ran = []
+
+    def run_step(service: str, container: str, stop: threading.Event) -> StepRun:
+        ran.append(service)
+        stop.set()
+        return StepRun(service, 1, 1.0, True)
+
+    project = SimpleNamespace(name="x", ask=lambda *_, **__: "kafka", call=lambda *_, **__: True)
+    named = [container(service) for service in compose.STEPS_OF_BATCH]
+    monkeypatch.setattr(compose, "containers", lambda _: named)
+    monkeypatch.setattr(compose, "wait_until_ended", lambda *_: True)
+    monkeypatch.setattr(compose_batch.compose_up, "create_steps", lambda _: None)
+    monkeypatch.setattr(compose_batch, "run_step", run_step)
+
+    with pytest.raises(Problem, match="the batch was stopped: dbt-silver and the steps after it did not run"):
+        compose_batch.run(project, Console(record=True), stop)  # type: ignore[arg-type]
+    assert ran == ["backfill-recent"]
 
 
 def test_the_steps_of_a_batch_are_listed_in_order() -> None:
