@@ -55,9 +55,10 @@ def start(
 
 
 def check_executors(session: SparkSession) -> Future[None]:
-    """Run one task, in a thread: the result is there as soon as an executor is, which the topic may not prove.
+    """Run one task in a thread; the future is done once an executor has run it.
 
-    A query that finds no record starts no task, and Spark waits for executors without a limit.
+    A query without records starts no task, so its progress cannot show whether there are executors. Spark waits for
+    executors without a limit.
     """
 
     def check() -> None:
