@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from crypto_analytics.runtime.kafka import client_config
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK, free_port
 from tests.servers import Broker, Servers, SimulatedExchange, service
+from tests.stub_server import serving
 
 TIMEOUT = 60
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
@@ -149,7 +149,5 @@ def refusing(status: int) -> Iterator[int]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-    with ThreadingHTTPServer((LOOPBACK, 0), Refusal) as server:
-        Thread(target=server.serve_forever).start()
+    with serving(ThreadingHTTPServer((LOOPBACK, 0), Refusal)) as server:
         yield server.server_port
-        server.shutdown()

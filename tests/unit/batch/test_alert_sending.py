@@ -1,7 +1,6 @@
 """Send one alert for a batch that failed for good."""
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -13,6 +12,7 @@ from crypto_analytics.batch.__main__ import INTERRUPTED, finish
 from crypto_analytics.batch.runner import StepResult
 from crypto_analytics.batch.settings import BatchSettings
 from crypto_analytics.batch.step_definitions import STEPS
+from tests.stub_server import serving
 
 GOOD = StepResult(STEPS[2], 0, 1, 4.0, ("fine",))
 BAD = StepResult(STEPS[3], 1, 3, 20.0, ("FAILED expect_ohlc_in_order",))
@@ -46,12 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    with Webhook() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(Webhook()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def settings(url: str) -> BatchSettings:

@@ -1,13 +1,13 @@
 """Run a step's container by the engine's API: its requests, its log's format, and the reason of a failure."""
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from crypto_analytics.batch.engine_container import EngineContainer, EngineError, failure_reason, lines
+from tests.stub_server import serving
 
 NAME = "crypto-analytics-ge-validate-1"
 
@@ -59,12 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    with Engine() as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving(Engine()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def test_a_container_is_started_followed_and_waited_for(engine: Engine) -> None:

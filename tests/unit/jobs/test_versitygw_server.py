@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,6 +14,7 @@ from crypto_analytics.jobs.buckets.plan import PutPolicy
 from crypto_analytics.jobs.buckets.versitygw_server import VersitygwServer
 from crypto_analytics.jobs.reconciliation import LoginRefused, NotReady, SetPassword
 from crypto_analytics.runtime.settings import ObjectStoreSettings
+from tests.stub_server import serving
 
 Accounts = dict[str, dict[str, str]]
 BUCKETS = b"<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"
@@ -69,12 +69,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def fake() -> Iterator[Fake]:
-    with Fake() as fake:
-        thread = Thread(target=fake.serve_forever)
-        thread.start()
+    with serving(Fake()) as fake:
         yield fake
-        fake.shutdown()
-        thread.join()
 
 
 @pytest.fixture

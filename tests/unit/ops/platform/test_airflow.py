@@ -1,7 +1,6 @@
 """Trigger a run through Airflow's API, and read its state and steps."""
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
@@ -13,6 +12,7 @@ from rich.console import Console
 from ops import airflow_run
 from ops.platform import health
 from ops.platform.airflow import Airflow, has_ended
+from tests.stub_server import serving
 
 WELL = {part: {"status": "healthy"} for part in ("metadatabase", "scheduler", "dag_processor")}
 
@@ -56,12 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving(Server()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def test_a_run_is_triggered_with_one_login(server: Server) -> None:

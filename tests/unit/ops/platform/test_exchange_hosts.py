@@ -1,7 +1,6 @@
 """Where the exchange refuses this machine's location: its market-data hosts, then the simulator, never mixed."""
 
 import io
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,6 +20,7 @@ from ops.local import exchange as local_exchange
 from ops.local.settings import DemoSettings
 from ops.platform import exchange_hosts
 from ops.platform.exchange_hosts import Hosts, Refused, Unreachable
+from tests.stub_server import serving
 
 MAIN = Hosts("wss://stream.binance.com:9443", "https://api.binance.com")
 DATA = Hosts("wss://data-stream.binance.vision", "https://data-api.binance.vision")
@@ -40,15 +40,8 @@ def answering(status: int) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    server = HTTPServer((LOOPBACK, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(HTTPServer((LOOPBACK, 0), Handler)) as server:
         yield f"http://{LOOPBACK}:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.parametrize(("status", "error"), [(451, Refused), (403, Refused), (500, Unreachable)])
