@@ -45,11 +45,7 @@ class MinioServer(S3Server):
             users = json.loads(self._admin.user_list())
         return State(
             buckets=list(bucket_policies),
-            without_login={
-                user
-                for user, password in passwords.items()
-                if user not in users or not self._can_log_in(user, password)
-            },
+            without_login=self._without_login(passwords, users),
             bucket_policies={bucket: policy for bucket, policy in bucket_policies.items() if policy is not None},
             policies=policies,
             attached={

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -69,6 +69,12 @@ class S3Server(ABC):
                 self._s3.set_bucket_policy(change.bucket, json.dumps(change.policy))
             case DeleteBucketPolicy():
                 self._s3.delete_bucket_policy(change.bucket)
+
+    def _without_login(self, passwords: Mapping[str, str], users: Collection[str]) -> set[str]:
+        """Return the declared users that are not among ``users``, or that the server refuses with their password."""
+        return {
+            user for user, password in passwords.items() if user not in users or not self._can_log_in(user, password)
+        }
 
     def _can_log_in(self, user: str, password: str) -> bool:
         """Return whether the server accepts the secret key. A server returns none, so the user is logged in."""

@@ -39,11 +39,7 @@ class VersitygwServer(S3Server):
             roles = self._roles()
         return State(
             buckets=list(bucket_policies),
-            without_login={
-                user
-                for user, password in passwords.items()
-                if roles.get(user) != _ROLE or not self._can_log_in(user, password)
-            },
+            without_login=self._without_login(passwords, {user for user, role in roles.items() if role == _ROLE}),
             bucket_policies={bucket: policy for bucket, policy in bucket_policies.items() if policy is not None},
         )
 
