@@ -14,7 +14,7 @@ _IN_IMAGE = ("pyproject.toml", "--constraints", "requirements/services.txt")
 # All extras but Spark's, which are twenty times as large as the rest together and have an environment of their own.
 _SIMULATOR = "services/exchange_simulator/pyproject.toml"
 _SERVICES = ["pyproject.toml", _SIMULATOR]
-for _extra in ("backfill", "exporter", "tools", "local"):
+for _extra in ("api", "backfill", "exporter", "tools", "local"):
     _SERVICES += ["--extra", _extra]
 
 # The sources of each lock file. What the services and the simulator need stands in their pyproject.toml.
@@ -28,9 +28,11 @@ SOURCES = {
     "airflow": ["requirements/airflow.in"],
     "superset": ["requirements/superset.in", "--overrides", "requirements/superset.override"],
     "bench": ["requirements/bench.in"],
+    "clients": ["requirements/clients.in"],
     "docs": ["requirements/docs.in"],
     "bootstrap": ["requirements/bootstrap.in"],
     "images/services": [*_IN_IMAGE],
+    "images/api": [*_IN_IMAGE, "--extra", "api"],
     "images/backfill": [*_IN_IMAGE, "--extra", "backfill"],
     "images/exporter": [*_IN_IMAGE, "--extra", "exporter"],
     "images/simulator": [_SIMULATOR, *_IN_IMAGE[1:]],
