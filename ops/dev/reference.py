@@ -8,6 +8,7 @@ from types import ModuleType
 from prometheus_client.metrics import Counter, Histogram, MetricWrapperBase
 from pydantic.fields import FieldInfo
 
+from crypto_analytics.api import metrics as api_metrics
 from crypto_analytics.runtime import metrics as services_metrics
 from exchange_simulator import metrics as simulator_metrics
 from ops.common.paths import ROOT
@@ -29,8 +30,10 @@ reads. The local run sets addresses, logins and ports of its children by itself.
 _METRICS = """\
 # Metrics
 
-Each service serves its metrics in Prometheus' text format at `/metrics` on its port `METRICS_PORT`. On Kubernetes the
-value `podMonitor.enabled` of a chart makes the PodMonitor. A counter's name ends in `_total`; a histogram has
+Each service serves its metrics in Prometheus' text format at `/metrics` on its port `METRICS_PORT`, the API on
+`API_PORT`. On Kubernetes the value `podMonitor.enabled` of a chart makes the PodMonitor.
+
+A counter's name ends in `_total`; a histogram has
 `_bucket`, `_sum` and `_count`. What to do when a metric is not as it should be: [runbooks](../runbooks/README.md).
 """
 _MAKE = """\
@@ -55,9 +58,10 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """Return the page of all metrics, a table for each part of the services' metrics and one for the simulator's."""
+    """Return the page of all metrics, a table for each part of the services, and of the simulator."""
     lines = [_WRITTEN.format(source="the services' and the simulator's metrics.py"), _METRICS]
-    for title, group in (*_metric_groups(services_metrics), *_metric_groups(simulator_metrics, "simulator")):
+    services = (*_metric_groups(services_metrics), *_metric_groups(api_metrics))
+    for title, group in (*services, *_metric_groups(simulator_metrics, "simulator")):
         lines += [f"\n## {_capitalized(title)}\n\n", *_header("metric", "type", "labels", "meaning")]
         for metric in group:
             name = f"{metric._name}_total" if isinstance(metric, Counter) else metric._name

@@ -17,8 +17,8 @@ import numpy as np
 from crypto_analytics.binance import vectorized_parser
 from crypto_analytics.core.bytes_column import NEWLINE
 from crypto_analytics.core.decimals import parse_scaled
-from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds, to_microseconds_column
-from crypto_analytics.core.trades import Integers, Trade, TradeColumns
+from crypto_analytics.core.minutes import SECOND, from_datetime, to_microseconds
+from crypto_analytics.core.trades import Integers, Trade, TradeColumns, to_microseconds_column
 
 # The exchange numbers the trades of a symbol from 0; its largest ids are below 10^10. JSON parsers that read numbers as
 # doubles would round ids above 2^53.

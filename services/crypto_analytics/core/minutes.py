@@ -5,26 +5,18 @@ A minute is half open: [open_time, open_time + 60 s).
 
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
-from numpy.typing import NDArray
-
 MINUTE = 60_000_000
 SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Archives since 2025 and streams with timeUnit=MICROSECOND have microseconds, all others milliseconds.
 # 10^13 ms is in the year 2286 and 10^13 us in April 1970: no trade of the exchange is near either.
-_LARGEST_MILLISECOND = 10**13
+LARGEST_MILLISECOND = 10**13
 
 
 def to_microseconds(timestamp: int) -> int:
     """Return the exchange's ``timestamp`` (milliseconds or microseconds, distinguished by size) in microseconds."""
-    return timestamp if timestamp > _LARGEST_MILLISECOND else timestamp * 1000
-
-
-def to_microseconds_column(timestamps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return all ``timestamps`` in microseconds, as :func:`to_microseconds` does for one."""
-    return np.where(timestamps > _LARGEST_MILLISECOND, timestamps, timestamps * 1000)
+    return timestamp if timestamp > LARGEST_MILLISECOND else timestamp * 1000
 
 
 def minute_of(microseconds: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crypto_analytics.core.bytes_column import BytesColumn
+from crypto_analytics.core.minutes import LARGEST_MILLISECOND
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -31,6 +32,11 @@ class Trade(NamedTuple):
     time: int
     buyer_is_maker: bool
     raw: bytes = b""
+
+
+def to_microseconds_column(timestamps: Integers) -> Integers:
+    """Return all ``timestamps`` in microseconds, as :func:`.minutes.to_microseconds` does for one."""
+    return np.where(timestamps > LARGEST_MILLISECOND, timestamps, timestamps * 1000)
 
 
 def _no_integers() -> Integers:

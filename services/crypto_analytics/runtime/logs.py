@@ -6,10 +6,10 @@ import sys
 import structlog
 
 from crypto_analytics import __version__
-from crypto_analytics.runtime.settings import CommonSettings, effective
+from crypto_analytics.runtime.settings import LogSettings, effective
 
 
-def setup(service: str, settings: CommonSettings) -> structlog.stdlib.BoundLogger:
+def setup(service: str, settings: LogSettings) -> structlog.stdlib.BoundLogger:
     """Configure logging for the process, log version and effective configuration, and return the service's logger."""
     configure(service, settings)
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(service)
@@ -17,7 +17,7 @@ def setup(service: str, settings: CommonSettings) -> structlog.stdlib.BoundLogge
     return logger
 
 
-def configure(service: str, settings: CommonSettings) -> None:
+def configure(service: str, settings: LogSettings) -> None:
     """Configure logging for the process."""
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if settings.LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer()
@@ -44,6 +44,7 @@ def configure(service: str, settings: CommonSettings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.LOG_LEVEL)
-    for verbose in ("httpx", "httpcore", "py4j", "websockets", "urllib3"):  # they log each request or frame at INFO
+    # At INFO they log each request or frame, or what the service logs itself.
+    for verbose in ("httpx", "httpcore", "py4j", "websockets", "urllib3", "uvicorn"):
         logging.getLogger(verbose).setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.bind_contextvars(service=service)

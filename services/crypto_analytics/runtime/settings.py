@@ -36,11 +36,16 @@ class SettingsGroup(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
 
-class CommonSettings(SettingsGroup):
-    """Logging and the port of /metrics and /healthz."""
+class LogSettings(SettingsGroup):
+    """Logging."""
 
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
     LOG_FORMAT: Literal["json", "console"] = Field("json", description="json: one object per line; console: for people")
+
+
+class CommonSettings(LogSettings):
+    """The port of /metrics and /healthz."""
+
     METRICS_HOST: str = Field("127.0.0.1", description="address that /metrics and /healthz listen on")
     METRICS_PORT: Port = Field(0, description="port of /metrics and /healthz; 0 takes a free one")
 

@@ -1,5 +1,7 @@
 """Connect to PostgreSQL, and decide which of its errors are retryable."""
 
+from typing import Any
+
 import psycopg
 
 from crypto_analytics.runtime.settings import PostgresSettings
@@ -26,30 +28,30 @@ def connect(settings: PostgresSettings, application_name: str, *, autocommit: bo
         psycopg.OperationalError: the server is unreachable.
     """
     try:
-        return _connect(settings, application_name, autocommit=autocommit)
+        return psycopg.connect(**parameters(settings, application_name), autocommit=autocommit)
     except psycopg.OperationalError as error:
         if "FATAL:" in str(error) and any(message in str(error) for message in _LOGIN_ERRORS):
             raise LoginRefused(f"{str(error).strip()}: check POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB") from error
         raise
 
 
-def _connect(settings: PostgresSettings, application_name: str, *, autocommit: bool) -> psycopg.Connection:
-    return psycopg.connect(
-        host=settings.POSTGRES_HOST,
-        port=settings.POSTGRES_PORT,
-        dbname=settings.POSTGRES_DB,
-        user=settings.POSTGRES_USER,
-        password=settings.POSTGRES_PASSWORD.get_secret_value(),
-        sslmode=settings.POSTGRES_SSLMODE,
-        application_name=application_name,
-        autocommit=autocommit,
-        connect_timeout=5,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        tcp_user_timeout=20_000,
-        options="-c timezone=UTC",
-    )
+def parameters(settings: PostgresSettings, application_name: str, options: str = "") -> dict[str, Any]:
+    """Return the keyword arguments of ``psycopg.connect`` for ``settings``; ``options`` are more of the server's."""
+    return {
+        "host": settings.POSTGRES_HOST,
+        "port": settings.POSTGRES_PORT,
+        "dbname": settings.POSTGRES_DB,
+        "user": settings.POSTGRES_USER,
+        "password": settings.POSTGRES_PASSWORD.get_secret_value(),
+        "sslmode": settings.POSTGRES_SSLMODE,
+        "application_name": application_name,
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+        "options": f"-c timezone=UTC {options}".strip(),
+    }
 
 
 def is_retryable(error: BaseException) -> bool:

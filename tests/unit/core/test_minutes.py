@@ -13,8 +13,8 @@ from crypto_analytics.core.minutes import (
     minute_of,
     to_datetime,
     to_microseconds,
-    to_microseconds_column,
 )
+from crypto_analytics.core.trades import to_microseconds_column
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
+from crypto_analytics.api import metrics as api_metrics
 from crypto_analytics.runtime import metrics
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,7 +27,7 @@ ROW = re.compile(r"^\| `(\w+)` \| (.*) \|$", re.MULTILINE)
 def meanings() -> dict[str, str]:
     """Return the help text of each metric, by the name that /metrics and the runbooks use."""
     found = {}
-    for metric in vars(metrics).values():
+    for metric in (*vars(metrics).values(), *vars(api_metrics).values()):
         if isinstance(metric, MetricWrapperBase):
             [family] = metric.describe()
             found[family.name + ("_total" if family.type == "counter" else "")] = family.documentation
@@ -41,7 +42,7 @@ def words_of_the_sources() -> frozenset[str]:
         for folder, patterns in SOURCES.items()
         for pattern in patterns
         for path in (ROOT / folder).rglob(pattern)
-        if path != Path(metrics.__file__).resolve()
+        if path not in {Path(module.__file__).resolve() for module in (metrics, api_metrics)}
     )
     words = {word for text in texts for word in re.findall(r"\w+", text)}
     return frozenset(

@@ -1,0 +1,48 @@
+"""Who may read: a bearer token, compared in constant time. Without a configured token everyone who connects may."""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from hmac import compare_digest
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from crypto_analytics.api.health import OPEN_PATHS
+
+_REFUSED = b'{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}'
+# A browser asks for user and password after Basic, and sends them with the page's own requests as well.
+_HEADERS = {"WWW-Authenticate": 'Basic realm="the password is the API token", charset="UTF-8"'}
+
+
+class TokenRequired:
+    """Middleware that answers 401 to requests and WebSockets without the token, except for probes and metrics."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what has the token."""
+        if scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS or self._is_allowed(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+        else:
+            await Response(_REFUSED, 401, _HEADERS, "application/json")(scope, receive, send)
+
+    def _is_allowed(self, headers: Headers) -> bool:
+        return compare_digest(sent_token(headers.get("authorization", "")), self._token)
+
+
+def sent_token(authorization: str) -> bytes:
+    """Return the token of the header ``Authorization``: of Bearer, or the password of Basic; b"" if there is none."""
+    scheme, _, value = authorization.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return value.strip().encode()
+        case "basic":
+            try:
+                return b64decode(value.strip(), validate=True).partition(b":")[2]
+            except (Base64Error, ValueError):
+                return b""
+        case _:
+            return b""

@@ -1,0 +1,66 @@
+"""The application: one port for the exchange's protocol, /v1, the pushed data, the live page, metrics and health."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from structlog.stdlib import BoundLogger
+
+from crypto_analytics import __version__
+from crypto_analytics.api import health
+from crypto_analytics.api.access import TokenRequired
+from crypto_analytics.api.context import ApiContext
+from crypto_analytics.api.database import Database
+from crypto_analytics.api.settings import ApiSettings
+from crypto_analytics.runtime.clock import clock_for
+
+TITLE = "Real-Time Crypto Analytics"
+
+
+def create_app(settings: ApiSettings, log: BoundLogger) -> FastAPI:
+    """Return the application. Its state has the context that all parts share (see :mod:`.context`)."""
+    context = ApiContext(settings, Database(settings), clock_for(settings.AS_OF), log)
+    app = FastAPI(
+        title=TITLE,
+        version=__version__,
+        description=__doc__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = context
+    _add_parts(app)
+    _add_middleware(app, settings)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open what the parts need while the application runs, and close it in reverse order."""
+    context: ApiContext = app.state.context
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(context.database.opened())
+        # push: await stack.enter_async_context(live.running(context))
+        yield
+
+
+def _add_parts(app: FastAPI) -> None:
+    """Add the endpoints of each part, in one line each. The page is last: it answers what no other part does."""
+    app.include_router(health.router)
+    # rest: app.include_router(exchange.router), app.include_router(v1.router)
+    # push: app.include_router(live.router)
+    # page: page.mount(app, context.settings)
+
+
+def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
+    """Add the middleware; the one that is added last is the first to see a request."""
+    if token := settings.API_TOKEN.get_secret_value():
+        app.add_middleware(TokenRequired, token=token)
+    if settings.API_CORS_ORIGINS:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.API_CORS_ORIGINS),
+            allow_methods=["GET"],
+            allow_headers=["Authorization", "X-MBX-TIME-UNIT"],
+        )

@@ -1,0 +1,37 @@
+"""What the parts of the API share."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+from structlog.stdlib import BoundLogger
+
+from crypto_analytics.api.database import Database
+from crypto_analytics.api.settings import ApiSettings
+from crypto_analytics.runtime.clock import Clock
+
+
+@dataclass(frozen=True)
+class ApiContext:
+    """One application's settings, database, clock (microseconds) and log.
+
+    ``stopping`` is set when the server begins to stop: a response that never ends by itself ends then.
+    """
+
+    settings: ApiSettings
+    database: Database
+    clock: Clock
+    log: BoundLogger
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def of(connection: HTTPConnection) -> ApiContext:
+    """Return the context of the application that serves a request or a WebSocket."""
+    context: ApiContext = connection.app.state.context
+    return context
+
+
+Context = Annotated[ApiContext, Depends(of)]
+"""The parameter type by which an endpoint gets the context."""
