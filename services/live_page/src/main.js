@@ -1,0 +1,250 @@
+/** The page: loads candles, follows their changes, and shows them with what is known about them. */
+
+import { address, get } from './api.js';
+import { CandleList } from './candle_list.js';
+import { PriceChart } from './chart.js';
+import { colours, connectTheme } from './colours.js';
+import { decimalsOf } from './decimals.js';
+import { byId, element, setText } from './dom.js';
+import { follow } from './events.js';
+import { clearPrice, showDay, showHealth, showLinks, showPrice, showTable } from './panels.js';
+import { hideTooltip, placeAfter, showLegend, showTooltip, speak } from './pointer.js';
+import { INTERVALS, connection, strip } from './words.js';
+
+/**
+ * @typedef {import('./types.js').Candle} Candle
+ * @typedef {import('./types.js').Status} Status
+ * @typedef {import('./events.js').StreamState} StreamState
+ */
+
+const PAGE = 1_000;
+const HEALTH_MS = 10_000;
+const TICKER_MS = 15_000;
+const CLOCK_MS = 500;
+
+/** What is shown: a symbol and an interval, from the address of the page if it names them. */
+const shown = { symbol: '', interval: '1m' };
+let candles = new CandleList();
+let decimals = 2;
+/** The candle chosen by keyboard or under the pointer. @type {number | null} */
+let pointed = null;
+/** @type {string | null} */
+let dayOpen = null;
+/** @type {Status | null} */
+let status = null;
+/** @type {StreamState} */
+let streamState = 'connecting';
+/** Server's clock minus ours, in milliseconds. */
+let clockOffset = 0;
+let loadsOlder = false;
+let hasOlder = true;
+/** Ends what belongs to the shown symbol and interval. */
+let shownUntil = new AbortController();
+
+const chartElement = byId('chart', HTMLDivElement);
+const chart = new PriceChart(chartElement, colours(), onPoint, () => void loadOlder());
+
+/** Show another symbol or interval. @param {{ symbol?: string, interval?: string }} choice */
+async function choose(choice) {
+  Object.assign(shown, choice);
+  shownUntil.abort();
+  shownUntil = new AbortController();
+  const { signal } = shownUntil;
+  candles = new CandleList();
+  hasOlder = true;
+  status = null;
+  dayOpen = null;
+  pointed = null;
+  hideTooltip();
+  clearPrice();
+  history.replaceState(null, '', `?${new URLSearchParams(shown)}`);
+  setText(byId('loading', HTMLElement), 'Loading candles …');
+  byId('loading', HTMLElement).hidden = false;
+  const end = follow(
+    address('v1/live', shown),
+    { candle: onCandle, status: (/** @type {Status} */ news) => void onStatus(news) },
+    (state) => {
+      streamState = state;
+      if (state === 'live') void loadNewest(signal);
+      showState();
+    },
+  );
+  signal.addEventListener('abort', end);
+  void every(TICKER_MS, loadTicker, signal);
+}
+
+/** Load the newest candles; also after a lost connection, for all that changed meanwhile. @param {AbortSignal} signal */
+async function loadNewest(signal) {
+  const isFirst = candles.all.length === 0;
+  await attempt(async () => {
+    candles.merge(await get('v1/candles', { ...shown, limit: PAGE }, signal));
+    decimals = Math.max(2, ...candles.all.slice(-PAGE).map((candle) => decimalsOf(candle.close)));
+    draw(isFirst);
+    const loading = byId('loading', HTMLElement);
+    loading.hidden = candles.all.length > 0;
+    setText(loading, `No candle of ${shown.symbol} yet: it comes with its first trade.`);
+  }, signal);
+}
+
+/** Load candles before the oldest one. */
+async function loadOlder() {
+  const oldest = candles.all[0];
+  if (loadsOlder || !hasOlder || !oldest) return;
+  loadsOlder = true;
+  const { signal } = shownUntil;
+  await attempt(async () => {
+    const older = await get('v1/candles', { ...shown, endTime: oldest.openTime - 1, limit: PAGE }, signal);
+    hasOlder = candles.merge(older).length > 0;
+    if (hasOlder) draw(false);
+  }, signal);
+  loadsOlder = false;
+}
+
+/** @param {Candle} candle */
+function onCandle(candle) {
+  if (candle.symbol !== shown.symbol || candle.interval !== shown.interval || !candles.newest) return;
+  if (candles.merge([candle]).length === 0) return;
+  chart.update(candle, candles.all);
+  showAround();
+}
+
+/** @param {Status} news */
+function onStatus(news) {
+  status = news;
+  clockOffset = news.serverTime - Date.now();
+  showState();
+}
+
+/** @param {boolean} jump whether to show the newest candles, wherever the chart was scrolled to */
+function draw(jump) {
+  chart.show(candles.all, { decimals, daily: /[dwM]$/.test(shown.interval), jump });
+  showAround();
+}
+
+/** Show the newest candle's price, the legend and the table. */
+function showAround() {
+  const newest = candles.newest;
+  if (!newest) return;
+  showPrice(newest.close, decimals, dayOpen);
+  document.title = `${byId('price', HTMLOutputElement).textContent} ${shown.symbol}`;
+  showLegend(pointed === null ? newest : candles.at(pointed), decimals);
+  showTable(candles.all, decimals);
+}
+
+/** @param {number | null} openTime @param {import('./chart.js').Point | null} point */
+function onPoint(openTime, point) {
+  pointed = openTime;
+  const candle = openTime === null ? undefined : candles.at(openTime);
+  if (candle && point) showTooltip(candle, point);
+  else hideTooltip();
+  showLegend(candle ?? candles.newest, decimals);
+}
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || candles.all.length === 0) return;
+  const { all } = candles;
+  const current = pointed === null ? all.length : all.findIndex((candle) => candle.openTime === pointed);
+  const place = placeAfter(event.key, current, all);
+  const candle = place === null ? undefined : all[place];
+  if (candle) {
+    const point = chart.point(candle);
+    onPoint(candle.openTime, point);
+    speak(candle, decimals);
+    if (place !== null && place < PAGE / 10) void loadOlder();
+  } else if (event.key === '+' || event.key === '=') chart.zoom(1.25);
+  else if (event.key === '-') chart.zoom(0.8);
+  else if (event.key === 'Escape') leave();
+  else return;
+  event.preventDefault();
+}
+
+function leave() {
+  chart.unpoint();
+  onPoint(null, null);
+}
+
+/** Say how current the page is, and what is known about today. */
+function showState() {
+  const now = Date.now() + clockOffset;
+  const { state, words } = connection(streamState, status, now);
+  const target = byId('connection', HTMLElement);
+  target.dataset['state'] = state;
+  setText(target, words);
+  if (!status) return;
+  setText(byId('strip', HTMLElement), strip(shown.symbol, status, now));
+  byId('completeness', HTMLMeterElement).value = status.minutes > 0 ? status.complete / status.minutes : 0;
+}
+
+/** @param {AbortSignal} signal */
+async function loadTicker(signal) {
+  const ticker = await get('api/v3/ticker/24hr', { symbol: shown.symbol }, signal);
+  dayOpen = ticker.openPrice;
+  showDay(ticker, decimals);
+  showAround();
+}
+
+async function loadHealth() {
+  showHealth((await get('v1/health')).hops);
+}
+
+/**
+ * Do something now and again after each pause, until `signal` is aborted; what fails is tried again after the next pause.
+ * @param {number} pause
+ * @param {(signal: AbortSignal) => Promise<void>} work
+ * @param {AbortSignal} signal
+ */
+async function every(pause, work, signal) {
+  while (!signal.aborted) {
+    await attempt(() => work(signal), signal);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+/**
+ * Do something; show in words where it fails, unless `signal` ended it.
+ * @param {() => Promise<void>} work
+ * @param {AbortSignal} signal
+ */
+async function attempt(work, signal) {
+  try {
+    await work();
+  } catch (error) {
+    if (signal.aborted) return;
+    const cause = error instanceof Error ? error.message : String(error);
+    setText(byId('loading', HTMLElement), `Not loaded: ${cause}. It is tried again by itself.`);
+  }
+}
+
+/** Fill the choices, and show what the address of the page names. */
+async function start() {
+  connectTheme(byId('theme', HTMLButtonElement), () => chart.paint(colours()));
+  chartElement.addEventListener('keydown', onKey);
+  chartElement.addEventListener('blur', leave);
+  setInterval(showState, CLOCK_MS);
+
+  const wanted = new URLSearchParams(location.search);
+  const interval = wanted.get('interval') ?? '';
+  if (INTERVALS.some(([name]) => name === interval)) shown.interval = interval;
+  byId('intervals', HTMLFieldSetElement).append(
+    ...INTERVALS.map(([name = '', words = '']) => {
+      const radio = element('input', { type: 'radio', name: 'interval', value: name, ariaLabel: words });
+      radio.checked = name === shown.interval;
+      radio.addEventListener('change', () => void choose({ interval: name }));
+      return element('label', { title: words }, radio, element('span', { ariaHidden: 'true' }, name));
+    }),
+  );
+
+  const forever = new AbortController().signal;
+  void attempt(async () => showLinks((await get('v1/links')).links), forever);
+  void every(HEALTH_MS, loadHealth, forever);
+
+  const symbols = /** @type {string[]} */ ((await get('v1/symbols')).symbols);
+  const select = byId('symbol', HTMLSelectElement);
+  select.append(...symbols.map((symbol) => element('option', { value: symbol }, symbol)));
+  select.value = symbols.includes(wanted.get('symbol') ?? '') ? wanted.get('symbol') ?? '' : symbols[0] ?? '';
+  select.addEventListener('change', () => void choose({ symbol: select.value }));
+  await choose({ symbol: select.value });
+}
+
+await start();
