@@ -17,7 +17,7 @@ from tests.integration.test_kill_nine import merged_ranges, wanted_ids
 from tests.servers import Database, Servers, SimulatedExchange, service, spark
 
 START_SECONDS = 120  # for Spark on a busy machine
-_WHEN_WRITTEN = {"updated_at", "created_at"}  # the only columns that depend on the run, not on the trades
+_WHEN_WRITTEN = {"updated_at", "created_at", "revision"}  # the only columns that depend on the run, not on the trades
 _TABLES = ("fact_realtime_trades_1m", "trade_id_ranges", "trade_id_gaps", "completeness")
 
 
