@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics import __version__
-from crypto_analytics.api import health
+from crypto_analytics.api import health, page
 from crypto_analytics.api.access import TokenRequired
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.database import Database
@@ -50,7 +50,7 @@ def _add_parts(app: FastAPI) -> None:
     app.include_router(health.router)
     # rest: app.include_router(exchange.router), app.include_router(v1.router)
     # push: app.include_router(live.router)
-    # page: page.mount(app, context.settings)
+    app.router.routes.extend(page.routes(app.state.context.settings.PAGE_DIR))
 
 
 def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:

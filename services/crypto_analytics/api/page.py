@@ -57,12 +57,12 @@ class _File(NamedTuple):
     etag: str
 
 
-def routes(folder: Path | None) -> list[Route]:
+def routes(folder: str) -> list[Route]:
     """Return the route of each file of the built page in ``folder``, index.html at ``/``.
 
-    Where ``folder`` has no index.html, ``/`` says how to build the page. The files are read once, now.
+    Where ``folder`` is empty or has no index.html, ``/`` says how to build the page. The files are read once, now.
     """
-    files = _read(folder) if folder is not None else {}
+    files = _read(Path(folder)) if folder else {}
     if INDEX not in files:
         return [Route("/", _missing)]
     return [

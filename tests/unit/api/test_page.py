@@ -16,7 +16,7 @@ SOURCES = ROOT / "services" / "live_page" / "src"
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(Starlette(routes=page.routes(SOURCES)))
+    return TestClient(Starlette(routes=page.routes(str(SOURCES))))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_nothing_else_is_served(client: TestClient, path: str) -> None:
 
 
 def test_without_the_built_page_the_next_command_is_said(tmp_path: Path) -> None:
-    for folder in (None, tmp_path):
+    for folder in ("", str(tmp_path)):
         answer = TestClient(Starlette(routes=page.routes(folder))).get("/")
         assert answer.status_code == HTTPStatus.NOT_FOUND
         assert "make live-page" in answer.text
