@@ -6,6 +6,20 @@ Names follow https://prometheus.io/docs/practices/naming/: base units are suffix
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from crypto_analytics.runtime import container
+
+# every service
+MEMORY_LIMIT = Gauge("memory_limit_bytes", "Memory limit of the service's container; NaN without one")
+MEMORY_LIMIT.set_function(container.memory_limit)
+MEMORY_WORKING_SET = Gauge(
+    "memory_working_set_bytes", "Memory of the service's container that counts towards the limit; NaN while unknown"
+)
+MEMORY_WORKING_SET.set_function(container.memory_working_set)
+DISK_SIZE = Gauge("disk_size_bytes", "Size of the machine's file system that holds the container's files")
+DISK_SIZE.set_function(container.disk_size)
+DISK_FREE = Gauge("disk_free_bytes", "Free space of the machine's file system that holds the container's files")
+DISK_FREE.set_function(container.disk_free)
+
 # producer
 FRAMES_RECEIVED = Counter("frames_received", "WebSocket frames received from the exchange")
 FRAMES_IGNORED = Counter("frames_ignored", "Frames that are not trades and need no handling, by kind", ["kind"])
