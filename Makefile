@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help doctor sizing images charts cluster load up status urls open forward logs memory airflow-run psql down nuke \
   env compose-up compose-batch compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example \
-  chart-docs docs docs-reference test test-spark test-bi test-unit test-integration test-charts test-parity e2e \
+  chart-docs docs docs-reference test test-spark test-bi test-unit test-integration test-charts test-rules test-parity e2e \
   e2e-exchange e2e-compose lint lint-workflows types check bench
 
 PYTHON ?= python3
@@ -136,6 +136,9 @@ test-integration: ## Run the integration tests
 
 test-charts: ## Render, lint and check all charts in all environments (needs helm, helmfile and Go)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest $(SIDE_BY_SIDE) tests/charts
+
+test-rules: ## Check the alert rules and run their tests by the promtool of the image monitoring (first: make images)
+	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/rules
 
 test-parity: ## Compare Compose with the charts, both ways (needs helm and helmfile)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest tests/parity

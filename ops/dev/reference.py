@@ -1,4 +1,4 @@
-"""Write docs/reference anew from the code: all settings, all metrics, all targets of make, and all resources."""
+"""Write docs/reference anew from the code: settings, metrics, alerts, targets of make, and resources."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from crypto_analytics.api import metrics as api_metrics
 from crypto_analytics.runtime import metrics as services_metrics
 from exchange_simulator import metrics as simulator_metrics
 from ops.common.paths import ROOT
-from ops.dev import env_example, resources_page
+from ops.dev import alerts_page, env_example, resources_page
 
 FOLDER = ROOT / "docs" / "reference"
 _MAKEFILE = ROOT / "Makefile"
@@ -92,9 +92,15 @@ def resources() -> str:
     return _WRITTEN.format(source="ops/kubernetes/pod_resources.yaml") + resources_page.page()
 
 
+def alerts() -> str:
+    """Return the page of all alert rules."""
+    return _WRITTEN.format(source="charts/monitoring/files/rules") + alerts_page.page()
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     FOLDER / "settings.md": settings_page,
     FOLDER / "metrics.md": metrics_page,
+    FOLDER / "alerts.md": alerts,
     FOLDER / "make.md": make_page,
     FOLDER / "resources.md": resources,
 }

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from crypto_analytics.api import metrics as api_metrics
@@ -50,6 +51,11 @@ def words_of_the_sources() -> frozenset[str]:
     )  # Great Expectations names an expectation so in its results
 
 
+def metrics_of_other_programs() -> set[str]:
+    exported: dict[str, list[str]] = yaml.safe_load((ROOT / "tests" / "exported_metrics.yaml").read_text())
+    return {name for names in exported.values() for name in names}
+
+
 def _in_snake_case(word: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word).lower()
 
@@ -57,7 +63,7 @@ def _in_snake_case(word: str) -> str:
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
 def test_each_name_in_a_runbook_is_a_metric_or_is_in_the_sources(path: Path) -> None:
     names = set(WORD.findall(path.read_text()))
-    assert names - meanings().keys() - words_of_the_sources() == set()
+    assert names - meanings().keys() - metrics_of_other_programs() - words_of_the_sources() == set()
 
 
 def test_the_runbook_of_the_lag_gives_each_metric_its_own_help_text() -> None:
