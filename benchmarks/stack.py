@@ -37,6 +37,7 @@ class Stack:
                 KAFKA_BOOTSTRAP_SERVERS=self.kafka.bootstrap_servers,
                 KAFKA_TOPIC_TRADES=name,
                 KAFKA_TOPIC_DLQ=f"{name}.dlq",
+                KAFKA_TOPIC_CANDLES=f"{name}.candles",
             )
         )
         return name
@@ -58,6 +59,7 @@ class Stack:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "KAFKA_TOPIC_TRADES": topic,
             "KAFKA_TOPIC_DLQ": f"{topic}.dlq",
+            "KAFKA_TOPIC_CANDLES": f"{topic}.candles",
             "POSTGRES_HOST": LOOPBACK,
             "POSTGRES_PORT": str(self.postgres.port),
             "POSTGRES_DB": database,

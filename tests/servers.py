@@ -76,6 +76,7 @@ class Broker:
     bootstrap_servers: str
     topic_trades: str
     topic_dlq: str
+    topic_candles: str
     login: tuple[str, str] | None = field(default=None, repr=False)
 
     def settings(self) -> KafkaSettings:
@@ -88,6 +89,7 @@ class Broker:
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "KAFKA_TOPIC_TRADES": self.topic_trades,
             "KAFKA_TOPIC_DLQ": self.topic_dlq,
+            "KAFKA_TOPIC_CANDLES": self.topic_candles,
         }
         if self.login is None:
             return env
@@ -196,7 +198,8 @@ class Servers:
     def broker(self) -> Broker:
         """Create new topics for one test."""
         mark = uuid4().hex[:8]
-        broker = Broker(self.kafka().bootstrap_servers, f"crypto.trades.raw.{mark}", f"crypto.trades.dlq.{mark}")
+        topic_names = [f"{topic}.{mark}" for topic in ("crypto.trades.raw", "crypto.trades.dlq", "crypto.candles.1m")]
+        broker = Broker(self.kafka().bootstrap_servers, *topic_names)
         topics.ensure_copies(broker.settings())
         return broker
 

@@ -24,15 +24,15 @@ def ensure(settings: KafkaSettings) -> None:
     try:
         declared.check_names(settings)
     except InvalidDeclaration as error:
-        raise Problem("the topics do not agree", str(error), "unset KAFKA_TOPIC_TRADES and KAFKA_TOPIC_DLQ") from error
+        raise Problem("the topics do not agree", str(error), "unset KAFKA_TOPIC_*") from error
     ensure_topics(declared.topics, Replication(), Broker(settings))
 
 
 def ensure_copies(settings: KafkaSettings) -> None:
     """Create topics as declared, but under the names that the settings give: for tests and benchmarks side by side."""
     names = {
-        KafkaSettings.model_fields["KAFKA_TOPIC_TRADES"].default: settings.KAFKA_TOPIC_TRADES,
-        KafkaSettings.model_fields["KAFKA_TOPIC_DLQ"].default: settings.KAFKA_TOPIC_DLQ,
+        KafkaSettings.model_fields[name].default: getattr(settings, name)
+        for name in ("KAFKA_TOPIC_TRADES", "KAFKA_TOPIC_DLQ", "KAFKA_TOPIC_CANDLES")
     }
     topics = [replace(topic, topic_name=names[topic.topic_name]) for topic in access.read(ACCESS_FILE).topics]
     ensure_topics(topics, Replication(), Broker(settings))

@@ -43,7 +43,7 @@ from tests.integration.test_consumer import made_trade, wait_for_merged
 from tests.oracle import Oracle, stored_candles
 from tests.servers import ROOT, Broker, Database, Servers, SimulatedExchange, service
 
-TRADES, DLQ, GROUP = "crypto.trades.raw", "crypto.trades.dlq", "crypto-candles"
+TRADES, DLQ, CANDLES, GROUP = "crypto.trades.raw", "crypto.trades.dlq", "crypto.candles.1m", "crypto-candles"
 USERS = ("producer", "consumer", "spark", "reader")
 TIMEOUT = 60
 
@@ -58,7 +58,7 @@ class Guarded:
 
     def of(self, user: str, password: str | None = None) -> Broker:
         """Return the broker with the login of ``user``."""
-        return Broker(self.bootstrap_servers, TRADES, DLQ, login=(user, password or self.passwords[user]))
+        return Broker(self.bootstrap_servers, TRADES, DLQ, CANDLES, login=(user, password or self.passwords[user]))
 
     def env(self, **changes: str) -> dict[str, str]:
         return {**self.of(ADMIN).env(), **{f"KAFKA_PASSWORD_{user.upper()}": self.passwords[user] for user in USERS},

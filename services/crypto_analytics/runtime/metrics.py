@@ -93,6 +93,14 @@ SPARK_LAST_PROGRESS = Gauge(
 # producer and consumer
 DEAD_LETTERS = Counter("dead_letters", "Records sent to the dead-letter topic", ["reason"])
 
+# publisher
+CANDLES_PUBLISHED = Counter("candles_published", "Changed candles that Kafka acknowledged")
+PUBLISH_LAG = Gauge(
+    "candle_publish_lag_seconds",
+    "Age of the oldest changed candle that Kafka has not acknowledged, or, while a server is unreachable, "
+    "seconds since then; 0 if none is waiting",
+)
+
 # backfill, exporter, orphan cleanup
 KLINES_WRITTEN = Counter("klines_written", "Official klines inserted or updated")
 ORPHANS_DELETED = Counter("orphan_objects_deleted", "Raw objects deleted because no transaction listed them")

@@ -114,6 +114,7 @@ class KafkaSettings(SettingsGroup):
     KAFKA_TOPIC_DLQ: str = Field(
         "crypto.trades.dlq", description="dead-letter topic: invalid values with the reason in a header"
     )
+    KAFKA_TOPIC_CANDLES: str = Field("crypto.candles.1m", description="topic of the changed candles")
 
     @model_validator(mode="after")
     def _check_login(self) -> Self:

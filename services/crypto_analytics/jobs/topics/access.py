@@ -73,7 +73,8 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
 
     def check_names(self, settings: KafkaSettings) -> None:
         """Check that the topics which the services are configured to use are declared. Raises InvalidDeclaration."""
-        configured = {name: getattr(settings, name) for name in ("KAFKA_TOPIC_TRADES", "KAFKA_TOPIC_DLQ")}
+        names = ("KAFKA_TOPIC_TRADES", "KAFKA_TOPIC_DLQ", "KAFKA_TOPIC_CANDLES")
+        configured = {name: getattr(settings, name) for name in names}
         declarations.check_configured(configured, [topic.topic_name for topic in self.topics])
 
     def check_users(self, administrator: str) -> None:

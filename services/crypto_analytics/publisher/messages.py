@@ -1,0 +1,116 @@
+"""The messages of the topic: key, value and partition of a candle. Pure.
+
+docs/contracts/candles.md describes them, docs/contracts/candle.schema.json is their JSON Schema.
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from crypto_analytics.core.minutes import MINUTE, to_datetime
+from crypto_analytics.store.candle_changes import CandleChange
+
+SCHEMA_VERSION = 1
+
+_MILLISECOND = 1_000
+
+
+class CandleMessage(msgspec.Struct, frozen=True):
+    """The value of a message; the fields are encoded in this order."""
+
+    schema_version: int
+    symbol: str
+    interval: Literal["1m"]
+    open_time: int
+    close_time: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    quote_volume: str
+    trade_count: int
+    taker_buy_volume: str
+    taker_buy_quote_volume: str
+    vwap: str
+    first_trade_id: int
+    last_trade_id: int
+    is_complete: bool
+    verified_absent_count: int
+    revision: int
+    updated_at: str
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What the publisher reads of a message that was published before; the defaults are those of an unknown form."""
+
+    schema_version: int = 0
+    revision: int = 0
+    updated_at: str = ""
+
+
+class CandleKey(NamedTuple):
+    """Symbol and open time (microseconds) of a candle."""
+
+    symbol: str
+    open_time: int
+
+
+_encoder = msgspec.json.Encoder()
+_published = msgspec.json.Decoder(Published)
+
+
+def key(symbol: str, open_time: int) -> bytes:
+    """Return the key of the candle's messages: ``BTCUSDT:1767571200000``, the open time in milliseconds."""
+    return f"{symbol}:{open_time // _MILLISECOND}".encode()
+
+
+def parse_key(value: bytes) -> CandleKey:
+    """Return the symbol and the open time of a key. Raises ValueError."""
+    symbol, open_time = value.decode().split(":")
+    return CandleKey(symbol, int(open_time) * _MILLISECOND)
+
+
+def value(change: CandleChange) -> bytes:
+    """Return the value of the candle's message."""
+    open_time, close_time = change.open_time, change.open_time + MINUTE - 1
+    milliseconds = {"open_time": open_time // _MILLISECOND, "close_time": close_time // _MILLISECOND}
+    fields = change._asdict() | milliseconds | {"updated_at": time_text(change.updated_at)}
+    return _encoder.encode(CandleMessage(schema_version=SCHEMA_VERSION, interval="1m", **fields))
+
+
+def parse_value(value: bytes) -> Published:
+    """Return the revision of a published message; a value of an unknown form has revision 0."""
+    try:
+        return _published.decode(value)
+    except msgspec.MsgspecError:
+        return Published()
+
+
+def time_text(microseconds: int) -> str:
+    """Return a time in UTC as ISO 8601 with microseconds: ``2026-01-05T00:00:01.000250Z``."""
+    return to_datetime(microseconds).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def partition(symbol: str, count: int) -> int:
+    """Return the partition of the symbol's messages: the one of the key ``symbol`` in a topic of ``count`` partitions.
+
+    Kafka's clients put a key into this partition by default, and the producer of the trades does. Here the key is
+    longer, but the changes of one symbol must stay in order.
+    """
+    return (_murmur2(symbol.encode()) & 0x7FFFFFFF) % count
+
+
+def _murmur2(data: bytes) -> int:
+    """Return the hash of Kafka's default partitioner (org.apache.kafka.common.utils.Utils.murmur2), unsigned."""
+    mask, multiplier = 0xFFFFFFFF, 0x5BD1E995
+    result = 0x9747B28C ^ len(data)
+    whole = len(data) - len(data) % 4
+    for start in range(0, whole, 4):
+        part = int.from_bytes(data[start : start + 4], "little") * multiplier & mask
+        part = (part ^ part >> 24) * multiplier & mask
+        result = result * multiplier & mask ^ part
+    if rest := data[whole:]:
+        result = (result ^ int.from_bytes(rest, "little")) * multiplier & mask
+    result = (result ^ result >> 13) * multiplier & mask
+    return result ^ result >> 15
