@@ -1,7 +1,7 @@
 """Reconcile Superset with its declared state: ``python prepare.py``. It can run again at any time.
 
 It migrates Superset's tables and permissions, creates the user admin or sets its password, and imports ``assets/``: the
-database, datasets, charts and the dashboard. Changes made in Superset are overwritten.
+database, datasets, charts and the dashboard, with its link to the live page. Changes made in Superset are overwritten.
 """
 
 import logging
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import yaml
 from preparation import fingerprint, record
-from superset_config import analytics_url, required
+from superset_config import LIVE_PAGE, analytics_url, live_page_url, required
 
 ASSETS = Path(__file__).parent / "assets"
 ADMIN = "admin"
 
 
 def bundle(folder: Path) -> dict[str, str]:
-    """Return the files of the bundle by name, with the database's address from the settings.
+    """Return the files of the bundle by name, with the addresses of the database and the live page from the settings.
 
     Raises:
         FileNotFoundError: the folder has no bundle.
@@ -31,6 +31,12 @@ def bundle(folder: Path) -> dict[str, str]:
             database = yaml.safe_load(text)
             database["sqlalchemy_uri"] = analytics_url().render_as_string()
             files[name] = yaml.safe_dump(database)
+        elif name.startswith("dashboards/"):
+            dashboard = yaml.safe_load(text)
+            for part in dashboard["position"].values():
+                if isinstance(part, dict) and part["type"] == "MARKDOWN":
+                    part["meta"]["code"] = part["meta"]["code"].replace(f"]({LIVE_PAGE})", f"]({live_page_url()})")
+            files[name] = yaml.safe_dump(dashboard)
     return files
 
 

@@ -5,6 +5,7 @@ the database ``superset`` of the platform's PostgreSQL, which belongs to the rol
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ REQUIRED = {
     "READER_PASSWORD": "password of the role reader, which the dashboard's queries use",
 }
 ANALYTICS_ROLE = "reader"
+LIVE_PAGE = "http://127.0.0.1:8000/"  # the address in assets/, and the default
 
 
 def required(env: Mapping[str, str], name: str, meaning: str) -> str:
@@ -60,6 +62,14 @@ def postgres_url(env: Mapping[str, str], role: str, database: str, password: str
 def analytics_url(env: Mapping[str, str] = os.environ) -> URL:
     """Return the URL of the database that the dashboard reads, without a password."""
     return postgres_url(env, ANALYTICS_ROLE, env.get("POSTGRES_DB") or "crypto_analytics")
+
+
+def live_page_url(env: Mapping[str, str] = os.environ) -> str:
+    """Return the address of the live page for browsers; exit with a message if it is no address of a web page."""
+    url = env.get("LIVE_PAGE_URL") or LIVE_PAGE
+    if not re.fullmatch(r"https?://[^\s()]+", url):
+        raise SystemExit(f"LIVE_PAGE_URL: {url!r} is not an address such as {LIVE_PAGE}")
+    return url
 
 
 _secrets = {name: required(os.environ, name, meaning) for name, meaning in REQUIRED.items()}

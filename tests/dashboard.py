@@ -37,7 +37,8 @@ _FLAGS = (
 )
 # The state of each chart's element: drawn (a canvas that is not blank, a number, or rows), not drawn yet, or an error.
 _STATES = """
-return [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => {
+const holders = [...document.querySelectorAll('.dashboard-component-chart-holder')]
+return holders.filter(holder => !holder.closest('.dashboard-markdown')).map(holder => {
   const name = (holder.querySelector('[data-test="slice-header"], .header-title') || holder).innerText.split('\\n')[0]
   const alerts = holder.querySelectorAll('.ant-alert-error, [data-test="error-alert"]').length
   if (alerts || /Data error/.test(holder.innerText)) return [name, 'error: ' + holder.innerText.slice(0, 300)]

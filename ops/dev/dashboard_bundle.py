@@ -17,6 +17,10 @@ DASHBOARDS, CHARTS, DATASETS, DATABASES = "dashboards", "charts", "datasets", "d
 # The server's address in Compose and the charts; `superset/prepare.py` replaces it by the one in the settings.
 ADDRESS = "postgresql+psycopg2://reader@postgres:5432/crypto_analytics"
 
+# The live page's address in the same places; `superset/prepare.py` replaces it too.
+LIVE_PAGE = "http://127.0.0.1:8000/"
+_LIVE_LINK = re.compile(r"(?<=\[Live page\]\()[^)]*")
+
 # Fields that hold for one installation only, or repeat another field.
 _DROPPED_PARAMS = {"datasource", "slice_id", "dashboards", "dashboardId", "url_params", "force", "result_format"}
 _DROPPED_PARAMS |= {
@@ -91,6 +95,9 @@ def dashboard(content: Content, numbers: Mapping[str, int]) -> Content:
     renumbered = {one["meta"]["chartId"]: numbers[one["meta"]["uuid"]] for one in holders}
     for one in holders:
         one["meta"]["chartId"] = renumbered[one["meta"]["chartId"]]
+    for one in position.values():
+        if isinstance(one, dict) and one.get("type") == "MARKDOWN":
+            one["meta"]["code"] = _LIVE_LINK.sub(LIVE_PAGE, one["meta"]["code"])
     metadata = {name: value for name, value in content["metadata"].items() if name not in _DROPPED_METADATA}
     filters = metadata.get("native_filter_configuration", [])
     metadata["native_filter_configuration"] = [_filter(one, renumbered) for one in filters]

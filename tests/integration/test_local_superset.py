@@ -55,7 +55,10 @@ def test_the_dashboard_of_a_finished_play(shown: Shown, demo: Demo) -> None:  # 
         assert rows.keys() == CHARTS
         assert [name for name, its in rows.items() if not its] == []
         assert rows["Equal"] == [{"equal_minutes": 84}]
-        assert len(rows["Crypto 5m Prices"]) == 18
+        prices = rows["Crypto 5m Prices"]
+        assert len(prices) == 18
+        assert {prices[0][symbol] for symbol in ("BNBUSDT", "BTCUSDT", "ETHUSDT")} == {0}
+        assert rows["Complete"] == [{"complete_share": 1}]  # without the candles at both ends
     finally:
         superset.close()
     # The export equals the imported files byte for byte.

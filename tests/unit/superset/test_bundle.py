@@ -82,7 +82,8 @@ def test_the_dashboard_is_the_promised_one() -> None:
     assert {"Crypto 5m Prices", "Volume by Symbol"} <= CHART_NAMES.keys()
     prices, volume = (CHARTS[CHART_NAMES[name]] for name in ("Crypto 5m Prices", "Volume by Symbol"))
     assert prices["viz_type"] == "echarts_timeseries_line"
-    assert [one["label"] for one in prices["params"]["metrics"]] == ["AVG(close)"]
+    (metric,) = prices["params"]["metrics"]
+    assert metric["sqlExpression"].startswith("AVG(close) / FIRST_VALUE(AVG(close)) OVER (PARTITION BY symbol")
     assert prices["params"]["groupby"] == ["symbol"]
     assert volume["viz_type"] == "echarts_timeseries_bar"
     assert [one["label"] for one in volume["params"]["metrics"]] == ["SUM(volume)"]
@@ -91,6 +92,13 @@ def test_the_dashboard_is_the_promised_one() -> None:
             "analytics",
             "gold_klines_5m",
         )
+
+
+def test_the_live_pages_address_in_the_files_does_not_depend_on_the_installation() -> None:
+    (name,) = (name for name in FILES if name.startswith("dashboards/"))
+    elsewhere = TEXTS[name].replace(dashboard_bundle.LIVE_PAGE, "https://live.example.com/")
+    assert elsewhere != TEXTS[name]
+    assert dashboard_bundle.bundle({**TEXTS, name: elsewhere}) == TEXTS
 
 
 def test_a_time_range_that_is_not_set_shows_all_there_is() -> None:
