@@ -38,7 +38,7 @@ def sent_token(authorization: str) -> bytes:
     scheme, _, value = authorization.partition(" ")
     match scheme.lower():
         case "bearer":
-            return value.strip().encode()
+            return value.strip().encode("latin-1")  # as the server decoded it
         case "basic":
             try:
                 return b64decode(value.strip(), validate=True).partition(b":")[2]

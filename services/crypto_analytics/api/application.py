@@ -8,19 +8,16 @@ from starlette.middleware.cors import CORSMiddleware
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics import __version__
-from crypto_analytics.api import health, page
+from crypto_analytics.api import errors, exchange, health, page
 from crypto_analytics.api.access import TokenRequired
 from crypto_analytics.api.context import ApiContext
-from crypto_analytics.api.database import Database
 from crypto_analytics.api.settings import ApiSettings
-from crypto_analytics.runtime.clock import clock_for
 
 TITLE = "Real-Time Crypto Analytics"
 
 
 def create_app(settings: ApiSettings, log: BoundLogger) -> FastAPI:
     """Return the application. Its state has the context that all parts share (see :mod:`.context`)."""
-    context = ApiContext(settings, Database(settings), clock_for(settings.AS_OF), log)
     app = FastAPI(
         title=TITLE,
         version=__version__,
@@ -29,7 +26,8 @@ def create_app(settings: ApiSettings, log: BoundLogger) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.context = context
+    app.state.context = ApiContext.open(settings, log)
+    errors.add_handlers(app)
     _add_parts(app)
     _add_middleware(app, settings)
     return app
@@ -48,7 +46,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _add_parts(app: FastAPI) -> None:
     """Add the endpoints of each part, in one line each. The page is last: it answers what no other part does."""
     app.include_router(health.router)
-    # rest: app.include_router(exchange.router), app.include_router(v1.router)
+    app.include_router(exchange.router)
     # push: app.include_router(live.router)
     app.router.routes.extend(page.routes(app.state.context.settings.PAGE_DIR))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -10,7 +10,8 @@ from structlog.stdlib import BoundLogger
 
 from crypto_analytics.api.database import Database
 from crypto_analytics.api.settings import ApiSettings
-from crypto_analytics.runtime.clock import Clock
+from crypto_analytics.api.symbols import Symbols
+from crypto_analytics.runtime.clock import Clock, clock_for
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,14 @@ class ApiContext:
     database: Database
     clock: Clock
     log: BoundLogger
+    symbols: Symbols
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def open(cls, settings: ApiSettings, log: BoundLogger) -> Self:
+        """Return the context of ``settings``; its database is not opened yet."""
+        database = Database(settings)
+        return cls(settings, database, clock_for(settings.AS_OF), log, Symbols(database, settings.SYMBOLS))
 
 
 def of(connection: HTTPConnection) -> ApiContext:

@@ -27,7 +27,10 @@ class Database:
     """Queries of the API, each in a transaction of its own."""
 
     def __init__(self, settings: ApiSettings) -> None:
-        options = f"-c default_transaction_read_only=on -c statement_timeout={int(settings.API_QUERY_SECONDS * 1000)}"
+        options = (
+            f"-c default_transaction_read_only=on -c statement_timeout={int(settings.API_QUERY_SECONDS * 1000)}"
+            " -c work_mem=16MB -c jit=off"
+        )
         self._pool = AsyncConnectionPool(
             kwargs=postgres.parameters(settings, "api", options) | {"autocommit": True},
             min_size=1,

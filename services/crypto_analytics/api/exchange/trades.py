@@ -1,0 +1,5 @@
+"""``/aggTrades``, ``/trades`` and ``/historicalTrades``."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
