@@ -1,10 +1,10 @@
 # Everything that is done with the platform, in one place. `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help doctor sizing images charts cluster load up status urls open forward logs memory airflow-run psql down nuke \
-  env compose-up compose-batch compose-down dashboard-export airgap demo batch settings stop setup clean lock env-example \
-  chart-docs docs docs-reference test test-spark test-bi test-unit test-integration test-charts test-rules test-parity e2e \
-  e2e-exchange e2e-compose lint lint-workflows types check bench
+.PHONY: help doctor sizing images charts cluster load up status urls open forward logs memory airflow-run psql down \
+  nuke env compose-up compose-batch compose-down dashboard-export airgap demo batch settings live-page stop setup \
+  clean lock env-example chart-docs docs docs-reference test test-spark test-bi test-page test-unit test-integration \
+  test-charts test-rules test-parity e2e e2e-exchange e2e-compose lint lint-workflows types check bench
 
 PYTHON ?= python3
 export DEMO_DIR ?= .demo
@@ -112,6 +112,9 @@ migrate topics buckets orphan_cleanup,$(NAMED)),jobs.)$(patsubst sweep,jobs.orph
 settings: ## Show the settings of SERVICE=consumer, or of another one: its --help
 	@$(BOOTSTRAP) $(if $(filter spark%candles,$(SERVICE)),spark,services) -- -m $(MODULE) --help
 
+live-page: ## Build the live page of the api into .demo/live-page (needs npm the first time); make demo does it by itself
+	@$(BOOTSTRAP) services -- -m ops.setup.live_page "$$DEMO_DIR/live-page"
+
 psql: ## Open the database of the current local run or of the last one
 	@$(BOOTSTRAP) services -- -m ops.local psql
 
@@ -127,6 +130,16 @@ test-spark: ## Run the tests of the Spark variant, in 5 minutes; the first time 
 
 test-bi: ## Run the test of the dashboard on the local run, in two minutes; the first time it fetches Superset (200 MB)
 	@$(BOOTSTRAP) --for tests --java dev services superset dbt ge -- -m pytest -m bi
+
+# What npm installed, for the live page's checks.
+PAGE = services/live_page
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json
+	@npm --prefix $(PAGE) ci
+
+test-page: $(PAGE)/node_modules/.package-lock.json ## Check types and style of the live page, and test its modules (needs npm)
+	@npm --prefix $(PAGE) run --silent types
+	@npm --prefix $(PAGE) run --silent lint
+	@npm --prefix $(PAGE) test --silent
 
 test-unit: ## Run the unit tests
 	@$(BOOTSTRAP) --for tests dev -- -m pytest $(SIDE_BY_SIDE) tests/unit

@@ -1,10 +1,8 @@
 """Read the dashboard through Superset's REST API and in a headless browser."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -15,6 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from ops.platform.endpoints import DASHBOARD, SUPERSET_ADMIN
+from tests.chromium import chromium
 from tests.servers import ROOT
 
 ASSETS = ROOT / "superset" / "assets"
@@ -22,19 +21,6 @@ CHARTS = {yaml.safe_load(path.read_text())["slice_name"] for path in (ASSETS / "
 # As wide as a small laptop's screen, and high enough for all charts: charts out of sight are not drawn.
 WINDOW = (1280, 1600)
 SECONDS = 60
-_PROGRAMS = ("chromium", "chromedriver")
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-)
 # The state of each chart's element: drawn (a canvas that is not blank, a number, or rows), not drawn yet, or an error.
 _STATES = """
 const holders = [...document.querySelectorAll('.dashboard-component-chart-holder')]
@@ -143,16 +129,5 @@ def browser(base: str) -> Iterator[Browser]:
     Raises:
         AssertionError: no browser is installed.
     """
-    missing = [program for program in _PROGRAMS if shutil.which(program) is None]
-    assert not missing, f"{', '.join(missing)} missing: sudo apt-get install -y chromium chromium-driver"
-    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = webdriver.ChromeOptions()
-        options.binary_location = str(shutil.which("chromium"))
-        width, height = WINDOW
-        for flag in (*_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
-            options.add_argument(flag)
-        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-        try:
-            yield Browser(driver, base)
-        finally:
-            driver.quit()
+    with chromium(*WINDOW) as driver:
+        yield Browser(driver, base)

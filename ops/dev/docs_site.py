@@ -7,61 +7,39 @@ part of the site.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 from ops.common import child_environment
 from ops.common.errors import Problem
 from ops.common.paths import ROOT, demo_dir
+from ops.setup import npm_files
 from ops.setup.environments import python_of
-from ops.setup.jars import cache_home
+from ops.setup.npm_files import NpmFile
 
 GENERATED = "DOCS_GENERATED_DIR"  # ops/dev/docs_hooks.py reads it
 _LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
 
 
-class Script(NamedTuple):
-    """A script of an npm package that the pages need, as mkdocs.yml names it.
-
-    Attributes:
-        package: the package's name.
-        version: its version.
-        member: the script's path in the package.
-        sha256: hash of the script.
-    """
-
-    package: str
-    version: str
-    member: str
-    sha256: str
-
-    def is_right(self, content: bytes) -> bool:
-        """Return whether ``content`` is the script."""
-        return hashlib.sha256(content).hexdigest() == self.sha256
-
-
 SCRIPTS = (
     # Draws the diagrams.
-    Script(
+    NpmFile(
         "mermaid",
         "11.12.2",
-        "package/dist/mermaid.min.js",
+        "dist/mermaid.min.js",
         "d0830a6c05546e9edb8fe20a8f545f3e0dc7c4c3134d584bad9c13a99d7a71e0",
     ),
     # Makes search work in files that are opened without a web server.
-    Script(
+    NpmFile(
         "iframe-worker",
         "1.0.4",
-        "package/shim/index.js",
+        "shim/index.js",
         "e8e412dbcfea9b7e31b5ffa288d7b6035915e714c542f4176a0cdbe262fc9609",
     ),
 )
@@ -127,43 +105,20 @@ def add_dbt_pages(generated: Path) -> None:
 
 
 def add_scripts(generated: Path) -> None:
-    """Copy the scripts to where mkdocs.yml names them, after fetching them into the user's cache once.
+    """Copy the scripts to where mkdocs.yml names them.
 
     Raises:
         Problem: npm is missing, could not fetch a package, or a script is not the expected one.
     """
     folder = generated / "assets" / "javascripts"
     folder.mkdir(parents=True)
+    fetched = npm_files.ensure(SCRIPTS)
     for script in SCRIPTS:
-        cached = cache_home() / "crypto-analytics" / f"{script.package}-{script.version}.js"
-        if not (cached.is_file() and script.is_right(cached.read_bytes())):
-            content = _fetched(script)
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = cached.with_suffix(f".{os.getpid()}")
-            unfinished.write_bytes(content)
-            unfinished.rename(cached)
-        shutil.copyfile(cached, folder / f"{script.package}.js")
+        shutil.copyfile(fetched / script.path, folder / f"{script.package}.js")
 
 
-def _fetched(script: Script) -> bytes:
-    name = f"{script.package}@{script.version}"
-    if shutil.which("npm") is None:
-        fix = "install Node.js with npm (Debian: apt-get install npm), then make docs"
-        raise Problem("npm is missing", f"the pages need the script {name} of the npm registry", fix)
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["npm", "pack", "--silent", "--ignore-scripts", f"--pack-destination={folder}", name]
-        _run(f"the script {name}", command, dict(os.environ), output=subprocess.DEVNULL)
-        with tarfile.open(Path(folder) / f"{script.package}-{script.version}.tgz") as package:
-            member = package.extractfile(script.member)
-            content = member.read() if member else b""
-    if not script.is_right(content):
-        found = f"{script.member} has another SHA-256 than ops/dev/docs_site.py expects"
-        raise Problem(f"{name} is not the expected package", found, "check the registry: npm config get registry")
-    return content
-
-
-def _run(what: str, command: list[str], env: dict[str, str], output: int | None = None) -> None:
-    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, check=False)
+def _run(what: str, command: list[str], env: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
         found = f"{Path(command[0]).name} exited with {done.returncode}, its message is above"
         raise Problem(f"{what} could not be made", found, "correct what the message names, then make docs")

@@ -73,14 +73,14 @@ export class PriceChart {
    */
   paint(colours) {
     this.#colours = colours;
-    const { panel, text, muted, line, up, down } = colours;
+    const { panel, text, muted, line, grid, up, down } = colours;
     this.#chart.applyOptions({
       layout: {
         background: { type: ColorType.Solid, color: panel },
         textColor: muted,
         fontFamily: getComputedStyle(this.#element).fontFamily,
       },
-      grid: { vertLines: { color: line }, horzLines: { color: line } },
+      grid: { vertLines: { visible: false }, horzLines: { color: grid } },
       crosshair: {
         vertLine: { color: muted, labelBackgroundColor: text },
         horzLine: { color: muted, labelBackgroundColor: text },
@@ -104,7 +104,11 @@ export class PriceChart {
     this.#series.applyOptions({
       priceFormat: { type: 'price', precision: decimals, minMove: Number((10 ** -decimals).toFixed(decimals)) },
     });
-    this.#chart.applyOptions({ timeScale: { timeVisible: !daily } });
+    const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+    this.#chart.applyOptions({
+      localization: { priceFormatter: (/** @type {number} */ price) => price.toLocaleString('en-US', digits) },
+      timeScale: { timeVisible: !daily },
+    });
     this.#draw();
     if (jump) this.showNewest();
   }
@@ -197,7 +201,9 @@ export class PriceChart {
       low: Number(candle.low),
       close: Number(candle.close),
     };
-    return candle.closed ? bar : { ...bar, borderColor: this.#colours.open, wickColor: this.#colours.open };
+    if (candle.closed) return bar;
+    const { panel, open } = this.#colours;
+    return { ...bar, color: panel, borderColor: open, wickColor: open };
   }
 
   /**

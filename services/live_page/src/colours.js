@@ -2,7 +2,7 @@
 
 const CHOICE = 'theme';
 const NAMES = /** @type {const} */ ([
-  'panel', 'text', 'muted', 'line', 'up', 'down', 'up-volume', 'down-volume', 'incomplete', 'open', 'accent',
+  'panel', 'text', 'muted', 'line', 'grid', 'up', 'down', 'up-volume', 'down-volume', 'incomplete', 'open', 'accent',
 ]);
 
 /** @typedef {Record<typeof NAMES[number], string>} Colours */

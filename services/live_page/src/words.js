@@ -35,16 +35,16 @@ export const count = (number) => number.toLocaleString('en-US');
 export const plural = (number, one) => `${count(number)} ${one}${number === 1 ? '' : 's'}`;
 
 /**
- * Return how long ago something was: `0.4 s`, `12 s`, `3 min`, `2 h`, `5 days`.
+ * Return how long ago something was: `0.4 s`, `12 s`, `3 min`, `2 h`, `5 days`, with a space that does not break.
  * @param {number} milliseconds
  */
 export function age(milliseconds) {
   const seconds = Math.max(milliseconds, 0) / 1000;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 120) return `${Math.floor(seconds)} s`;
-  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h`;
-  return `${Math.floor(seconds / 86_400)} days`;
+  if (seconds < 10) return `${seconds.toFixed(1)}\u00a0s`;
+  if (seconds < 120) return `${Math.floor(seconds)}\u00a0s`;
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)}\u00a0min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)}\u00a0h`;
+  return `${Math.floor(seconds / 86_400)}\u00a0days`;
 }
 
 /**

@@ -12,7 +12,7 @@ test('the strip says what is known today', () => {
   };
   assert.equal(
     strip('BTCUSDT', status, NOW),
-    'BTCUSDT: 1,438 of 1,440 minutes of today complete, 2 gaps, newest trade 0.4 s ago, official equal: 1,436',
+    'BTCUSDT: 1,438 of 1,440 minutes of today complete, 2 gaps, newest trade 0.4\u00a0s ago, official equal: 1,436',
   );
   assert.equal(
     strip('X', { ...status, gaps: 0, officialDifferent: 3, newestTradeTime: null }, NOW),
@@ -24,7 +24,7 @@ test('the strip says what is known today', () => {
 test('ages have one unit each', () => {
   const seconds = [-1, 0.44, 9.94, 10, 119.9, 120, 7199, 7200, 172_799, 172_800];
   assert.deepEqual(
-    seconds.map((number) => age(number * 1000)),
+    seconds.map((number) => age(number * 1000).replace('\u00a0', ' ')),
     ['0.0 s', '0.4 s', '9.9 s', '10 s', '119 s', '2 min', '119 min', '2 h', '47 h', '2 days'],
   );
 });
@@ -74,6 +74,6 @@ test('the connection is described, and old prices are called so', () => {
   };
   assert.equal(connection('live', null, NOW).words, 'Live');
   assert.equal(connection('live', { ...status, newestTradeTime: NOW - 59_000 }, NOW).state, 'live');
-  assert.deepEqual(connection('live', status, NOW), { state: 'stale', words: 'Stale: no trade for 61 s' });
+  assert.deepEqual(connection('live', status, NOW), { state: 'stale', words: 'Stale: no trade for 61\u00a0s' });
   assert.match(connection('lost', status, NOW).words, /trying again: prices may be old/);
 });
