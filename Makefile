@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help doctor sizing images charts cluster load up status urls open forward logs memory airflow-run psql down \
   nuke env compose-up compose-batch compose-down dashboard-export airgap demo batch settings live-page stop setup \
-  clean lock env-example chart-docs docs docs-reference test test-spark test-bi test-page test-unit test-integration \
+  clean lock env-example chart-docs docs docs-reference grafana test test-spark test-bi test-page test-unit test-integration \
   test-charts test-rules test-parity e2e e2e-exchange e2e-compose lint lint-workflows types check bench
 
 PYTHON ?= python3
@@ -200,6 +200,9 @@ chart-docs: ## Write the charts' READMEs and docs/reference/chart-values.md anew
 
 docs: ## Build the documentation site, with dbt's pages of the models, into .demo/site (needs npm the first time)
 	@$(BOOTSTRAP) --for tools docs dbt -- -m ops.dev.docs_site
+
+grafana: ## Write the Grafana dashboards and their pages anew from ops/dev/grafana
+	@$(BOOTSTRAP) dev -- -m ops.dev.grafana
 
 docs-reference: chart-docs ## Write docs/reference anew: chart-docs, and the pages of settings, metrics and make targets
 	@$(BOOTSTRAP) dev -- -m ops.dev.reference

@@ -1,6 +1,10 @@
-"""Names of the metrics in a PromQL expression, found without a parser: promtool checks the syntax."""
+"""The metrics that a PromQL expression reads, found without a parser (promtool checks it), and those that exist."""
 
 import re
+
+import yaml
+
+from tests.servers import ROOT
 
 _STRINGS = re.compile(r"\"[^\"]*\"|'[^']*'")
 _SELECTORS = re.compile(r"\{[^}]*\}|\[[^\]]*\]")
@@ -31,3 +35,12 @@ def metrics(expression: str) -> set[str]:
     plain = _GROUPINGS.sub(" ", _SELECTORS.sub(" ", _STRINGS.sub('""', expression)))
     plain = re.sub(r"\b\d[\w.]*", " ", plain)  # numbers and durations
     return set(_NAME.findall(plain)) - _KEYWORDS
+
+
+def exported() -> set[str]:
+    """Return the metrics of our services, with the series of histograms, and those of other programs."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE)
+    ours = {name for name, kind in rows if kind != "histogram"}
+    ours |= {f"{name}_{part}" for name, kind in rows if kind == "histogram" for part in ("bucket", "sum", "count")}
+    others = yaml.safe_load((ROOT / "tests/exported_metrics.yaml").read_text())
+    return ours | {name for names in others.values() for name in names}

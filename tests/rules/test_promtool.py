@@ -10,18 +10,26 @@ from pathlib import Path
 import pytest
 
 from ops.dev.alerts_page import RULES
+from ops.dev.grafana.__main__ import DASHBOARDS
 from ops.platform.images import read_tags, reference
 from tests.servers import ROOT
 
 UNIT_TESTS = sorted((ROOT / "tests" / "rules").glob("*.yaml"))
-DASHBOARDS = sorted((ROOT / "charts/monitoring/files/dashboards").glob("*.json"))
 
 
 def promtool(*arguments: str, text: str = "") -> str:
     """Return the output of promtool, which sees the checkout as /checkout and no network."""
     tag = read_tags().get("monitoring")
     assert tag, "the image monitoring is not built; next: make images"
-    options = ["--rm", "--interactive", "--network=none", "--read-only", "--volume", f"{ROOT}:/checkout:ro"]
+    options = [
+        "--rm",
+        "--interactive",
+        "--network=none",
+        "--read-only",
+        "--tmpfs=/tmp",
+        "--volume",
+        f"{ROOT}:/checkout:ro",
+    ]
     command = ["docker", "run", *options, "--entrypoint=promtool", reference("monitoring", tag), *arguments]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"promtool {' '.join(arguments)}\n{done.stdout}{done.stderr}"
@@ -41,6 +49,13 @@ def test_every_rule_is_right() -> None:
 @pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: file.stem)
 def test_each_alert_fires_and_stays_quiet(file: Path) -> None:
     assert "SUCCESS" in promtool("test", "rules", inside(file))
+
+
+def test_every_query_of_the_dashboards_is_right() -> None:
+    queries = [query.expression for one in DASHBOARDS for panel in one.panels for query in panel.queries]
+    rules = [{"record": f"query_{number}", "expr": query} for number, query in enumerate(queries)]
+    out = promtool("check", "rules", text=json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+    assert f"{len(queries)} rules found" in out
 
 
 def test_a_wrong_expectation_fails(tmp_path: Path) -> None:

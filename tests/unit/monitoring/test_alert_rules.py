@@ -9,7 +9,7 @@ import yaml
 
 from ops.dev import alerts_page
 from ops.dev.alerts_page import Alert
-from tests.promql import metrics
+from tests.promql import exported, metrics
 from tests.servers import ROOT
 
 ALERTS = list(alerts_page.read())
@@ -39,15 +39,6 @@ def expected(test: dict[str, Any], alert: Alert) -> list[bool]:
 
 def given(test: dict[str, Any]) -> set[str]:
     return {one["series"].partition("{")[0] for one in test["input_series"]}
-
-
-def exported() -> set[str]:
-    """Return the metrics of our services, with the series of histograms, and those of other programs."""
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE)
-    ours = {name for name, kind in rows if kind != "histogram"}
-    ours |= {f"{name}_{part}" for name, kind in rows if kind == "histogram" for part in ("bucket", "sum", "count")}
-    others = yaml.safe_load((ROOT / "tests/exported_metrics.yaml").read_text())
-    return ours | {name for names in others.values() for name in names}
 
 
 def test_every_file_of_rules_is_read() -> None:
