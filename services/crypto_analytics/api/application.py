@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics import __version__
-from crypto_analytics.api import errors, exchange, health, page
+from crypto_analytics.api import errors, exchange, health, page, v1
 from crypto_analytics.api.access import TokenRequired
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.settings import ApiSettings
@@ -47,6 +47,7 @@ def _add_parts(app: FastAPI) -> None:
     """Add the endpoints of each part, in one line each. The page is last: it answers what no other part does."""
     app.include_router(health.router)
     app.include_router(exchange.router)
+    app.include_router(v1.router)
     # push: app.include_router(live.router)
     app.router.routes.extend(page.routes(app.state.context.settings.PAGE_DIR))
 

@@ -190,7 +190,7 @@ cross join (
 
 def day_ticker() -> str:
     """Return the query for the statistics of a window: one row with one JSON text, zeros if there is no candle."""
-    return _MINUTES.format(measures=_MEASURES, direction="asc") + _DAY
+    return minutes(newest_first=False) + _DAY
 
 
 def klines(calendar: Calendar, *, newest_first: bool) -> str:
@@ -198,13 +198,23 @@ def klines(calendar: Calendar, *, newest_first: bool) -> str:
     return _candles(calendar, newest_first=newest_first) + _ROWS
 
 
+def minutes(*, newest_first: bool) -> str:
+    """Return the beginning of a query, which defines the minutes of a window as ``minute``, read from ``candle``."""
+    return _MINUTES.format(measures=_MEASURES, direction="desc" if newest_first else "asc")
+
+
+def start_and_end(calendar: Calendar) -> tuple[str, str]:
+    """Return the expressions for the start of the candle with the minute ``open_time``, and the end of ``kline``."""
+    return _MONTH if calendar.interval.length is None else _FIXED
+
+
 def _candles(calendar: Calendar, *, newest_first: bool) -> str:
     direction = "desc" if newest_first else "asc"
-    minutes = _MINUTES.format(measures=_MEASURES, direction=direction)
+    read = minutes(newest_first=newest_first)
     if calendar.interval.length == MINUTE:
-        return minutes + _OF_MINUTES.format(measures=_MEASURES, direction=direction)
-    start, end = _MONTH if calendar.interval.length is None else _FIXED
-    return minutes + _CANDLES.format(start=start, end=end, direction=direction)
+        return read + _OF_MINUTES.format(measures=_MEASURES, direction=direction)
+    start, end = start_and_end(calendar)
+    return read + _CANDLES.format(start=start, end=end, direction=direction)
 
 
 def parameters(calendar: Calendar, symbol: str, window: Window, limit: int) -> dict[str, object]:

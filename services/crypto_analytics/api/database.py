@@ -56,6 +56,7 @@ class Database:
         Raises:
             StoreUnavailable: there is no connection.
             QueryTooSlow: the query took longer than API_QUERY_SECONDS.
+            psycopg.errors.UndefinedTable: it reads a table that the batch has not built yet.
         """
         try:
             try:

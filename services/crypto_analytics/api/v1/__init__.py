@@ -1,0 +1,10 @@
+"""``/v1``: what the exchange's protocol cannot tell: completeness, gaps, sources, reconciliation, quality, health."""
+
+from fastapi import APIRouter, Depends
+
+from crypto_analytics.api.parameters import check_parameters
+from crypto_analytics.api.v1 import candles, health, quality, symbols
+
+router = APIRouter(prefix="/v1", tags=["quality of the data"], dependencies=[Depends(check_parameters)])
+for part in (candles, symbols, quality, health):
+    router.include_router(part.router)
