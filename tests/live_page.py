@@ -2,12 +2,15 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
+import psycopg
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
@@ -23,6 +26,12 @@ MOVE_SECONDS = 2.0
 DESKTOP = (1280, 1000)
 PHONE = (390, 844)
 AXE = ROOT / "tests" / "axe.json"
+_INSERT = """
+insert into fact_realtime_trades_1m (
+    symbol, open_time, open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume,
+    taker_buy_quote_volume, first_trade_id, last_trade_id
+) values (%s, %s, 2, 3, 1, 2, 5, 10, 3, 1, 2, 10, 14)
+"""
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 # Whether a canvas of the chart has at least two colours: a blank one has one, or none.
 _IS_DRAWN = """
@@ -40,8 +49,28 @@ axe.run(document, {runOnly: arguments[0]}).then(found => done(found.violations.m
 """
 
 
+@contextmanager
+def incomplete_candle(connection: psycopg.Connection, symbol: str) -> Iterator[str]:
+    """Insert a candle of ten days ago with two missing trade ids, as a superuser; yield ``symbol``, and remove it."""
+    opened = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=10)
+    with connection.transaction():
+        connection.execute(_INSERT, (symbol, opened))
+    try:
+        yield symbol
+    finally:
+        with connection.transaction():
+            connection.execute(
+                "delete from fact_realtime_trades_1m where symbol = %s and open_time = %s", (symbol, opened)
+            )
+
+
 def check_live_page(
-    url: str, screenshots: Path | None = None, *, token: str = "", trade: Callable[[], object] | None = None
+    url: str,
+    screenshots: Path | None = None,
+    *,
+    incomplete: str,
+    token: str = "",
+    trade: Callable[[], object] | None = None,
 ) -> None:
     """Open the page at ``url`` and check it as a person would, in light and dark, on a desktop and a phone.
 
@@ -52,6 +81,7 @@ def check_live_page(
     Args:
         url: address of the api, as in http://127.0.0.1:8000.
         screenshots: folder to save pictures in.
+        incomplete: a symbol that has an incomplete candle of an earlier day (:func:`incomplete_candle`).
         token: the API's token, if it has one.
         trade: makes a trade with a new price in the shown symbol; None: trades come by themselves.
 
@@ -64,9 +94,10 @@ def check_live_page(
         page.open()
         page.check_drawn()
         page.check_moves(trade)
-        page.check_incomplete()
         page.check_accessible()
         page.keep(screenshots, "light")
+        page.open(symbol=incomplete, interval="1d")
+        page.check_incomplete()
         page.show(DESKTOP, dark=True)
         page.check_accessible()
         page.keep(screenshots, "dark")
@@ -91,9 +122,9 @@ class LivePage:
         self._cdp("Network.enable")
         self._cdp("Network.setExtraHTTPHeaders", headers=login)
 
-    def open(self) -> None:
-        """Load the page and wait until it has candles."""
-        self._driver.get(f"{self._url}/")
+    def open(self, **shown: str) -> None:
+        """Load the page, with the symbol and interval if named, and wait until it has candles."""
+        self._driver.get(f"{self._url}/?{urlencode(shown)}")
         self.wait(lambda: int(self.chart("candles")) > 0, "candles are loaded")
 
     def show(self, size: tuple[int, int], *, dark: bool) -> None:

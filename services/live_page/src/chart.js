@@ -73,7 +73,7 @@ export class PriceChart {
    */
   paint(colours) {
     this.#colours = colours;
-    const { panel, text, muted, line, grid, up, down } = colours;
+    const { panel, text, muted, line, grid, up, down, open } = colours;
     this.#chart.applyOptions({
       layout: {
         background: { type: ColorType.Solid, color: panel },
@@ -89,7 +89,7 @@ export class PriceChart {
       timeScale: { borderColor: line },
     });
     this.#series.applyOptions({
-      upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down,
+      upColor: up, downColor: down, priceLineColor: open, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down,
     });
     if (this.#candles.length > 0) this.#draw();
   }

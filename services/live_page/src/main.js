@@ -4,10 +4,9 @@ import { address, get } from './api.js';
 import { CandleList } from './candle_list.js';
 import { PriceChart } from './chart.js';
 import { colours, connectTheme } from './colours.js';
-import { decimalsOf } from './decimals.js';
 import { byId, element, setText } from './dom.js';
 import { follow } from './events.js';
-import { clearPrice, showDay, showHealth, showLinks, showPrice, showTable } from './panels.js';
+import { clearSymbol, showDay, showGaps, showHealth, showLinks, showPrice, showTable } from './panels.js';
 import { hideTooltip, placeAfter, showLegend, showTooltip, speak } from './pointer.js';
 import { INTERVALS, connection, strip } from './words.js';
 
@@ -20,12 +19,15 @@ import { INTERVALS, connection, strip } from './words.js';
 const PAGE = 1_000;
 const HEALTH_MS = 10_000;
 const TICKER_MS = 15_000;
+const GAPS_MS = 20_000;
 const CLOCK_MS = 500;
 
 /** What is shown: a symbol and an interval, from the address of the page if it names them. */
 const shown = { symbol: '', interval: '1m' };
 let candles = new CandleList();
 let decimals = 2;
+/** Decimals of the prices of each symbol. @type {Map<string, number>} */
+let priceDecimals = new Map();
 /** The candle chosen by keyboard or under the pointer. @type {number | null} */
 let pointed = null;
 /** @type {string | null} */
@@ -47,6 +49,7 @@ const chart = new PriceChart(chartElement, colours(), onPoint, () => void loadOl
 /** Show another symbol or interval. @param {{ symbol?: string, interval?: string }} choice */
 async function choose(choice) {
   Object.assign(shown, choice);
+  decimals = Math.max(priceDecimals.get(shown.symbol) ?? 2, 2);
   shownUntil.abort();
   shownUntil = new AbortController();
   const { signal } = shownUntil;
@@ -56,7 +59,7 @@ async function choose(choice) {
   dayOpen = null;
   pointed = null;
   hideTooltip();
-  clearPrice();
+  clearSymbol();
   history.replaceState(null, '', `?${new URLSearchParams(shown)}`);
   setText(byId('loading', HTMLElement), 'Loading candles …');
   byId('loading', HTMLElement).hidden = false;
@@ -71,6 +74,7 @@ async function choose(choice) {
   );
   signal.addEventListener('abort', end);
   void every(TICKER_MS, loadTicker, signal);
+  void every(GAPS_MS, loadGaps, signal);
 }
 
 /** Load the newest candles; also after a lost connection, for all that changed meanwhile. @param {AbortSignal} signal */
@@ -78,7 +82,6 @@ async function loadNewest(signal) {
   const isFirst = candles.all.length === 0;
   await attempt(async () => {
     candles.merge(await get('v1/candles', { ...shown, limit: PAGE }, signal));
-    decimals = Math.max(2, ...candles.all.slice(-PAGE).map((candle) => decimalsOf(candle.close)));
     draw(isFirst);
     const loading = byId('loading', HTMLElement);
     loading.hidden = candles.all.length > 0;
@@ -104,6 +107,8 @@ async function loadOlder() {
 function onCandle(candle) {
   if (candle.symbol !== shown.symbol || candle.interval !== shown.interval || !candles.newest) return;
   if (candles.merge([candle]).length === 0) return;
+  // A change of the newest candle is a new trade; the next status says its exact time.
+  if (status && candle === candles.newest) status = { ...status, newestTradeTime: Date.now() + clockOffset };
   chart.update(candle, candles.all);
   showAround();
 }
@@ -184,6 +189,11 @@ async function loadTicker(signal) {
   showAround();
 }
 
+/** @param {AbortSignal} signal */
+async function loadGaps(signal) {
+  showGaps(await get('v1/gaps', { symbol: shown.symbol, limit: 3 }, signal));
+}
+
 async function loadHealth() {
   showHealth((await get('v1/health')).hops);
 }
@@ -239,7 +249,9 @@ async function start() {
   void attempt(async () => showLinks((await get('v1/links')).links), forever);
   void every(HEALTH_MS, loadHealth, forever);
 
-  const symbols = /** @type {string[]} */ ((await get('v1/symbols')).symbols);
+  /** @type {{ symbols: string[], details: { symbol: string, priceDecimals: number }[] }} */
+  const { symbols, details } = await get('v1/symbols');
+  priceDecimals = new Map(details.map((known) => [known.symbol, known.priceDecimals]));
   const select = byId('symbol', HTMLSelectElement);
   select.append(...symbols.map((symbol) => element('option', { value: symbol }, symbol)));
   select.value = symbols.includes(wanted.get('symbol') ?? '') ? wanted.get('symbol') ?? '' : symbols[0] ?? '';

@@ -2,10 +2,11 @@
 
 import { change, decimalsOf, direction, grouped } from './decimals.js';
 import { byId, element, setText } from './dom.js';
-import { count, isIncomplete, reasons, state, timeOf } from './words.js';
+import { count, gapWords, isIncomplete, reasons, state, timeOf } from './words.js';
 
 /**
  * @typedef {import('./types.js').Candle} Candle
+ * @typedef {import('./types.js').Gap} Gap
  * @typedef {import('./types.js').Hop} Hop
  * @typedef {import('./types.js').Link} Link
  */
@@ -34,13 +35,14 @@ export function showPrice(price, decimals, since) {
   changed.className = since === null ? '' : ['down', '', 'up'][direction(since, price) + 1] ?? '';
 }
 
-/** Show that no price is known. */
-export function clearPrice() {
+/** Show that nothing is known about the symbol yet. */
+export function clearSymbol() {
   const output = byId('price', HTMLOutputElement);
   delete output.dataset['exact'];
   setText(output, '–');
   setText(byId('change', HTMLSpanElement), '');
   byId('day', HTMLElement).replaceChildren();
+  byId('gaps', HTMLUListElement).replaceChildren();
 }
 
 /**
@@ -60,6 +62,11 @@ export function showDay(ticker, decimals) {
       element('div', {}, element('dt', {}, name), element('dd', {}, value)),
     ),
   );
+}
+
+/** @param {Gap[]} gaps */
+export function showGaps(gaps) {
+  byId('gaps', HTMLUListElement).replaceChildren(...gaps.map((gap) => element('li', {}, gapWords(gap))));
 }
 
 /** @param {Hop[]} hops */

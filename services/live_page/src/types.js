@@ -31,6 +31,13 @@
  * @property {number | null} newestTradeTime
  * @property {number} serverTime
  *
+ * @typedef {object} Gap A run of trade ids that are missing
+ * @property {number} firstMissingId
+ * @property {number} lastMissingId
+ * @property {number} missingCount
+ * @property {string | null} reason why it could not be repaired yet
+ * @property {number | null} firstMinute
+ *
  * @typedef {object} Hop One step on the way of the data
  * @property {string} name
  * @property {string} state

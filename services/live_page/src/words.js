@@ -136,6 +136,16 @@ export function strip(symbol, status, now) {
   return `${symbol}: ${parts.join(', ')}`;
 }
 
+/**
+ * Return a gap in words.
+ * @param {import('./types.js').Gap} gap
+ */
+export function gapWords(gap) {
+  const ids = gap.missingCount === 1 ? `id ${gap.firstMissingId}` : `ids ${gap.firstMissingId} to ${gap.lastMissingId}`;
+  const when = gap.firstMinute === null ? '' : `, at ${timeOf(gap.firstMinute, '1m')} UTC`;
+  return `Gap: ${plural(gap.missingCount, 'trade')} missing (${ids})${when}${gap.reason ? `: ${gap.reason}` : ''}`;
+}
+
 const STALE_MS = 60_000;
 
 /**

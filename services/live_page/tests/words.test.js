@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { age, connection, reasons, sentence, state, strip, timeOf } from '../src/words.js';
+import { age, connection, gapWords, reasons, sentence, state, strip, timeOf } from '../src/words.js';
 import { candle } from './candles.js';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -76,4 +76,13 @@ test('the connection is described, and old prices are called so', () => {
   assert.equal(connection('live', { ...status, newestTradeTime: NOW - 59_000 }, NOW).state, 'live');
   assert.deepEqual(connection('live', status, NOW), { state: 'stale', words: 'Stale: no trade for 61\u00a0s' });
   assert.match(connection('lost', status, NOW).words, /trying again: prices may be old/);
+});
+
+test('a gap is described by its ids, its time and its reason', () => {
+  const gap = { firstMissingId: 7, lastMissingId: 9, missingCount: 3, reason: null, firstMinute: null };
+  assert.equal(gapWords(gap), 'Gap: 3 trades missing (ids 7 to 9)');
+  assert.equal(
+    gapWords({ ...gap, lastMissingId: 7, missingCount: 1, reason: 'REST does not answer', firstMinute: Date.UTC(2026, 0, 2, 3, 4) }),
+    'Gap: 1 trade missing (id 7), at 2026-01-02 03:04 UTC: REST does not answer',
+  );
 });
