@@ -58,7 +58,7 @@ status: ## Show what runs and how fresh the candles are: local runs, Kubernetes,
 urls: ## Show URL, user, password and health of every endpoint; PASSWORDS=0 hides the passwords, FORMAT=env|json
 	@$(OPS) urls $(NO_PASSWORDS) $(if $(FORMAT),--format $(FORMAT))
 
-open: ## Open Superset and Airflow in the browser
+open: ## Open the live page, Superset and Airflow in the browser
 	@$(OPS) open
 
 forward: ## Forward the ports of a cluster other than kind to this machine until Ctrl-C
@@ -231,7 +231,7 @@ help: ## Show this
 	  '  SERVICE=consumer     logs: of one component; settings: of one service' \
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \
-	  '  AIRFLOW_PORT=8080 SUPERSET_PORT=8088 SPARK_UI_PORT=4040' \
+	  '  AIRFLOW_PORT=8080 SUPERSET_PORT=8088 SPARK_UI_PORT=4040 API_PORT=8000' \
 	  '' 'Variables of make demo, as in: make demo REPLAY=trades.csv' \
 	  '  REPLAY=file          play a recording: trades or aggTrades archive (csv, zip), recorded stream (tsv)' \
 	  '  KLINES=file          its official klines, to reconcile with' \

@@ -8,11 +8,12 @@ variable "TAG" { default = "0.1.0" }
 variable "SOURCE" { default = "" }   # address of the project's source, for the labels
 variable "REVISION" { default = "" } # its commit, for the labels; a new value makes a new image
 
-# Base images and package registries. Empty means the default of pip, uv and Go.
+# Base images and package registries. Empty means the default of pip, uv, npm and Go.
 variable "DEBIAN_IMAGE" { default = "debian:bookworm-slim" }
 variable "GOLANG_IMAGE" { default = "golang:1.26-bookworm" }
 variable "PIP_INDEX_URL" { default = "" }
 variable "MAVEN_MIRROR" { default = "https://repo.maven.apache.org/maven2" }
+variable "NPM_REGISTRY" { default = "" }
 variable "GOPROXY" { default = "" }
 variable "GOSUMDB" { default = "" }
 
@@ -52,6 +53,7 @@ target "packages" {
   matrix = {
     item = [
       { image = "airflow", start = "python", lock = "requirements/airflow.txt" },
+      { image = "api", start = "services", lock = "requirements/images/api.txt" },
       { image = "dbt", start = "python", lock = "requirements/dbt.txt" },
       { image = "ge", start = "python", lock = "requirements/ge.txt" },
       { image = "backfill", start = "services", lock = "requirements/images/backfill.txt" },
@@ -76,8 +78,8 @@ target "image" {
   name     = name
   matrix = {
     name = [
-      "airflow", "backfill", "consumer", "dbt", "engineproxy", "exporter", "ge", "kafka", "minio", "postgres",
-      "producer", "simulator", "spark", "superset", "tools", "versitygw",
+      "airflow", "api", "backfill", "consumer", "dbt", "engineproxy", "exporter", "ge", "kafka", "minio", "postgres",
+      "producer", "publisher", "simulator", "spark", "superset", "tools", "versitygw",
     ]
   }
   dockerfile = "images/${name}/Dockerfile"
@@ -89,6 +91,7 @@ target "image" {
     PACKAGES_IMAGE = "crypto-analytics/${name}-packages:base"
     JDK_IMAGE      = "crypto-analytics/jdk:base"
     GOLANG_IMAGE   = GOLANG_IMAGE
+    NPM_REGISTRY   = NPM_REGISTRY
     GOPROXY        = GOPROXY
     GOSUMDB        = GOSUMDB
     MAVEN_MIRROR   = MAVEN_MIRROR

@@ -75,6 +75,10 @@ _OF_THE_RUN = (
     "BATCH_PROJECT_DIR",
     "DBT_",
     "DEMO_DIR",
+    "API_HOST",
+    "API_PORT",
+    "API_TOKEN",
+    "DASHBOARD_URL",
 )
 _NOT_FOR_TOOLS = ("PYTHON", "PG", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 

@@ -28,6 +28,11 @@ def is_free(port: int) -> bool:
         return True
 
 
+def preferred_port(port: int) -> int:
+    """Return ``port`` if a server could listen on it now, else a port on which no program listens."""
+    return port if is_free(port) else free_port()
+
+
 def another_port(port: int) -> int:
     """Return the port to suggest where ``port`` is taken."""
     return port + 10000 if port + 10000 <= _LARGEST_PORT else port - 10000

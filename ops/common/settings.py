@@ -38,6 +38,7 @@ class OpsSettings(SettingsGroup):
     AIRFLOW_PORT: Port | None = Field(None, description="port of Airflow on 127.0.0.1 (8080)")
     SUPERSET_PORT: Port | None = Field(None, description="port of Superset on 127.0.0.1 (8088)")
     SPARK_UI_PORT: Port | None = Field(None, description="port of Spark's UI on 127.0.0.1 (4040)")
+    API_PORT: Port | None = Field(None, description="port of the read API and the live page on 127.0.0.1 (8000)")
     SIM_PORT: Port | None = Field(None, description="port of the simulator on 127.0.0.1 (8899)")
 
     @property

@@ -44,6 +44,7 @@ VARIABLES = (
     "SIM_PORT",
     "SPARK_UI_PORT",
     "SUPERSET_PORT",
+    "API_PORT",
     "SYMBOLS",
     "SIM_TRADES_PER_MINUTE",
     "BINANCE_WS_URL",

@@ -140,6 +140,8 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     own = [one for one in compose.containers(project.name) if one.state == "running"]
     ports = {"spark": "SPARK_UI_PORT", "bi": "SUPERSET_PORT", "airflow": "AIRFLOW_PORT"}
     unused = {name for word, name in ports.items() if word not in profile.split(",")}
+    if not {"stream", "spark"} & set(profile.split(",")):
+        unused.add("API_PORT")
     if project.replaced_object_store == "minio":
         unused.add("MINIO_CONSOLE_PORT")
     found = [*_ports(settings, {port for one in own for port in one.ports.values()}, unused)]

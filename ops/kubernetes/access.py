@@ -31,4 +31,4 @@ def find(settings: OpsSettings) -> Installation | None:
     except ApiUnavailable as error:
         raise Problem(f"{settings.KUBE_CONTEXT} does not answer", str(error), make_command.make_up()) from error
     where = settings.KUBE_CONTEXT if settings.is_kind else f"{settings.KUBE_CONTEXT}, while make forward runs"
-    return Installation(f"Kubernetes ({where})", kind_node_ports.effective(settings, bound), passwords, components)
+    return Installation(f"Kubernetes ({where})", kind_node_ports.mapped(settings, bound), passwords, components)

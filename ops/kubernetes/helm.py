@@ -26,6 +26,8 @@ RELEASES = (
     "simulator",
     "producer",
     "consumer",
+    "publisher",
+    "api",
     "spark-operator",
     "spark-candles",
     "superset",

@@ -36,6 +36,9 @@ VARIABLES: dict[str, str | None] = {
     "SIM_TRADES_PER_MINUTE": None,
     "KAFKA_PORT": "9092",
     "AIRFLOW_PORT": "8080",
+    "API_PORT": "8000",
+    "SUPERSET_PORT": "8088",
+    "MINIO_PORT": "9000",
 }
 _POLL_SECONDS = 2.0
 _GRACE_SECONDS = 20.0

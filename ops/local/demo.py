@@ -44,6 +44,8 @@ def check(settings: DemoSettings) -> list[Problem]:
     if settings.BI:
         checks.append(partial(paths.check_for_superset, settings.DEMO_DIR.resolve()))
         checks.append(partial(preflight.port, "SUPERSET_PORT", settings.SUPERSET_PORT))
+    if settings.API_PORT is not None:
+        checks.append(partial(preflight.port, "API_PORT", settings.API_PORT))
     if settings.LIVE:
         checks.append(partial(exchange_hosts.ping, exchange.real(settings).rest_url))
     else:

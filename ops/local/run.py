@@ -12,7 +12,7 @@ from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import ObjectNotFound, open_store
 from ops.common import paths
 from ops.common.errors import Problem
-from ops.common.loopback import free_port
+from ops.common.loopback import free_port, preferred_port
 from ops.local import (
     archive_check,
     batch,
@@ -23,17 +23,18 @@ from ops.local import (
     postgres,
     report,
     service_settings,
+    services,
     superset,
     topics,
     trade_counts,
 )
 from ops.local.completion import CompletionCheck
 from ops.local.display import Display
-from ops.local.programs import Program, fetching_job, job, service
+from ops.local.programs import fetching_job, job, service
 from ops.local.run_folders import RunFolders
-from ops.local.settings import DemoSettings
+from ops.local.settings import API_PORT, DemoSettings
 from ops.local.supervisor import Supervisor
-from ops.setup import environments, jars
+from ops.setup import jars
 
 POLL_SECONDS = 0.2
 JARS_SECONDS = 600
@@ -54,8 +55,11 @@ class Run:
     def __post_init__(self) -> None:
         (self.folders.root / "home").mkdir(parents=True, exist_ok=True)
         self.passwords = passwords.load(self.folders.secrets)
+        api_port = self.settings.API_PORT
         self.addresses = service_settings.Addresses(
-            kafka=self.settings.KAFKA_PORT or free_port(), postgres=self.settings.POSTGRES_PORT or free_port()
+            kafka=self.settings.KAFKA_PORT or free_port(),
+            postgres=self.settings.POSTGRES_PORT or free_port(),
+            api=preferred_port(API_PORT) if api_port is None else api_port or free_port(),
         )
         self.server = postgres.PostgresServer(
             self.folders.postgres,
@@ -95,19 +99,19 @@ class Run:
         return self.simulator.source() if self.simulator else exchange.real(self.settings)
 
     def start_services(self, source: service_settings.TradeSource) -> None:
-        """Start the consumers of the chosen variant, and the producer."""
+        """Start the services: consumers of the chosen variant, producer, publisher and read API."""
         service_settings.RunConfig(source, self.addresses, self._simulator_settings()).save(self.folders.run_file)
-        common = (
-            service_settings.market(source)
-            | service_settings.kafka(self.addresses)
-            | service_settings.objects(self.folders)
+        started = services.programs(
+            self.settings,
+            self.folders,
+            self.passwords,
+            source,
+            self.addresses,
+            producer_metrics=self.producer_metrics,
+            superset_port=self.superset_port,
         )
-        writer = service_settings.postgres(self.addresses, self.passwords, "writer")
-        consumers = [self._consumer(name, common | writer) for name in self.settings.consumers]
-        environ = common | service_settings.postgres(self.addresses, self.passwords, "producer")
-        producer = service("producer", environ, metrics_port=self.producer_metrics, outside=self.settings.LIVE)
-        self.supervisor.start(*consumers, producer)
-        self.supervisor.wait_ready(*self.settings.consumers, "producer")
+        self.supervisor.start(*started)
+        self.supervisor.wait_ready(*(program.name for program in started))
 
     def play(self, source: service_settings.TradeSource) -> None:
         """Stream the play and wait until it is complete."""
@@ -230,12 +234,6 @@ class Run:
             found.write(self.folders.report)
             self.display.hops(found)
             self.display.gold(report.newest_gold(connection))
-
-    def _consumer(self, name: str, env: dict[str, str]) -> Program:
-        if name == "consumer":
-            return service(name, env, metrics_port=free_port())
-        spark = service_settings.spark(self.folders, jars.spark_jars_dir(), self.settings.SPARK_UI_PORT)
-        return service(name, env | spark, metrics_port=free_port(), python=environments.python_of("spark"))
 
     def _simulator_settings(self) -> dict[str, str]:
         if self.simulator is None:

@@ -1,6 +1,7 @@
 """The settings that the services of a run get as environment variables."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,10 +29,11 @@ class TradeSource:
 
 @dataclass(frozen=True)
 class Addresses:
-    """The ports of the run's servers."""
+    """The ports of the run's servers; ``api`` is 0 in the file of a run that had none."""
 
     kafka: int
     postgres: int
+    api: int = 0
 
 
 def postgres(addresses: Addresses, passwords: Passwords, role: str) -> dict[str, str]:
@@ -63,6 +65,12 @@ def superset(folders: RunFolders, addresses: Addresses, passwords: Passwords) ->
         "SUPERSET_SECRET_KEY": passwords.superset_session,
         "SUPERSET_HOME": str(folders.superset),
     }
+
+
+def api(addresses: Addresses, dashboard: str) -> dict[str, str]:
+    """Return the settings of the read API, which serves on loopback only; ``dashboard``: its link, empty: none."""
+    token = os.environ.get("API_TOKEN", "")  # of the user; no other service gets it
+    return {"API_HOST": LOOPBACK, "API_PORT": str(addresses.api), "API_TOKEN": token, "DASHBOARD_URL": dashboard}
 
 
 def kafka(addresses: Addresses) -> dict[str, str]:

@@ -10,6 +10,7 @@ from crypto_analytics.runtime.settings import MarketSettings, Port
 from ops.common.candle_variant import Variant
 
 Mode = Literal["play", "forever", "live"]
+API_PORT = 8000  # of the read API, where the user names none
 
 
 class DemoSettings(MarketSettings):
@@ -31,6 +32,9 @@ class DemoSettings(MarketSettings):
     SPARK_UI_PORT: Port = Field(4040, description="port of Spark's UI, for VARIANT=spark and both")
     KAFKA_PORT: Port = Field(9092, description="port of the local run's Kafka")
     POSTGRES_PORT: Port = Field(5432, description="port of the local run's PostgreSQL")
+    API_PORT: Port | None = Field(
+        None, description="port of the read API and the live page; unset: 8000, or a free one if that is in use"
+    )
     SIM_PORT: Port = Field(8899, description="port of the simulator")
     BI: bool = Field(False, description="start Superset with the dashboard, and stay until Ctrl-C")
     SUPERSET_PORT: Port = Field(8088, description="port of Superset, for BI=1")

@@ -47,10 +47,15 @@ def is_healthy(port: int) -> bool:
         return False
 
 
+def address(port: int) -> str:
+    """Return the dashboard's address."""
+    return f"http://{LOOPBACK}:{port}{DASHBOARD}"
+
+
 def places(port: int, password: Path | str) -> list[tuple[str, Path | str]]:
     """Return the dashboard's address and login; ``password`` may be the file that holds it."""
     return [
-        ("dashboard", f"http://{LOOPBACK}:{port}{DASHBOARD}"),
+        ("dashboard", address(port)),
         ("user", SUPERSET_ADMIN),
         ("password", password),
     ]

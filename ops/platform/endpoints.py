@@ -35,6 +35,8 @@ class Endpoint:
 
 # Kafka redirects clients to its advertised listener: that of port 9094 advertises the port on this machine.
 ENDPOINTS = (
+    Endpoint("Live page", "api", "API_PORT", 8000, "http://{host}:{port}", is_page=True),
+    Endpoint("API", "api", "API_PORT", 8000, "http://{host}:{port}/docs"),
     Endpoint("Kafka", "kafka", "KAFKA_PORT", 9094, "{host}:{port}", "KAFKA_SASL_PASSWORD"),
     Endpoint(
         "PostgreSQL",
@@ -90,5 +92,5 @@ class Installation:
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints of the running components."""
-        return [endpoint for endpoint in ENDPOINTS if endpoint.component in self.components]
+        """Return the endpoints of the running components that a port of this machine leads to."""
+        return [end for end in ENDPOINTS if end.component in self.components and end.setting in self.ports]

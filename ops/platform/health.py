@@ -162,6 +162,24 @@ def superset(port: int, password: str) -> None:
     _request("POST", f"http://{LOOPBACK}:{port}/api/v1/security/login", login, timeout=_SUPERSET_SECONDS)
 
 
+def live_page(port: int, password: str) -> None:
+    """Request the page, as a browser does.
+
+    Raises:
+        Unhealthy: the API does not answer, or its image has no page.
+    """
+    _request("GET", f"http://{LOOPBACK}:{port}/")
+
+
+def api(port: int, password: str) -> None:
+    """Request its readiness, without a token.
+
+    Raises:
+        Unhealthy: the API does not answer, or is not ready.
+    """
+    _request("GET", f"http://{LOOPBACK}:{port}/readyz")
+
+
 def simulator(port: int, password: str) -> None:
     """Request its health, without a login.
 
@@ -215,6 +233,8 @@ def _short(error: object) -> str:
 
 
 _CHECKS: dict[str, Callable[[int, str], str | None]] = {
+    "Live page": live_page,
+    "API": api,
     "Kafka": kafka,
     "PostgreSQL": postgres,
     "MinIO (S3)": s3,

@@ -32,6 +32,7 @@ from ops.platform import make_command
 BAKE_FILE = "images/docker-bake.hcl"
 NAMES = (
     "airflow",
+    "api",
     "backfill",
     "consumer",
     "dbt",
@@ -42,6 +43,7 @@ NAMES = (
     "minio",
     "postgres",
     "producer",
+    "publisher",
     "simulator",
     "spark",
     "superset",
@@ -49,7 +51,7 @@ NAMES = (
     "versitygw",
 )
 # The images that start from a base image of their own, <name>-packages, with the packages of one lock file.
-WITH_PACKAGES = frozenset({"airflow", "backfill", "dbt", "exporter", "ge", "simulator", "tools"})
+WITH_PACKAGES = frozenset({"airflow", "api", "backfill", "dbt", "exporter", "ge", "simulator", "tools"})
 _ID_DIGITS = 12
 _NAMED = re.compile(r"\bcrypto-analytics/([a-z]+):")
 _DONE = re.compile(r"naming to \S*?crypto-analytics/([a-z]+):\S+.*( done|$)")

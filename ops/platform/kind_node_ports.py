@@ -23,6 +23,7 @@ EXPOSED = (
     ExposedPort("AIRFLOW_PORT", 8080, 30808),
     ExposedPort("SUPERSET_PORT", 8088, 30888),
     ExposedPort("SPARK_UI_PORT", 4040, 30404),
+    ExposedPort("API_PORT", 8000, 30800),
     ExposedPort("SIM_PORT", 8899, 30899),
 )
 
@@ -37,6 +38,12 @@ def effective(settings: OpsSettings, bound: Mapping[int, int] | None = None) -> 
     """Return every port by setting: bound by the cluster (``bound``, by NodePort), set by the user, or the default."""
     held, named = bound or {}, requested(settings)
     return {port.setting: held.get(port.node_port, named.get(port.setting, port.default)) for port in EXPOSED}
+
+
+def mapped(settings: OpsSettings, bound: Mapping[int, int] | None = None) -> dict[str, int]:
+    """Return the ports that lead to the platform: of kind's cluster (``bound``) only those that it was created with."""
+    numbers = effective(settings, bound)
+    return {port.setting: numbers[port.setting] for port in EXPOSED if bound is None or port.node_port in bound}
 
 
 def conflicts(settings: OpsSettings, bound: Mapping[int, int]) -> dict[str, tuple[int, int]]:

@@ -187,7 +187,7 @@ def test_production_leaves_the_machine() -> None:
     assert consumer["spec"]["replicas"] == 3
     assert consumer["spec"]["template"]["spec"]["topologySpreadConstraints"]
     # The single replicas may be evicted: a drain would wait for ever for a budget that protects one.
-    assert [one["metadata"]["name"] for one in of_kind(objects, "PodDisruptionBudget")] == ["consumer"]
+    assert [one["metadata"]["name"] for one in of_kind(objects, "PodDisruptionBudget")] == ["consumer", "api"]
     assert {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} >= {"consumer", "producer"}
     settings = _settings(containers(consumer["spec"]["template"])[0])
     assert (settings["POSTGRES_SSLMODE"], settings["S3_SECURE"]) == ("verify-full", "true")

@@ -32,6 +32,8 @@ BEFORE = {
     "simulator": {"namespace"},
     "producer": {"kafka", "migrate", "minio", "versitygw", "simulator"},
     "consumer": {"kafka", "migrate", "minio", "versitygw", "simulator"},
+    "publisher": {"kafka", "migrate"},
+    "api": {"kafka", "migrate", "minio", "versitygw"},
     "spark-operator": {"namespace"},
     "spark-candles": {"kafka", "migrate", "minio", "versitygw", "spark-operator"},
     "superset": {"migrate"},

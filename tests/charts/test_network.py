@@ -43,7 +43,7 @@ def test_ports_are_exposed_where_the_environment_says(name: str) -> None:
     spark = {"spark-candles"} if values["variant"] != "python" else set()
     exposed -= {"spark-operator"}  # the port of the API server, not of a pod
     assert exposed == (
-        {"kafka", "postgres", "minio", "airflow", "superset"} | simulator | spark
+        {"kafka", "postgres", "minio", "airflow", "superset", "api"} | simulator | spark
         if values["expose"]["enabled"]
         else set()
     )

@@ -74,5 +74,5 @@ def test_the_largest_pod_that_passes_is_counted_once() -> None:
     }
     found = of_objects(rendering.chart("batch", {"components": components}))
     assert (found[PASSING].cpu, found[PASSING].memory, found[PASSING].pods) == (2000, 1024, 1)
-    rolled = of_objects(rendering.chart("consumer", {"replicas": 2}))
+    rolled = of_objects(rendering.chart("consumer", {"replicas": 2, "resources": {"requests": {"cpu": "300m"}}}))
     assert (rolled["consumer"].pods, rolled[PASSING].cpu) == (2, rolled["consumer"].cpu)

@@ -48,6 +48,8 @@ def test_each_users_password_comes_from_the_secret_of_its_client() -> None:
         "producer": ("producer", "KAFKA_SASL_PASSWORD"),
         "consumer": ("consumer", "KAFKA_SASL_PASSWORD"),
         "spark": ("spark", "KAFKA_SASL_PASSWORD"),
+        "publisher": ("publisher", "KAFKA_SASL_PASSWORD"),
+        "api": ("api", "KAFKA_SASL_PASSWORD"),
         "reader": ("reader", "KAFKA_SASL_PASSWORD"),
     }
 
@@ -66,7 +68,7 @@ def test_a_changed_secret_changes_its_user_which_the_operator_watches(tmp_path: 
 
     assert LOOKUP in text
     old, new = annotations("old"), annotations("new")
-    assert len(set(old.values())) == len(old) == 5
+    assert len(set(old.values())) == len(old) == 7
     assert [name for name in old if old[name] == new[name]] == []
     assert annotations("old") == old
 

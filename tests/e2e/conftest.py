@@ -23,7 +23,7 @@ from ops.platform import make_command, state_folder
 from tests.e2e.compose import Compose
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.load import PREFIX
-from tests.e2e.platforms import UPSTREAM, Platform
+from tests.e2e.platforms import READERS, UPSTREAM, Platform
 from tests.e2e.programs import attempt, run
 from tests.e2e.report import Report
 
@@ -37,6 +37,7 @@ ORDER = (
     "test_airflow",
     "test_airflow_in_compose",
     "test_dashboard",
+    "test_api",
     "test_under_load",
     "test_restart",
 )
@@ -90,7 +91,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize tests with the components of the variant; for a second variant, only its merging one is tested."""
     mergers = [pytest.param(name, marks=pytest.mark.variant) for name in MERGERS[_variant(metafunc.config)]]
     # The exchange is no victim: without a feed the tests prove nothing.
-    for fixture, values in {"victim": [*mergers, *UPSTREAM], "merger": mergers}.items():
+    for fixture, values in {"victim": [*mergers, *UPSTREAM, *READERS], "merger": mergers}.items():
         if fixture in metafunc.fixturenames:
             metafunc.parametrize(fixture, values)
 

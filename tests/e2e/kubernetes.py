@@ -23,6 +23,7 @@ OPERATORS = (".kafka.strimzi.io", ".core.strimzi.io", ".sparkoperator.k8s.io")  
 SECOND_TAG = "-second"
 _NODE_PORTS: dict[Server, int] = {
     "kafka": 30092, "postgres": 30432, "minio": 30900, "simulator": 30899, "airflow": 30808, "superset": 30888,
+    "api": 30800,
 }  # fmt: skip
 # The Secret and the key that hold each user's password.
 _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
@@ -30,6 +31,8 @@ _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("kafka", "producer"): ("producer", "KAFKA_SASL_PASSWORD"),
     ("kafka", "consumer"): ("consumer", "KAFKA_SASL_PASSWORD"),
     ("kafka", "spark"): ("spark", "KAFKA_SASL_PASSWORD"),
+    ("kafka", "publisher"): ("publisher", "KAFKA_SASL_PASSWORD"),
+    ("kafka", "api"): ("api", "KAFKA_SASL_PASSWORD"),
     ("kafka", "reader"): ("reader", "KAFKA_SASL_PASSWORD"),
     ("postgres", "superuser"): ("postgres", "POSTGRES_PASSWORD"),
     ("postgres", "writer"): ("consumer", "POSTGRES_PASSWORD"),
@@ -46,6 +49,7 @@ _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {
     ("minio", "exporter"): ("exporter", "S3_SECRET_KEY"),
     ("minio", "gate"): ("ge", "S3_SECRET_KEY"),
     ("minio", "sweep"): ("sweep", "S3_SECRET_KEY"),
+    ("minio", "api"): ("api", "S3_SECRET_KEY"),
     ("minio", "reader"): ("reader", "S3_SECRET_KEY"),
 }
 

@@ -1,8 +1,8 @@
 """The operations on a platform that the streaming tests need; implemented in ``kubernetes.py`` and ``compose.py``.
 
 Components are ``kafka``, ``postgres``, ``producer``, the S3 server (``minio``, or ``versitygw`` where the variable
-OBJECT_STORE_SERVER names it), ``simulator`` where the exchange is a component, and those that merge trades:
-``consumer``, ``spark-candles``, or both.
+OBJECT_STORE_SERVER names it), ``simulator`` where the exchange is a component, those that merge trades (``consumer``,
+``spark-candles``, or both), and ``publisher`` and ``api``, which read what is merged.
 """
 
 import os
@@ -30,7 +30,8 @@ from tests.e2e.waiting import wait_until
 
 BATCH_SECONDS = 600.0  # a running task may still be retried
 UPSTREAM = ("kafka", "postgres", os.environ.get("OBJECT_STORE_SERVER") or "minio", "producer")
-Server = Literal["kafka", "postgres", "minio", "simulator", "airflow", "superset"]
+READERS = ("publisher", "api")
+Server = Literal["kafka", "postgres", "minio", "simulator", "airflow", "superset", "api"]
 
 
 class MemoryLimits(NamedTuple):
@@ -56,7 +57,7 @@ class Platform(ABC):
         self.variant = variant
         self.exchange = exchange
         self.mergers = MERGERS[variant]
-        self.streaming = (*UPSTREAM, *exchange.components, *self.mergers)
+        self.streaming = (*UPSTREAM, *exchange.components, *self.mergers, *READERS)
         # Neither changes, and the platform cannot answer while it restarts.
         self.port = cache(self.find_port)
         self.password = cache(self.find_password)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.e2e.platforms import Platform
+from tests.e2e.published_candles import verify_published
 from tests.e2e.recomputation import (
     DEFAULT_SYMBOLS,
     dead_letters,
@@ -35,7 +36,8 @@ def test_a_restart_keeps_the_data_and_the_stream_continues(platform: Platform, r
     wait_caught_up(platform, DEFAULT_SYMBOLS, seconds=300)
     report.recovered["all (restart)"] = watch.seconds
     verified = verify(platform, DEFAULT_SYMBOLS)
-    report.verified["after a restart"] = verified._asdict()
+    published = verify_published(platform, DEFAULT_SYMBOLS)
+    report.verified["after a restart"] = verified._asdict() | {"published": published}
     with platform.postgres("reader") as connection:
         after = read_stored(connection, DEFAULT_SYMBOLS, before.since)
         assert all(merged_up_to(connection, DEFAULT_SYMBOLS)[symbol] > last for symbol, last in merged.items())

@@ -11,6 +11,7 @@ import pytest
 from ops.common.candle_variant import Variant
 from tests.e2e.load import TRADES_PER_MINUTE, Load, heavy_load
 from tests.e2e.platforms import Platform
+from tests.e2e.published_candles import verify_published
 from tests.e2e.recomputation import (
     DEFAULT_SYMBOLS,
     complete_minutes,
@@ -100,7 +101,8 @@ def test_nothing_is_lost_or_doubled(platform: Platform, load: Load, report: Repo
     wait_caught_up(platform, load.symbols)
     klines = official_klines(platform, load.symbols, window_start())
     verified = verify(platform, load.symbols, klines)
-    report.verified["under load"] = verified._asdict()
+    published = verify_published(platform, load.symbols)
+    report.verified["under load"] = verified._asdict() | {"published": published}
     assert verified.trades > seconds * TRADES_PER_MINUTE * len(load.symbols) / 60 * 0.9
     assert verified.official >= WHOLE_MINUTES * len(load.symbols)
     assert dead_letters(platform) == []

@@ -44,7 +44,7 @@ from tests.oracle import Oracle, stored_candles
 from tests.servers import ROOT, Broker, Database, Servers, SimulatedExchange, service
 
 TRADES, DLQ, CANDLES, GROUP = "crypto.trades.raw", "crypto.trades.dlq", "crypto.candles.1m", "crypto-candles"
-USERS = ("producer", "consumer", "spark", "reader")
+USERS = ("producer", "consumer", "spark", "publisher", "api", "reader")
 TIMEOUT = 60
 
 

@@ -33,6 +33,7 @@ _SETTINGS = (
     "SIM_PORT",
     "SPARK_UI_PORT",
     "SUPERSET_PORT",
+    "API_PORT",
     "VARIANT",
     "OBJECT_STORE_SERVER",
 )

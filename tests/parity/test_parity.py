@@ -31,6 +31,7 @@ MEANT: tuple[Deviation, ...] = (
             ("ALERT_WEBHOOK_URL", "a key that the user adds to the Secret"),
         )
     ),
+    Deviation("api", "environment API_TOKEN", "a key that the user adds to the Secret"),
 )
 
 PROFILES = {"core", "stream", "spark", "batch", "bi", "airflow", "sweep"}
@@ -49,6 +50,7 @@ SITUATIONS: dict[str, dict[str, str]] = {
         "SIM_PORT": "18899",
         "SPARK_UI_PORT": "14040",
         "SUPERSET_PORT": "18088",
+        "API_PORT": "18000",
     },
     "another registry": {"IMAGE_REGISTRY": "registry.example.com/team"},
     "the exchange": {"FEED": "binance"},
@@ -88,7 +90,7 @@ def test_both_ways_run_the_same(situation: str) -> None:
 
 def test_every_component_is_compared() -> None:
     assert set(_compose()) | set(_compose("another S3 server")) == set(compose_file.services({}))
-    assert len(_charts()) == 17 + len(STEPS)
+    assert len(_charts()) == 19 + len(STEPS)
     assert set(_charts()) ^ set(_charts("another S3 server")) == {"minio", "versitygw"}
 
 
@@ -151,6 +153,9 @@ MUTATIONS = {
     "simulator: read_only": _field("simulator", read_only=False),
     "simulator: unprivileged": _field("simulator", unprivileged=False),
     "simulator: ports": _field("simulator", ports={8899: 8000}),
+    "publisher: environment KAFKA_SASL_USERNAME": _environment("publisher", KAFKA_SASL_USERNAME="producer"),
+    "api: environment S3_ACCESS_KEY": _environment("api", S3_ACCESS_KEY="reader"),
+    "api: ports": _field("api", ports={8000: 8001}),
     "topics: access": _field("topics", access={}),
     "topics: tmp": _field("topics", tmp=1),
     "spark-candles: environment SPARK_MASTER": _environment("spark-candles", SPARK_MASTER="local[1]"),

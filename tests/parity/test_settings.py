@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from crypto_analytics.api.settings import ApiSettings
 from crypto_analytics.backfill.settings import BackfillSettings
 from crypto_analytics.consumer.settings import ConsumerSettings
 from crypto_analytics.exporter.settings import ExporterSettings
@@ -15,6 +16,7 @@ from crypto_analytics.jobs.migrate.settings import MigrateSettings
 from crypto_analytics.jobs.orphan_cleanup.settings import OrphanCleanupSettings
 from crypto_analytics.jobs.topics.settings import TopicsSettings
 from crypto_analytics.producer.settings import ProducerSettings
+from crypto_analytics.publisher.settings import PublisherSettings
 from crypto_analytics.spark_candles.settings import SparkCandlesSettings
 from exchange_simulator.settings import SimulatorSettings
 from ge.settings import GateSettings
@@ -29,6 +31,8 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "simulator": SimulatorSettings,
     "producer": ProducerSettings,
     "consumer": ConsumerSettings,
+    "publisher": PublisherSettings,
+    "api": ApiSettings,
     "backfill-recent": BackfillSettings,
     "ge-validate": GateSettings,
     "export-lake": ExporterSettings,

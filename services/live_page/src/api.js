@@ -6,7 +6,7 @@
  * @param {Record<string, string | number>} query
  */
 export function address(path, query = {}) {
-  // Not document.baseURI: with a login in it, as in http://user:token@host, the browser refuses requests.
+  // Not document.baseURI: with a login in it, as in http://user:<token>@host, the browser refuses requests.
   const url = new URL(path, location.origin + location.pathname);
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value));
   return url.href;

@@ -25,7 +25,7 @@ def test_variant_both_together_with_tests_of_another_folder() -> None:
     found = collected("tests/e2e", OTHER, "--variant", "both")
     own = [name for name in found if name.startswith("tests/e2e/")]
     assert (own[0], own[-1]) == (FIRST, LAST)
-    assert victims(own) == {"consumer", "spark-candles", "kafka", "postgres", "minio", "producer"}
+    assert victims(own) == {"consumer", "spark-candles", "kafka", "postgres", "minio", "producer", "publisher", "api"}
     assert any("other_variant_takes_over" in name for name in own)
     assert any(name.startswith(OTHER) for name in found)
 
@@ -36,5 +36,5 @@ def test_compose_leaves_out_what_only_a_cluster_or_spark_has() -> None:
     assert not any(name.startswith(of_clusters) for name in found)
     assert any(name.startswith("tests/e2e/test_airflow_in_compose.py") for name in found)
     assert (found[0], found[-1]) == (FIRST, LAST)
-    assert victims(found) == {"consumer", "kafka", "postgres", "minio", "producer"}
+    assert victims(found) == {"consumer", "kafka", "postgres", "minio", "producer", "publisher", "api"}
     assert not any("other_variant_takes_over" in name for name in found)

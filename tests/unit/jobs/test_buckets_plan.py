@@ -199,7 +199,7 @@ def test_only_the_cleanup_deletes_raw_objects_and_only_consumer_and_spark_write_
     assert users == {
         "s3:PutObject": {"consumer", "spark"},
         "s3:AbortMultipartUpload": {"consumer", "spark"},
-        "s3:GetObject": {"exporter", "reader"},
+        "s3:GetObject": {"api", "exporter", "reader"},
         "s3:DeleteObject": {"sweep"},
     }
 
@@ -215,7 +215,7 @@ def test_only_the_data_docs_site_can_be_read_anonymously() -> None:
 def test_settings_that_cannot_work_are_refused() -> None:
     good = {
         f"S3_SECRET_KEY_{user}": "made up, long"
-        for user in ("CONSUMER", "SPARK", "EXPORTER", "GATE", "SWEEP", "READER")
+        for user in ("CONSUMER", "SPARK", "EXPORTER", "GATE", "SWEEP", "API", "READER")
     }
     BucketsSettings.model_validate(STORE | good)
     for wrong, cause in (

@@ -136,7 +136,7 @@ def test_the_project_s_own_file_has_no_number_that_a_template_would_write_otherw
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
-    good = {f"KAFKA_PASSWORD_{user}": "made up" for user in ("PRODUCER", "CONSUMER", "SPARK", "READER")}
+    good = {f"KAFKA_PASSWORD_{user.name.upper()}": "made up" for user in read(ACCESS_FILE).users}
     login = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "admin", "KAFKA_SASL_PASSWORD": "made up"}
     TopicsSettings.model_validate(good | login)
     for wrong, cause in (

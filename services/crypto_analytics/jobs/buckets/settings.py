@@ -24,6 +24,7 @@ class BucketsSettings(CommonSettings, ObjectStoreSettings):
     S3_SECRET_KEY_EXPORTER: SecretStr = Field(min_length=8, description="secret key of the user exporter")
     S3_SECRET_KEY_GATE: SecretStr = Field(min_length=8, description="secret key of the user gate")
     S3_SECRET_KEY_SWEEP: SecretStr = Field(min_length=8, description="secret key of the user sweep")
+    S3_SECRET_KEY_API: SecretStr = Field(min_length=8, description="secret key of the user api")
     S3_SECRET_KEY_READER: SecretStr = Field(min_length=8, description="secret key of the user reader")
 
     @model_validator(mode="after")

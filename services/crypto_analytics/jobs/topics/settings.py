@@ -22,6 +22,8 @@ class TopicsSettings(CommonSettings, KafkaSettings):
     KAFKA_PASSWORD_PRODUCER: SecretStr = Field(min_length=1, description="password of the user producer")
     KAFKA_PASSWORD_CONSUMER: SecretStr = Field(min_length=1, description="password of the user consumer")
     KAFKA_PASSWORD_SPARK: SecretStr = Field(min_length=1, description="password of the user spark")
+    KAFKA_PASSWORD_PUBLISHER: SecretStr = Field(min_length=1, description="password of the user publisher")
+    KAFKA_PASSWORD_API: SecretStr = Field(min_length=1, description="password of the user api")
     KAFKA_PASSWORD_READER: SecretStr = Field(min_length=1, description="password of the user reader")
 
     @model_validator(mode="after")
