@@ -13,6 +13,8 @@ from crypto_analytics.runtime.settings import command_line, load
 
 _DRAIN_SECONDS = 5
 _BACKLOG = 2048
+_MOST_REQUEST_BYTES = 64 * 1024
+_UNREAD_MILLISECONDS = 30_000
 
 
 class Server(uvicorn.Server):
@@ -52,6 +54,11 @@ def serve(settings: ApiSettings, listener: socket.socket, log: BoundLogger) -> i
         loop="uvloop",
         http="httptools",
         ws="websockets-sansio",
+        ws_max_size=_MOST_REQUEST_BYTES,
+        # The exchange's: a ping every 20 seconds, and the end of a connection that does not answer for a minute.
+        ws_ping_interval=20,
+        ws_ping_timeout=60,
+        ws_per_message_deflate=False,  # it would compress each message once for each client
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -74,7 +81,11 @@ def serve(settings: ApiSettings, listener: socket.socket, log: BoundLogger) -> i
 
 def _listen(settings: ApiSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.API_HOST else socket.AF_INET
-    return socket.create_server((settings.API_HOST, settings.API_PORT), family=family, backlog=_BACKLOG)
+    listener = socket.create_server((settings.API_HOST, settings.API_PORT), family=family, backlog=_BACKLOG)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted sockets inherit it: the kernel ends a connection whose client has not read anything for so long.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
+    return listener
 
 
 if __name__ == "__main__":

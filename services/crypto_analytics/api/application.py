@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics import __version__
-from crypto_analytics.api import errors, exchange, health, page, v1
+from crypto_analytics.api import errors, exchange, health, live, page, v1
 from crypto_analytics.api.access import TokenRequired
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.settings import ApiSettings
@@ -39,7 +39,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: ApiContext = app.state.context
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(context.database.opened())
-        # push: await stack.enter_async_context(live.running(context))
+        await stack.enter_async_context(live.running(app, context))
         yield
 
 
@@ -48,7 +48,7 @@ def _add_parts(app: FastAPI) -> None:
     app.include_router(health.router)
     app.include_router(exchange.router)
     app.include_router(v1.router)
-    # push: app.include_router(live.router)
+    app.include_router(live.router)
     app.router.routes.extend(page.routes(app.state.context.settings.PAGE_DIR))
 
 

@@ -1,0 +1,80 @@
+"""The WebSocket endpoints: ``/ws/<stream>/<stream>``, and with envelopes ``/stream?streams=<stream>/<stream>``.
+
+The server (see ``__main__``) sends a ping every 20 seconds, and ends a connection without an answer for a minute.
+"""
+
+import time
+
+from fastapi import APIRouter, WebSocket
+from starlette.responses import PlainTextResponse
+
+from crypto_analytics.api.live import requests
+from crypto_analytics.api.live.clients import Client, connected
+from crypto_analytics.api.live.messages import Pushed
+from crypto_analytics.api.live.requests import Refused, RequestRate, parse_all
+from crypto_analytics.api.live.service import Live
+from crypto_analytics.api.live.streams import UnknownStream
+
+_UNSUPPORTED_DATA = 1003
+_POLICY_VIOLATION = 1008
+
+router = APIRouter()
+
+
+@router.websocket("/ws")
+@router.websocket("/ws/{names:path}")
+async def raw(websocket: WebSocket, names: str = "") -> None:
+    """Send the messages of the streams as they are."""
+    await _serve(websocket, names, has_envelope=False)
+
+
+@router.websocket("/stream")
+async def combined(websocket: WebSocket, streams: str = "") -> None:
+    """Send each message with the name of its stream."""
+    await _serve(websocket, streams, has_envelope=True)
+
+
+class Connection:
+    """One WebSocket: what its client follows, and whether messages have an envelope."""
+
+    def __init__(self, websocket: WebSocket, live: Live, *, has_envelope: bool) -> None:
+        self.client = Client("websocket", self._form)
+        self._websocket = websocket
+        self._live = live
+        self._has_envelope = has_envelope
+        self._rate = RequestRate(time.monotonic)
+
+    def _form(self, message: Pushed) -> dict[str, str]:
+        return message.combined if self._has_envelope else message.raw
+
+    async def receive(self) -> None:
+        """Answer the client's requests until it has gone, or is closed for what it sent."""
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return None
+            text = message.get("text")
+            if text is None:
+                return await self._websocket.close(_UNSUPPORTED_DATA, "send requests as text")
+            if self._rate.is_exceeded():
+                return await self._websocket.close(_POLICY_VIOLATION, "more than 5 requests a second")
+            effect = requests.handle(text, self.client.streams, has_envelope=self._has_envelope)
+            if effect.has_envelope is not None:
+                self._has_envelope = effect.has_envelope
+            self._live.leave(self.client, effect.leave)
+            await self._websocket.send_text(effect.answer)
+            self._live.follow(self.client, effect.follow)
+
+
+async def _serve(websocket: WebSocket, names: str, *, has_envelope: bool) -> None:
+    try:
+        streams = parse_all([name for name in names.split("/") if name])
+    except (Refused, UnknownStream) as error:
+        await websocket.send_denial_response(PlainTextResponse(f"{error}\n", 400))
+        return
+    live: Live = websocket.app.state.live
+    await websocket.accept()
+    connection = Connection(websocket, live, has_envelope=has_envelope)
+    with connected(live, connection.client):
+        live.follow(connection.client, streams)
+        await connection.client.serve(websocket.send, connection.receive())

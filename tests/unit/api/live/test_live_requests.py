@@ -1,0 +1,104 @@
+"""Requests of WebSocket clients and names of streams: the exchange's answers, and no exception for any text."""
+
+import json
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto_analytics.api.live.requests import MOST_STREAMS, RequestRate, handle
+from crypto_analytics.api.live.streams import UnknownStream, parse
+
+FOLLOWED = {parse("btcusdt@kline_1m"), parse("ethusdt@trade")}
+
+
+def ask(**request: object) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(handle(json.dumps(request), FOLLOWED, has_envelope=False).answer)
+    return answer
+
+
+def test_subscriptions_are_followed_left_and_listed() -> None:
+    request = {"method": "SUBSCRIBE", "params": ["bnbusdt@miniTicker", "ethusdt@trade"], "id": 7}
+    effect = handle(json.dumps(request), FOLLOWED, has_envelope=False)
+    assert json.loads(effect.answer) == {"result": None, "id": 7}
+    assert [stream.name for stream in effect.follow] == ["bnbusdt@miniTicker"]  # the other one is followed already
+    effect = handle(json.dumps(request | {"method": "UNSUBSCRIBE"}), FOLLOWED, has_envelope=False)
+    assert [stream.name for stream in effect.leave] == ["bnbusdt@miniTicker", "ethusdt@trade"]
+    assert ask(method="LIST_SUBSCRIPTIONS", id=None) == {"result": ["btcusdt@kline_1m", "ethusdt@trade"], "id": None}
+
+
+def test_the_envelope_is_a_property() -> None:
+    assert ask(method="GET_PROPERTY", params=["combined"], id=1) == {"result": False, "id": 1}
+    request = {"method": "SET_PROPERTY", "params": ["combined", True], "id": 2}
+    assert handle(json.dumps(request), FOLLOWED, has_envelope=False).has_envelope is True
+
+
+@pytest.mark.parametrize(
+    ("request_text", "code"),
+    [
+        ("", 3),
+        ("{", 3),
+        ("[" * 100_000, 3),
+        ("9" * 10_000, 3),
+        ("[]", 2),
+        ('{"method":"LISTEN","id":1}', 2),
+        ('{"method":"SUBSCRIBE","params":"btcusdt@trade","id":1}', 2),
+        ('{"method":"SUBSCRIBE","params":[1],"id":1}', 2),
+        ('{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":1}', 2),
+        ('{"method":"SUBSCRIBE","params":["\\ud800@x"],"id":1}', 2),
+        ('{"method":"SUBSCRIBE","params":[],"id":1.5}', 2),
+        ('{"method":"SUBSCRIBE","params":[],"id":true}', 2),
+        ('{"method":"SET_PROPERTY","params":["combined",1],"id":1}', 1),
+        ('{"method":"SET_PROPERTY","params":["other",true],"id":1}', 0),
+    ],
+)
+def test_an_invalid_request_is_answered_with_the_exchanges_code(request_text: str, code: int) -> None:
+    answer = json.loads(handle(request_text, FOLLOWED, has_envelope=True).answer)
+    assert answer["error"]["code"] == code
+
+
+def test_a_connection_has_at_most_1024_streams() -> None:
+    names = [f"s{number}@trade" for number in range(MOST_STREAMS)]
+    answer = ask(method="SUBSCRIBE", params=names, id=1)
+    assert answer["error"] == {"code": 2, "msg": "Invalid request: more than 1024 streams"}
+    assert ask(method="SUBSCRIBE", params=names[2:], id=1) == {"result": None, "id": 1}
+
+
+@given(st.text() | st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.sampled_from(["SUBSCRIBE", "combined"]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["method", "params", "id"]) | st.text(), inner),
+).map(json.dumps))  # fmt: skip
+def test_any_text_has_an_answer(text: str) -> None:
+    answer = json.loads(handle(text, set(FOLLOWED), has_envelope=False).answer)
+    assert "id" in answer
+    assert ("result" in answer) != ("error" in answer)
+
+
+def test_names_of_streams() -> None:
+    assert parse("BTCUSDT@kline_1M").name == "btcusdt@kline_1M"
+    eastern = parse("btcusdt@kline_1d@+08:00")
+    assert eastern.calendar is not None
+    assert eastern.calendar.start_of(1_767_225_600_000_000) == 1_767_225_600_000_000 - 8 * 3_600_000_000
+    for name in (
+        "",
+        "@",
+        "btcusdt",
+        "@trade",
+        "btcusdt@kline_",
+        "btcusdt@kline_2m",
+        "btcusdt@kline_1d@+09:00",
+        "!x@arr",
+    ):
+        with pytest.raises(UnknownStream):
+            parse(name)
+
+
+def test_more_than_five_requests_a_second_are_too_many() -> None:
+    times = Random(1)
+    now = 0.0
+    rate = RequestRate(lambda: now)
+    for _ in range(100):
+        now += 0.2 + times.random() / 10
+        assert not rate.is_exceeded()
+    assert [rate.is_exceeded() for _ in range(6)][-1]
