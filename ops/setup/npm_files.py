@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ops.common import child_environment
 from ops.common.errors import Problem
 from ops.setup.jars import cache_home
 
@@ -74,7 +76,10 @@ def _fetch(package: str, version: str, files: list[NpmFile], folder: Path) -> No
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetched.") as temporary:
         command = ["npm", "pack", "--silent", "--ignore-scripts", f"--pack-destination={temporary}", name]
-        done = subprocess.run(command, cwd=temporary, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+        env = child_environment.fetcher(os.environ)
+        done = subprocess.run(
+            command, cwd=temporary, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
+        )
         if done.returncode != 0:
             found = f"npm exited with {done.returncode}, its message is above"
             raise Problem(f"{name} could not be fetched", found, "correct what the message names, then run it again")

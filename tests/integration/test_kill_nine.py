@@ -1,4 +1,5 @@
-"""kill -9 of every process at random moments of a run: no trade is lost or counted twice.
+"""kill -9 of every process at random moments of a run: no trade is lost or counted twice, and no change of a candle
+is missing in the candles topic.
 
 The kills happen at random numbers of streamed trades. CHAOS_SEEDS (comma-separated) repeats or varies them.
 """
@@ -17,11 +18,12 @@ import pytest
 
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore
+from tests.candle_topic import SCHEMA, read_topic, table_messages
 from tests.oracle import MEASURES, Oracle, stored_candles, stored_ids
 from tests.servers import Broker, Database, Servers, SimulatedExchange, service
 
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1,2").split(",")]
-VICTIMS = ("consumer", "producer", "kafka", "postgres")
+VICTIMS = ("consumer", "producer", "publisher", "kafka", "postgres")
 KILLS_EACH = 3
 SYMBOLS = "BTCUSDT,ETHUSDT,BNBUSDT"
 TRADES_PER_MINUTE, MINUTES = 5_000, 20
@@ -94,6 +96,7 @@ def run(
     supervisor.start(
         service("consumer", "consumer", {**env, **postgres.env("writer"), "KAFKA_GROUP_INSTANCE_ID": "consumer-0"}),
         service("producer", "producer", {**env, **postgres.env("producer")}),
+        service("publisher", "publisher", {**env, **postgres.env("reader")}),
     )
     try:
         supervisor.wait_until(all_have_a_merged_trade(postgres, exchange), 120, "a symbol has no trade yet")
@@ -102,9 +105,23 @@ def run(
             supervisor.wait_until(lambda name=kill.victim: killed(supervisor.pid(name)), 60, "the victim does not run")
         supervisor.wait_until(lambda: exchange.status()["state"] == "done", 240, "the play does not end", every=0.2)
         supervisor.wait_until(all_merged(postgres, exchange), 240, "trades are missing", every=0.2)
+        assert_published(servers, kafka, postgres)
     finally:
         supervisor.stop("producer")
         supervisor.stop("consumer")
+        supervisor.stop("publisher")
+
+
+def assert_published(servers: Servers, kafka: Broker, postgres: Database) -> None:
+    """Assert that the last message of each candle is its row, and that no symbol's revisions ever went backwards."""
+    with postgres.connect() as connection:
+        stored = table_messages(connection)
+    servers.supervisor.wait_until(lambda: read_topic(kafka).latest == stored, 60, "topic and table differ", every=0.5)
+    published = read_topic(kafka)
+    for message in published.latest.values():
+        SCHEMA.validate(message)
+    for revisions in published.revisions.values():
+        assert revisions == sorted(revisions)
 
 
 def killed(pid: int) -> bool:
