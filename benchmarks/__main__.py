@@ -1,14 +1,14 @@
-"""Run ``python -m benchmarks``: throughput, latency, memory, Spark and dbt. Prints Markdown."""
+"""Run ``python -m benchmarks``: throughput, latency, memory, candles topic, Spark and dbt. Prints Markdown."""
 
 import argparse
 import os
 import platform
 
-from benchmarks import dbt_incremental, latency, memory, spark, throughput
+from benchmarks import candles_topic, dbt_incremental, latency, memory, spark, throughput
 from benchmarks.stack import stack
 from ops.setup.environments import python_of
 
-PARTS = ["throughput", "latency", "memory", "spark", "dbt"]
+PARTS = ["throughput", "latency", "memory", "candles", "spark", "dbt"]
 
 
 def main() -> int:
@@ -29,6 +29,8 @@ def main() -> int:
         if "memory" in wanted:
             memory.run(running, symbol_count=3, trades=arguments.trades, per_second=5_000)
             memory.run(running, symbol_count=2_000, trades=arguments.trades // 2, per_second=5_000)
+        if "candles" in wanted:
+            candles_topic.run(running, arguments.trades // 4, arguments.rounds)
         if "spark" in wanted:
             spark.run(running, arguments.trades // 2, arguments.rounds, arguments.seconds)
     if "dbt" in wanted:

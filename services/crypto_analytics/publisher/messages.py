@@ -3,20 +3,22 @@
 docs/contracts/candles.md describes them, docs/contracts/candle.schema.json is their JSON Schema.
 """
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from crypto_analytics.core.minutes import MINUTE, to_datetime
+from crypto_analytics.core.minutes import MINUTE, SECOND, to_datetime
 from crypto_analytics.store.candle_changes import CandleChange
 
 SCHEMA_VERSION = 1
 
 _MILLISECOND = 1_000
+_CLOSE_AFTER_MS = MINUTE // _MILLISECOND - 1
 
 
 class CandleMessage(msgspec.Struct, frozen=True):
-    """The value of a message; the fields are encoded in this order."""
+    """The value of a message; the fields are encoded in this order. From ``open`` on it is that of CandleChange."""
 
     schema_version: int
     symbol: str
@@ -73,10 +75,11 @@ def parse_key(value: bytes) -> CandleKey:
 
 def value(change: CandleChange) -> bytes:
     """Return the value of the candle's message."""
-    open_time, close_time = change.open_time, change.open_time + MINUTE - 1
-    milliseconds = {"open_time": open_time // _MILLISECOND, "close_time": close_time // _MILLISECOND}
-    fields = change._asdict() | milliseconds | {"updated_at": time_text(change.updated_at)}
-    return _encoder.encode(CandleMessage(schema_version=SCHEMA_VERSION, interval="1m", **fields))
+    open_time, updated_at = change.open_time // _MILLISECOND, time_text(change.updated_at)
+    message = CandleMessage(
+        SCHEMA_VERSION, change.symbol, "1m", open_time, open_time + _CLOSE_AFTER_MS, *change[2:17], updated_at
+    )
+    return _encoder.encode(message)
 
 
 def parse_value(value: bytes) -> Published:
@@ -89,9 +92,16 @@ def parse_value(value: bytes) -> Published:
 
 def time_text(microseconds: int) -> str:
     """Return a time in UTC as ISO 8601 with microseconds: ``2026-01-05T00:00:01.000250Z``."""
-    return to_datetime(microseconds).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    second, fraction = divmod(microseconds, SECOND)
+    return f"{_second_text(second)}.{fraction:06}Z"
 
 
+@lru_cache(maxsize=4096)
+def _second_text(second: int) -> str:
+    return to_datetime(second * SECOND).isoformat().removesuffix("+00:00")
+
+
+@lru_cache(maxsize=4096)
 def partition(symbol: str, count: int) -> int:
     """Return the partition of the symbol's messages: the one of the key ``symbol`` in a topic of ``count`` partitions.
 

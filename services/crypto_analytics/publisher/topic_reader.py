@@ -10,7 +10,7 @@ from crypto_analytics.runtime import kafka
 
 _REQUEST_SECONDS = 5.0
 _POLL_SECONDS = 0.5
-_POLL_RECORDS = 5_000
+_POLL_RECORDS = 1_000
 _PROGRESS_SECONDS = 5.0
 
 AddMessage = Callable[[int, bytes, bytes | None], None]
