@@ -4,9 +4,10 @@ import json
 from dataclasses import dataclass, field
 
 import psycopg
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 from jsonschema import Draft202012Validator
 
+from crypto_analytics.runtime import kafka as clients
 from tests.servers import ROOT, Broker
 
 SCHEMA = Draft202012Validator(json.loads((ROOT / "docs/contracts/candle.schema.json").read_text()))
@@ -59,7 +60,7 @@ class TopicView:
 def read_topic(kafka: Broker) -> TopicView:
     """Return the messages of all partitions."""
     view = TopicView()
-    client = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": "test", "enable.partition.eof": True})
+    client = clients.consumer(kafka.settings(), "reader-of-candles", **{"enable.partition.eof": True})
     try:
         numbers = list(client.list_topics(kafka.topic_candles, 10).topics[kafka.topic_candles].partitions)
         client.assign([TopicPartition(kafka.topic_candles, number, OFFSET_BEGINNING) for number in numbers])

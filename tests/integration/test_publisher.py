@@ -14,10 +14,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 from structlog.testing import capture_logs
 
-from crypto_analytics.publisher.service import Publisher
+from crypto_analytics.publisher.__main__ import build
+from crypto_analytics.publisher.settings import PublisherSettings
 from crypto_analytics.runtime import kafka as clients
 from crypto_analytics.runtime.health import Health
-from crypto_analytics.store.postgres import connect
 from ops.local import topics
 from ops.local.supervisor import Supervisor
 from tests.candle_topic import SCHEMA, TopicView, read_topic, table_messages
@@ -49,16 +49,12 @@ class Running:
     def __init__(self, kafka: Broker, postgres: Database) -> None:
         self.stop = Event()
         self.health = Health()
-        self._publisher = Publisher(
-            connect=lambda: connect(postgres.settings("reader"), "publisher"),
-            open_producer=lambda: clients.producer(kafka.settings()),
-            open_consumer=lambda: clients.consumer(kafka.settings(), "publisher", **{"enable.partition.eof": True}),
-            topic=kafka.topic_candles,
-            check_seconds=0.2,
-            stop=self.stop,
-            health=self.health,
-            log=structlog.stdlib.get_logger("publisher"),
+        settings = PublisherSettings(
+            **kafka.env(),
+            **postgres.env("reader"),
+            CANDLES_CHECK_SECONDS=0.2,  # type: ignore[arg-type]
         )
+        self._publisher = build(settings, self.stop, self.health, structlog.stdlib.get_logger("publisher"))
         self.error: Exception | None = None
         self.thread = Thread(target=self._run)
 

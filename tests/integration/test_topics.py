@@ -40,6 +40,7 @@ from ops.local.postgres import new_password
 from ops.local.topics import ACCESS_FILE
 from tests.integration.producer_process import SYMBOLS, Trades, producing
 from tests.integration.test_consumer import made_trade, wait_for_merged
+from tests.integration.test_publisher import INSERT, publishing, wait_until_equal
 from tests.oracle import Oracle, stored_candles
 from tests.servers import ROOT, Broker, Database, Servers, SimulatedExchange, service
 
@@ -406,3 +407,11 @@ def test_both_variants_end_when_they_lose_their_permission_on_the_group_and_name
     [last] = [json.loads(line) for line in log.read_text().splitlines() if '"gave_up"' in line]
     assert "GROUP_AUTHORIZATION_FAILED" in last["error"]
     assert last["next"].startswith("check KAFKA_*")
+
+
+def test_the_publishers_permissions_are_enough(servers: Servers, guarded: Guarded, postgres: Database) -> None:
+    with postgres.connect() as table:
+        table.execute(INSERT, [["TRXUSDT"], 1, 3])
+        for _ in ("first publication", "restart"):
+            with publishing(guarded.of("publisher"), postgres):
+                wait_until_equal(servers.supervisor, guarded.of("reader"), table)

@@ -1,13 +1,26 @@
 """Run ``python -m crypto_analytics.publisher``: publish each changed candle to the topic crypto.candles.1m."""
 
+from collections.abc import Mapping
+from threading import Event
+
 import psycopg
 from confluent_kafka import KafkaException
+from structlog.stdlib import BoundLogger
 
 from crypto_analytics.publisher.service import Publisher
 from crypto_analytics.publisher.settings import PublisherSettings
 from crypto_analytics.runtime import health, kafka, logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
 from crypto_analytics.store import postgres
+
+# Few prefetched messages: the default of the other consumers takes 60 MB more, for the seconds of a start alone.
+_READING: Mapping[str, int | bool] = {
+    "enable.partition.eof": True,
+    "queued.max.messages.kbytes": 1024,
+    "queued.min.messages": 2_000,
+    "fetch.max.bytes": 1_048_576,
+    "fetch.message.max.bytes": 262_144,
+}
 
 
 def main() -> int:
@@ -20,27 +33,8 @@ def main() -> int:
     state = health.Health()
     port = health.serve(settings.METRICS_HOST, settings.METRICS_PORT, state)
     log.info("listening", metrics_port=port)
-    topic = settings.KAFKA_TOPIC_CANDLES
-    # Few prefetched messages: the default of the other consumers takes 60 MB more, for the seconds of a start alone.
-    reading = {
-        "enable.partition.eof": True,
-        "queued.max.messages.kbytes": 1024,
-        "queued.min.messages": 2_000,
-        "fetch.max.bytes": 1_048_576,
-        "fetch.message.max.bytes": 262_144,
-    }
-    publisher = Publisher(
-        connect=lambda: postgres.connect(settings, "publisher"),
-        open_producer=lambda: kafka.producer(settings),
-        open_consumer=lambda: kafka.consumer(settings, f"{topic}-publisher", **reading),
-        topic=topic,
-        check_seconds=settings.CANDLES_CHECK_SECONDS,
-        stop=stop,
-        health=state,
-        log=log,
-    )
     try:
-        publisher.run()
+        build(settings, stop, state, log).run()
     except KafkaException as error:
         log.error("gave_up", error=str(error), next="check KAFKA_* and this user's permissions, then start again")
         return 1
@@ -51,6 +45,21 @@ def main() -> int:
         return 1
     log.info("stopped")
     return 0
+
+
+def build(settings: PublisherSettings, stop: Event, state: health.Health, log: BoundLogger) -> Publisher:
+    """Return the publisher, which opens its clients for ``settings`` itself."""
+    topic = settings.KAFKA_TOPIC_CANDLES
+    return Publisher(
+        connect=lambda: postgres.connect(settings, "publisher"),
+        open_producer=lambda: kafka.producer(settings),
+        open_consumer=lambda: kafka.consumer(settings, f"{topic}-publisher", **_READING),
+        topic=topic,
+        check_seconds=settings.CANDLES_CHECK_SECONDS,
+        stop=stop,
+        health=state,
+        log=log,
+    )
 
 
 if __name__ == "__main__":

@@ -69,13 +69,14 @@ class TopicReader:
     @staticmethod
     def _take(message: Message, add: AddMessage, ends: dict[int, int]) -> int:
         """Handle a message or the end of a partition; return the number of messages."""
-        error, number, offset = message.error(), message.partition(), message.offset()
+        error, number = message.error(), message.partition()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
         assert number is not None
-        assert offset is not None
         if error is None:
             add(number, message.key() or b"", message.value())
             return 1
-        if error.code() != KafkaError._PARTITION_EOF:
-            raise KafkaException(error)
+        offset = message.offset()
+        assert offset is not None
         ends[number] = offset
         return 0
