@@ -137,7 +137,8 @@ class Repairer:
         now = self._now()
         if ids.gaps:
             metrics.GAP_OPEN_SECONDS.labels(symbol).set(now - self._open_since.setdefault(symbol, now))
-        elif self._open_since.pop(symbol, None) is not None:
+        else:
+            self._open_since.pop(symbol, None)
             metrics.GAP_OPEN_SECONDS.labels(symbol).set(0)
 
     async def fetch_next_page(self) -> bool:

@@ -17,6 +17,7 @@ from crypto_analytics.producer.gap_reasons import GapReasons
 from crypto_analytics.producer.repair import Repairer
 from crypto_analytics.producer.rest_trades import RestTrades, trade_object
 from crypto_analytics.producer.stream_listener import StreamListener
+from crypto_analytics.runtime import metrics
 from tests.unit.producer.exchange import TIME, MemoryExchange, trade
 from tests.unit.producer.memory_sink import MemorySink
 
@@ -256,3 +257,22 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def test_each_symbol_reports_for_how_long_its_gap_has_been_open() -> None:
+    def open_for(symbol: str) -> float | None:
+        return REGISTRY.get_sample_value("gap_open_seconds", {"symbol": symbol})
+
+    async def run() -> None:
+        world = World(MemoryExchange(last=10))
+        await world.stream(1, 3)
+        world.repairer.queue_due()
+        world.now = 40.0
+        world.repairer.queue_due()
+        assert (open_for("BTCUSDT"), open_for("ETHUSDT")) == (40.0, 0.0)
+        await world.stream(2)
+        world.repairer.queue_due()
+        assert open_for("BTCUSDT") == 0.0
+
+    metrics.GAP_OPEN_SECONDS.clear()
+    asyncio.run(run())
