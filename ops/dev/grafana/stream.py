@@ -192,7 +192,6 @@ _READERS = Row(
             "Requests per second, by endpoint.",
             (Query('sum by (endpoint) (rate(api_requests_total{job="api"}[1m]))', "{{endpoint}}"),),
             unit="reqps",
-            often_empty="no request since the api started",
         ),
         Panel(
             "Errors of the read API",
@@ -217,7 +216,6 @@ _READERS = Row(
             ),
             unit="s",
             limit=Limit(1, "api-late"),
-            often_empty="no request within five minutes",
         ),
         Panel(
             "Candles published",
