@@ -60,7 +60,13 @@ def _publish(run: "Validation", settings: GateSettings) -> tuple[str, str]:
 
     bucket = settings.BUCKET_DATA_DOCS
     try:
-        path = data_docs.publish(run, open_store(settings), bucket, runs=settings.GE_DATA_DOCS_RUNS)
+        path = data_docs.publish(
+            run,
+            open_store(settings),
+            bucket,
+            runs=settings.GE_DATA_DOCS_RUNS,
+            page_files=settings.GE_PAGE_FILES,
+        )
     except Exception as error:  # noqa: BLE001  # the result of the validation does not depend on its pages
         cause = " ".join(settings.without_secrets(f"{type(error).__name__}: {error}").split())
         _print_error(

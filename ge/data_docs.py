@@ -13,6 +13,7 @@ from great_expectations.data_context.types.resource_identifiers import Expectati
 
 from crypto_analytics.store.objects import ObjectStore
 from ge.gate import CHECKPOINT, RESULTS, SITE, Validation
+from ge.offline_pages import localize
 
 INDEX = "index.html"
 _WORKERS = 8  # objects that are fetched or written concurrently
@@ -25,8 +26,12 @@ class Runs(NamedTuple):
     delete: list[str]
 
 
-def publish(validation: Validation, store: ObjectStore, bucket: str, *, runs: int) -> str:
+def publish(
+    validation: Validation, store: ObjectStore, bucket: str, *, runs: int, page_files: Path | None = None
+) -> str:
     """Publish the run, keep the newest ``runs``, and return the path of its page in the site.
+
+    The pages load their scripts and styles from the site where ``page_files`` is the folder that has them.
 
     Raises:
         Exception: the run could not be published; the site is unchanged.
@@ -39,6 +44,8 @@ def publish(validation: Validation, store: ObjectStore, bucket: str, *, runs: in
         for run in old.keep:
             for key in _keys(run):
                 (folder / key).unlink()
+        if page_files is not None:
+            localize(folder / SITE, page_files)
         index = folder / SITE / INDEX
         before = [folder / _keys(new)[0], *_changed(store, bucket, folder)]
         list(pool.map(partial(_put, store, bucket, folder), (path for path in before if path != index)))

@@ -1,6 +1,7 @@
 """Settings of the quality gate; it shares groups of settings with the services."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import Field, PositiveInt
@@ -12,6 +13,11 @@ class GateSettings(ClockSettings, PostgresSettings, ObjectStoreSettings):
     """How far back the gate's runs are kept."""
 
     GE_DATA_DOCS_RUNS: PositiveInt = Field(50, description="runs that the Data Docs show; older ones are removed")
+    GE_PAGE_FILES: Path | None = Field(
+        None,
+        description="folder with the files of ge/page_files.json, which the Data Docs then load instead of public "
+        "servers' (the image and the local run set it); empty: the pages need the internet",
+    )
     GE_HISTORY_DAYS: PositiveInt = Field(30, description="days that the table quality_gate_runs goes back")
 
     @property

@@ -11,9 +11,11 @@ from ops.local import service_settings
 from ops.local.passwords import Passwords
 from ops.local.programs import Program, job
 from ops.local.run_folders import RunFolders
+from ops.setup import npm_files
 from ops.setup.environments import python_of
 
 SECONDS = 900
+PAGE_FILES = ROOT / "ge" / "page_files.json"
 
 
 def program(folders: RunFolders, passwords: Passwords) -> Program:
@@ -37,6 +39,7 @@ def settings(folders: RunFolders, passwords: Passwords) -> Mapping[str, str]:
         "BATCH_DBT": str(python_of("dbt").with_name("dbt")),
         "BATCH_PYTHON_GE": str(python_of("ge")),
         "BATCH_PROJECT_DIR": str(ROOT),
+        "GE_PAGE_FILES": str(npm_files.cached(npm_files.listed(PAGE_FILES)) or ""),
         "DBT_TARGET_PATH": str(folders.dbt / "target"),
         "DBT_LOG_PATH": str(folders.dbt / "logs"),
     }

@@ -1,5 +1,6 @@
 """One run, stage by stage: servers, services, play or follow, batch steps, report."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ class Run:
                 wanted_jars = ["--spark"] if with_spark else []
                 log = str(self.supervisor.log_of("maven"))
                 self.supervisor.start(fetching_job("jars", "ops.setup.jars", log, *wanted_jars))
+            if shutil.which("npm"):  # without it, the Data Docs load their scripts and styles from the internet
+                self.supervisor.start(fetching_job("page-files", "ops.setup.npm_files", str(batch.PAGE_FILES)))
             self.supervisor.start(postgres.program(self.server))
             if self.simulator:
                 wanted = service("simulator", self._simulator_settings(), metrics_port=0)
@@ -167,6 +170,8 @@ class Run:
         """
         if self.supervisor.is_known("environments"):
             self._finish("environments", ENVIRONMENTS_SECONDS)
+        if self.supervisor.is_known("page-files"):
+            self.supervisor.finish("page-files", ENVIRONMENTS_SECONDS)  # a failure is in its log, and not in the way
         with self.display.phase("batch", "backfill, dbt, quality gate, gold and export are done"):
             self.supervisor.start(batch.program(self.folders, self.passwords))
             self._finish("batch", batch.SECONDS)

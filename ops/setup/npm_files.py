@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ops.common import child_environment
 from ops.common.errors import Problem
-from ops.setup.jars import cache_home
+from ops.setup.jars import cache_home, cache_homes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_FOLDER = Path("crypto-analytics", "npm")
 
 
 class NpmFile(NamedTuple):
@@ -55,14 +57,24 @@ def listed(file: Path) -> list[NpmFile]:
     return [NpmFile(*(one[name] for name in NpmFile._fields)) for one in json.loads(file.read_text(encoding="utf-8"))]
 
 
+def cached(files: Iterable[NpmFile]) -> Path | None:
+    """Return the folder that has ``files`` at their paths; None where one of them was not fetched yet."""
+    wanted = list(files)
+    folders = [home / _FOLDER for home in cache_homes()]
+    return next((folder for folder in folders if all(file.is_in(folder) for file in wanted)), None)
+
+
 def ensure(files: Iterable[NpmFile]) -> Path:
     """Return the folder that has ``files`` at their paths, after fetching what is missing.
 
     Raises:
         Problem: npm is missing, could not fetch a package, or a file is not the expected one.
     """
-    folder = cache_home() / "crypto-analytics" / "npm"
-    missing = [file for file in files if not file.is_in(folder)]
+    wanted = list(files)
+    if (complete := cached(wanted)) is not None:
+        return complete
+    folder = cache_home() / _FOLDER
+    missing = [file for file in wanted if not file.is_in(folder)]
     for package, version in dict.fromkeys((file.package, file.version) for file in missing):
         _fetch(package, version, [file for file in missing if file[:2] == (package, version)], folder)
     return folder

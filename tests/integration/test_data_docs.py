@@ -12,9 +12,14 @@ import httpx
 import pytest
 from minio import Minio
 from moto.server import ThreadedMotoServer
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 from crypto_analytics.jobs.buckets.access import read
+from ops.local.batch import PAGE_FILES
+from ops.setup import npm_files
 from tests.batch_run import Batch, kline, put_official
+from tests.chromium import chromium
 from tests.servers import ROOT, Servers
 
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -122,6 +127,36 @@ def test_the_newest_runs_are_published_and_no_reader_meets_a_broken_link(batch: 
     for key in keys:
         content = store.get_object(BUCKET, key).read()
         assert not any(secret.encode() in content for secret in secrets), key
+
+
+@pytest.mark.bi
+def test_the_pages_work_in_a_browser_without_the_internet(batch: Batch, s3: str) -> None:
+    files = npm_files.ensure(npm_files.listed(PAGE_FILES))
+    for _ in range(2):
+        assert batch.gate(**settings(s3, GE_DATA_DOCS_RUNS="2", GE_PAGE_FILES=str(files))).returncode == 0
+    site = f"http://{s3}/{BUCKET}/site"
+    with chromium(1280, 1000) as driver:
+        driver.get(f"{site}/index.html")
+        wait = WebDriverWait(driver, 30)
+        rows = ".tab-pane.active tbody tr[data-index]"  # drawn by the script bootstrap-table, as is the search
+        wait.until(lambda _: len(driver.find_elements(By.CSS_SELECTOR, rows)) == 2)
+        driver.find_element(By.CSS_SELECTOR, ".tab-pane.active input.search-input").send_keys("no such run")
+        wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, rows) == [])
+        assert driver.execute_script("return document.fonts.check('900 12px \"Font Awesome 6 Free\"')")
+        page = history(batch)[-1][1]
+        for path in (page, "expectations/silver_gate.html"):
+            driver.get(f"{site}/{path}")
+            wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, "nav.navbar img"))
+            assert driver.execute_script(
+                "return typeof vegaEmbed === 'function' && typeof jQuery.fn.modal === 'function'"
+                " && document.querySelector('nav.navbar img').naturalWidth > 0"
+            )
+        log = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+        urls = [one["params"]["request"]["url"] for one in log if one["method"] == "Network.requestWillBeSent"]
+        assert any("/static/npm/" in url for url in urls)
+        own = (site, "data:", "chrome://")  # the browser's first page is one of its own
+        assert [url for url in urls if not url.startswith(own)] == []
+        assert [one for one in driver.get_log("browser") if one["level"] == "SEVERE"] == []
 
 
 def test_a_failed_publication_keeps_a_success_and_is_reported(batch: Batch) -> None:
