@@ -78,8 +78,8 @@ target "image" {
   name     = name
   matrix = {
     name = [
-      "airflow", "api", "backfill", "consumer", "dbt", "engineproxy", "exporter", "ge", "kafka", "minio", "postgres",
-      "producer", "publisher", "simulator", "spark", "superset", "tools", "versitygw",
+      "airflow", "api", "backfill", "consumer", "dbt", "engineproxy", "exporter", "ge", "kafka", "minio", "monitoring",
+      "postgres", "producer", "publisher", "simulator", "spark", "superset", "tools", "versitygw",
     ]
   }
   dockerfile = "images/${name}/Dockerfile"

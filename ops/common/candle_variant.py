@@ -6,6 +6,7 @@ Variant = Literal["python", "spark", "both"]
 
 BI_PROFILE = "bi"  # of Compose, with the dashboard
 AIRFLOW_PROFILE = "airflow"  # of Compose
+MONITORING_PROFILE = "monitoring"  # of Compose
 # The components that merge trades in each variant, by their names in the cluster and in Compose.
 MERGERS: dict[Variant, tuple[str, ...]] = {
     "python": ("consumer",),

@@ -39,6 +39,8 @@ class OpsSettings(SettingsGroup):
     SUPERSET_PORT: Port | None = Field(None, description="port of Superset on 127.0.0.1 (8088)")
     SPARK_UI_PORT: Port | None = Field(None, description="port of Spark's UI on 127.0.0.1 (4040)")
     API_PORT: Port | None = Field(None, description="port of the read API and the live page on 127.0.0.1 (8000)")
+    PROMETHEUS_PORT: Port | None = Field(None, description="port of Prometheus on 127.0.0.1 (9090)")
+    ALERTMANAGER_PORT: Port | None = Field(None, description="port of Alertmanager on 127.0.0.1 (9093)")
     SIM_PORT: Port | None = Field(None, description="port of the simulator on 127.0.0.1 (8899)")
 
     @property

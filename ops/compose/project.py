@@ -45,6 +45,10 @@ VARIABLES = (
     "SPARK_UI_PORT",
     "SUPERSET_PORT",
     "API_PORT",
+    "PROMETHEUS_PORT",
+    "ALERTMANAGER_PORT",
+    "SCRAPE_TARGETS",
+    "AIRFLOW_METRICS",
     "SYMBOLS",
     "SIM_TRADES_PER_MINUTE",
     "BINANCE_WS_URL",
@@ -74,6 +78,7 @@ class ComposeSettings(SettingsGroup):
         "stream", description="core: only the stores; stream: with the streaming services"
     )
     BI: bool = Field(False, description="start Superset with the dashboard too")
+    MONITORING: bool = Field(True, description="start Prometheus and Alertmanager too")
     AIRFLOW: bool = Field(False, description="start Airflow too, which runs the batch every five minutes")
     DOCKER_SOCKET: str = Field(
         "/var/run/docker.sock",

@@ -43,6 +43,9 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         profile += f",{candle_variant.BI_PROFILE}"
     if requested.AIRFLOW:
         profile += f",{candle_variant.AIRFLOW_PROFILE}"
+    if requested.MONITORING:
+        profile += f",{candle_variant.MONITORING_PROFILE}"
+    project = monitored(project, profile)
     if settings.IMAGES == "published":
         project = with_published_images(project, profile, out)
     prepare(settings, project, profile, out)
@@ -57,6 +60,27 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     if installed is None:
         raise Problem("no endpoint can be reached", "the containers have stopped again", "make compose-up")
     return url_table.show(installed, out, hide=url_table.hide_passwords(out, requested=chosen.no_passwords))
+
+
+def monitored(project: Project, profile: str) -> Project:
+    """Return the project with the targets that Prometheus scrapes for the comma-separated profiles."""
+    profiles = profile.split(",")
+    if candle_variant.MONITORING_PROFILE not in profiles:
+        return Project(project.name, {**project.variables, "AIRFLOW_METRICS": "False"})
+    jobs = {"alertmanager": "alertmanager:9093", "kafka": "kafka:9404", "postgres": "postgres-exporter:9187"}
+    if "OBJECT_STORE_SERVER" not in project.variables:  # versitygw has no metrics for Prometheus
+        jobs["minio"] = "minio:9000/minio/v2/metrics/cluster"
+    if streaming := {"stream", "spark"} & set(profiles):
+        jobs |= {job: f"{job}:8000" for job in ("api", "producer", "publisher")}
+        if "BINANCE_WS_URL" not in project.variables:
+            jobs["simulator"] = "simulator:8899"
+    if "stream" in streaming:
+        jobs["consumer"] = "consumer:8000"
+    if "spark" in streaming:
+        jobs["spark-candles"] = "spark-candles:8000"
+    jobs["prometheus"] = "localhost:9090"
+    targets = " ".join(f"{job}={address}" for job, address in sorted(jobs.items()))
+    return Project(project.name, {**project.variables, "SCRAPE_TARGETS": targets})
 
 
 def serving(project: Project, out: Console) -> Project:
@@ -138,8 +162,14 @@ def check(settings: OpsSettings, project: Project, profile: str) -> list[Problem
     if (problem := _docker()) is not None:
         return [problem]
     own = [one for one in compose.containers(project.name) if one.state == "running"]
-    ports = {"spark": "SPARK_UI_PORT", "bi": "SUPERSET_PORT", "airflow": "AIRFLOW_PORT"}
-    unused = {name for word, name in ports.items() if word not in profile.split(",")}
+    ports = {
+        "SPARK_UI_PORT": "spark",
+        "SUPERSET_PORT": "bi",
+        "AIRFLOW_PORT": "airflow",
+        "PROMETHEUS_PORT": candle_variant.MONITORING_PROFILE,
+        "ALERTMANAGER_PORT": candle_variant.MONITORING_PROFILE,
+    }
+    unused = {name for name, word in ports.items() if word not in profile.split(",")}
     if not {"stream", "spark"} & set(profile.split(",")):
         unused.add("API_PORT")
     if project.replaced_object_store == "minio":

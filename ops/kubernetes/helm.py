@@ -30,6 +30,7 @@ RELEASES = (
     "api",
     "spark-operator",
     "spark-candles",
+    "monitoring",
     "superset",
     "batch",
     "airflow",

@@ -33,6 +33,7 @@ VARIABLES: dict[str, str | None] = {
     "SYMBOLS": None,
     "BINANCE_WS_URL": None,
     "BINANCE_REST_URL": None,
+    "MONITORING": None,
     "SIM_TRADES_PER_MINUTE": None,
     "KAFKA_PORT": "9092",
     "AIRFLOW_PORT": "8080",

@@ -71,6 +71,8 @@ ENDPOINTS = (
         AIRFLOW_ADMIN,
         is_page=True,
     ),
+    Endpoint("Prometheus", "prometheus", "PROMETHEUS_PORT", 9090, "http://{host}:{port}"),
+    Endpoint("Alertmanager", "alertmanager", "ALERTMANAGER_PORT", 9093, "http://{host}:{port}"),
     Endpoint("Spark UI", "spark-candles", "SPARK_UI_PORT", 4040, "http://{host}:{port}"),
     Endpoint("Simulator", "simulator", "SIM_PORT", 8899, "http://{host}:{port}/healthz"),
 )

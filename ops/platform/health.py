@@ -208,6 +208,15 @@ def airflow_api(port: int, password: str) -> None:
         raise Unhealthy(", ".join(unhealthy))
 
 
+def ready(port: int, password: str) -> None:
+    """Request the readiness of Prometheus or Alertmanager, without a login.
+
+    Raises:
+        Unhealthy: it does not answer, or is not ready.
+    """
+    _request("GET", f"http://{LOOPBACK}:{port}/-/ready")
+
+
 def spark_ui(port: int, password: str) -> None:
     """Request the list of applications, without a login.
 
@@ -243,6 +252,8 @@ _CHECKS: dict[str, Callable[[int, str], str | None]] = {
     "MinIO console": minio_console,
     "Superset": superset,
     "Airflow": airflow_api,
+    "Prometheus": ready,
+    "Alertmanager": ready,
     "Spark UI": spark_ui,
     "Simulator": simulator,
 }

@@ -41,6 +41,7 @@ NAMES = (
     "ge",
     "kafka",
     "minio",
+    "monitoring",
     "postgres",
     "producer",
     "publisher",

@@ -24,6 +24,8 @@ EXPOSED = (
     ExposedPort("SUPERSET_PORT", 8088, 30888),
     ExposedPort("SPARK_UI_PORT", 4040, 30404),
     ExposedPort("API_PORT", 8000, 30800),
+    ExposedPort("PROMETHEUS_PORT", 9090, 30990),
+    ExposedPort("ALERTMANAGER_PORT", 9093, 30993),
     ExposedPort("SIM_PORT", 8899, 30899),
 )
 

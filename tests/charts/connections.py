@@ -19,7 +19,8 @@ class Edge(NamedTuple):
 def names(objects: tuple[Object, ...]) -> set[str]:
     """Return the names of all pods."""
     found = {pod["metadata"]["labels"][NAME] for _, pod in pods(objects)}
-    return found | ({"kafka"} if of_kind(objects, "Kafka") else set())  # also the label of Strimzi's brokers
+    found |= {"kafka"} if of_kind(objects, "Kafka") else set()  # also the label of Strimzi's brokers
+    return found | ({"spark-operator"} if of_kind(objects, "SparkApplication") else set())  # of an upstream chart
 
 
 def own_policies(objects: tuple[Object, ...]) -> Iterator[tuple[str, Mapping[str, Any]]]:

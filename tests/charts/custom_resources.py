@@ -15,7 +15,7 @@ from tests.charts.rendering import KUBERNETES, Object
 from tests.charts.rules import FOREIGN_GROUPS
 from tests.servers import ROOT
 
-KINDS = (*strimzi.MODELS, "SparkApplication", "PodMonitor")
+KINDS = (*strimzi.MODELS, "SparkApplication", "PodMonitor", "PrometheusRule")
 _PROMETHEUS_OPERATOR = ("github.com/prometheus-operator/prometheus-operator", "v0.93.0")
 
 
@@ -65,6 +65,7 @@ def _validators() -> dict[str, dict[str, Draft202012Validator]]:
             *strimzi.generate_crds(Path(folder)).values(),
             spark_operator() / "config/crd/bases/sparkoperator.k8s.io_sparkapplications.yaml",
             prometheus / "monitoring.coreos.com_podmonitors.yaml",
+            prometheus / "monitoring.coreos.com_prometheusrules.yaml",
         ]
         # libyaml's loader is much faster for a megabyte.
         found = [yaml.load(file.read_text(), Loader=yaml.CSafeLoader)["spec"] for file in files]

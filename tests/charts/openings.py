@@ -73,7 +73,8 @@ def wanted(name: str, objects: tuple[Object, ...], overwritten: Mapping[str, Any
     """Return the expected openings of the environment or situation ``name``, whose objects are ``objects``."""
     values = stated(name, overwritten)
     dns = of("allow-dns", "egress", _DNS, [{"port": 53, "protocol": one} for one in ("UDP", "TCP")])
-    openings = _exposed(objects) | _monitored(objects) | _strimzi(values) | _spark(values) | _airflow(values)
+    openings = _exposed(objects) | _monitored(objects) | _strimzi(values) | _spark(values)
+    openings |= _airflow(values) | _alerts(values)
     return dns | openings | _outside(values, objects)
 
 
@@ -94,11 +95,14 @@ def _monitored(objects: tuple[Object, ...]) -> set[Opening]:
 
 
 def _strimzi(values: Mapping[str, Any]) -> set[Opening]:
-    """No label selects the Kubernetes API, which the operators call, and the brokers to read their certificates."""
+    """Prometheus scrapes the operator; operators and brokers call the Kubernetes API, which no label selects."""
     if values["kafka"]["mode"] != "strimzi":
         return set()
     asking = ("strimzi-cluster-operator", "crypto-entity-operator-egress", "crypto-brokers")
     every = {opening for policy in asking for opening in of(policy, "egress", ANYBODY, tcp(_KUBERNETES_API))}
+    if values["monitoring"]["enabled"]:  # the operator's pod has no other label
+        operator = {"podSelector": {"matchLabels": {"strimzi.io/kind": "cluster-operator"}}}
+        every |= of("prometheus-by-labels", "egress", operator, tcp([8080]))
     return every | (of("kafka", "ingress", ANYBODY, tcp([9094])) if values["expose"]["enabled"] else set())
 
 
@@ -118,6 +122,15 @@ def _airflow(values: Mapping[str, Any]) -> set[Opening]:
         for block in _PUBLIC:
             every |= of("airflow", "egress", {"ipBlock": block}, tcp([port]))
     return every
+
+
+def _alerts(values: Mapping[str, Any]) -> set[Opening]:
+    """Alertmanager's receiver outside of the cluster, if any."""
+    if not values["monitoring"]["enabled"]:
+        return set()
+    ports = values["releases"].get("monitoring", {}).get("alertmanager", {}).get("egressInternet", [])
+    openings = [of("alertmanager", "egress", {"ipBlock": block}, tcp(ports)) for block in _PUBLIC]
+    return set().union(*openings)
 
 
 def _outside(values: Mapping[str, Any], objects: tuple[Object, ...]) -> set[Opening]:
@@ -147,7 +160,7 @@ def _callers(store: str) -> set[str]:
         for policy in of_kind(environment("lite"), "NetworkPolicy")
         + of_kind(environment("default both"), "NetworkPolicy")
         if any(peer in rule.get("to", []) for rule in policy["spec"].get("egress", []))
-    }
+    } - {"prometheus"}  # it scrapes only the servers of the cluster
 
 
 def _unnamed(

@@ -36,6 +36,11 @@ SPARK = {
     "extraVolumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}],
     "operator": {"sparkConf": {"spark.task.maxFailures": "4"}, "executors": {"instances": 6, "cores": 2}},
 }  # fmt: skip
+MONITORING = {
+    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+    "extraRules": {"mine.yaml": {"groups": [{"name": "mine", "rules": [{"record": "one", "expr": "vector(1)"}]}]}},
+    "extraLabels": {"team": "market-data"},
+}
 
 _RACK = "topology.kubernetes.io/zone"
 # Values of an environment, off and on.
@@ -58,6 +63,7 @@ OPTIONS: dict[str, tuple[Values, Values]] = {
     ),
     "Secrets": ({"secrets": {"create": False}}, {"secrets": {"create": True}}),
     "exchange": ({"feed": "simulator"}, {"feed": "binance"}),
+    "monitoring": ({"monitoring": {"enabled": False}}, {"monitoring": {"enabled": True}}),
     "registry": ({"imageRegistry": ""}, {"imageRegistry": "mirror.example.com/x", "pullPolicy": "Always"}),
 }  # fmt: skip
 

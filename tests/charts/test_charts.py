@@ -64,6 +64,24 @@ _OWN: dict[str, dict[str, Values]] = {
         },
         "DNS on the node": {"networkPolicy": {"dns": {"cidrs": ["169.254.20.10/32"]}}},
     },
+    "monitoring": {
+        "a receiver": {"alertmanager": {"secretName": "receiver", "egressInternet": [443]}},
+        "no job": {"targets": {"minio": None}},
+        "discovered": {
+            "targets": {
+                "consumer": {
+                    "host": None,
+                    "podLabels": {"app.kubernetes.io/name": "consumer"},
+                    "port": 8000,
+                    "discover": True,
+                }
+            }
+        },
+        "a rule": {"extraRules": {"mine.yaml": {"groups": []}}},
+        "for the Prometheus operator": {"prometheusRule": {"enabled": True}},
+        "exposed": {"prometheus": {"expose": {"enabled": True}}},
+        "storage class": {"prometheus": {"persistence": {"storageClass": "fast"}}},
+    },
     "batch": {
         "no sweep": {"sweep": {"enabled": False}},
         "a tag": {"components": {"dbt": {"image": {"tag": "1.2.3"}}}},

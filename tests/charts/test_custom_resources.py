@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.charts.custom_resources import KINDS, problems
-from tests.charts.optional_values import KAFKA, SPARK
+from tests.charts.optional_values import KAFKA, MONITORING, SPARK
 from tests.charts.rendering import SITUATIONS, Object, chart, environment, of_kind
 
 Resource = dict[str, Any]
@@ -18,13 +18,15 @@ def test_resources_of_every_environment_are_valid(situation: str) -> None:
     assert problems(environment(situation)) == []
 
 
-@pytest.mark.parametrize(("name", "values"), [("kafka", KAFKA), ("spark-candles", SPARK)])
+@pytest.mark.parametrize(("name", "values"), [("kafka", KAFKA), ("spark-candles", SPARK), ("monitoring", MONITORING)])
 def test_resources_with_every_optional_value_are_valid(name: str, values: dict[str, Any]) -> None:
     assert problems(chart(name, values)) == []
 
 
 def _first(kind: str) -> Resource:
-    objects: tuple[Object, ...] = chart("kafka", KAFKA) + chart("spark-candles", SPARK)
+    objects: tuple[Object, ...] = (
+        chart("kafka", KAFKA) + chart("spark-candles", SPARK) + chart("monitoring", MONITORING)
+    )
     return deepcopy(dict(of_kind(objects, kind)[0]))
 
 

@@ -180,7 +180,8 @@ def test_production_leaves_the_machine() -> None:
     objects = environment("production")
     (pool,) = of_kind(objects, "KafkaNodePool")
     assert pool["spec"]["replicas"] == 3
-    assert [one["metadata"]["name"] for one in of_kind(objects, "StatefulSet")] == ["airflow"]
+    here = {one["metadata"]["name"] for one in of_kind(objects, "StatefulSet")}
+    assert here == {"airflow", "alertmanager", "prometheus"}
     assert not of_kind(objects, "Secret")
     assert not [one for one in of_kind(objects, "Service") if one["spec"].get("type") == "NodePort"]
     consumer = _deployment(objects, "consumer")

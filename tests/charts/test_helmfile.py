@@ -36,6 +36,7 @@ BEFORE = {
     "api": {"kafka", "migrate", "minio", "versitygw"},
     "spark-operator": {"namespace"},
     "spark-candles": {"kafka", "migrate", "minio", "versitygw", "spark-operator"},
+    "monitoring": {"migrate"},
     "superset": {"migrate"},
     "batch": {"kafka", "migrate", "minio", "versitygw", "simulator"},
     "airflow": {"migrate", "batch"},
@@ -254,6 +255,6 @@ def test_only_images_that_run_are_named_by_the_objects(
     env = helmfile.variables(context, variant, {}) | {"FEED": feed}
     named = set(images.named_in(helmfile.objects(environment, context, env)))
     assert named <= set(images.NAMES)
-    always = {"airflow", "backfill", "dbt", "exporter", "ge", "producer", "superset", "tools"}
+    always = {"airflow", "backfill", "dbt", "exporter", "ge", "monitoring", "producer", "superset", "tools"}
     components = {"consumer", "kafka", "minio", "postgres", "simulator", "spark"}
     assert named & (always | components) == (always | components) - unused

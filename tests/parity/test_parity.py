@@ -13,6 +13,7 @@ from crypto_analytics import __version__
 from crypto_analytics.batch.step_definitions import STEPS, Step
 from ops.compose import env_file
 from ops.compose.project import VARIABLES, ComposeSettings, requested
+from ops.compose.up import monitored
 from tests.parity import charts, compose_file
 from tests.parity.component import Component, Components, Deviation, Secret, differences, size
 from tests.servers import ROOT
@@ -20,6 +21,10 @@ from tests.step_resources import STEP_RESOURCES
 
 # The intended differences.
 MEANT: tuple[Deviation, ...] = (
+    *(
+        Deviation("alertmanager", f"environment {setting}", "a key of a Secret that the user creates")
+        for setting in ("ALERTMANAGER_WEBHOOK_URL", "ALERTMANAGER_SLACK_URL")
+    ),
     Deviation("engine-proxy", "component", "Kubernetes has a Role for Airflow's permissions instead"),
     *(
         Deviation(service, f"environment {setting}", reason)
@@ -34,7 +39,7 @@ MEANT: tuple[Deviation, ...] = (
     Deviation("api", "environment API_TOKEN", "a key that the user adds to the Secret"),
 )
 
-PROFILES = {"core", "stream", "spark", "batch", "bi", "airflow", "sweep"}
+PROFILES = {"core", "stream", "spark", "batch", "bi", "airflow", "monitoring", "sweep"}
 TAGS = ROOT / ".platform" / "images.env"
 EXCHANGE = {"BINANCE_WS_URL": "wss://ws.example.com:9443", "BINANCE_REST_URL": "https://rest.example.com"}
 
@@ -50,6 +55,8 @@ SITUATIONS: dict[str, dict[str, str]] = {
         "SIM_PORT": "18899",
         "SPARK_UI_PORT": "14040",
         "SUPERSET_PORT": "18088",
+        "PROMETHEUS_PORT": "19090",
+        "ALERTMANAGER_PORT": "19093",
         "API_PORT": "18000",
     },
     "another registry": {"IMAGE_REGISTRY": "registry.example.com/team"},
@@ -75,7 +82,8 @@ def _compose(situation: str = "nothing set", text: str | None = None) -> dict[st
 def _variables(environment: dict[str, str]) -> dict[str, str]:
     """Return the environment that `make compose-up` passes to docker compose for these variables."""
     given = {name: environment[name] for name in ("FEED", "OBJECT_STORE_SERVER") if name in environment}
-    return dict(requested(ComposeSettings.model_validate(given), environment).variables)
+    project = requested(ComposeSettings.model_validate(given), environment)
+    return dict(monitored(project, ",".join(PROFILES)).variables)
 
 
 def _tags() -> dict[str, str]:
@@ -90,7 +98,7 @@ def test_both_ways_run_the_same(situation: str) -> None:
 
 def test_every_component_is_compared() -> None:
     assert set(_compose()) | set(_compose("another S3 server")) == set(compose_file.services({}))
-    assert len(_charts()) == 19 + len(STEPS)
+    assert len(_charts()) == 22 + len(STEPS)
     assert set(_charts()) ^ set(_charts("another S3 server")) == {"minio", "versitygw"}
 
 
@@ -289,7 +297,7 @@ def test_images_without_a_tag_of_their_own_have_the_version() -> None:
 
 def test_the_stores_of_another_exchange_are_others() -> None:
     text = compose_file.FILE.read_text()
-    assert text.count("${BINANCE_WS_URL:+_exchange}") == 5
+    assert text.count("${BINANCE_WS_URL:+_exchange}") == 7
     assert "simulator" in compose_file.components({}, {"stream"})
     assert "simulator" not in compose_file.components(EXCHANGE, PROFILES)
 

@@ -46,15 +46,22 @@ READ_IN = {
     "kafka": ("images/kafka",),
     "minio": ("images/minio",),
     "versitygw": ("images/versitygw",),
+    **dict.fromkeys(("prometheus", "alertmanager", "postgres-exporter"), ("images/monitoring",)),
     "superset": ("superset",),
     "superset-prepare": ("superset",),
     "airflow": ("dags", "images/airflow"),
     "engine-proxy": ("images/engineproxy",),
     "dbt": ("dbt/profiles.yml", "dbt/macros"),
 }
-OF_THE_SERVER_ITSELF = {
-    "airflow": {"PGPASSWORD"},
-    "minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_BROWSER", "GOMEMLIMIT"},
+OF_THE_SERVER_ITSELF: dict[str, set[str]] = {
+    "airflow": {
+        "PGPASSWORD",
+        "OTEL_SERVICE_NAME",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    },
+    "minio": {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_BROWSER", "MINIO_PROMETHEUS_AUTH_TYPE", "GOMEMLIMIT"},
+    **{name: {"GOMEMLIMIT", "GOGC"} for name in ("prometheus", "alertmanager", "postgres-exporter")},
 }
 
 
@@ -62,7 +69,7 @@ def _group(name: str) -> str:
     return next((group for group in ("dbt", "airflow") if name.startswith(f"{group}-")), name)
 
 
-PROFILES = {"core", "stream", "spark", "batch", "bi", "airflow", "sweep"}
+PROFILES = {"core", "stream", "spark", "batch", "bi", "airflow", "monitoring", "sweep"}
 COMPOSE = compose_file.components({}, PROFILES) | compose_file.components(
     {"OBJECT_STORE_SERVER": "versitygw"}, PROFILES
 )

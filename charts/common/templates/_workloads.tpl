@@ -125,6 +125,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
+  jobLabel: app.kubernetes.io/name # whose value is the job in rules and dashboards
   selector:
     matchLabels: {{- get . "podSelector" | default (include "common.selector" .) | nindent 6 }}
   podMetricsEndpoints:

@@ -6,7 +6,7 @@
 {{/* Pods that may connect to the clients' listener, as NetworkPolicy peers. */}}
 {{- define "kafka.clientPeers" -}}
 {{- range .Values.networkPolicy.ingress -}}
-{{- include "common.peers" .from }}
+{{- if has "9092" (toStrings .ports) }}{{ include "common.peers" .from }}{{ end -}}
 {{- end -}}
 {{- end -}}
 

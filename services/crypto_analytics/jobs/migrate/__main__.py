@@ -22,6 +22,8 @@ def main() -> int:
         "producer": settings.PRODUCER_PASSWORD.get_secret_value(),
         "reader": settings.READER_PASSWORD.get_secret_value(),
     }
+    if monitor := settings.MONITOR_PASSWORD.get_secret_value():
+        passwords["monitor"] = monitor
     other_databases = {"airflow": settings.AIRFLOW_PASSWORD, "superset": settings.SUPERSET_PASSWORD}
     try:
         with postgres.connect(settings, "migrate") as connection:

@@ -16,6 +16,10 @@ class MigrateSettings(CommonSettings, PostgresSettings):
     GATE_PASSWORD: SecretStr = Field(description="password of the role gate")
     PRODUCER_PASSWORD: SecretStr = Field(description="password of the role producer")
     READER_PASSWORD: SecretStr = Field(description="password of the role reader")
+    MONITOR_PASSWORD: SecretStr = Field(
+        SecretStr(""),
+        description="password of the role monitor, which reads the server's statistics; empty: it cannot log in",
+    )
     AIRFLOW_PASSWORD: SecretStr = Field(
         SecretStr(""),
         description="password of the role airflow, which owns a database of that name; empty: no such database",

@@ -226,10 +226,14 @@ def test_changed_images_are_built_although_old_ones_exist(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("profile", "left_out"),
     [
-        ("stream", {"spark", "superset", "airflow", "engineproxy"}),
-        ("spark,bi", {"consumer", "airflow", "engineproxy"}),
-        ("stream,bi,airflow", {"spark"}),
-        ("batch", {"spark", "superset", "airflow", "engineproxy", "consumer", "producer", "publisher", "api"}),
+        ("stream", {"spark", "superset", "airflow", "engineproxy", "monitoring"}),
+        ("stream,monitoring", {"spark", "superset", "airflow", "engineproxy"}),
+        ("spark,bi", {"consumer", "airflow", "engineproxy", "monitoring"}),
+        ("stream,bi,airflow", {"spark", "monitoring"}),
+        (
+            "batch,monitoring",
+            {"spark", "superset", "airflow", "engineproxy", "consumer", "producer", "publisher", "api"},
+        ),
     ],
 )
 def test_only_the_images_of_the_profiles_are_built(profile: str, left_out: set[str]) -> None:

@@ -192,5 +192,5 @@ def test_pythons_images_use_the_systems_certificates() -> None:
     text = (ROOT / "images/base/Dockerfile").read_text()
     assert "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" in text[: text.index("AS uv\n")]
     last = {file.parent.name: re.findall(r"^FROM (\S+)", file.read_text(), re.MULTILINE)[-1] for file in dockerfiles()}
-    without_python = {"engineproxy", "kafka", "minio", "postgres", "versitygw"}
+    without_python = {"engineproxy", "kafka", "minio", "monitoring", "postgres", "versitygw"}
     assert {name for name, start in last.items() if start == "${DEBIAN_IMAGE}"} == without_python
