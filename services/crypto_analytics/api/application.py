@@ -8,10 +8,12 @@ from starlette.middleware.cors import CORSMiddleware
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics import __version__
-from crypto_analytics.api import errors, exchange, health, live, page, v1
+from crypto_analytics.api import docs_page, errors, exchange, health, live, page, v1
 from crypto_analytics.api.access import TokenRequired
 from crypto_analytics.api.context import ApiContext
+from crypto_analytics.api.limits import RequestLimits
 from crypto_analytics.api.settings import ApiSettings
+from crypto_analytics.api.state_metrics import StateMetrics
 
 TITLE = "Real-Time Crypto Analytics"
 
@@ -21,12 +23,13 @@ def create_app(settings: ApiSettings, log: BoundLogger) -> FastAPI:
     app = FastAPI(
         title=TITLE,
         version=__version__,
-        description=__doc__,
+        description="Candles, trades and their quality, read only.",
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
     )
     app.state.context = ApiContext.open(settings, log)
+    app.state.state_metrics = StateMetrics(app.state.context)
     errors.add_handlers(app)
     _add_parts(app)
     _add_middleware(app, settings)
@@ -49,6 +52,7 @@ def _add_parts(app: FastAPI) -> None:
     app.include_router(exchange.router)
     app.include_router(v1.router)
     app.include_router(live.router)
+    app.include_router(docs_page.router)
     app.router.routes.extend(page.routes(app.state.context.settings.PAGE_DIR))
 
 
@@ -62,4 +66,6 @@ def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
             allow_origins=list(settings.API_CORS_ORIGINS),
             allow_methods=["GET"],
             allow_headers=["Authorization", "X-MBX-TIME-UNIT"],
+            expose_headers=["Retry-After", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M"],
         )
+    app.add_middleware(RequestLimits, limit=settings.API_WEIGHT_PER_MINUTE)

@@ -11,7 +11,9 @@ from structlog.stdlib import BoundLogger
 from crypto_analytics.api.database import Database
 from crypto_analytics.api.settings import ApiSettings
 from crypto_analytics.api.symbols import Symbols
+from crypto_analytics.api.trade_archive import TradeArchive
 from crypto_analytics.runtime.clock import Clock, clock_for
+from crypto_analytics.store.objects import open_store
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,15 @@ class ApiContext:
     clock: Clock
     log: BoundLogger
     symbols: Symbols
+    archive: TradeArchive
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     def open(cls, settings: ApiSettings, log: BoundLogger) -> Self:
         """Return the context of ``settings``; its database is not opened yet."""
         database = Database(settings)
-        return cls(settings, database, clock_for(settings.AS_OF), log, Symbols(database, settings.SYMBOLS))
+        archive = TradeArchive(database, open_store(settings), settings.BUCKET_RAW)
+        return cls(settings, database, clock_for(settings.AS_OF), log, Symbols(database, settings.SYMBOLS), archive)
 
 
 def of(connection: HTTPConnection) -> ApiContext:

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from crypto_analytics.api.context import Context
@@ -27,6 +28,7 @@ async def readyz(context: Context) -> Response:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics() -> Response:
+async def metrics(request: Request) -> Response:
     """Return all metrics in Prometheus' text format."""
+    await request.app.state.state_metrics.update()
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -25,3 +25,48 @@ PUSH_SECONDS = Histogram(
 )
 PUSH_LISTENS = Gauge("push_listens", "1 while PostgreSQL notifies of changed candles; 0: they are only polled")
 PUSH_TRADES_SKIPPED = Counter("push_trades_skipped", "Trades that were too old when they were read, and not sent")
+
+# state of the platform, read from PostgreSQL
+BATCH_LAST_SUCCESS = Gauge(
+    "batch_last_success_timestamp_seconds",
+    "Time at which a batch last built gold, after the quality gate had passed; NaN before the first one",
+)
+GATE_LAST_RUN = Gauge(
+    "gate_last_run_timestamp_seconds", "Time of the last run of the quality gate; NaN before the first one"
+)
+GATE_SUCCEEDED = Gauge(
+    "gate_last_run_succeeded", "1 if all expectations held in the last run of the quality gate, else 0; NaN before one"
+)
+CANDLES_TODAY = Gauge("candles_today", "Realtime candles of the closed minutes of this UTC day", ["symbol"])
+CANDLES_TODAY_COMPLETE = Gauge(
+    "candles_today_complete", "Those of candles_today of which every trade is known", ["symbol"]
+)
+GAPS_OPEN = Gauge("gaps_open", "Runs of trade ids that are missing between merged ones", ["symbol"])
+RECONCILIATION_CANDLES = Gauge(
+    "reconciliation_candles",
+    "Minutes by the result of their comparison with the official klines: equal, different, official_only, "
+    "realtime_only or incomplete",
+    ["result"],
+)
+NEWEST_TRADE_AGE = Gauge(
+    "newest_trade_age_seconds",
+    "Seconds since a trade last changed a candle of the symbol, by PostgreSQL's time",
+    ["symbol"],
+)
+NEWEST_CANDLE_CHANGE = Gauge(
+    "newest_candle_change_timestamp_seconds", "Time at which a candle of the symbol last changed", ["symbol"]
+)
+STATE_AGE = Gauge(
+    "platform_state_timestamp_seconds", "Time at which the metrics of this part were last read from PostgreSQL"
+)
+
+# market
+LAST_PRICE = Gauge("market_last_price", "Price of the newest trade", ["symbol"])
+VOLUME_1M = Gauge("market_volume_1m", "Volume of the last closed minute, in the base asset", ["symbol"])
+QUOTE_VOLUME_1M = Gauge("market_quote_volume_1m", "Volume of the last closed minute, in the quote asset", ["symbol"])
+TRADE_COUNT_1M = Gauge("market_trade_count_1m", "Trades of the last closed minute", ["symbol"])
+LARGEST_TRADE = Gauge(
+    "market_largest_trade_quote",
+    "Price x quantity of the largest trade archived in the last minute; 0 without one",
+    ["symbol"],
+)

@@ -12,7 +12,8 @@ from crypto_analytics.binance.trade_decoder import AT_ONCE, Rules, decode_batch
 from crypto_analytics.core.trades import Integers
 from crypto_analytics.exporter.sorting import TradeChunk
 from crypto_analytics.exporter.table_writer import ExportStopped
-from crypto_analytics.store.archive import RawArchive, values_in
+from crypto_analytics.store.archive import RawArchive
+from crypto_analytics.store.archived_values import values_in
 
 READERS = 8  # objects fetched concurrently
 _FETCHED_BYTES = 16 * 2**20  # of gzipped objects that wait to be decoded; one larger object is fetched alone

@@ -6,10 +6,9 @@ object is therefore listed soon after it was written, or written again under ano
 """
 
 import gzip
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from io import BytesIO
 from secrets import token_hex
 from typing import NamedTuple
 
@@ -27,7 +26,6 @@ HOUR = 3_600_000_000
 PREFIX = "trades/"
 REUSE_SECONDS = 1800.0  # half of the orphan cleanup's grace period: it must not delete an object about to be listed
 _COMPRESSION_LEVEL = 1
-_READ_BYTES = 2**20  # of decompressed text
 
 
 class RawObject(NamedTuple):
@@ -169,19 +167,3 @@ def folder(symbol: str, hour: int) -> str:
 def encode(values: BytesColumn) -> bytes:
     """Return ``values`` as gzipped lines, one value per line."""
     return igzip.compress(values.to_lines(), _COMPRESSION_LEVEL)
-
-
-def values_in(data: bytes) -> Iterator[list[bytes]]:
-    """Yield the values of the object ``data`` in lists of some thousand, without decompressing all of it at once.
-
-    Raises:
-        EOFError, OSError, ValueError: the object is corrupt.
-    """
-    remainder = b""
-    with igzip.IGzipFile(fileobj=BytesIO(data)) as file:  # type: ignore[no-untyped-call]
-        while text := file.read(_READ_BYTES):
-            *values, remainder = (remainder + text).split(b"\n")
-            if values:
-                yield values
-    if remainder:
-        raise ValueError(f"an archived object ends within a value: {remainder[:40]!r}")

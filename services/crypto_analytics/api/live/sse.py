@@ -61,6 +61,7 @@ class EventStream(Response):
     "/v1/live",
     summary="Changed candles as server-sent events",
     response_class=EventStream,
+    status_code=200,
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
         400: {"description": "There is no such interval", "content": {"text/plain": {"schema": {"type": "string"}}}},
