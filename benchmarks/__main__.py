@@ -1,14 +1,14 @@
-"""Run ``python -m benchmarks``: throughput, latency, memory, candles topic, Spark and dbt. Prints Markdown."""
+"""Run ``python -m benchmarks``: throughput, latency, push, memory, candles topic, Spark and dbt. Prints Markdown."""
 
 import argparse
 import os
 import platform
 
-from benchmarks import candles_topic, dbt_incremental, latency, memory, spark, throughput
+from benchmarks import candles_topic, dbt_incremental, latency, memory, push, spark, throughput
 from benchmarks.stack import stack
 from ops.setup.environments import python_of
 
-PARTS = ["throughput", "latency", "memory", "candles", "spark", "dbt"]
+PARTS = ["throughput", "latency", "push", "memory", "candles", "spark", "dbt"]
 
 
 def main() -> int:
@@ -26,6 +26,8 @@ def main() -> int:
             throughput.run(running, arguments.trades, arguments.rounds)
         if "latency" in wanted:
             latency.run(running, per_second=5_000, seconds=arguments.seconds)
+        if "push" in wanted:
+            push.run(running, seconds=arguments.seconds)
         if "memory" in wanted:
             memory.run(running, symbol_count=3, trades=arguments.trades, per_second=5_000)
             memory.run(running, symbol_count=2_000, trades=arguments.trades // 2, per_second=5_000)

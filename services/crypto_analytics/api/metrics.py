@@ -23,6 +23,7 @@ PUSH_SECONDS = Histogram(
     "Time from the arrival of a notification or of a trade to handing its message to a client's socket",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
+PUSH_QUERIES = Counter("push_queries", "Queries of the change feed, which are as many for one client as for all")
 PUSH_LISTENS = Gauge("push_listens", "1 while PostgreSQL notifies of changed candles; 0: they are only polled")
 PUSH_TRADES_SKIPPED = Counter("push_trades_skipped", "Trades that were too old when they were read, and not sent")
 

@@ -19,7 +19,8 @@ _MOST_HOURS = 1_600  # two months
 class Bar(NamedTuple):
     """The sum of the candles of a window. Prices and volumes are scaled by 10^8, quote volumes by 10^16.
 
-    ``is_complete`` is whether each of its candles is; ``revision`` is the newest of theirs.
+    ``is_complete`` is whether each of its candles is; ``missing_id_count`` counts the ids that are missing within them;
+    ``revision`` is the newest of theirs.
     """
 
     open: int
@@ -35,6 +36,7 @@ class Bar(NamedTuple):
     last_trade_id: int
     is_complete: bool
     verified_absent_count: int
+    missing_id_count: int
     revision: int
 
 
@@ -59,6 +61,11 @@ def bar_of(change: CandleChange) -> Bar:
         last_trade_id=change.last_trade_id,
         is_complete=change.is_complete,
         verified_absent_count=change.verified_absent_count,
+        missing_id_count=change.last_trade_id
+        - change.first_trade_id
+        + 1
+        - change.trade_count
+        - change.verified_absent_count,
         revision=change.revision,
     )
 
@@ -82,6 +89,7 @@ def combined(bars: Iterable[Bar | None]) -> Bar | None:
         last_trade_id=max(bar.last_trade_id for bar in some),
         is_complete=all(bar.is_complete for bar in some),
         verified_absent_count=sum(bar.verified_absent_count for bar in some),
+        missing_id_count=sum(bar.missing_id_count for bar in some),
         revision=max(bar.revision for bar in some),
     )
 

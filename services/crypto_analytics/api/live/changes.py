@@ -6,6 +6,7 @@ Each query is for all clients: their number does not change the number of querie
 from collections.abc import Iterable, Sequence
 from typing import Any, LiteralString
 
+from crypto_analytics.api import metrics
 from crypto_analytics.api.database import Database
 from crypto_analytics.api.live.bars import Bar, Span, scaled
 from crypto_analytics.store.candle_changes import CHANGES, NEWEST_REVISIONS, CandleChange
@@ -28,7 +29,8 @@ _MINUTES: LiteralString = """
 select
     (extract(epoch from open_time) * 1000000)::bigint, open::text, high::text, low::text, close::text, volume::text,
     quote_volume::text, trade_count, taker_buy_volume::text, taker_buy_quote_volume::text,
-    first_trade_id, last_trade_id, is_complete, verified_absent_count, revision
+    first_trade_id, last_trade_id, is_complete, verified_absent_count,
+    last_trade_id - first_trade_id + 1 - trade_count - verified_absent_count, revision
 from fact_realtime_trades_1m
 where
     symbol = %(symbol)s
@@ -42,7 +44,8 @@ select
     (extract(epoch from hour) * 1000000)::bigint, (array_agg(open order by open_time))[1]::text, max(high)::text,
     min(low)::text, (array_agg(close order by open_time desc))[1]::text, sum(volume)::text, sum(quote_volume)::text,
     sum(trade_count)::bigint, sum(taker_buy_volume)::text, sum(taker_buy_quote_volume)::text,
-    min(first_trade_id), max(last_trade_id), bool_and(is_complete), sum(verified_absent_count)::bigint, max(revision)
+    min(first_trade_id), max(last_trade_id), bool_and(is_complete), sum(verified_absent_count)::bigint,
+    sum(last_trade_id - first_trade_id + 1 - trade_count - verified_absent_count)::bigint, max(revision)
 from (
     select date_bin('1 hour', open_time, timestamptz 'epoch') as hour, *
     from fact_realtime_trades_1m
@@ -62,7 +65,6 @@ class Changes:
     """
 
     def __init__(self, database: Database) -> None:
-        self.queries = 0
         self._database = database
         self._revisions: dict[str, int] = {}
         self._has_started = False
@@ -117,7 +119,7 @@ class Changes:
         return dict(await self._rows(NEWEST_REVISIONS, ()))
 
     async def _rows(self, query: LiteralString, parameters: Sequence[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
-        self.queries += 1
+        metrics.PUSH_QUERIES.inc()
         return await self._database.rows(query, parameters)
 
 

@@ -100,7 +100,6 @@ def mini_tickers(payloads: list[str]) -> str:
 
 def candle(symbol: str, calendar: Calendar, start: int, bar: Bar, *, is_closed: bool) -> str:
     """Return a candle as ``/v1/candles`` does: the realtime one, which the official kline may replace later."""
-    known = bar.trade_count + bar.verified_absent_count
     return _text(
         {
             "symbol": symbol,
@@ -116,9 +115,9 @@ def candle(symbol: str, calendar: Calendar, start: int, bar: Bar, *, is_closed: 
             "tradeCount": bar.trade_count,
             "takerBuyVolume": format_scaled(bar.taker_buy_volume),
             "takerBuyQuoteVolume": format_scaled(bar.taker_buy_quote_volume, 16),
-            "complete": bar.is_complete,
+            "complete": bar.is_complete and is_closed,
             "closed": is_closed,
-            "missingIds": max(0, bar.last_trade_id - bar.first_trade_id + 1 - known),
+            "missingIds": bar.missing_id_count,
             "verifiedAbsentIds": bar.verified_absent_count,
             "source": "realtime",
             "reconciled": None,

@@ -55,11 +55,6 @@ class Live:
         self._joined: list[tuple[Client, Stream]] = []
         self._unpublished: dict[str, Market] = {}
 
-    @property
-    def queries(self) -> int:
-        """Return the number of queries so far."""
-        return self._changes.queries + self._statuses.queries
-
     def follow(self, client: Client, streams: Iterable[Stream]) -> None:
         """Let a client follow streams. Of a candle stream it gets the two newest windows at once."""
         streams = list(streams)

@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from crypto_analytics.api import metrics
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.database import QueryTooSlow, StoreUnavailable
 from crypto_analytics.api.live import messages
@@ -56,7 +57,6 @@ class Statuses:
     """The newest status of each watched symbol."""
 
     def __init__(self, context: ApiContext, hub: Hub) -> None:
-        self.queries = 0
         self._context = context
         self._hub = hub
         self._fields: dict[str, dict[str, Any]] = {}
@@ -106,7 +106,7 @@ class Statuses:
             "day": to_datetime(day),
             "minute": to_datetime(minute),
         }
-        self.queries += 1
+        metrics.PUSH_QUERIES.inc()
         rows = await self._context.database.rows(_TODAY, parameters)
         reconciled = await self._reconciled(parameters)
         for symbol, complete, gaps, begin, newest in rows:
@@ -122,7 +122,7 @@ class Statuses:
             }
 
     async def _reconciled(self, parameters: dict[str, Any]) -> dict[str, tuple[int, int]]:
-        self.queries += 1
+        metrics.PUSH_QUERIES.inc()
         try:
             rows = await self._context.database.rows(_RECONCILED, parameters)
         except psycopg.errors.UndefinedTable:

@@ -6,7 +6,6 @@ The server (see ``__main__``) sends a ping every 20 seconds, and ends a connecti
 import time
 
 from fastapi import APIRouter, WebSocket
-from starlette.responses import PlainTextResponse
 
 from crypto_analytics.api.live import requests
 from crypto_analytics.api.live.clients import Client, connected
@@ -17,6 +16,7 @@ from crypto_analytics.api.live.streams import UnknownStream
 
 _UNSUPPORTED_DATA = 1003
 _POLICY_VIOLATION = 1008
+_LONGEST_REASON = 123  # bytes
 
 router = APIRouter()
 
@@ -70,7 +70,9 @@ async def _serve(websocket: WebSocket, names: str, *, has_envelope: bool) -> Non
     try:
         streams = parse_all([name for name in names.split("/") if name])
     except (Refused, UnknownStream) as error:
-        await websocket.send_denial_response(PlainTextResponse(f"{error}\n", 400))
+        # A reason that clients can read, browsers too, which an HTTP error before the handshake has not.
+        await websocket.accept()
+        await websocket.close(_POLICY_VIOLATION, str(error).encode()[:_LONGEST_REASON].decode(errors="ignore"))
         return
     live: Live = websocket.app.state.live
     await websocket.accept()

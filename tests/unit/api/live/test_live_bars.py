@@ -20,7 +20,7 @@ def bar(random: Random, minute: int, revision: int) -> Bar:
         volume=random.randrange(1, 10**18), quote_volume=random.randrange(1, 10**34),
         trade_count=random.randrange(1, 100), taker_buy_volume=0, taker_buy_quote_volume=0,
         first_trade_id=minute * 100, last_trade_id=minute * 100 + 99, is_complete=random.random() < 0.9,
-        verified_absent_count=random.randrange(2), revision=revision,
+        verified_absent_count=random.randrange(2), missing_id_count=random.randrange(3), revision=revision,
     )  # fmt: skip
 
 

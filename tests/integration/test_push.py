@@ -1,0 +1,265 @@
+"""The pushed data of the API as a process: exact, the same queries for any number of clients, and robust."""
+
+import json
+import os
+import signal
+import socket
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from confluent_kafka import Producer
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
+
+from crypto_analytics.core.trades import Trade, TradeColumns
+from crypto_analytics.store.archive import RawArchive
+from ops.common.loopback import LOOPBACK, free_port
+from tests.live_clients import LiveClient, live_clients
+from tests.servers import Broker, Database, Servers, service
+from tests.stores import MemoryStore, merge_batch
+
+ONE = 10**8
+START = 1_767_571_200_000_000  # a full hour
+PER_MINUTE = 100
+
+
+def trades(first: int, last: int) -> TradeColumns:
+    """Return trades with the ids ``first`` to ``last``, a hundred to a minute, at growing prices."""
+    return TradeColumns.of(
+        Trade(i, i, (1000 + i) * ONE, ONE // 3, START + i * 60_000_000 // PER_MINUTE, i % 2 == 0, b'{"t":%d}' % i)
+        for i in range(first, last + 1)
+    )
+
+
+def trade_value(number: int) -> bytes:
+    time = (START + number * 60_000_000 // PER_MINUTE) // 1000
+    return (
+        f'{{"e":"trade","E":{time},"s":"BTCUSDT","t":{number},"p":"{1000 + number}.00000000","q":"0.33333333",'
+        f'"T":{time},"m":{"true" if number % 2 == 0 else "false"},"M":true}}'
+    ).encode()
+
+
+def metric(port: int, name: str) -> float:
+    lines = httpx.get(f"http://{LOOPBACK}:{port}/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.partition(" ")[0].partition("{")[0] == name)
+
+
+@contextmanager
+def running_api(servers: Servers, database: Database, objects: Path, kafka: Broker | None = None) -> Iterator[int]:
+    """Run the API and yield its port."""
+    port = free_port()
+    env = {"API_PORT": str(port), "OBJECT_STORE": "directory", "OBJECT_STORE_DIR": str(objects)}
+    if kafka is not None:
+        env |= kafka.env()
+    servers.supervisor.start(service("api", "api", database.env("reader") | env))
+
+    def is_listening() -> bool:
+        try:
+            return metric(port, "push_listens") == 1
+        except httpx.HTTPError:
+            return False
+
+    try:
+        servers.supervisor.wait_until(is_listening, 60, f"no API: {servers.supervisor.log_of('api')}")
+        yield port
+    finally:
+        print(servers.supervisor.log_of("api").read_text()[-1500:])
+        servers.supervisor.stop("api")
+
+
+def stored_klines(connection: psycopg.Connection) -> dict[tuple[str, int], tuple[Any, ...]]:
+    """Return the table's klines of a minute and of an hour, by interval and open time (milliseconds)."""
+    klines = {}
+    for name, unit in (("1m", "minute"), ("1h", "hour")):
+        rows = connection.execute(
+            """
+            select (extract(epoch from date_trunc(%s, open_time)) * 1000)::bigint as opened,
+                (array_agg(open order by open_time))[1], max(high), min(low),
+                (array_agg(close order by open_time desc))[1], sum(volume), trunc(sum(quote_volume), 8),
+                sum(trade_count), sum(taker_buy_volume), trunc(sum(taker_buy_quote_volume), 8),
+                min(first_trade_id), max(last_trade_id)
+            from fact_realtime_trades_1m group by opened
+            """,
+            [unit],
+        )
+        klines |= {(name, opened): tuple(values) for opened, *values in rows}
+    return klines
+
+
+def values_of(kline: dict[str, Any]) -> tuple[Any, ...]:
+    return (*(Decimal(kline[key]) for key in "ohlcvq"), kline["n"], Decimal(kline["V"]), Decimal(kline["Q"]),
+            kline["f"], kline["L"])  # fmt: skip
+
+
+def test_klines_equal_the_table_and_queries_do_not_grow_with_clients(
+    servers: Servers, postgres: Database, tmp_path: Path
+) -> None:
+    archive = RawArchive(MemoryStore(), "raw")
+    queries = []
+    with postgres.connect("writer") as writer, running_api(servers, postgres, tmp_path) as port:
+        merge_batch(writer, archive, {"BTCUSDT": trades(1, 50)})
+        number = 51
+        for count in (1, 100):
+            with live_clients(port, "btcusdt@kline_1m/btcusdt@kline_1h", count) as clients:
+                servers.supervisor.wait_until(lambda: all(client.klines for client in clients), 30, "no first kline")
+                before = metric(port, "push_queries_total")
+                for _ in range(20):
+                    merge_batch(writer, archive, {"BTCUSDT": trades(number, number + 9)})
+                    number += 10
+                    wanted = stored_klines(writer)
+                    newest = max(wanted)
+
+                    def have_all() -> bool:
+                        return all(
+                            key in client.klines and values_of(client.klines[key]) == value
+                            for client in clients
+                            for key, value in wanted.items()  # noqa: B023
+                            if key >= newest or key[0] == "1h"  # noqa: B023
+                        )
+
+                    servers.supervisor.wait_until(have_all, 10, "a client lacks a change", every=0.005)
+                queries.append(metric(port, "push_queries_total") - before)
+            assert not any(client.backwards for client in clients)
+        closed = [kline["x"] for key, kline in sorted(clients[0].klines.items()) if key[0] == "1m"]
+        assert closed[:-1] == [True] * (len(closed) - 1)
+    # 20 merges; besides the queries of the minutes' ends and of the slow poll, whose number depends on the time.
+    assert all(20 <= number <= 40 for number in queries), queries
+
+
+@pytest.mark.timeout(300)
+def test_clients_come_back_after_kills_and_end_with_the_tables_values(private_servers: Servers, tmp_path: Path) -> None:
+    servers, supervisor = private_servers, private_servers.supervisor
+    kafka, total = servers.broker(), 1_500
+    with servers.database() as postgres, running_api(servers, postgres, tmp_path, kafka) as port:
+        env = {**kafka.env(), **postgres.env("writer"), "OBJECT_STORE": "directory", "OBJECT_STORE_DIR": str(tmp_path),
+               "SYMBOLS": "BTCUSDT", "KAFKA_CONSUMER_GROUP": kafka.topic_trades,
+               "KAFKA_GROUP_INSTANCE_ID": "consumer-0"}  # fmt: skip
+        supervisor.start(service("consumer", "consumer", env))
+        producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+        sent = 0
+
+        def send(count: int) -> None:
+            nonlocal sent
+            for number in range(sent, sent + count):
+                producer.produce(kafka.topic_trades, trade_value(number), "BTCUSDT")
+            sent += count
+            assert producer.flush(30) == 0
+
+        def newest(client: LiveClient) -> int:
+            return max((kline["L"] for kline in client.klines.values()), default=-1)
+
+        with live_clients(port, "btcusdt@kline_1m/btcusdt@kline_1h", 200) as clients:
+            send(50)
+            supervisor.wait_until(lambda: all(newest(client) == 49 for client in clients), 60, "no first kline")
+            for victim in ("postgres", "api", "consumer", "postgres", "api"):
+                send(100)
+                os.kill(supervisor.pid(victim), signal.SIGKILL)
+                send(100)
+                supervisor.wait_until(
+                    lambda: all(newest(client) == sent - 1 for client in clients), 90, f"no news after {victim}"
+                )
+            send(total - sent)
+            supervisor.wait_until(lambda: all(newest(client) == total - 1 for client in clients), 60, "no last kline")
+            with postgres.connect("reader") as connection:
+                table = stored_klines(connection)
+            hour = ("1h", START // 1000)
+            for client in clients:
+                assert client.connections >= 3  # the API was killed twice
+                assert client.backwards == []
+                newest_minutes = sorted(key for key in client.klines if key[0] == "1m")[-2:]
+                for key in (hour, *newest_minutes):
+                    assert values_of(client.klines[key]) == table[key]
+            assert table[hour][6] == total
+        supervisor.stop("consumer")
+
+
+def test_trades_come_as_the_exchange_sent_them(servers: Servers, postgres: Database, tmp_path: Path) -> None:
+    kafka = servers.broker()
+    with running_api(servers, postgres, tmp_path, kafka) as port:
+        producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+        with connect(f"ws://{LOOPBACK}:{port}/stream?streams=btcusdt@trade") as client:
+            received = None
+            number = 0
+            while received is None:  # until the reader has reached the end of the topic
+                number += 1
+                producer.produce(kafka.topic_trades, trade_value(number), "ETHUSDT")
+                producer.produce(kafka.topic_trades, trade_value(number), "BTCUSDT")
+                producer.flush(10)
+                try:
+                    received = client.recv(timeout=0.5)
+                except TimeoutError:
+                    assert number < 60, "no trade arrives"
+            message = json.loads(received)
+            assert message["stream"] == "btcusdt@trade"
+            assert json.dumps(message["data"], separators=(",", ":")).encode() == trade_value(message["data"]["t"])
+
+
+def handshake(port: int, path: str) -> socket.socket:
+    client = socket.create_connection((LOOPBACK, port), 10)
+    key = b64encode(os.urandom(16)).decode()
+    client.sendall(
+        f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+    )
+    return client
+
+
+def received(client: socket.socket) -> bytes:
+    """Return all that the server sends until it ends the connection."""
+    data = b""
+    client.settimeout(10)
+    try:
+        while part := client.recv(65536):
+            data += part
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def random_frame(random: Random) -> bytes:
+    length = random.choice([0, 1, 5, 125, 126, 200, 70_000])
+    head = bytes([random.choice([0x81, 0x82, 0x88, 0x89, 0x01, 0x80, random.randrange(256)])])
+    size = bytes([0x80 | length]) if length < 126 else b"\xfe" + (length % 65536).to_bytes(2, "big")
+    mask = random.randbytes(4)
+    payload = random.choice([random.randbytes(length), b'{"method":' + b"9" * length, b"[" * length])[:length]
+    masked = bytes(byte ^ mask[position % 4] for position, byte in enumerate(payload))
+    return random.choice([head + size + mask + masked, random.randbytes(random.randrange(1, 300))])
+
+
+def test_random_frames_end_a_connection_properly(servers: Servers, postgres: Database, tmp_path: Path) -> None:
+    random = Random(11)
+    with running_api(servers, postgres, tmp_path) as port:
+        pid = servers.supervisor.pid("api")
+        for _ in range(150):
+            path = random.choice(["/ws", "/ws/btcusdt@trade", "/stream?streams=btcusdt@kline_1m"])
+            with handshake(port, path) as client:
+                try:
+                    for _ in range(random.randrange(1, 12)):
+                        client.sendall(random_frame(random))
+                    client.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass  # the server has ended the connection already
+                answer = received(client)
+            assert b"Traceback" not in answer
+            assert b"500 " not in answer[:20]
+        for path in ("/ws/x", "/stream?streams=btcusdt@depth"):
+            with (
+                connect(f"ws://{LOOPBACK}:{port}{path}", open_timeout=10) as client,
+                pytest.raises(ConnectionClosedError, match=r"1008 .* no stream"),
+            ):
+                client.recv(timeout=10)
+        with connect(f"ws://{LOOPBACK}:{port}/ws") as client:
+            client.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+            assert json.loads(client.recv(timeout=10)) == {"result": [], "id": 1}
+        assert servers.supervisor.pid("api") == pid
+        log = servers.supervisor.log_of("api").read_text()
+        assert "Exception in ASGI application" not in log
+        assert metric(port, "push_clients") == 0
