@@ -239,7 +239,8 @@ help: ## Show this
 	  '  VARIANT=spark        what makes the candles: python (the consumer), spark, or both' \
 	  '  LIVE=1               follow the real exchange until Ctrl-C; MINUTES=n ends it' \
 	  '  FOREVER=1            play the simulator in real time until Ctrl-C; MINUTES=n ends it' \
-	  '  BI=1                 start Superset with the dashboard, and stay until Ctrl-C (SUPERSET_PORT=8088)' \
+	  '  VIEW=1               keep the live page open after the play, until Ctrl-C (API_PORT=8000)' \
+  '  BI=1                 start Superset with the dashboard, and stay until Ctrl-C (SUPERSET_PORT=8088)' \
 	  '' 'Variables of all' \
 	  '  SYMBOLS=A,B          symbols to follow' \
 	  '  DEMO_DIR=.demo       folder of the local run and of the Python environments' \

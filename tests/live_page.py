@@ -170,7 +170,7 @@ class LivePage:
         spoken = self._driver.execute_script("return document.getElementById('spoken').textContent")
         assert "Incomplete:" in spoken
         assert "UTC, open " in spoken
-        self._driver.find_element(By.ID, "chart").send_keys(Keys.ARROW_LEFT, Keys.ARROW_RIGHT)
+        self._driver.find_element(By.ID, "chart").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
         self.wait(lambda: "Incomplete:" in self.text("tooltip"), "arrow keys move from candle to candle")
 
     def check_accessible(self) -> None:

@@ -122,15 +122,17 @@ def _play(run: Run) -> None:
     run.report(source)
     if failed:
         raise failed
-    if run.settings.BI:
-        with suppress(Interrupted):  # Ctrl-C closes the dashboard of a complete run
-            run.start_dashboard()
-            run.show_dashboard()
+    if run.settings.BI or run.settings.VIEW:
+        with suppress(Interrupted):  # Ctrl-C closes the pages of a complete run
+            if run.settings.BI:
+                run.start_dashboard()
+            run.stay()
 
 
 def _follow(run: Run) -> None:
     """Follow the trades until MINUTES are over or the user stops the run; both end it well."""
     started = time.monotonic()
+    run.show_page()
     source = run.start_servers()
     run.start_services(source)
     if run.settings.BI:

@@ -13,7 +13,7 @@ from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import ObjectNotFound, open_store
 from ops.common import paths
 from ops.common.errors import Problem
-from ops.common.loopback import free_port, preferred_port
+from ops.common.loopback import LOOPBACK, free_port, preferred_port
 from ops.local import (
     archive_check,
     batch,
@@ -41,6 +41,7 @@ POLL_SECONDS = 0.2
 JARS_SECONDS = 600
 ENVIRONMENTS_SECONDS = 1200
 MIGRATE_SECONDS = 60
+PAGE_SECONDS = 120
 MINUTE = 60.0
 
 
@@ -87,6 +88,7 @@ class Run:
                 self.supervisor.start(fetching_job("jars", "ops.setup.jars", log, *wanted_jars))
             if shutil.which("npm"):  # without it, the Data Docs load their scripts and styles from the internet
                 self.supervisor.start(fetching_job("page-files", "ops.setup.npm_files", str(batch.PAGE_FILES)))
+            self.supervisor.start(fetching_job("live-page", "ops.setup.live_page", str(self.folders.live_page)))
             self.supervisor.start(postgres.program(self.server))
             if self.simulator:
                 wanted = service("simulator", self._simulator_settings(), metrics_port=0)
@@ -104,6 +106,7 @@ class Run:
     def start_services(self, source: service_settings.TradeSource) -> None:
         """Start the services: consumers of the chosen variant, producer, publisher and read API."""
         service_settings.RunConfig(source, self.addresses, self._simulator_settings()).save(self.folders.run_file)
+        self._finish_page()
         started = services.programs(
             self.settings,
             self.folders,
@@ -191,8 +194,13 @@ class Run:
         password = self.passwords.superset_admin if on_terminal else self.folders.secrets
         self.display.where(superset.places(self.superset_port, password))
 
-    def show_dashboard(self) -> None:
-        """Keep the dashboard up until the run is stopped."""
+    def show_page(self) -> None:
+        """Print the address of the live page, as soon as it is known."""
+        self.display.where([("live page", f"http://{LOOPBACK}:{self.addresses.api}")])
+
+    def stay(self) -> None:
+        """Keep the live page and the dashboard up until the run is stopped."""
+        self.show_page()
         self.display.print("           Ctrl-C ends it")
         self.supervisor.wait_until(lambda: False, float("inf"), "the run was not stopped", every=1.0)
 
@@ -254,6 +262,13 @@ class Run:
         folder = {"MIGRATIONS_DIR": str(paths.ROOT / "migrations")}
         self.supervisor.start(job("migrate", "crypto_analytics.jobs.migrate", login | roles | folder))
         self._finish("migrate", MIGRATE_SECONDS)
+
+    def _finish_page(self) -> None:
+        """Wait for the live page. Only VIEW=1 needs it: without npm, every other run goes on without the page."""
+        if self.settings.VIEW:
+            self._finish("live-page", PAGE_SECONDS)
+        elif self.supervisor.finish("live-page", PAGE_SECONDS) != 0:
+            self.display.print(f"           without the live page: {last_line(self.supervisor.log_of('live-page'))}")
 
     def _finish(self, name: str, seconds: float) -> None:
         code = self.supervisor.finish(name, seconds)

@@ -44,6 +44,11 @@ class RunFolders:
         return self.objects / "data-docs" / "site" / "index.html"
 
     @property
+    def live_page(self) -> Path:
+        """The built live page, which the API serves."""
+        return self.state / "live-page"
+
+    @property
     def spark(self) -> Path:
         """Checkpoints and scratch files of Spark."""
         return self.state / "spark"

@@ -67,10 +67,15 @@ def superset(folders: RunFolders, addresses: Addresses, passwords: Passwords) ->
     }
 
 
-def api(addresses: Addresses, dashboard: str) -> dict[str, str]:
+def api(folders: RunFolders, addresses: Addresses, dashboard: str) -> dict[str, str]:
     """Return the settings of the read API, which serves on loopback only; ``dashboard``: its link, empty: none."""
-    token = os.environ.get("API_TOKEN", "")  # of the user; no other service gets it
-    return {"API_HOST": LOOPBACK, "API_PORT": str(addresses.api), "API_TOKEN": token, "DASHBOARD_URL": dashboard}
+    return {
+        "API_HOST": LOOPBACK,
+        "API_PORT": str(addresses.api),
+        "API_TOKEN": os.environ.get("API_TOKEN", ""),  # of the user; no other service gets it
+        "PAGE_DIR": str(folders.live_page),
+        "DASHBOARD_URL": dashboard,
+    }
 
 
 def kafka(addresses: Addresses) -> dict[str, str]:

@@ -28,7 +28,7 @@ def programs(
 
     consumers = [_consumer(name, login("writer"), settings, folders) for name in settings.consumers]
     dashboard = superset.address(superset_port) if settings.BI else ""
-    api = login("reader") | service_settings.api(addresses, dashboard)
+    api = login("reader") | service_settings.api(folders, addresses, dashboard)
     return [
         *consumers,
         service("publisher", login("reader"), metrics_port=free_port()),

@@ -37,6 +37,7 @@ class DemoSettings(MarketSettings):
     )
     SIM_PORT: Port = Field(8899, description="port of the simulator")
     BI: bool = Field(False, description="start Superset with the dashboard, and stay until Ctrl-C")
+    VIEW: bool = Field(False, description="keep the live page open after a play, until Ctrl-C")
     SUPERSET_PORT: Port = Field(8088, description="port of Superset, for BI=1")
 
     @model_validator(mode="after")

@@ -26,7 +26,8 @@ def build(folder: Path) -> Path:
     """
     files = npm_files.listed(LIST)
     fetched = npm_files.ensure(files)
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     shutil.copytree(_PROJECT / "src", folder, ignore=shutil.ignore_patterns("*.d.mts"))
     for file, entry in zip(files, json.loads(LIST.read_text(encoding="utf-8")), strict=True):
         shutil.copyfile(fetched / file.path, folder / entry["target"])

@@ -1,4 +1,4 @@
-"""``make demo BI=1`` as a user runs it: the dashboard after the replay, its export to files, and Ctrl-C."""
+"""``make demo BI=1 VIEW=1`` as a user runs it: dashboard and live page after the replay, the export, and Ctrl-C."""
 
 import re
 import signal
@@ -18,20 +18,23 @@ from tests.integration.test_local_demo import Demo, demo  # noqa: F401  # a fixt
 
 pytestmark = [pytest.mark.bi, pytest.mark.timeout(240)]
 
-PLACES = re.compile(r"dashboard: +(http://[0-9.:]+)/\S*\nuser: +admin\npassword: +(.+)\n")
+PLACES = re.compile(
+    r"dashboard: +(http://[0-9.:]+)/\S*\nuser: +admin\npassword: +(.+)\nlive page: +(http://[0-9.:]+)\n"
+)
 
 
 class Shown(NamedTuple):
-    """A run with the dashboard: the process, Superset's address, and the admin's password."""
+    """A run with its pages: the process, Superset's address, the admin's password, and the live page's address."""
 
     process: subprocess.Popen[str]
     base: str
     password: str
+    live_page: str
 
 
 @pytest.fixture
 def shown(demo: Demo) -> Iterator[Shown]:  # noqa: F811
-    with demo.start(BI="1", SUPERSET_PORT="0") as process:
+    with demo.start(BI="1", VIEW="1", SUPERSET_PORT="0") as process:
         assert process.stdout is not None
         output = ""
         for line in process.stdout:
@@ -40,13 +43,13 @@ def shown(demo: Demo) -> Iterator[Shown]:  # noqa: F811
                 break
         else:
             pytest.fail(output)
-        base, file = found.groups()
-        yield Shown(process, base, passwords.load(Path(file)).superset_admin)
+        base, file, live_page = found.groups()
+        yield Shown(process, base, passwords.load(Path(file)).superset_admin, live_page)
         if process.poll() is None:
             process.kill()
 
 
-def test_the_dashboard_of_a_finished_play(shown: Shown, demo: Demo) -> None:  # noqa: F811
+def test_the_pages_of_a_finished_play(shown: Shown, demo: Demo) -> None:  # noqa: F811
     superset = Superset(shown.base)
     try:
         assert superset.log_in("not-the-password") == httpx.codes.UNAUTHORIZED
@@ -61,6 +64,10 @@ def test_the_dashboard_of_a_finished_play(shown: Shown, demo: Demo) -> None:  # 
         assert rows["Complete"] == [{"complete_share": 1}]  # without the candles at both ends
     finally:
         superset.close()
+    with httpx.Client(base_url=shown.live_page, timeout=60, trust_env=False) as client:
+        assert '<script type="module" src="main.js">' in client.get("/").text
+        assert client.get("/vendor/lightweight-charts.mjs").status_code == httpx.codes.OK
+        assert len(client.get("/v1/candles", params={"symbol": "BTCUSDT", "interval": "1m"}).json()) >= 30
     # The export equals the imported files byte for byte.
     with httpx.Client(base_url=shown.base, timeout=60, trust_env=False) as client:
         body = {"username": "admin", "password": shown.password, "provider": "db"}

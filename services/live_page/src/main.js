@@ -20,6 +20,7 @@ const PAGE = 1_000;
 const HEALTH_MS = 10_000;
 const TICKER_MS = 15_000;
 const GAPS_MS = 20_000;
+const RETRY_MS = 2_000;
 const CLOCK_MS = 500;
 
 /** What is shown: a symbol and an interval, from the address of the page if it names them. */
@@ -67,25 +68,26 @@ async function choose(choice) {
     address('v1/live', shown),
     { candle: onCandle, status: (/** @type {Status} */ news) => void onStatus(news) },
     (state) => {
+      // What changed while the connection was lost; the first connection begins with the newest candles.
+      if (state === 'live' && streamState === 'lost') void loadNewest(signal);
       streamState = state;
-      if (state === 'live') void loadNewest(signal);
       showState();
     },
   );
   signal.addEventListener('abort', end);
+  void loadNewest(signal);
   void every(TICKER_MS, loadTicker, signal);
   void every(GAPS_MS, loadGaps, signal);
 }
 
-/** Load the newest candles; also after a lost connection, for all that changed meanwhile. @param {AbortSignal} signal */
+/** Load the newest candles. @param {AbortSignal} signal */
 async function loadNewest(signal) {
-  const isFirst = candles.all.length === 0;
-  await attempt(async () => {
-    candles.merge(await get('v1/candles', { ...shown, limit: PAGE }, signal));
+  await retried(async () => {
+    const newest = await get('v1/candles', { ...shown, limit: PAGE }, signal);
+    const isFirst = candles.all.length === 0;
+    candles.merge(newest);
+    setText(byId('loading', HTMLElement), `No candle of ${shown.symbol} yet: it comes with its first trade.`);
     draw(isFirst);
-    const loading = byId('loading', HTMLElement);
-    loading.hidden = candles.all.length > 0;
-    setText(loading, `No candle of ${shown.symbol} yet: it comes with its first trade.`);
   }, signal);
 }
 
@@ -105,11 +107,13 @@ async function loadOlder() {
 
 /** @param {Candle} candle */
 function onCandle(candle) {
-  if (candle.symbol !== shown.symbol || candle.interval !== shown.interval || !candles.newest) return;
+  if (candle.symbol !== shown.symbol || candle.interval !== shown.interval) return;
+  const isLoaded = candles.newest !== undefined;
   if (candles.merge([candle]).length === 0) return;
   // A change of the newest candle is a new trade; the next status says its exact time.
   if (status && candle === candles.newest) status = { ...status, newestTradeTime: Date.now() + clockOffset };
-  chart.update(candle, candles.all);
+  if (isLoaded) chart.update(candle, candles.all);
+  else draw(true);
   showAround();
 }
 
@@ -122,6 +126,7 @@ function onStatus(news) {
 
 /** @param {boolean} jump whether to show the newest candles, wherever the chart was scrolled to */
 function draw(jump) {
+  byId('loading', HTMLElement).hidden = candles.all.length > 0;
   chart.show(candles.all, { decimals, daily: /[dwM]$/.test(shown.interval), jump });
   showAround();
 }
@@ -200,31 +205,45 @@ async function loadHealth() {
 
 /**
  * Do something now and again after each pause, until `signal` is aborted; what fails is tried again after the next pause.
- * @param {number} pause
+ * @param {number} milliseconds the pause
  * @param {(signal: AbortSignal) => Promise<void>} work
  * @param {AbortSignal} signal
  */
-async function every(pause, work, signal) {
+async function every(milliseconds, work, signal) {
   while (!signal.aborted) {
     await attempt(() => work(signal), signal);
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await pause(milliseconds);
   }
 }
 
 /**
- * Do something; show in words where it fails, unless `signal` ended it.
+ * Do something, again after a pause if it fails, until it succeeds or `signal` is aborted.
+ * @param {() => Promise<void>} work
+ * @param {AbortSignal} signal
+ */
+async function retried(work, signal) {
+  while (!(await attempt(work, signal))) await pause(RETRY_MS);
+}
+
+/**
+ * Do something; show in words where it fails. Return whether it is done: it succeeded, or `signal` ended it.
  * @param {() => Promise<void>} work
  * @param {AbortSignal} signal
  */
 async function attempt(work, signal) {
   try {
     await work();
+    return true;
   } catch (error) {
-    if (signal.aborted) return;
+    if (signal.aborted) return true;
     const cause = error instanceof Error ? error.message : String(error);
     setText(byId('loading', HTMLElement), `Not loaded: ${cause}. It is tried again by itself.`);
+    return false;
   }
 }
+
+/** @param {number} milliseconds */
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** Fill the choices, and show what the address of the page names. */
 async function start() {
@@ -249,12 +268,16 @@ async function start() {
   void attempt(async () => showLinks((await get('v1/links')).links), forever);
   void every(HEALTH_MS, loadHealth, forever);
 
-  /** @type {{ symbols: string[], details: { symbol: string, priceDecimals: number }[] }} */
-  const { symbols, details } = await get('v1/symbols');
-  priceDecimals = new Map(details.map((known) => [known.symbol, known.priceDecimals]));
   const select = byId('symbol', HTMLSelectElement);
-  select.append(...symbols.map((symbol) => element('option', { value: symbol }, symbol)));
-  select.value = symbols.includes(wanted.get('symbol') ?? '') ? wanted.get('symbol') ?? '' : symbols[0] ?? '';
+  await retried(async () => {
+    /** @type {{ symbols: string[], details: { symbol: string, priceDecimals: number }[] }} */
+    const { symbols, details } = await get('v1/symbols');
+    if (symbols.length === 0) throw new Error('no symbol has a candle yet');
+    priceDecimals = new Map(details.map((known) => [known.symbol, known.priceDecimals]));
+    select.append(...symbols.map((symbol) => element('option', { value: symbol }, symbol)));
+    const named = wanted.get('symbol') ?? '';
+    select.value = symbols.includes(named) ? named : symbols[0] ?? '';
+  }, forever);
   select.addEventListener('change', () => void choose({ symbol: select.value }));
   await choose({ symbol: select.value });
 }
