@@ -96,6 +96,12 @@ def fetching_job(name: str, module: str, *arguments: str) -> Program:
     return replace(job(name, module, {}, *arguments), env=child_environment.fetcher(os.environ))
 
 
+def last_line(log: Path) -> str:
+    """Return the last line of a job's log; the services end with the next command to type."""
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
 def _environment(*, outside: bool) -> dict[str, str]:
     further = child_environment.outside(os.environ) if outside else {}
     return {**child_environment.service(os.environ), **further}

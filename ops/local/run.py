@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 
@@ -31,7 +30,7 @@ from ops.local import (
 )
 from ops.local.completion import CompletionCheck
 from ops.local.display import Display
-from ops.local.programs import fetching_job, job, service
+from ops.local.programs import fetching_job, job, last_line, service
 from ops.local.run_folders import RunFolders
 from ops.local.settings import API_PORT, DemoSettings
 from ops.local.supervisor import Supervisor
@@ -298,9 +297,3 @@ def _read_back(connection: psycopg.Connection, archive: RawArchive) -> archive_c
     except (ObjectNotFound, ValueError) as error:
         fix = "keep this folder and report it as a bug"
         raise Problem("the raw archive differs from raw_objects", str(error), fix) from error
-
-
-def last_line(log: Path) -> str:
-    """Return the last line of a job's log; the services end with the next command to type."""
-    lines = log.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
