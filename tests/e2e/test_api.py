@@ -11,12 +11,14 @@ from minio.error import S3Error
 
 from crypto_analytics.store.objects import ObjectNotFound
 from ops.common.loopback import LOOPBACK
+from ops.common.paths import STATE
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.platforms import Platform
 from tests.e2e.published_candles import TOPIC, verify_published
 from tests.e2e.recomputation import DEFAULT_SYMBOLS, GROUP, read_stored, wait_caught_up, window_start
 from tests.e2e.report import Report
 from tests.e2e.test_logins import DEAD_LETTERS, TRADES, first_message, write_error
+from tests.live_page import check_live_page, incomplete_candle
 
 _MINUTE_MS = 60_000
 
@@ -66,6 +68,13 @@ def test_trades_come_from_the_raw_archive(platform: Platform, base: str) -> None
             "select exists (select from trade_id_ranges where symbol = 'BTCUSDT' and %s between first_id and last_id)"
         )
         assert connection.execute(query, (newest["id"],)).fetchone() == (True,)
+
+
+@pytest.mark.timeout(120)
+def test_a_browser_sees_the_live_page(platform: Platform, base: str) -> None:
+    """Check the page; the incomplete candle is of a symbol that no other test counts."""
+    with platform.postgres("superuser") as connection, incomplete_candle(connection, "LIVEPAGEUSDT") as symbol:
+        check_live_page(base, STATE / f"live-page-{platform.name}", incomplete=symbol)
 
 
 class TestLogins:
