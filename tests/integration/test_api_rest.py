@@ -28,6 +28,7 @@ from tests.oracle import Oracle
 from tests.servers import Database, Servers
 from tests.stores import merge_batch
 from tests.unit.api.test_intervals import expected_start
+from tests.unit.trade_json import trade_json
 
 MINUTE = timedelta(minutes=1)
 NOW = START + timedelta(days=2, hours=12)
@@ -460,6 +461,45 @@ def test_a_fresh_install_has_answers(servers: Servers, tmp_path: Path) -> None:
             assert (await client.get("/metrics")).status_code == (await client.get("/readyz")).status_code == 200
 
     with servers.database() as database:
+        asyncio.run(run(database))
+
+
+def test_no_request_fails_after_postgresql_has_closed_all_connections(market: Market) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        async def many() -> list[Any]:
+            return await asyncio.gather(
+                *(get(client, "/api/v3/klines", symbol=symbol, interval="1h") for symbol in SYMBOLS * 10)
+            )
+
+        before = await many()
+        with market.database.connect() as superuser:
+            [(ended,)] = superuser.execute(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+                "where application_name = 'api' and datname = current_database()"
+            )
+        assert ended > 1
+        assert await many() == before
+
+    with_api(market, check)
+
+
+def test_the_largest_trade_of_the_last_minute_is_a_metric(servers: Servers, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    values = [
+        trade_json(number, price=f"{price}.50000000", quantity="2.00000000", time=ms(now) - 1000)
+        for number, price in enumerate([100, 300, 200])
+    ]
+
+    async def run(database: Database) -> None:
+        async with api_client(api_settings(database, tmp_path, API_STATE_SECONDS=0)) as client:
+            for largest in ("601.0", "601.0"):
+                lines = (await client.get("/metrics")).text.splitlines()
+                assert f'market_largest_trade_quote{{symbol="BTCUSDT"}} {largest}' in lines
+
+    with servers.database() as database:
+        with database.connect("writer") as writer:
+            decoded = decode_batch(values, Rules(frozenset(SYMBOLS), 2**60)).by_symbol()
+            merge_batch(writer, RawArchive(DirectoryStore(tmp_path), "raw"), decoded)
         asyncio.run(run(database))
 
 
