@@ -9,6 +9,7 @@ from typing import Any, Self
 import msgspec
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,23 @@ _LEGAL = {
     "symbols": r"^\[\"[\w\-._&&[^a-z]]{1,50}\"(,\"[\w\-._&&[^a-z]]{1,50}\"){0,}\]$",
 }
 _NUMBER = "^[0-9]{1,20}$"
+
+
+class Error(BaseModel):
+    """An error: the exchange's code, and what is wrong."""
+
+    code: int
+    msg: str
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "model": Error,
+        "description": "The request is wrong (400), needs a token (401) or exceeds the limit (429)",
+    },
+    "5XX": {"model": Error, "description": "PostgreSQL or the object store does not answer in time (503)"},
+}
+"""How the OpenAPI document describes errors."""
 
 
 class ApiError(Exception):

@@ -29,7 +29,9 @@ def _check_symbol(text: str) -> str:
     return text
 
 
-SymbolName = Annotated[str, AfterValidator(_check_symbol), Query(description="a symbol, as in BTCUSDT", min_length=1)]
+SymbolName = Annotated[
+    str, AfterValidator(_check_symbol), Query(description="a symbol", examples=["BTCUSDT"], min_length=1)
+]
 Time = Annotated[int, Query(ge=0, le=_MAX_INTEGER, description="time in milliseconds, or in microseconds")]
 TradeId = Annotated[int, Query(ge=0, le=_MAX_INTEGER, description="a trade id")]
 
