@@ -66,7 +66,7 @@ def read_topic(kafka: Broker) -> TopicView:
         client.assign([TopicPartition(kafka.topic_candles, number, OFFSET_BEGINNING) for number in numbers])
         left = set(numbers)
         while left:
-            for message in client.consume(10_000, 10):
+            for message in client.consume(1_000, 0.1):
                 if (error := message.error()) is None:
                     view.add(message.partition(), message.key().decode(), message.value())
                 elif error.code() == KafkaError._PARTITION_EOF:

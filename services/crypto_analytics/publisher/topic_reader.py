@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from crypto_analytics.runtime import kafka
 
 _REQUEST_SECONDS = 5.0
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.1  # the last call waits for it, as no more records arrive
 _POLL_RECORDS = 1_000
 _PROGRESS_SECONDS = 5.0
 
