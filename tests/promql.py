@@ -6,6 +6,8 @@ import yaml
 
 from tests.servers import ROOT
 
+EXPORTED = ROOT / "tests" / "exported_metrics.yaml"
+
 _STRINGS = re.compile(r"\"[^\"]*\"|'[^']*'")
 _SELECTORS = re.compile(r"\{[^}]*\}|\[[^\]]*\]")
 _GROUPINGS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
@@ -42,5 +44,5 @@ def exported() -> set[str]:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE)
     ours = {name for name, kind in rows if kind != "histogram"}
     ours |= {f"{name}_{part}" for name, kind in rows if kind == "histogram" for part in ("bucket", "sum", "count")}
-    others = yaml.safe_load((ROOT / "tests/exported_metrics.yaml").read_text())
+    others = yaml.safe_load(EXPORTED.read_text())
     return ours | {name for names in others.values() for name in names}

@@ -21,6 +21,7 @@ _SETTINGS: dict[Server, str] = {
     "simulator": "SIM_PORT",
     "superset": "SUPERSET_PORT",
     "airflow": "AIRFLOW_PORT",
+    "prometheus": "PROMETHEUS_PORT",
     "api": "API_PORT",
 }
 _KEYS = {

@@ -37,6 +37,7 @@ ORDER = (
     "test_airflow",
     "test_airflow_in_compose",
     "test_dashboard",
+    "test_grafana",
     "test_api",
     "test_under_load",
     "test_restart",

@@ -23,7 +23,7 @@ OPERATORS = (".kafka.strimzi.io", ".core.strimzi.io", ".sparkoperator.k8s.io")  
 SECOND_TAG = "-second"
 _NODE_PORTS: dict[Server, int] = {
     "kafka": 30092, "postgres": 30432, "minio": 30900, "simulator": 30899, "airflow": 30808, "superset": 30888,
-    "api": 30800,
+    "api": 30800, "prometheus": 30990,
 }  # fmt: skip
 # The Secret and the key that hold each user's password.
 _PASSWORDS: dict[tuple[Server, str], tuple[str, str]] = {

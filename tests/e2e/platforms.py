@@ -31,7 +31,7 @@ from tests.e2e.waiting import wait_until
 BATCH_SECONDS = 600.0  # a running task may still be retried
 UPSTREAM = ("kafka", "postgres", os.environ.get("OBJECT_STORE_SERVER") or "minio", "producer")
 READERS = ("publisher", "api")
-Server = Literal["kafka", "postgres", "minio", "simulator", "airflow", "superset", "api"]
+Server = Literal["kafka", "postgres", "minio", "simulator", "airflow", "superset", "api", "prometheus"]
 
 
 class MemoryLimits(NamedTuple):
