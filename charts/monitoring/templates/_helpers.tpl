@@ -17,10 +17,19 @@
 {{- toYaml $targets -}}
 {{- end -}}
 
+{{/* Text in which the paths of runbooks are addresses of the documentation site, if there is one. Context: root, text. */}}
+{{- define "monitoring.linked" -}}
+{{- with .root.Values.docsUrl -}}
+{{- regexReplaceAll "docs/runbooks/([a-z-]+)\\.md" $.text (printf "%s/runbooks/${1}.html" .) -}}
+{{- else -}}
+{{- .text -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Rule files by name, as YAML of {name: text}. */}}
 {{- define "monitoring.rules" -}}
 {{- $files := dict -}}
-{{- range $path, $_ := .Files.Glob "files/rules/*.yaml" }}{{ $_ := set $files (base $path) ($.Files.Get $path) }}{{ end -}}
+{{- range $path, $_ := .Files.Glob "files/rules/*.yaml" }}{{ $_ := set $files (base $path) (include "monitoring.linked" (dict "root" $ "text" ($.Files.Get $path))) }}{{ end -}}
 {{- range $name, $content := .Values.extraRules }}{{ $_ := set $files $name (toYaml $content) }}{{ end -}}
 {{- toYaml $files -}}
 {{- end -}}
