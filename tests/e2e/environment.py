@@ -17,6 +17,7 @@ from ops.platform.state_folder import load_last_up
 from tests.e2e.platforms import MemoryLimits, memory_limits
 from tests.e2e.workloads import DRIVER, EXECUTOR, Read, component, settings
 
+MONITORING = ("prometheus", "alertmanager", "postgres-exporter")
 SIMULATOR_URL = "ws://simulator:8899"
 
 
@@ -45,6 +46,7 @@ class InstalledEnvironment:
     ws_url: str
     rest_url: str
     ports: Mapping[str, int] = field(default_factory=dict)
+    monitored: bool = False
 
     @property
     def simulates(self) -> bool:
@@ -70,7 +72,8 @@ class InstalledEnvironment:
     def others(self) -> tuple[str, ...]:
         """Return the components that run beside the streaming ones."""
         strimzi = ("strimzi-operator", "entity-operator") if self.kafka == "strimzi" else ()
-        return ("airflow", "superset", *strimzi, *(("spark-operator",) if self.has_spark_operator else ()))
+        monitoring = MONITORING if self.monitored else ()
+        return ("airflow", "superset", *monitoring, *strimzi, *(("spark-operator",) if self.has_spark_operator else ()))
 
     def owners(self, name: str) -> tuple[str, ...]:
         """Return the kinds of objects that may own the pods of component ``name``."""
@@ -184,9 +187,8 @@ def observed(read: Read, variant: Variant, last: Mapping[str, Any]) -> Installed
     if not producers:
         raise LookupError("the cluster has no producer")
     given = settings(producers[0]["spec"]["template"]["spec"]["containers"][0])
-    kafka: Literal["kraft", "strimzi"] = (
-        "kraft" if "kafka" in {component(one) for one in read("statefulsets")} else "strimzi"
-    )
+    stateful = {component(one) for one in read("statefulsets")}
+    kafka: Literal["kraft", "strimzi"] = "kraft" if "kafka" in stateful else "strimzi"
     return InstalledEnvironment(
         name=last.get("environment") or {"kraft": "lite", "strimzi": "default"}[kafka],
         values=last.get("values") or "",
@@ -195,4 +197,5 @@ def observed(read: Read, variant: Variant, last: Mapping[str, Any]) -> Installed
         variant=variant,
         ws_url=given["BINANCE_WS_URL"],
         rest_url=given["BINANCE_REST_URL"],
+        monitored="prometheus" in stateful,
     )
