@@ -134,11 +134,10 @@ export class PriceChart {
   }
 
   /**
-   * Put the cross-hair on a candle, bring it into view, and return where it is.
+   * Scroll to a candle that is out of view.
    * @param {Candle} candle
-   * @returns {Point | null}
    */
-  point(candle) {
+  reveal(candle) {
     const scale = this.#chart.timeScale();
     const index = this.#candles.indexOf(candle);
     const range = scale.getVisibleLogicalRange();
@@ -147,9 +146,17 @@ export class PriceChart {
       const from = index < range.from + 1 ? index - width * 0.2 : index - width * 0.8;
       scale.setVisibleLogicalRange({ from, to: from + width });
     }
+  }
+
+  /**
+   * Put the cross-hair on a candle, and return where it is.
+   * @param {Candle} candle
+   * @returns {Point | null}
+   */
+  point(candle) {
     const time = /** @type {UTCTimestamp} */ (candle.openTime / 1000);
     this.#chart.setCrosshairPosition(Number(candle.close), time, this.#series);
-    const x = scale.timeToCoordinate(time);
+    const x = this.#chart.timeScale().timeToCoordinate(time);
     const y = this.#series.priceToCoordinate(Number(candle.high));
     return x === null || y === null ? null : { x, y };
   }

@@ -39,6 +39,8 @@ let status = null;
 let streamState = 'connecting';
 /** Server's clock minus ours, in milliseconds. */
 let clockOffset = 0;
+/** Whether the newest candles are loaded; until then, changes are only remembered. */
+let isLoaded = false;
 let loadsOlder = false;
 let hasOlder = true;
 /** Ends what belongs to the shown symbol and interval. */
@@ -55,6 +57,7 @@ async function choose(choice) {
   shownUntil = new AbortController();
   const { signal } = shownUntil;
   candles = new CandleList();
+  isLoaded = false;
   hasOlder = true;
   status = null;
   dayOpen = null;
@@ -84,7 +87,8 @@ async function choose(choice) {
 async function loadNewest(signal) {
   await retried(async () => {
     const newest = await get('v1/candles', { ...shown, limit: PAGE }, signal);
-    const isFirst = candles.all.length === 0;
+    const isFirst = !isLoaded;
+    isLoaded = true;
     candles.merge(newest);
     setText(byId('loading', HTMLElement), `No candle of ${shown.symbol} yet: it comes with its first trade.`);
     draw(isFirst);
@@ -108,12 +112,12 @@ async function loadOlder() {
 /** @param {Candle} candle */
 function onCandle(candle) {
   if (candle.symbol !== shown.symbol || candle.interval !== shown.interval) return;
-  const isLoaded = candles.newest !== undefined;
-  if (candles.merge([candle]).length === 0) return;
+  const wasEmpty = candles.newest === undefined;
+  if (candles.merge([candle]).length === 0 || !isLoaded) return;
   // A change of the newest candle is a new trade; the next status says its exact time.
   if (status && candle === candles.newest) status = { ...status, newestTradeTime: Date.now() + clockOffset };
-  if (isLoaded) chart.update(candle, candles.all);
-  else draw(true);
+  if (wasEmpty) draw(true);
+  else chart.update(candle, candles.all);
   showAround();
 }
 
@@ -158,9 +162,11 @@ function onKey(event) {
   const place = placeAfter(event.key, current, all);
   const candle = place === null ? undefined : all[place];
   if (candle) {
-    const point = chart.point(candle);
-    onPoint(candle.openTime, point);
+    pointed = candle.openTime;
     speak(candle, decimals);
+    chart.reveal(candle);
+    // The chart computes its scales with the next frame.
+    requestAnimationFrame(() => onPoint(candle.openTime, chart.point(candle)));
     if (place !== null && place < PAGE / 10) void loadOlder();
   } else if (event.key === '+' || event.key === '=') chart.zoom(1.25);
   else if (event.key === '-') chart.zoom(0.8);

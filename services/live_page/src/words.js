@@ -143,8 +143,13 @@ export function strip(symbol, status, now) {
 export function gapWords(gap) {
   const ids = gap.missingCount === 1 ? `id ${gap.firstMissingId}` : `ids ${gap.firstMissingId} to ${gap.lastMissingId}`;
   const when = gap.firstMinute === null ? '' : `, at ${timeOf(gap.firstMinute, '1m')} UTC`;
-  return `Gap: ${plural(gap.missingCount, 'trade')} missing (${ids})${when}${gap.reason ? `: ${gap.reason}` : ''}`;
+  return `Gap: ${plural(gap.missingCount, 'trade')} missing (${ids})${when}${gap.reason ? `: ${brief(gap.reason)}` : ''}`;
 }
+
+const BRIEF = 80;
+
+/** @param {string} text */
+const brief = (text) => (text.length <= BRIEF ? text : `${text.slice(0, BRIEF - 1)}…`);
 
 const STALE_MS = 60_000;
 
