@@ -45,7 +45,9 @@ class TopicView:
     tombstones: int = 0
 
     def add(self, number: int, key: str, value: bytes | None) -> None:
-        symbol = key.partition(":")[0]
+        symbol, colon, _ = key.partition(":")
+        if not colon:
+            return  # not a message of the publisher
         self.messages += 1
         if value is None:
             self.tombstones += 1

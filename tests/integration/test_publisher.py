@@ -102,6 +102,9 @@ def wait_until_equal(supervisor: Supervisor, kafka: Broker, table: psycopg.Conne
 def test_each_change_is_published_once_in_the_partition_of_its_symbol(
     servers: Servers, kafka: Broker, postgres: Database, table: psycopg.Connection
 ) -> None:
+    producer = clients.producer(kafka.settings())
+    producer.produce(kafka.topic_candles, b"of another program", b"foreign")
+    assert producer.flush(TIMEOUT) == 0
     with publishing(kafka, postgres):
         wait_until_equal(servers.supervisor, kafka, table)
         for minute in range(COUNT - 20, COUNT):

@@ -43,6 +43,9 @@ def main() -> int:
             "gave_up", error=str(error).strip(), next="check POSTGRES_* and the database's migrations, then start again"
         )
         return 1
+    except Exception:
+        log.exception("gave_up", next="fix the cause above and start again; no change is lost")
+        return 1
     log.info("stopped")
     return 0
 

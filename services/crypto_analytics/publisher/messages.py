@@ -67,10 +67,13 @@ def key(symbol: str, open_time: int) -> bytes:
     return f"{symbol}:{open_time // _MILLISECOND}".encode()
 
 
-def parse_key(value: bytes) -> CandleKey:
-    """Return the symbol and the open time of a key. Raises ValueError."""
-    symbol, open_time = value.decode().split(":")
-    return CandleKey(symbol, int(open_time) * _MILLISECOND)
+def parse_key(value: bytes) -> CandleKey | None:
+    """Return the symbol and the open time of a key; None for a key of another form, which this program never wrote."""
+    try:
+        symbol, open_time = value.decode().split(":")
+        return CandleKey(symbol, int(open_time) * _MILLISECOND)
+    except ValueError:
+        return None
 
 
 def value(change: CandleChange) -> bytes:

@@ -68,10 +68,15 @@ class Session:
     def resume(self) -> None:
         """Read from the topic which revisions are published, and remove candles that the table does not have."""
         tails: dict[tuple[str, int], PublishedTail] = defaultdict(PublishedTail)
+        foreign = 0
 
         def add(number: int, key: bytes, value: bytes | None) -> None:
-            symbol, open_time = messages.parse_key(key)
-            tails[symbol, number].add(open_time, None if value is None else messages.parse_value(value))
+            nonlocal foreign
+            if (candle := messages.parse_key(key)) is None:
+                foreign += 1
+            else:
+                message = None if value is None else messages.parse_value(value)
+                tails[candle.symbol, number].add(candle.open_time, message)
 
         self._feed.listen()
         self._partitions = self._reader.partition_count()
@@ -80,6 +85,8 @@ class Session:
             symbol: tail.revision for (symbol, number), tail in tails.items() if self._is_of(symbol, number)
         }
         self._log.info("topic_read", symbols=len(self._published))
+        if foreign:
+            self._log.warning("foreign_messages_ignored", messages=foreign, next="find the program that wrote them")
         candles = ((symbol, open_time) for (symbol, _), tail in tails.items() for open_time in tail.recent)
         stored = self._feed.stored(candles)
         outdated = {
@@ -109,9 +116,9 @@ class Session:
         keys: dict[tuple[str, int], LiveKeys] = {pair: LiveKeys() for pair in outdated}
 
         def add(number: int, key: bytes, value: bytes | None) -> None:
-            symbol, open_time = messages.parse_key(key)
-            if (symbol, number) in keys:
-                keys[symbol, number].add(open_time, tombstone=value is None)
+            candle = messages.parse_key(key)
+            if candle is not None and (candle.symbol, number) in keys:
+                keys[candle.symbol, number].add(candle.open_time, tombstone=value is None)
 
         self._reader.read(sorted({number for _, number in outdated}), add)
         removed = 0

@@ -44,6 +44,8 @@ def test_a_key_is_symbol_and_open_time_in_milliseconds() -> None:
     assert messages.key("BTCUSDT", OPEN_TIME) == b"BTCUSDT:1767571200000"
     for symbol in ("BTCUSDT", "1000SATS-USDT", "币安人生USDT"):
         assert messages.parse_key(messages.key(symbol, OPEN_TIME)) == (symbol, OPEN_TIME)
+    for foreign in (b"", b"BTCUSDT", b"BTCUSDT:", b"a:1:2", b"BTCUSDT:now", b"\xff:1"):
+        assert messages.parse_key(foreign) is None
 
 
 def test_the_revision_is_read_from_a_value_and_is_0_in_an_unknown_form() -> None:
