@@ -123,7 +123,7 @@ stop: ## Stop the local run, and processes that a killed run has left
 
 ##@ Check
 test: ## Run all tests that need neither Docker nor Spark: unit, integration with real Kafka and PostgreSQL, recorded data
-	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest $(SIDE_BY_SIDE) -m "not spark and not bi"
+	@$(BOOTSTRAP) --for tests --java dev services dbt ge clients -- -m pytest $(SIDE_BY_SIDE) -m "not spark and not bi"
 
 test-spark: ## Run the tests of the Spark variant, in 5 minutes; the first time it fetches Spark (430 MB)
 	@$(BOOTSTRAP) --for tests --java dev services spark dbt ge -- -m pytest -m spark
@@ -145,7 +145,7 @@ test-unit: ## Run the unit tests
 	@$(BOOTSTRAP) --for tests dev -- -m pytest $(SIDE_BY_SIDE) tests/unit
 
 test-integration: ## Run the integration tests
-	@$(BOOTSTRAP) --for tests --java dev services dbt ge -- -m pytest $(SIDE_BY_SIDE) -m "not spark and not bi" tests/integration
+	@$(BOOTSTRAP) --for tests --java dev services dbt ge clients -- -m pytest $(SIDE_BY_SIDE) -m "not spark and not bi" tests/integration
 
 test-charts: ## Render, lint and check all charts in all environments (needs helm, helmfile and Go)
 	@$(BOOTSTRAP) --for tools dev -- -m pytest $(SIDE_BY_SIDE) tests/charts

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -202,6 +202,16 @@ class Servers:
         broker = Broker(self.kafka().bootstrap_servers, *topic_names)
         topics.ensure_copies(broker.settings())
         return broker
+
+    @contextmanager
+    def running(self, program: Program, is_ready: Callable[[], bool]) -> Iterator[None]:
+        """Run ``program``, from when it is ready."""
+        self.supervisor.start(replace(program, ready=is_ready, restart=False))
+        try:
+            self.supervisor.wait_ready(program.name)
+            yield
+        finally:
+            self.supervisor.stop(program.name)
 
     @contextmanager
     def simulator(self, env: Mapping[str, str]) -> Iterator[SimulatedExchange]:

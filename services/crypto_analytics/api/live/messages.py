@@ -76,6 +76,14 @@ def kline(symbol: str, calendar: Calendar, start: int, bar: Bar, *, is_closed: b
     )
 
 
+def aggregated(trade: bytes) -> str:
+    """Return a trade as an aggregated trade of itself, the payload of ``<symbol>@aggTrade``."""
+    fields = json.loads(trade)
+    number = fields["t"]
+    own = {"e": "aggTrade", "E": fields["E"], "s": fields["s"], "a": number, "p": fields["p"], "q": fields["q"]}
+    return _text({**own, "f": number, "l": number, "T": fields["T"], "m": fields["m"], "M": fields["M"]})
+
+
 def mini_ticker(symbol: str, bar: Bar, now: int) -> str:
     """Return the payload of ``<symbol>@miniTicker``, the rolling 24 hours."""
     return _text(

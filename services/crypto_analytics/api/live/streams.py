@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 from crypto_analytics.api.intervals import INTERVALS, Calendar
 from crypto_analytics.core.minutes import MINUTE
 
-Kind = Literal["kline", "trade", "miniTicker", "candle", "status"]
+Kind = Literal["kline", "trade", "aggTrade", "miniTicker", "candle", "status"]
 _OFFSETS = {"": 0, "@+08:00": 8 * 60 * MINUTE}
 ALL_MINI_TICKERS = "!miniTicker@arr"
 EVERY_SYMBOL = ""
@@ -34,15 +34,15 @@ def parse(name: str) -> Stream:
         return Stream(EVERY_SYMBOL, "miniTicker", name)
     symbol, _, rest = name.partition("@")
     symbol = symbol.lower()
-    if symbol and rest in ("trade", "miniTicker"):
+    if symbol and rest in ("trade", "aggTrade", "miniTicker"):
         return Stream(symbol, rest, f"{symbol}@{rest}")  # type: ignore[arg-type]
     interval, at, zone = rest.removeprefix("kline_").partition("@")
     offset = _OFFSETS.get(at + zone)
     if symbol and rest.startswith("kline_") and interval in INTERVALS and offset is not None:
         return Stream(symbol, "kline", f"{symbol}@{rest}", Calendar(INTERVALS[interval], offset))
     raise UnknownStream(
-        f"no stream {name[:60]}: there are <symbol>@kline_<interval>, <symbol>@trade, <symbol>@miniTicker "
-        f"and {ALL_MINI_TICKERS}"
+        f"no stream {name[:60]}: there are <symbol>@kline_<interval>, <symbol>@trade, <symbol>@aggTrade, "
+        f"<symbol>@miniTicker and {ALL_MINI_TICKERS}"
     )
 
 

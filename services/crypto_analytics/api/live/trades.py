@@ -1,4 +1,4 @@
-"""Single trades as the exchange sent them, from the end of Kafka's trades topic, while somebody follows some.
+"""Trades from the end of Kafka's topic, as the exchange sent them and as aggregated ones, while somebody follows some.
 
 A live view: nothing is read again, and no offset is committed. Where it falls behind it continues at the end.
 """
@@ -12,7 +12,7 @@ from structlog.stdlib import BoundLogger
 
 from crypto_analytics.api import metrics
 from crypto_analytics.api.live.clients import Hub
-from crypto_analytics.api.live.messages import Pushed
+from crypto_analytics.api.live.messages import Pushed, aggregated
 from crypto_analytics.api.live.streams import Stream
 from crypto_analytics.api.settings import ApiSettings
 from crypto_analytics.runtime import kafka
@@ -35,12 +35,14 @@ class TradeFeed:
         self._hub = hub
         self._log = log
         self._symbols: frozenset[str] = frozenset()
+        self._aggregated: frozenset[str] = frozenset()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
     def update(self) -> None:
         """Start or stop reading; called in the event loop when clients follow or leave streams."""
-        self._symbols = frozenset(self._hub.symbols_with("trade"))
+        self._aggregated = frozenset(self._hub.symbols_with("aggTrade"))
+        self._symbols = self._aggregated.union(self._hub.symbols_with("trade"))
         if self._symbols and self.is_available and (self._thread is None or not self._thread.is_alive()):
             loop = asyncio.get_running_loop()
             self._stop.clear()
@@ -100,8 +102,14 @@ class TradeFeed:
             if key is None or value is None:
                 continue
             symbol = key.decode().lower()
-            if symbol in self._symbols and value.startswith(b'{"e":"trade"'):
+            if symbol not in self._symbols:
+                continue
+            is_single = value.startswith(b'{"e":"trade"')
+            if is_single:
                 self._hub.publish(Pushed(Stream(symbol, "trade", f"{symbol}@trade"), value.decode(), arrived))
+            if symbol in self._aggregated:
+                payload = aggregated(value) if is_single else value.decode()
+                self._hub.publish(Pushed(Stream(symbol, "aggTrade", f"{symbol}@aggTrade"), payload, arrived))
 
 
 def _seconds_behind(message: Message) -> float:

@@ -24,8 +24,8 @@ router = APIRouter()
 @router.websocket("/ws")
 @router.websocket("/ws/{names:path}")
 async def raw(websocket: WebSocket, names: str = "") -> None:
-    """Send the messages of the streams as they are."""
-    await _serve(websocket, names, has_envelope=False)
+    """Send the messages of the streams as they are. A number is no stream: ccxt numbers its connections so."""
+    await _serve(websocket, "" if names.isdecimal() else names, has_envelope=False)
 
 
 @router.websocket("/stream")

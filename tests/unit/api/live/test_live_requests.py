@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_analytics.api.live.messages import aggregated
 from crypto_analytics.api.live.requests import MOST_STREAMS, RequestRate, handle
 from crypto_analytics.api.live.streams import UnknownStream, parse
+from tests.unit.trade_json import trade_json
 
 FOLLOWED = {parse("btcusdt@kline_1m"), parse("ethusdt@trade")}
 
@@ -102,3 +104,20 @@ def test_more_than_five_requests_a_second_are_too_many() -> None:
         now += 0.2 + times.random() / 10
         assert not rate.is_exceeded()
     assert [rate.is_exceeded() for _ in range(6)][-1]
+
+
+def test_a_trade_is_also_an_aggregated_trade_of_itself() -> None:
+    trade = trade_json(7, price="97000.10000000", quantity="0.00001000", time=1_741_046_401_271)
+    assert json.loads(aggregated(trade)) == {
+        "e": "aggTrade",
+        "E": 1_741_046_401_272,
+        "s": "BTCUSDT",
+        "a": 7,
+        "p": "97000.10000000",
+        "q": "0.00001000",
+        "f": 7,
+        "l": 7,
+        "T": 1_741_046_401_271,
+        "m": True,
+        "M": True,
+    }
