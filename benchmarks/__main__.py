@@ -1,14 +1,14 @@
-"""Run ``python -m benchmarks``: throughput, latency, push, memory, candles topic, Spark and dbt. Prints Markdown."""
+"""Run ``python -m benchmarks``: throughput, latency, push, memory, candles topic, API, Spark, dbt. Prints Markdown."""
 
 import argparse
 import os
 import platform
 
-from benchmarks import candles_topic, dbt_incremental, latency, memory, push, spark, throughput
+from benchmarks import api, candles_topic, dbt_incremental, latency, memory, push, spark, throughput
 from benchmarks.stack import stack
 from ops.setup.environments import python_of
 
-PARTS = ["throughput", "latency", "push", "memory", "candles", "spark", "dbt"]
+PARTS = ["throughput", "latency", "push", "memory", "candles", "api", "spark", "dbt"]
 
 
 def main() -> int:
@@ -33,6 +33,8 @@ def main() -> int:
             memory.run(running, symbol_count=2_000, trades=arguments.trades // 2, per_second=5_000)
         if "candles" in wanted:
             candles_topic.run(running, arguments.trades // 4, arguments.rounds)
+        if "api" in wanted:
+            api.run(running, arguments.seconds / 2)
         if "spark" in wanted:
             spark.run(running, arguments.trades // 2, arguments.rounds, arguments.seconds)
     if "dbt" in wanted:
