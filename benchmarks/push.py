@@ -160,7 +160,7 @@ def answers(port: int) -> bool:
 def connected(port: int) -> int:
     """Return the number of the API's WebSocket clients."""
     name = 'push_clients{transport="websocket"} '
-    lines = httpx.get(f"http://{LOOPBACK}:{port}/metrics").text.splitlines()
+    lines = httpx.get(f"http://{LOOPBACK}:{port}/metrics", timeout=_WAIT_SECONDS).text.splitlines()
     return next((int(float(line.removeprefix(name))) for line in lines if line.startswith(name)), 0)
 
 

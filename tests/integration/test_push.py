@@ -48,7 +48,7 @@ def trade_value(number: int) -> bytes:
 
 
 def metric(port: int, name: str) -> float:
-    lines = httpx.get(f"http://{LOOPBACK}:{port}/metrics").text.splitlines()
+    lines = httpx.get(f"http://{LOOPBACK}:{port}/metrics", timeout=60).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.partition(" ")[0].partition("{")[0] == name)
 
 

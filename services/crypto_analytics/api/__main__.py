@@ -7,6 +7,7 @@ from structlog.stdlib import BoundLogger
 
 from crypto_analytics.api.application import create_app
 from crypto_analytics.api.context import ApiContext
+from crypto_analytics.api.live.sockets import FrameProtocol
 from crypto_analytics.api.settings import ApiSettings
 from crypto_analytics.runtime import logs, shutdown
 from crypto_analytics.runtime.settings import command_line, load
@@ -53,7 +54,7 @@ def serve(settings: ApiSettings, listener: socket.socket, log: BoundLogger) -> i
         app,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws=FrameProtocol,
         ws_max_size=_MOST_REQUEST_BYTES,
         # The exchange's: a ping every 20 seconds, and the end of a connection that does not answer for a minute.
         ws_ping_interval=20,

@@ -16,11 +16,11 @@ REQUEST_SECONDS = Histogram(
 
 # pushed data
 PUSH_CLIENTS = Gauge("push_clients", "Clients that are connected, by transport", ["transport"])
-PUSH_MESSAGES = Counter("push_messages", "Messages handed to clients' sockets, by transport", ["transport"])
+PUSH_MESSAGES = Counter("push_messages", "Messages to clients, each counted once for each client")
 PUSH_DROPPED = Counter("push_clients_dropped", "Clients dropped because they read too slowly", ["transport"])
 PUSH_SECONDS = Histogram(
     "push_seconds",
-    "Time from the arrival of a notification or of a trade to handing its message to a client's socket",
+    "Time from the arrival of a notification or of a trade until its message is written to the last client",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 PUSH_QUERIES = Counter("push_queries", "Queries of the change feed, which are as many for one client as for all")

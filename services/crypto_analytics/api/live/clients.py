@@ -1,58 +1,87 @@
-"""Connected clients, each with a bounded queue, and who follows which stream."""
+"""Connected clients, each with a bounded buffer, and who follows which stream."""
 
 import asyncio
 import time
-from collections import deque
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from starlette.websockets import WebSocketDisconnect
-
 from crypto_analytics.api import metrics
 from crypto_analytics.api.live.messages import Pushed
+from crypto_analytics.api.live.sockets import FrameSocket
 from crypto_analytics.api.live.streams import Stream
 
 MOST_QUEUED = 1_000
-"""Messages. A client with more of them in its queue is slow, and is dropped."""
+"""Events; a client of server-sent events with more of them in its queue is slow."""
 
 
-class Client:
-    """A connection's queue. A client that reads too slowly is dropped: nothing waits for it."""
+class Client(ABC):
+    """A connected client. One that reads too slowly is dropped: nothing waits for it."""
 
-    def __init__(self, transport: str, form: Callable[[Pushed], Any], most: int = MOST_QUEUED) -> None:
-        """Send ``form`` of each message over ``transport`` ("websocket" or "sse")."""
-        self.transport = transport
+    transport: str
+
+    def __init__(self) -> None:
         self.streams: set[Stream] = set()
         self.is_slow = False
-        self._form = form
-        self._most = most
-        self._queue: deque[Pushed] = deque()
-        self._wake = asyncio.Event()
-        self._sender: asyncio.Task[None] | None = None
-        self._messages = metrics.PUSH_MESSAGES.labels(transport)
 
     def offer(self, message: Pushed) -> None:
-        """Queue a message, or drop the client if its queue is full."""
-        if self.is_slow:
-            return
-        if len(self._queue) < self._most:
-            self._queue.append(message)
-            self._wake.set()
-            return
-        self.is_slow = True
-        self._queue.clear()
-        metrics.PUSH_DROPPED.labels(self.transport).inc()
-        if self._sender is not None:
-            self._sender.cancel()
+        """Pass a message on without waiting, or drop the client."""
+        if not self.is_slow and not self._take(message):
+            self.is_slow = True
+            metrics.PUSH_DROPPED.labels(self.transport).inc()
+            self._drop()
 
-    async def serve(self, send: Callable[[Any], Awaitable[None]], *others: Coroutine[Any, Any, Any]) -> None:
-        """Send what is queued, until the client is slow or has gone, or one of ``others`` ends; end those then too.
+    @abstractmethod
+    def _take(self, message: Pushed) -> bool:
+        """Return whether the client is fast enough."""
+
+    @abstractmethod
+    def _drop(self) -> None: ...
+
+
+class SocketClient(Client):
+    """A WebSocket. Messages have envelopes or not."""
+
+    transport = "websocket"
+
+    def __init__(self, socket: FrameSocket, *, has_envelope: bool) -> None:
+        super().__init__()
+        self.has_envelope = has_envelope
+        self._socket = socket
+
+    def _take(self, message: Pushed) -> bool:
+        return self._socket.write(message.combined if self.has_envelope else message.raw)
+
+    def _drop(self) -> None:
+        self._socket.abort()
+
+
+class EventClient(Client):
+    """A client of server-sent events, with a bounded queue."""
+
+    transport = "sse"
+
+    def __init__(self, most: int = MOST_QUEUED) -> None:
+        super().__init__()
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(most)
+        self._dropped = asyncio.Event()
+
+    def _take(self, message: Pushed) -> bool:
+        if self._queue.full():
+            return False
+        self._queue.put_nowait(message.event)
+        return True
+
+    def _drop(self) -> None:
+        self._dropped.set()
+
+    async def serve(self, send: Callable[[bytes], Awaitable[None]], *others: Coroutine[Any, Any, Any]) -> None:
+        """Send what is queued, until the client is dropped or has gone, or one of ``others`` ends; end those then too.
 
         Raises what any of them raises, except that the client has gone.
         """
-        self._sender = asyncio.create_task(self._send_all(send))
-        tasks = [self._sender, *map(asyncio.create_task, others)]
+        tasks = list(map(asyncio.create_task, (self._send_all(send), self._dropped.wait(), *others)))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -60,18 +89,12 @@ class Client:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
-            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | OSError):
+            if isinstance(result, Exception) and not isinstance(result, OSError):
                 raise result
 
-    async def _send_all(self, send: Callable[[Any], Awaitable[None]]) -> None:
+    async def _send_all(self, send: Callable[[bytes], Awaitable[None]]) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue:
-                message = self._queue.popleft()
-                await send(self._form(message))
-                self._messages.inc()
-                metrics.PUSH_SECONDS.observe(time.monotonic() - message.arrived)
+            await send(await self._queue.get())
 
 
 class _Leaves(Protocol):
@@ -123,5 +146,9 @@ class Hub:
 
     def publish(self, message: Pushed) -> None:
         """Queue a message for each client of its stream."""
-        for client in self._clients.get(message.stream.symbol, {}).get(message.stream, ()):
-            client.offer(message)
+        clients = self._clients.get(message.stream.symbol, {}).get(message.stream)
+        if clients:
+            for client in clients:
+                client.offer(message)
+            metrics.PUSH_MESSAGES.inc(len(clients))
+            metrics.PUSH_SECONDS.observe(time.monotonic() - message.arrived)

@@ -6,6 +6,7 @@ from typing import Any
 
 from crypto_analytics.api.intervals import Calendar
 from crypto_analytics.api.live.bars import Bar
+from crypto_analytics.api.live.sockets import frame
 from crypto_analytics.api.live.streams import Stream
 from crypto_analytics.core.decimals import format_scaled
 
@@ -22,15 +23,15 @@ class Pushed:
         self.arrived = arrived
 
     @cached_property
-    def raw(self) -> dict[str, str]:
-        """Return the ASGI message of a connection without envelopes."""
-        return {"type": "websocket.send", "text": self.payload}
+    def raw(self) -> bytes:
+        """Return the frame for WebSockets without envelopes."""
+        return frame(self.payload)
 
     @cached_property
-    def combined(self) -> dict[str, str]:
-        """Return the ASGI message of a connection with envelopes."""
+    def combined(self) -> bytes:
+        """Return the frame for WebSockets with envelopes."""
         name = json.dumps(self.stream.name, ensure_ascii=False)
-        return {"type": "websocket.send", "text": f'{{"stream":{name},"data":{self.payload}}}'}
+        return frame(f'{{"stream":{name},"data":{self.payload}}}')
 
     @cached_property
     def event(self) -> bytes:

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from crypto_analytics.api import context
 from crypto_analytics.api.intervals import INTERVALS
-from crypto_analytics.api.live.clients import Client, connected
+from crypto_analytics.api.live.clients import EventClient, connected
 from crypto_analytics.api.live.service import Live
 from crypto_analytics.api.live.streams import Stream, candle_stream, status_stream
 
@@ -47,7 +47,7 @@ class EventStream(Response):
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-        client = Client("sse", lambda message: message.event)
+        client = EventClient()
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send_bytes(_RETRY)
         with connected(self._live, client):

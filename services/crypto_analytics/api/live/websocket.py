@@ -4,14 +4,15 @@ The server (see ``__main__``) sends a ping every 20 seconds, and ends a connecti
 """
 
 import time
+from contextlib import suppress
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from crypto_analytics.api.live import requests
-from crypto_analytics.api.live.clients import Client, connected
-from crypto_analytics.api.live.messages import Pushed
+from crypto_analytics.api.live.clients import SocketClient, connected
 from crypto_analytics.api.live.requests import Refused, RequestRate, parse_all
 from crypto_analytics.api.live.service import Live
+from crypto_analytics.api.live.sockets import FrameSocket
 from crypto_analytics.api.live.streams import UnknownStream
 
 _UNSUPPORTED_DATA = 1003
@@ -35,17 +36,13 @@ async def combined(websocket: WebSocket, streams: str = "") -> None:
 
 
 class Connection:
-    """One WebSocket: what its client follows, and whether messages have an envelope."""
+    """One WebSocket, and the requests of its client."""
 
     def __init__(self, websocket: WebSocket, live: Live, *, has_envelope: bool) -> None:
-        self.client = Client("websocket", self._form)
+        self.client = SocketClient(FrameSocket.of(websocket.scope), has_envelope=has_envelope)
         self._websocket = websocket
         self._live = live
-        self._has_envelope = has_envelope
         self._rate = RequestRate(time.monotonic)
-
-    def _form(self, message: Pushed) -> dict[str, str]:
-        return message.combined if self._has_envelope else message.raw
 
     async def receive(self) -> None:
         """Answer the client's requests until it has gone, or is closed for what it sent."""
@@ -58,9 +55,9 @@ class Connection:
                 return await self._websocket.close(_UNSUPPORTED_DATA, "send requests as text")
             if self._rate.is_exceeded():
                 return await self._websocket.close(_POLICY_VIOLATION, "more than 5 requests a second")
-            effect = requests.handle(text, self.client.streams, has_envelope=self._has_envelope)
+            effect = requests.handle(text, self.client.streams, has_envelope=self.client.has_envelope)
             if effect.has_envelope is not None:
-                self._has_envelope = effect.has_envelope
+                self.client.has_envelope = effect.has_envelope
             self._live.leave(self.client, effect.leave)
             await self._websocket.send_text(effect.answer)
             self._live.follow(self.client, effect.follow)
@@ -79,4 +76,5 @@ async def _serve(websocket: WebSocket, names: str, *, has_envelope: bool) -> Non
     connection = Connection(websocket, live, has_envelope=has_envelope)
     with connected(live, connection.client):
         live.follow(connection.client, streams)
-        await connection.client.serve(websocket.send, connection.receive())
+        with suppress(WebSocketDisconnect):
+            await connection.receive()

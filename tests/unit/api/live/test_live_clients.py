@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from crypto_analytics.api.live.clients import Client, Hub
+from crypto_analytics.api.live.clients import EventClient, Hub, SocketClient
 from crypto_analytics.api.live.messages import Pushed
+from crypto_analytics.api.live.sockets import MOST_UNSENT_BYTES, FrameSocket
 from crypto_analytics.api.live.streams import parse
 
 STREAM = parse("btcusdt@trade")
@@ -16,10 +18,10 @@ def message(number: int = 0) -> Pushed:
     return Pushed(STREAM, f'{{"n":{number}}}', time.monotonic())
 
 
-def test_a_slow_client_is_dropped_and_others_get_all_messages() -> None:
+def test_a_slow_reader_of_events_is_dropped_and_others_get_all() -> None:
     async def run() -> None:
         hub, received = Hub(), []
-        slow, fast = Client("websocket", lambda pushed: pushed.raw, most=10), Client("sse", lambda pushed: pushed.event)
+        slow, fast = EventClient(most=10), EventClient()
         never = asyncio.Event()
 
         async def send_slowly(_: object) -> None:
@@ -47,6 +49,48 @@ def test_a_slow_client_is_dropped_and_others_get_all_messages() -> None:
     asyncio.run(run())
 
 
+class Transport:
+    """A transport whose peer reads nothing, or all."""
+
+    def __init__(self, *, reads: bool) -> None:
+        self.written: list[bytes] = []
+        self.is_aborted = False
+        self._reads = reads
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self._reads else sum(map(len, self.written))
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_a_slow_websocket_is_aborted_and_others_get_the_same_bytes() -> None:
+    hub, slow, fast = Hub(), Transport(reads=False), Transport(reads=True)
+    for transport in (slow, fast):
+        socket = FrameSocket(SimpleNamespace(transport=transport, close_sent=False))  # type: ignore[arg-type]
+        hub.follow(SocketClient(socket, has_envelope=False), [STREAM])
+    messages = [Pushed(STREAM, "x" * 100_000, time.monotonic()) for _ in range(20)]
+    for pushed in messages:
+        hub.publish(pushed)
+    assert slow.is_aborted
+    assert sum(map(len, slow.written)) < MOST_UNSENT_BYTES + 200_000
+    assert not fast.is_aborted
+    assert all(ours is theirs.raw for ours, theirs in zip(fast.written, messages, strict=True))
+
+
+def test_nothing_is_written_after_a_close() -> None:
+    transport = Transport(reads=True)
+    socket = FrameSocket(SimpleNamespace(transport=transport, close_sent=True))  # type: ignore[arg-type]
+    assert socket.write(b"frame")
+    assert transport.written == []
+
+
 def test_a_connection_ends_with_the_first_of_its_parts_and_raises_its_defect() -> None:
     async def run() -> None:
         async def defect() -> None:
@@ -54,10 +98,9 @@ def test_a_connection_ends_with_the_first_of_its_parts_and_raises_its_defect() -
 
         async def send(_: object) -> None: ...
 
-        client = Client("websocket", lambda pushed: pushed.raw)
-        await client.serve(send, asyncio.sleep(0))
+        await EventClient().serve(send, asyncio.sleep(0))
         with pytest.raises(ValueError, match="defect"):
-            await client.serve(send, defect(), asyncio.Event().wait())
+            await EventClient().serve(send, defect(), asyncio.Event().wait())
 
     asyncio.run(run())
 
@@ -66,12 +109,12 @@ def test_a_message_is_encoded_once() -> None:
     pushed = message()
     assert pushed.raw is pushed.raw
     assert pushed.combined is pushed.combined
-    assert pushed.combined["text"] == '{"stream":"btcusdt@trade","data":{"n":0}}'
+    assert pushed.combined == b'\x81\x29{"stream":"btcusdt@trade","data":{"n":0}}'
     assert pushed.event is pushed.event
 
 
 def test_streams_without_clients_are_forgotten() -> None:
-    hub, client = Hub(), Client("websocket", lambda pushed: pushed.raw)
+    hub, client = Hub(), EventClient()
     hub.follow(client, [STREAM, parse("btcusdt@kline_1m")])
     assert hub.symbols_with("trade") == ["btcusdt"]
     hub.leave(client, [STREAM, parse("ethusdt@trade")])
