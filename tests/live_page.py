@@ -178,7 +178,7 @@ class LivePage:
         (axe,) = npm_files.listed(AXE)
         self._driver.execute_script((npm_files.ensure([axe]) / axe.path).read_text(encoding="utf-8"))
         found = self._driver.execute_async_script(_AXE, _RULES)
-        assert found == []
+        assert not found, "\n".join(found)
 
     def check_fits(self) -> None:
         """Compare the width of the page's content with the window's."""
@@ -190,9 +190,9 @@ class LivePage:
     def check_quiet(self) -> None:
         """Look through all requests and the console of the browser since its start."""
         hosts = {urlsplit(address).netloc for address in self._requests()}
-        assert hosts == {urlsplit(self._url).netloc}
+        assert hosts == {urlsplit(self._url).netloc}, f"the page requested from {hosts}"
         errors = [entry for entry in self._driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
-        assert errors == []
+        assert not errors, errors
 
     def keep(self, folder: Path | None, name: str) -> None:
         """Save a screenshot where a folder is named."""
