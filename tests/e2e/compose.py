@@ -1,7 +1,8 @@
 """The platform in Compose, driven by docker and docker compose."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from crypto_analytics.runtime.settings import load
@@ -10,6 +11,7 @@ from ops.common.console import console
 from ops.compose import batch as compose_batch
 from ops.compose import env_file
 from ops.compose import project as compose
+from tests.e2e.alert_receiver import AlertReceiver
 from tests.e2e.platforms import Platform, Server, Simulator
 from tests.e2e.programs import ProgramFailed, attempt, run
 
@@ -163,6 +165,30 @@ class Compose(Platform):
             line = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", container["Id"])
             sizes[component] = _mebibytes(line.partition("/")[0].strip())
         return sizes
+
+    @property
+    def network(self) -> str:
+        """Return the Docker network of the containers."""
+        return f"{self._project.name}_default"
+
+    @contextmanager
+    def stopped(self, component: str) -> Iterator[None]:
+        """Stop ``component`` as an administrator does, and start it again at the end."""
+        self.compose("stop", component)
+        try:
+            yield
+        finally:
+            self.compose("start", component)
+            self.wait_settled(component)
+
+    @contextmanager
+    def alerting(self, receiver: AlertReceiver) -> Iterator[None]:
+        """Send alerts to ``receiver`` until the end."""
+        self.change("alertmanager", settings={"ALERTMANAGER_WEBHOOK_URL": receiver.url})
+        try:
+            yield
+        finally:
+            self.change_back("alertmanager")
 
     def log_command(self, component: str) -> list[str]:
         (container,) = self.containers(component)

@@ -39,6 +39,7 @@ ORDER = (
     "test_dashboard",
     "test_grafana",
     "test_api",
+    "test_alerts",
     "test_under_load",
     "test_restart",
 )

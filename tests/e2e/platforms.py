@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 
+import httpx
 import psycopg
 from pydantic import SecretStr
 
@@ -138,6 +139,14 @@ class Platform(ABC):
             POSTGRES_PASSWORD=SecretStr(password or self.password("postgres", role)),
         )
         return connect(settings, "e2e")
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Return Prometheus's answer to an instant query: the labels and the value of each series."""
+        url = f"http://{LOOPBACK}:{self.port('prometheus')}/api/v1/query"
+        answer = httpx.get(url, params={"query": expression}, timeout=10, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        result = answer.json()["data"]["result"]
+        return [(series["metric"], float(series["value"][1])) for series in result]
 
     def kafka(self, user: str, password: str | None = None) -> KafkaSettings:
         """Return the settings of a client that logs in as ``user``."""
