@@ -27,7 +27,6 @@ def create_app(settings: ApiSettings, log: BoundLogger) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
-        responses=errors.RESPONSES,
     )
     app.state.context = ApiContext.open(settings, log)
     app.state.state_metrics = StateMetrics(app.state.context)

@@ -42,22 +42,6 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 """How the OpenAPI document describes errors."""
 
-_SCHEMA = {
-    "type": "object",
-    "properties": {"code": {"type": "integer"}, "msg": {"type": "string"}},
-    "required": ["code", "msg"],
-}
-# What the OpenAPI document says about every endpoint.
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": {"application/json": {"schema": _SCHEMA}}}
-    for status, description in (
-        (400, "A parameter is missing, not valid, or unknown"),
-        (401, "The token is missing or wrong"),
-        (429, "The limit of request weight is reached"),
-        (503, "PostgreSQL cannot be reached, or the query took too long"),
-    )
-}
-
 
 class ApiError(Exception):
     """An error to answer with."""
