@@ -64,6 +64,7 @@ def superset(folders: RunFolders, addresses: Addresses, passwords: Passwords) ->
         "SUPERSET_ADMIN_PASSWORD": passwords.superset_admin,
         "SUPERSET_SECRET_KEY": passwords.superset_session,
         "SUPERSET_HOME": str(folders.superset),
+        "LIVE_PAGE_URL": f"http://{LOOPBACK}:{addresses.api}/",
     }
 
 
