@@ -9,7 +9,7 @@ import pytest
 from tests.integration.test_local_demo import Demo, demo, wait_for  # noqa: F401  # a fixture
 from tests.live_page import check_live_page, incomplete_candle
 
-pytestmark = [pytest.mark.bi, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.bi, pytest.mark.timeout(400)]
 
 
 def test_a_browser_sees_the_candles_of_a_run_that_follows(demo: Demo) -> None:  # noqa: F811

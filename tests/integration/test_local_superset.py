@@ -16,7 +16,7 @@ from ops.local import passwords
 from tests.dashboard import ASSETS, CHARTS, Superset
 from tests.integration.test_local_demo import Demo, demo  # noqa: F401  # a fixture
 
-pytestmark = [pytest.mark.bi, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.bi, pytest.mark.timeout(400)]
 
 PLACES = re.compile(
     r"dashboard: +(http://[0-9.:]+)/\S*\nuser: +admin\npassword: +(.+)\nlive page: +(http://[0-9.:]+)\n"
