@@ -210,7 +210,8 @@ _READERS = Row(
             "Time within which all but one percent of the requests are answered, by endpoint.",
             (
                 Query(
-                    'histogram_quantile(0.99, sum by (endpoint, le) (rate(api_request_seconds_bucket{job="api"}[5m])))',
+                    "histogram_quantile(0.99, sum by (endpoint, le) "
+                    '(rate(api_request_seconds_bucket{job="api", endpoint!="/metrics"}[5m])))',
                     "{{endpoint}}",
                 ),
             ),
