@@ -263,3 +263,16 @@ def test_random_frames_end_a_connection_properly(servers: Servers, postgres: Dat
         log = servers.supervisor.log_of("api").read_text()
         assert "Exception in ASGI application" not in log
         assert metric(port, "push_clients") == 0
+
+
+def test_an_impossible_symbol_does_not_end_the_feed(servers: Servers, postgres: Database, tmp_path: Path) -> None:
+    with running_api(servers, postgres, tmp_path) as port:
+        pid = servers.supervisor.pid("api")
+        with httpx.stream("GET", f"http://{LOOPBACK}:{port}/v1/live?symbol=%00", timeout=30) as response:
+            lines = response.iter_lines()  # the connection ends with it
+            assert next(lines) == "retry: 2000"
+            before = metric(port, "push_queries_total")
+            servers.supervisor.wait_until(
+                lambda: metric(port, "push_queries_total") >= before + 3, 30, "the feed has ended"
+            )
+        assert servers.supervisor.pid("api") == pid

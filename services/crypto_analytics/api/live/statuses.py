@@ -99,10 +99,12 @@ class Statuses:
                 return
 
     async def _read(self, watched: list[str]) -> None:
+        """Read the status of the watched symbols that exist; clients may watch any others."""
         now = self._context.clock()
         day, minute = now - now % DAY, minute_of(now)
+        known = await self._context.symbols.known()
         parameters = {
-            "symbols": [symbol.upper() for symbol in watched],
+            "symbols": [symbol for symbol in known if symbol.lower() in watched],
             "day": to_datetime(day),
             "minute": to_datetime(minute),
         }
