@@ -27,7 +27,7 @@ _DNS = {
 _MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 _KUBERNETES_API = (443, 6443)
 # Ports of metrics that are not the services' 8000.
-_METRICS = {"strimzi-cluster-operator": 8080, "spark-operator": 8080, "simulator": 8899}
+_METRICS = {"kafka": 9404, "strimzi-cluster-operator": 8080, "spark-operator": 8080, "simulator": 8899}
 
 
 class Opening(NamedTuple):
@@ -89,7 +89,8 @@ def _exposed(objects: tuple[Object, ...]) -> set[Opening]:
 
 def _monitored(objects: tuple[Object, ...]) -> set[Opening]:
     """Strimzi's operator itself opens the metrics ports of the pods that it creates."""
-    names = {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} - {"kafka", "crypto-entity-operator"}
+    strimzi = {"kafka", "crypto-entity-operator"} if of_kind(objects, "Kafka") else set()
+    names = {one["metadata"]["name"] for one in of_kind(objects, "PodMonitor")} - strimzi
     openings = [of(name, "ingress", _MONITORING, tcp([_METRICS.get(name, 8000)])) for name in names]
     return set().union(*openings)
 
