@@ -58,7 +58,7 @@ status: ## Show what runs and how fresh the candles are: local runs, Kubernetes,
 urls: ## Show URL, user, password and health of every endpoint; PASSWORDS=0 hides the passwords, FORMAT=env|json
 	@$(OPS) urls $(NO_PASSWORDS) $(if $(FORMAT),--format $(FORMAT))
 
-open: ## Open the live page, Superset and Airflow in the browser
+open: ## Open the live page, Superset, Airflow and, if installed, Grafana in the browser
 	@$(OPS) open
 
 forward: ## Forward the ports of a cluster other than kind to this machine until Ctrl-C
@@ -224,6 +224,8 @@ help: ## Show this
 	  '  PASSWORDS=0          up, compose-up, urls: hide the passwords' \
 	  '  FORMAT=table         urls: for programs, env (NAME=value for a shell) or json' \
 	  '  BI=1                 compose-up: the dashboard too' \
+	  '  MONITORING=0         up, compose-up: neither Prometheus nor Alertmanager' \
+	  '  GRAFANA=1            up: Grafana too, with the dashboards (GRAFANA_PORT=3000)' \
 	  '  AIRFLOW=1            compose-up: Airflow too, which runs the batch every five minutes' \
 	  '  DOCKER_SOCKET=…      compose-up AIRFLOW=1: the socket of rootless Docker' \
 	  '  TRADES_PER_SECOND=30 sizing: trades of all symbols together, on average' \
@@ -232,6 +234,7 @@ help: ## Show this
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \
 	  '  AIRFLOW_PORT=8080 SUPERSET_PORT=8088 SPARK_UI_PORT=4040 API_PORT=8000' \
+	  '  PROMETHEUS_PORT=9090 ALERTMANAGER_PORT=9093 GRAFANA_PORT=3000' \
 	  '' 'Variables of make demo, as in: make demo REPLAY=trades.csv' \
 	  '  REPLAY=file          play a recording: trades or aggTrades archive (csv, zip), recorded stream (tsv)' \
 	  '  KLINES=file          its official klines, to reconcile with' \

@@ -34,6 +34,7 @@ VARIABLES: dict[str, str | None] = {
     "BINANCE_WS_URL": None,
     "BINANCE_REST_URL": None,
     "MONITORING": None,
+    "GRAFANA": None,
     "SIM_TRADES_PER_MINUTE": None,
     "KAFKA_PORT": "9092",
     "AIRFLOW_PORT": "8080",

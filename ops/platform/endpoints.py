@@ -8,6 +8,7 @@ from ops.common.loopback import LOOPBACK
 READER = "reader"
 AIRFLOW_ADMIN = "admin"
 SUPERSET_ADMIN = "admin"
+GRAFANA_ADMIN = "admin"
 DASHBOARD = "/superset/dashboard/crypto/"
 
 
@@ -73,6 +74,16 @@ ENDPOINTS = (
     ),
     Endpoint("Prometheus", "prometheus", "PROMETHEUS_PORT", 9090, "http://{host}:{port}"),
     Endpoint("Alertmanager", "alertmanager", "ALERTMANAGER_PORT", 9093, "http://{host}:{port}"),
+    Endpoint(
+        "Grafana",
+        "grafana",
+        "GRAFANA_PORT",
+        3000,
+        "http://{host}:{port}",
+        "GRAFANA_ADMIN_PASSWORD",
+        GRAFANA_ADMIN,
+        is_page=True,
+    ),
     Endpoint("Spark UI", "spark-candles", "SPARK_UI_PORT", 4040, "http://{host}:{port}"),
     Endpoint("Simulator", "simulator", "SIM_PORT", 8899, "http://{host}:{port}/healthz"),
 )

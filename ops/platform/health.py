@@ -16,7 +16,7 @@ from minio.error import MinioException
 
 from ops.common.loopback import LOOPBACK
 from ops.platform import airflow
-from ops.platform.endpoints import READER, SUPERSET_ADMIN, Installation
+from ops.platform.endpoints import GRAFANA_ADMIN, READER, SUPERSET_ADMIN, Installation
 
 TIMEOUT = 5.0
 _SUPERSET_SECONDS = 15.0  # the first request loads most of its modules
@@ -217,6 +217,15 @@ def ready(port: int, password: str) -> None:
     _request("GET", f"http://{LOOPBACK}:{port}/-/ready")
 
 
+def grafana(port: int, password: str) -> None:
+    """Log in as admin and request the dashboard of the stream.
+
+    Raises:
+        Unhealthy: Grafana does not answer, refuses the login, or lacks the dashboard.
+    """
+    _request("GET", f"http://{LOOPBACK}:{port}/api/dashboards/uid/crypto-stream", login=(GRAFANA_ADMIN, password))
+
+
 def spark_ui(port: int, password: str) -> None:
     """Request the list of applications, without a login.
 
@@ -226,9 +235,15 @@ def spark_ui(port: int, password: str) -> None:
     _request("GET", f"http://{LOOPBACK}:{port}/api/v1/applications", timeout=_SPARK_SECONDS)
 
 
-def _request(method: str, url: str, body: dict[str, str] | None = None, timeout: float = TIMEOUT) -> None:
+def _request(
+    method: str,
+    url: str,
+    body: dict[str, str] | None = None,
+    timeout: float = TIMEOUT,
+    login: tuple[str, str] | None = None,
+) -> None:
     try:
-        httpx.request(method, url, json=body, timeout=timeout, trust_env=False).raise_for_status()
+        httpx.request(method, url, json=body, auth=login, timeout=timeout, trust_env=False).raise_for_status()
     except httpx.HTTPStatusError as error:
         raise Unhealthy(f"{error.response.status_code} {error.response.reason_phrase}") from error
     except httpx.HTTPError as error:
@@ -254,6 +269,7 @@ _CHECKS: dict[str, Callable[[int, str], str | None]] = {
     "Airflow": airflow_api,
     "Prometheus": ready,
     "Alertmanager": ready,
+    "Grafana": grafana,
     "Spark UI": spark_ui,
     "Simulator": simulator,
 }

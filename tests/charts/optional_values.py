@@ -65,6 +65,7 @@ OPTIONS: dict[str, tuple[Values, Values]] = {
     "exchange": ({"feed": "simulator"}, {"feed": "binance"}),
     "monitoring": ({"monitoring": {"enabled": False}}, {"monitoring": {"enabled": True}}),
     "registry": ({"imageRegistry": ""}, {"imageRegistry": "mirror.example.com/x", "pullPolicy": "Always"}),
+    "Grafana": ({"grafana": {"enabled": False}}, {"grafana": {"enabled": True}}),
 }  # fmt: skip
 
 

@@ -81,6 +81,8 @@ _OWN: dict[str, dict[str, Values]] = {
         "for the Prometheus operator": {"prometheusRule": {"enabled": True}},
         "exposed": {"prometheus": {"expose": {"enabled": True}}},
         "storage class": {"prometheus": {"persistence": {"storageClass": "fast"}}},
+        "Grafana": {"grafana": {"enabled": True}},
+        "Grafana, exposed": {"grafana": {"enabled": True, "expose": {"enabled": True}}},
     },
     "batch": {
         "no sweep": {"sweep": {"enabled": False}},

@@ -67,6 +67,7 @@ def test_a_combination_keeps_the_rules_and_each_option_counts(combination: Combi
     servers = {one["metadata"]["name"] for one in of_kind(objects, "StatefulSet", "Deployment")}
     assert ("postgres" in servers) is not on["PostgreSQL outside"]
     assert ("prometheus" in servers) is on["monitoring"]
+    assert ("grafana" in servers) is (on["monitoring"] and on["Grafana"])
     s3_server = {"versitygw" if on["versitygw"] else "minio"} if not on["S3 outside"] else set()
     assert servers & {"minio", "versitygw"} == s3_server
     assert ("simulator" in servers) is not on["exchange"]

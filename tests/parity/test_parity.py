@@ -19,7 +19,7 @@ from tests.parity.component import Component, Components, Deviation, Secret, dif
 from tests.servers import ROOT
 from tests.step_resources import STEP_RESOURCES
 
-# The intended differences.
+# The intended differences. Grafana is on Kubernetes only (off by default, no image of ours); these tests do not see it.
 MEANT: tuple[Deviation, ...] = (
     *(
         Deviation("alertmanager", f"environment {setting}", "a key of a Secret that the user creates")

@@ -34,6 +34,13 @@
 {{- toYaml $files -}}
 {{- end -}}
 
+{{/* Dashboards by the file's name, as YAML of {name: text}. */}}
+{{- define "monitoring.dashboards" -}}
+{{- $files := dict -}}
+{{- range $path, $_ := .Files.Glob "files/dashboards/*.json" }}{{ $_ := set $files (base $path) (include "monitoring.linked" (dict "root" $ "text" ($.Files.Get $path))) }}{{ end -}}
+{{- toYaml $files -}}
+{{- end -}}
+
 {{/* prometheus.yml: the file, and a job for each target whose pods are discovered. */}}
 {{- define "monitoring.config" -}}
 {{- .Files.Get "files/prometheus.yml" -}}

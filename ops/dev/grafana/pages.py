@@ -20,6 +20,7 @@ They read the Prometheus that the variable *Prometheus* at the top names.
 _INSTALL = """
 ## Install them
 
+- **On our Kubernetes**: `make up GRAFANA=1` installs Grafana with all of them ([monitoring](../monitoring.md#grafana)).
 - **Grafana's chart, or kube-prometheus-stack**: `releases: {monitoring: {dashboards: {enabled: true}}}` in `mine.yaml`,
   then `make up VALUES=mine.yaml`, makes a ConfigMap for each dashboard with the label `grafana_dashboard: "1"`, which
   Grafana's sidecar loads. `dashboards.labels` sets other labels.
