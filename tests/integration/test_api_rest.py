@@ -18,6 +18,9 @@ import psycopg
 import pytest
 
 from crypto_analytics.api.intervals import INTERVALS
+from crypto_analytics.api.live.clients import EventClient, Hub
+from crypto_analytics.api.live.statuses import Statuses
+from crypto_analytics.api.live.streams import status_stream
 from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore
@@ -82,13 +85,13 @@ class Market:
         }
         for (its, minute), candle in self.oracle.candles.items():
             if its == symbol:
-                known[minute] = {**candle, "source": "realtime", "complete": self._is_complete((its, minute))}
+                known[minute] = {**candle, "source": "realtime", "complete": self.is_complete((its, minute))}
         for row in self.official:
             if row["symbol"] == symbol:
                 known[row["open_time"]] = {**row, "source": "official", "complete": True}
         return known
 
-    def _is_complete(self, key: tuple[str, datetime]) -> bool:
+    def is_complete(self, key: tuple[str, datetime]) -> bool:
         candle, symbol = self.oracle.candles[key], key[0]
         first, last = int(candle["first_trade_id"]), int(candle["last_trade_id"])
         known = self.oracle.ids[symbol] | {trade_id for its, trade_id in self.absent if its == symbol}
@@ -327,6 +330,52 @@ def test_the_reconciliation_of_the_batch_is_told(servers: Servers, tmp_path: Pat
                     ["BTCUSDT", START + number * MINUTE, status, *differs],
                 )
         asyncio.run(run(database))
+
+
+def test_completeness_of_a_day_is_that_of_its_minutes_and_the_pushed_status_agrees(market: Market) -> None:
+    def expected(symbol: str, day: datetime) -> dict[str, int]:
+        minutes = market.minutes(symbol)
+        until = max(day, min(day + timedelta(days=1), NOW))
+        within = {time: row for time, row in minutes.items() if day <= time < until}
+        candles = [key for key in market.oracle.candles if key[0] == symbol and day <= key[1] < until]
+        sources = [row["source"] for row in within.values()]
+        return {
+            "minutes": max(0, (until - max(day, min(minutes))) // MINUTE),
+            "complete": sum(row["complete"] for row in within.values()),
+            "realtimeCandles": len(candles),
+            "realtimeComplete": sum(market.is_complete(key) for key in candles),
+            "emptyMinutes": sources.count("empty"),
+            "officialKlines": sources.count("official"),
+        }
+
+    async def check(client: httpx.AsyncClient) -> None:
+        today = NOW.replace(hour=0, minute=0)
+        first = (START - timedelta(days=40, minutes=8)).replace(hour=0, minute=0)
+        days = [first - timedelta(days=1), first, START.replace(hour=0, minute=0), today, today + timedelta(days=1)]
+        for day in days:
+            found = await get(client, "/v1/completeness", day=day.date())
+            numbers = [{name: one[name] for name in expected("BTCUSDT", day)} for one in found]
+            assert numbers == [expected(symbol, day) for symbol in SYMBOLS], day
+        found = {one["symbol"]: one for one in await get(client, "/v1/completeness")}
+        hub, context = Hub(), client._transport.app.state.context  # type: ignore[attr-defined]
+        statuses = Statuses(context, hub)
+        hub.follow(EventClient(), [status_stream(symbol) for symbol in SYMBOLS])
+        running = asyncio.create_task(statuses.run())
+        async with asyncio.timeout(30):
+            while not all(statuses.newest(status_stream(symbol)) for symbol in SYMBOLS):
+                await asyncio.sleep(0.05)
+        running.cancel()
+        for symbol in SYMBOLS:
+            [pushed] = statuses.newest(status_stream(symbol))
+            status = json.loads(pushed.payload)
+            assert {name: status[name] for name in ("minutes", "complete")} == {
+                name: found[symbol][name] for name in ("minutes", "complete")
+            }
+            newest = max(minute for its, minute in market.oracle.candles if its == symbol)
+            # Its trades were merged long after their minute.
+            assert status["newestTradeTime"] == ms(newest + MINUTE)
+
+    with_api(market, check)
 
 
 def ordered(market: Market, symbol: str) -> list[Made]:

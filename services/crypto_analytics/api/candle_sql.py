@@ -20,7 +20,7 @@ _MINUTES = """
 with official as materialized (
     select open_time, {measures}
     from raw_klines
-    where symbol = %(symbol)s and open_time >= %(start)s and open_time < %(until)s
+    where symbol = {symbol} and open_time >= %(start)s and open_time < %(until)s
     order by open_time {direction}
     limit %(minutes)s
 ),
@@ -33,18 +33,18 @@ candle as materialized (
         select *
         from fact_realtime_trades_1m
         where
-            symbol = %(symbol)s
+            symbol = {symbol}
             and open_time >= coalesce(
                 (
                     select max(before.open_time) from fact_realtime_trades_1m as before
-                    where before.symbol = %(symbol)s and before.open_time < %(start)s
+                    where before.symbol = {symbol} and before.open_time < %(start)s
                 ),
                 %(start)s
             )
             and open_time <= coalesce(
                 (
                     select min(after.open_time) from fact_realtime_trades_1m as after
-                    where after.symbol = %(symbol)s and after.open_time >= %(until)s
+                    where after.symbol = {symbol} and after.open_time >= %(until)s
                 ),
                 %(until)s
             )
@@ -78,7 +78,7 @@ empty as (
                 ), 0)
                 from verified_absent_ids as absent
                 where
-                    absent.symbol = %(symbol)s
+                    absent.symbol = {symbol}
                     and absent.first_id < span.next_id
                     and absent.last_id > span.last_trade_id
             )
@@ -198,9 +198,12 @@ def klines(calendar: Calendar, *, newest_first: bool) -> str:
     return _candles(calendar, newest_first=newest_first) + _ROWS
 
 
-def minutes(*, newest_first: bool) -> str:
-    """Return the beginning of a query, which defines the minutes of a window as ``minute``, read from ``candle``."""
-    return _MINUTES.format(measures=_MEASURES, direction="desc" if newest_first else "asc")
+def minutes(*, newest_first: bool, symbol: str = "%(symbol)s") -> str:
+    """Return the beginning of a query, which defines the minutes of a window as ``minute``, read from ``candle``.
+
+    ``symbol`` is the expression for the symbol.
+    """
+    return _MINUTES.format(measures=_MEASURES, direction="desc" if newest_first else "asc", symbol=symbol)
 
 
 def start_and_end(calendar: Calendar) -> tuple[str, str]:

@@ -115,7 +115,9 @@ function onCandle(candle) {
   const wasEmpty = candles.newest === undefined;
   if (candles.merge([candle]).length === 0 || !isLoaded) return;
   // A change of the newest candle is a new trade; the next status says its exact time.
-  if (status && candle === candles.newest) status = { ...status, newestTradeTime: Date.now() + clockOffset };
+  if (status && candle === candles.newest) {
+    status = { ...status, newestTradeTime: Math.min(Date.now() + clockOffset, candle.closeTime) };
+  }
   if (wasEmpty) draw(true);
   else chart.update(candle, candles.all);
   showAround();

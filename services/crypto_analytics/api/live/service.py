@@ -123,7 +123,8 @@ class Live:
         market.changed = time.monotonic()
         market.unpublished[change.open_time] = change
         self._unpublished[market.symbol] = market
-        self._statuses.changed(change.symbol, change.updated_at)
+        if change.open_time == market.newest:
+            self._statuses.changed(change.symbol, change.open_time, change.updated_at)
 
     async def _publish_all(self, arrived: float) -> None:
         for market in list(self._unpublished.values()):

@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from crypto_analytics.api import metrics
+from crypto_analytics.api import completeness, metrics
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.database import QueryTooSlow, StoreUnavailable
 from crypto_analytics.api.live import messages
@@ -19,30 +19,18 @@ from crypto_analytics.core.minutes import MINUTE, minute_of, to_datetime
 _STATUS_SECONDS = 5.0
 _MILLISECOND = 1_000
 
-# A day without a candle before it began with its first one.
-_TODAY: LiteralString = """
+# A trade lies within its minute, also where its candle was changed later.
+_NOW: LiteralString = """
 select
-    known.symbol, today.complete, gaps.number,
-    (extract(epoch from (
-        select coalesce(min(candle.open_time), %(day)s)
-        from fact_realtime_trades_1m as candle
-        where candle.symbol = known.symbol and candle.open_time >= %(day)s and not exists (
-            select from fact_realtime_trades_1m as older where older.symbol = known.symbol and older.open_time < %(day)s
-        )
-    )) * 1000000)::bigint,
-    (extract(epoch from (
-        select candle.updated_at
+    known.symbol,
+    (select count(*) from trade_id_gaps as gap where gap.symbol = known.symbol),
+    (
+        select (extract(epoch from least(updated_at, open_time + interval '1 minute')) * 1000000)::bigint
         from fact_realtime_trades_1m as candle
         where candle.symbol = known.symbol
-        order by candle.open_time desc limit 1
-    )) * 1000000)::bigint
-from (select symbol from unnest(%(symbols)s::text[]) as symbol) as known
-cross join lateral (
-    select count(*) filter (where candle.is_complete) as complete
-    from fact_realtime_trades_1m as candle
-    where candle.symbol = known.symbol and candle.open_time >= %(day)s and candle.open_time < %(minute)s
-) as today
-cross join lateral (select count(*) as number from trade_id_gaps as gap where gap.symbol = known.symbol) as gaps
+        order by open_time desc limit 1
+    )
+from unnest(%(symbols)s::text[]) as known (symbol)
 """
 
 _RECONCILED: LiteralString = """
@@ -60,11 +48,11 @@ class Statuses:
         self._context = context
         self._hub = hub
         self._fields: dict[str, dict[str, Any]] = {}
-        self._changed: dict[str, int] = {}
+        self._traded: dict[str, int] = {}
 
-    def changed(self, symbol: str, updated_at: int) -> None:
-        """Note that a candle of ``symbol`` changed at ``updated_at`` (microseconds)."""
-        self._changed[symbol.lower()] = updated_at
+    def changed(self, symbol: str, open_time: int, updated_at: int) -> None:
+        """Note that the newest candle of ``symbol`` changed at ``updated_at`` (microseconds)."""
+        self._traded[symbol.lower()] = min(updated_at, open_time + MINUTE)
 
     def newest(self, stream: Stream) -> list[Pushed]:
         """Return the newest status as a message, or nothing before it is known."""
@@ -72,8 +60,8 @@ class Statuses:
         if fields is None:
             return []
         now = self._context.clock()
-        changed = self._changed.get(stream.symbol, 0) // _MILLISECOND
-        newest = max(changed, fields["newestTradeTime"] or 0) or None
+        traded = self._traded.get(stream.symbol, 0) // _MILLISECOND
+        newest = max(traded, fields["newestTradeTime"] or 0) or None
         payload = messages.status(fields | {"newestTradeTime": newest, "serverTime": now // _MILLISECOND})
         return [Pushed(stream, payload, time.monotonic())]
 
@@ -100,23 +88,23 @@ class Statuses:
 
     async def _read(self, watched: list[str]) -> None:
         """Read the status of the watched symbols that exist; clients may watch any others."""
-        now = self._context.clock()
-        day, minute = now - now % DAY, minute_of(now)
         known = await self._context.symbols.known()
-        parameters = {
-            "symbols": [symbol for symbol in known if symbol.lower() in watched],
-            "day": to_datetime(day),
-            "minute": to_datetime(minute),
-        }
-        metrics.PUSH_QUERIES.inc()
-        rows = await self._context.database.rows(_TODAY, parameters)
-        reconciled = await self._reconciled(parameters)
-        for symbol, complete, gaps, begin, newest in rows:
-            equal, different = reconciled.get(symbol, (0, 0))
-            self._fields[symbol.lower()] = {
-                "symbol": symbol,
-                "minutes": max(0, minute - begin) // MINUTE,
-                "complete": complete,
+        symbols = [symbol for symbol in known if symbol.lower() in watched]
+        now = self._context.clock()
+        day = now - now % DAY
+        database = self._context.database
+        metrics.PUSH_QUERIES.inc(2)
+        days = await completeness.of_day(database, symbols, day, minute_of(now))
+        rows = await database.rows(_NOW, {"symbols": symbols})
+        reconciled = await self._reconciled({"symbols": symbols, "day": to_datetime(day)})
+        found = {symbol: (gaps, newest) for symbol, gaps, newest in rows}
+        for today in days:
+            gaps, newest = found[today.symbol]
+            equal, different = reconciled.get(today.symbol, (0, 0))
+            self._fields[today.symbol.lower()] = {
+                "symbol": today.symbol,
+                "minutes": today.minutes,
+                "complete": today.complete,
                 "gaps": gaps,
                 "officialEqual": equal,
                 "officialDifferent": different,

@@ -6,12 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from crypto_analytics.api import candle_sql, platform_state
+from crypto_analytics.api import completeness as completeness_of
+from crypto_analytics.api import platform_state
 from crypto_analytics.api.context import Context
-from crypto_analytics.api.intervals import DAY, INTERVALS, Calendar, Window
+from crypto_analytics.api.intervals import DAY
 from crypto_analytics.api.parameters import Limit, Symbols
 from crypto_analytics.api.responses import milliseconds
-from crypto_analytics.core.minutes import MINUTE, from_datetime, minute_of, to_datetime
+from crypto_analytics.core.minutes import from_datetime, minute_of, to_datetime
 
 router = APIRouter()
 
@@ -31,16 +32,6 @@ left join lateral (
 where gap.symbol = any (%(symbols)s::text[])
 order by gap.symbol, gap.first_missing_id desc
 limit %(limit)s
-"""
-
-_COMPLETENESS = """
-select
-    (select count(*) from minute left join candle on candle.open_time = minute.open_time
-     where minute.source <> 'realtime' or candle.is_complete),
-    (select count(*) from candle where open_time >= %(start)s and open_time < %(until)s),
-    (select count(*) from candle where is_complete and open_time >= %(start)s and open_time < %(until)s),
-    (select count(*) from minute where source = 'empty'),
-    (select count(*) from official)
 """
 
 
@@ -68,7 +59,10 @@ class Freshness(BaseModel):
 
 
 class Completeness(BaseModel):
-    """The closed minutes of a day. ``complete``: official, or realtime with every trade, or without any trade."""
+    """The closed minutes of a day, counted from the symbol's first candle or kline on.
+
+    ``complete``: official, or realtime with every trade, or without any trade.
+    """
 
     symbol: str
     day: date
@@ -144,25 +138,19 @@ async def completeness(
     """Return how many minutes of a UTC day are complete."""
     now = minute_of(context.clock())
     start = now - now % DAY if day is None else from_datetime(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    window = Window(start, max(start, min(start + DAY, now)), newest_first=False)
-    found = []
-    for symbol in choice.names:
-        parameters = candle_sql.parameters(Calendar(INTERVALS["1m"]), symbol, window, DAY // MINUTE)
-        query = candle_sql.minutes(newest_first=False) + _COMPLETENESS
-        [(complete, candles, complete_candles, empty, official)] = await context.database.rows(query, parameters)
-        found.append(
-            Completeness(
-                symbol=symbol,
-                day=to_datetime(start).date(),
-                minutes=(window.until - start) // MINUTE,
-                complete=complete,
-                realtimeCandles=candles,
-                realtimeComplete=complete_candles,
-                emptyMinutes=empty,
-                officialKlines=official,
-            )
+    return [
+        Completeness(
+            symbol=found.symbol,
+            day=to_datetime(start).date(),
+            minutes=found.minutes,
+            complete=found.complete,
+            realtimeCandles=found.realtime_candles,
+            realtimeComplete=found.realtime_complete,
+            emptyMinutes=found.empty_minutes,
+            officialKlines=found.official_klines,
         )
-    return found
+        for found in await completeness_of.of_day(context.database, choice.names, start, now)
+    ]
 
 
 @router.get("/quality", summary="Quality gate and reconciliation")
