@@ -7,7 +7,9 @@ import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +24,7 @@ from websockets.sync.client import connect
 from crypto_analytics.core.trades import Trade, TradeColumns
 from crypto_analytics.store.archive import RawArchive
 from ops.common.loopback import LOOPBACK, free_port
+from tests.batch_run import put_official
 from tests.live_clients import LiveClient, live_clients
 from tests.servers import Broker, Database, Servers, service
 from tests.stores import MemoryStore, merge_batch
@@ -53,10 +56,12 @@ def metric(port: int, name: str) -> float:
 
 
 @contextmanager
-def running_api(servers: Servers, database: Database, objects: Path, kafka: Broker | None = None) -> Iterator[int]:
+def running_api(
+    servers: Servers, database: Database, objects: Path, kafka: Broker | None = None, **settings: str
+) -> Iterator[int]:
     """Run the API and yield its port."""
     port = free_port()
-    env = {"API_PORT": str(port), "OBJECT_STORE": "directory", "OBJECT_STORE_DIR": str(objects)}
+    env = {"API_PORT": str(port), "OBJECT_STORE": "directory", "OBJECT_STORE_DIR": str(objects)} | settings
     if kafka is not None:
         env |= kafka.env()
     servers.supervisor.start(service("api", "api", database.env("reader") | env))
@@ -104,7 +109,9 @@ def test_klines_equal_the_table_and_queries_do_not_grow_with_clients(
 ) -> None:
     archive = RawArchive(MemoryStore(), "raw")
     queries = []
-    with postgres.connect("writer") as writer, running_api(servers, postgres, tmp_path) as port:
+    # The candles are of now, and not of a past that is read from the database.
+    now = datetime.fromtimestamp(START / 10**6, UTC).isoformat()
+    with postgres.connect("writer") as writer, running_api(servers, postgres, tmp_path, AS_OF=now) as port:
         merge_batch(writer, archive, {"BTCUSDT": trades(1, 50)})
         number = 51
         for count in (1, 100):
@@ -132,6 +139,51 @@ def test_klines_equal_the_table_and_queries_do_not_grow_with_clients(
         assert closed[:-1] == [True] * (len(closed) - 1)
     # 20 merges; besides the queries of the minutes' ends and of the slow poll, whose number depends on the time.
     assert all(20 <= number <= 40 for number in queries), queries
+
+
+def test_a_past_candle_is_pushed_as_rest_shows_it(servers: Servers, postgres: Database, tmp_path: Path) -> None:
+    archive = RawArchive(MemoryStore(), "raw")
+    opened = datetime.fromtimestamp(START / 10**6, UTC)
+    official = {
+        "symbol": "BTCUSDT", "open_time": opened, "open": 5, "high": 9, "low": 4, "close": 8, "volume": 7,
+        "quote_volume": 40, "trade_count": 99, "taker_buy_volume": 3, "taker_buy_quote_volume": 20,
+    }  # fmt: skip
+
+    def rest(port: int, path: str, interval: str) -> Any:
+        parameters: dict[str, str | int] = {"symbol": "BTCUSDT", "interval": interval, "limit": 1, "startTime": 0}
+        [found] = httpx.get(f"http://{LOOPBACK}:{port}{path}", params=parameters, timeout=30).json()
+        return found
+
+    with (
+        postgres.connect("writer") as writer,
+        running_api(servers, postgres, tmp_path, SYMBOLS="BTCUSDT") as port,
+        live_clients(port, "btcusdt@kline_1m/btcusdt@kline_3m", 1) as [client],
+        httpx.stream("GET", f"http://{LOOPBACK}:{port}/v1/live?symbol=BTCUSDT", timeout=30) as response,
+    ):
+        merge_batch(writer, archive, {"BTCUSDT": trades(1, 40)})
+        merge_batch(writer, archive, {"BTCUSDT": trades(42, 350)})
+        for interval, count in (("1m", 98), ("3m", 298)):  # the late trade is missing
+            servers.supervisor.wait_until(
+                lambda: client.klines.get((interval, START // 1000), {"n": 0})["n"] == count,  # noqa: B023
+                30,
+                f"no kline of {interval}",
+            )
+        put_official(writer, official)
+        merge_batch(writer, archive, {"BTCUSDT": trades(41, 41)})  # changes a candle whose official kline is known
+        for interval in ("1m", "3m"):
+            row = rest(port, "/api/v3/klines", interval)
+
+            def is_pushed() -> bool:
+                kline = client.klines[interval, START // 1000]  # noqa: B023
+                pushed = [kline["t"], *(kline[key] for key in "ohlcv"), kline["T"], kline["q"], kline["n"], kline["V"]]
+                return [*pushed, kline["Q"], "0"] == row and kline["x"]  # noqa: B023
+
+            servers.supervisor.wait_until(is_pushed, 30, f"the pushed {interval} is not the one of REST")
+        assert client.klines["1m", START // 1000]["n"] == 99
+        candle = rest(port, "/v1/candles", "1m")
+        assert candle["source"] == "official"
+        events = (line for line in response.iter_lines() if line.startswith("data: "))
+        assert any(json.loads(line.removeprefix("data: ")) == candle for line in islice(events, 12))
 
 
 @pytest.mark.timeout(300)

@@ -107,8 +107,13 @@ def mini_tickers(payloads: list[str]) -> str:
     return f"[{','.join(payloads)}]"
 
 
+def past_candle(candle: dict[str, Any], *, is_closed: bool) -> str:
+    """Return a candle of ``/v1/candles``; it is closed when its stream says so."""
+    return _text(candle | {"closed": is_closed, "complete": candle["complete"] and is_closed})
+
+
 def candle(symbol: str, calendar: Calendar, start: int, bar: Bar, *, is_closed: bool) -> str:
-    """Return a candle as ``/v1/candles`` does: the realtime one, which the official kline may replace later."""
+    """Return a candle in the form of ``/v1/candles``, with its realtime numbers."""
     return _text(
         {
             "symbol": symbol,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.database import QueryTooSlow, StoreUnavailable
 from crypto_analytics.api.intervals import Calendar
-from crypto_analytics.api.live import messages
+from crypto_analytics.api.live import messages, past_candles
 from crypto_analytics.api.live.bars import DAY, HOUR, Bar, History, Span, bar_of
 from crypto_analytics.api.live.changes import Changes
 from crypto_analytics.api.live.clients import Client, Hub
@@ -26,6 +26,7 @@ _TICK_SECONDS = 1.0
 _GRACE = 2 * SECOND  # a trade takes up to a second to its candle
 
 Window = tuple[Stream, int]
+PastCandles = dict[tuple[Calendar, int], past_candles.Candle]
 
 
 class Market:
@@ -135,45 +136,60 @@ class Live:
 
     async def _publish(self, market: Market, arrived: float) -> None:
         """Publish the changed windows of one symbol, in the order of time."""
-        windows: dict[Window, None] = {}
-        for stream in self.hub.streams(market.symbol.lower()):
-            if stream.calendar is not None:
-                passed = (window for window in market.open if window[0] == stream)
-                starts = (stream.calendar.start_of(time) for time in market.unpublished)
-                windows |= dict.fromkeys([*passed, *((stream, start) for start in starts)])
+        windows = {window: market.newest >= _end_of(window) for window in self._changed_windows(market)}
+        past = await self._past_candles(market, windows)
         bars = {open_time: bar_of(change) for open_time, change in market.unpublished.items()}
-        for stream, start in sorted(windows, key=lambda window: window[1]):
-            await self._publish_window(market, stream, start, bars, arrived)
+        for window, is_closed in windows.items():
+            stream, start = window
+            bar = bars.get(start) if _calendar(stream).interval.length == MINUTE else None
+            if bar is None:
+                bar = await self._bar(market, start, _end_of(window))
+            if bar is not None:
+                self.hub.publish(self._message(market, window, bar, past, arrived, is_closed=is_closed))
+            # Only now: a failed query repeats the step.
+            if is_closed:
+                market.open.pop(window, None)
+            else:
+                market.open[window] = None
         await self._publish_tickers(market, arrived)
 
-    async def _publish_window(
-        self, market: Market, stream: Stream, start: int, bars: dict[int, Bar], arrived: float
-    ) -> None:
-        calendar = stream.calendar
-        assert calendar is not None
-        is_closed = market.newest >= calendar.end_of(start)
-        is_changed = any(start <= minute < calendar.end_of(start) for minute in bars)
-        if not is_changed and not is_closed:
-            return
-        if is_closed:
-            market.open.pop((stream, start), None)
-        else:
-            market.open[stream, start] = None
-        bar = bars.get(start) if calendar.interval.name == "1m" else None
-        if bar is None:
-            bar = await self._bar(market, start, calendar.end_of(start))
-        if bar is not None:
-            self.hub.publish(self._message(market, stream, start, bar, arrived, is_closed=is_closed))
+    def _changed_windows(self, market: Market) -> list[Window]:
+        """Return the followed windows with a changed minute, and those that a later minute closes."""
+        windows: dict[Window, None] = {}
+        for stream in self.hub.streams(market.symbol.lower()):
+            if (calendar := stream.calendar) is not None:
+                windows |= dict.fromkeys((stream, calendar.start_of(minute)) for minute in market.unpublished)
+        followed = self.hub.streams(market.symbol.lower())
+        passed = (window for window in market.open if window[0] in followed and market.newest >= _end_of(window))
+        return sorted(windows | dict.fromkeys(passed), key=lambda window: window[1])
+
+    async def _past_candles(self, market: Market, windows: Iterable[Window]) -> PastCandles:
+        """Return the candles of those windows whose time is over, as REST shows them."""
+        starts: dict[Calendar, set[int]] = {}
+        for window in windows:
+            # By the clock as well: once a window is read here, no later message of it comes from memory.
+            if max(market.newest, self._context.clock()) >= _end_of(window):
+                starts.setdefault(_calendar(window[0]), set()).add(window[1])
+        return {
+            (calendar, start): candle
+            for calendar, its in starts.items()
+            for start, candle in (await past_candles.read(self._context, market.symbol, calendar, its)).items()
+        }
 
     def _message(
-        self, market: Market, stream: Stream, start: int, bar: Bar, arrived: float, *, is_closed: bool
+        self, market: Market, window: Window, bar: Bar, past: PastCandles, arrived: float, *, is_closed: bool
     ) -> Pushed:
-        calendar: Calendar = stream.calendar  # type: ignore[assignment]
-        if stream.kind == "candle":
+        stream, start = window
+        calendar = _calendar(stream)
+        candle = past.get((calendar, start))
+        if stream.kind == "candle" and candle is not None:
+            payload = messages.past_candle(candle, is_closed=is_closed)
+        elif stream.kind == "candle":
             payload = messages.candle(market.symbol, calendar, start, bar, is_closed=is_closed)
         else:
+            shown = bar if candle is None else past_candles.numbers_of(candle, bar)
             now = self._context.clock()
-            payload = messages.kline(market.symbol, calendar, start, bar, is_closed=is_closed, now=now)
+            payload = messages.kline(market.symbol, calendar, start, shown, is_closed=is_closed, now=now)
         return Pushed(stream, payload, arrived)
 
     async def _publish_tickers(self, market: Market, arrived: float) -> None:
@@ -225,15 +241,17 @@ class Live:
         if market is None:
             return []
         newest = calendar.start_of(market.newest)
-        windows = []
-        for start in (calendar.start_of(newest - 1), newest):
-            bar = await self._bar(market, start, calendar.end_of(start))
-            is_closed = start < newest or self._is_over(market, calendar.end_of(start))
+        windows: list[Window] = [(stream, calendar.start_of(newest - 1)), (stream, newest)]
+        past = await self._past_candles(market, windows)
+        pushed = []
+        for window in windows:
+            bar = await self._bar(market, window[1], _end_of(window))
+            is_closed = window[1] < newest or self._is_over(market, _end_of(window))
             if bar is not None:
-                windows.append(self._message(market, stream, start, bar, arrived, is_closed=is_closed))
+                pushed.append(self._message(market, window, bar, past, arrived, is_closed=is_closed))
             if not is_closed:
-                market.open[stream, start] = None
-        return windows
+                market.open[window] = None
+        return pushed
 
     def _is_over(self, market: Market, end: int) -> bool:
         """Return whether a window without a later trade has ended: by the clock, and nothing changes any more."""
@@ -243,11 +261,25 @@ class Live:
     async def _finish_quiet(self) -> None:
         """Publish windows as closed that have ended without a later trade."""
         for market in self._markets.values():
-            for stream, start in list(market.open):
-                assert stream.calendar is not None
-                end = stream.calendar.end_of(start)
+            for window in list(market.open):
+                stream, start = window
                 if stream not in self.hub.streams(stream.symbol):
-                    del market.open[stream, start]
-                elif self._is_over(market, end) and (bar := await self._bar(market, start, end)) is not None:
-                    del market.open[stream, start]
-                    self.hub.publish(self._message(market, stream, start, bar, time.monotonic(), is_closed=True))
+                    del market.open[window]
+                elif (
+                    self._is_over(market, _end_of(window))
+                    and (bar := await self._bar(market, start, _end_of(window))) is not None
+                ):
+                    past = await self._past_candles(market, [window])
+                    del market.open[window]
+                    self.hub.publish(self._message(market, window, bar, past, time.monotonic(), is_closed=True))
+
+
+def _calendar(stream: Stream) -> Calendar:
+    """Return the calendar of a stream of candles."""
+    assert stream.calendar is not None
+    return stream.calendar
+
+
+def _end_of(window: Window) -> int:
+    stream, start = window
+    return _calendar(stream).end_of(start)

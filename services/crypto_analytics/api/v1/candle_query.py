@@ -3,8 +3,12 @@
 A candle with the official kline is complete, as all trades are in its numbers, whatever the stream has missed.
 """
 
+from psycopg.errors import UndefinedTable
+
 from crypto_analytics.api import candle_sql
-from crypto_analytics.api.intervals import Calendar
+from crypto_analytics.api.context import ApiContext
+from crypto_analytics.api.intervals import Calendar, Window
+from crypto_analytics.core.minutes import to_datetime
 
 _FIELDS = {
     "open": "open",
@@ -106,11 +110,25 @@ from (
 """
 
 
-def query(calendar: Calendar, *, newest_first: bool, with_reconciliation: bool) -> str:
-    """Return the query: one row with one text, JSON objects joined by commas.
+async def read(context: ApiContext, calendar: Calendar, symbol: str, window: Window, limit: int) -> str:
+    """Return up to ``limit`` candles of a window as JSON objects, joined by commas, the oldest first.
 
-    Its parameters are those of :func:`.candle_sql.parameters`, and interval (a name) and now.
+    Raises StoreUnavailable and QueryTooSlow.
     """
+    parameters = candle_sql.parameters(calendar, symbol, window, limit) | {
+        "interval": calendar.interval.name,
+        "now": to_datetime(context.clock()),
+    }
+    try:
+        query = _query(calendar, newest_first=window.newest_first, with_reconciliation=True)
+        [(rows,)] = await context.database.rows(query, parameters)
+    except UndefinedTable:
+        query = _query(calendar, newest_first=window.newest_first, with_reconciliation=False)
+        [(rows,)] = await context.database.rows(query, parameters)
+    return str(rows)
+
+
+def _query(calendar: Calendar, *, newest_first: bool, with_reconciliation: bool) -> str:
     start, end = candle_sql.start_and_end(calendar)
     return candle_sql.minutes(newest_first=newest_first) + _DETAILS.format(
         start=start.replace("open_time", "minute.open_time"),

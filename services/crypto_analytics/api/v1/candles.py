@@ -3,15 +3,13 @@
 from typing import Literal
 
 from fastapi import APIRouter
-from psycopg.errors import UndefinedTable
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from crypto_analytics.api import candle_sql, intervals, responses
+from crypto_analytics.api import intervals, responses
 from crypto_analytics.api.context import Context
 from crypto_analytics.api.parameters import Candles, End, IntervalName, Limit, Start, Symbol
 from crypto_analytics.api.v1 import candle_query
-from crypto_analytics.core.minutes import to_datetime
 
 router = APIRouter()
 
@@ -53,14 +51,5 @@ async def candles(
 ) -> Response:
     """Return candles, the oldest first; times and limit are as in /api/v3/klines."""
     window = intervals.window(calendar, start, end)
-    parameters = candle_sql.parameters(calendar, symbol, window, limit) | {
-        "interval": calendar.interval.name,
-        "now": to_datetime(context.clock()),
-    }
-    try:
-        query = candle_query.query(calendar, newest_first=window.newest_first, with_reconciliation=True)
-        [(rows,)] = await context.database.rows(query, parameters)
-    except UndefinedTable:
-        query = candle_query.query(calendar, newest_first=window.newest_first, with_reconciliation=False)
-        [(rows,)] = await context.database.rows(query, parameters)
+    rows = await candle_query.read(context, calendar, symbol, window, limit)
     return responses.json_text(f"[{rows}]")
