@@ -7,6 +7,8 @@ import psycopg
 
 from crypto_analytics.binance.trade_decoder import Rules, decode_batch
 from crypto_analytics.store.archive import RawArchive
+from crypto_analytics.store.objects import ObjectNotFound
+from ops.common.errors import Problem
 
 _ANY_TIME = 2**63
 
@@ -22,6 +24,19 @@ class ArchiveCounts:
 
 
 def read_back(connection: psycopg.Connection, archive: RawArchive) -> ArchiveCounts:
+    """Read every listed object.
+
+    Raises:
+        Problem: one is missing, or holds other values than listed.
+    """
+    try:
+        return _read_all(connection, archive)
+    except (ObjectNotFound, ValueError) as error:
+        fix = "keep this folder and report it as a bug"
+        raise Problem("the raw archive differs from raw_objects", str(error), fix) from error
+
+
+def _read_all(connection: psycopg.Connection, archive: RawArchive) -> ArchiveCounts:
     """Read every listed object.
 
     Raises:

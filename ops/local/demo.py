@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ops.common import paths
 from ops.common.errors import Problem
-from ops.local import exchange, passwords
+from ops.local import exchange, monitoring, passwords
 from ops.local.display import Display
 from ops.local.run import Run
 from ops.local.run_folders import RunFolders
@@ -44,6 +44,10 @@ def check(settings: DemoSettings) -> list[Problem]:
     if settings.BI:
         checks.append(partial(paths.check_for_superset, settings.DEMO_DIR.resolve()))
         checks.append(partial(preflight.port, "SUPERSET_PORT", settings.SUPERSET_PORT))
+    if settings.MONITORING:
+        checks += [partial(monitoring.check, name) for name in ("prometheus", "alertmanager")]
+        checks.append(partial(preflight.port, "PROMETHEUS_PORT", settings.PROMETHEUS_PORT))
+        checks.append(partial(preflight.port, "ALERTMANAGER_PORT", settings.ALERTMANAGER_PORT))
     if settings.API_PORT is not None:
         checks.append(partial(preflight.port, "API_PORT", settings.API_PORT))
     if settings.LIVE:
@@ -71,6 +75,7 @@ def clear(folders: RunFolders) -> None:
             folders.objects,
             folders.spark,
             folders.superset,
+            folders.monitoring,
             folders.report,
         ):
             if folder.exists():
@@ -110,6 +115,8 @@ def _play(run: Run) -> None:
     """Play from empty stores to the end. The report is also written where a batch step failed."""
     started = time.monotonic()
     clear(run.folders)
+    if run.settings.MONITORING:
+        run.show_page()
     source = run.start_servers()
     run.play(source)
     failed = None

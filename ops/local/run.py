@@ -9,7 +9,7 @@ import psycopg
 
 from crypto_analytics.runtime.settings import KafkaSettings, ObjectStoreSettings
 from crypto_analytics.store.archive import RawArchive
-from crypto_analytics.store.objects import ObjectNotFound, open_store
+from crypto_analytics.store.objects import open_store
 from ops.common import paths
 from ops.common.errors import Problem
 from ops.common.loopback import LOOPBACK, free_port, preferred_port
@@ -19,6 +19,7 @@ from ops.local import (
     dead_letters,
     exchange,
     kafka,
+    monitoring,
     passwords,
     postgres,
     report,
@@ -71,6 +72,7 @@ class Run:
         self.simulator = None if self.settings.LIVE else exchange.Simulator(self.settings.SIM_PORT or free_port())
         self.superset_port = self.settings.SUPERSET_PORT or free_port()
         self.producer_metrics = free_port()
+        self.monitoring = monitoring.Monitoring(self.settings, self.folders)
         self.totals = trade_counts.CounterTotals()
         self.kafka_settings = KafkaSettings(**service_settings.kafka(self.addresses))  # type: ignore[arg-type]
 
@@ -115,6 +117,7 @@ class Run:
             producer_metrics=self.producer_metrics,
             superset_port=self.superset_port,
         )
+        started += self.monitoring.programs(started, self.simulator.port if self.simulator else None)
         self.supervisor.start(*started)
         self.supervisor.wait_ready(*(program.name for program in started))
 
@@ -194,8 +197,8 @@ class Run:
         self.display.where(superset.places(self.superset_port, password))
 
     def show_page(self) -> None:
-        """Print the address of the live page, as soon as it is known."""
-        self.display.where([("live page", f"http://{LOOPBACK}:{self.addresses.api}")])
+        """Print the addresses of the live page and of the monitoring, as soon as they are known."""
+        self.display.where([("live page", f"http://{LOOPBACK}:{self.addresses.api}"), *self.monitoring.places])
 
     def stay(self) -> None:
         """Keep the live page and the dashboard up until the run is stopped."""
@@ -235,7 +238,7 @@ class Run:
                 produced=produced,
                 uncommitted=uncommitted,
                 dead_letters=dead_letters.read(self.kafka_settings, is_stopped=is_stopped),
-                archived=_read_back(connection, archive),
+                archived=archive_check.read_back(connection, archive),
                 gaps_found=self.totals.of("gaps_found_total"),
                 gaps_repaired=self.totals.of("gaps_repaired_total"),
                 restarts=self.supervisor.restarts,
@@ -289,11 +292,3 @@ class Run:
             self.totals.add(trade_counts.metrics(self.producer_metrics))
         except OSError:
             return  # the producer restarts; the next call reads its counters
-
-
-def _read_back(connection: psycopg.Connection, archive: RawArchive) -> archive_check.ArchiveCounts:
-    try:
-        return archive_check.read_back(connection, archive)
-    except (ObjectNotFound, ValueError) as error:
-        fix = "keep this folder and report it as a bug"
-        raise Problem("the raw archive differs from raw_objects", str(error), fix) from error

@@ -59,6 +59,11 @@ class RunFolders:
         return self.state / "superset"
 
     @property
+    def monitoring(self) -> Path:
+        """Configuration and data of Prometheus and Alertmanager."""
+        return self.state / "monitoring"
+
+    @property
     def report(self) -> Path:
         """The report of a run: counts and tables."""
         return self.state / "report"

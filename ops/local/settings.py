@@ -38,6 +38,9 @@ class DemoSettings(MarketSettings):
     SIM_PORT: Port = Field(8899, description="port of the simulator")
     BI: bool = Field(False, description="start Superset with the dashboard, and stay until Ctrl-C")
     VIEW: bool = Field(False, description="keep the live page open after a play, until Ctrl-C")
+    MONITORING: bool = Field(False, description="start Prometheus and Alertmanager, which must be installed")
+    PROMETHEUS_PORT: Port = Field(9090, description="port of Prometheus, for MONITORING=1")
+    ALERTMANAGER_PORT: Port = Field(9093, description="port of Alertmanager, for MONITORING=1")
     SUPERSET_PORT: Port = Field(8088, description="port of Superset, for BI=1")
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from ops.common.loopback import free_or_move, is_free
 PYTHON_NEEDED = (3, 11)
 JAVA_NEEDED = 17
 DISK_NEEDED_BYTES = 2 * 1024**3
+_BREW = {"openjdk-17-jre-headless": "openjdk@17", "prometheus-alertmanager": "alertmanager"}  # by Debian's package
 
 
 def python() -> None:
@@ -30,7 +31,7 @@ def python() -> None:
         import venv  # noqa: F401, PLC0415
     except ImportError:
         package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
-        raise Problem("Python cannot make virtual environments", "ensurepip is missing", _install(package)) from None
+        raise Problem("Python cannot make virtual environments", "ensurepip is missing", install(package)) from None
 
 
 def java_command() -> str:
@@ -41,7 +42,7 @@ def java_command() -> str:
 
 def java() -> None:
     """Check that Java is installed and new enough."""
-    fix = _install("openjdk-17-jre-headless")
+    fix = install("openjdk-17-jre-headless")
     program = shutil.which(java_command())
     if program is None:
         raise Problem("Java is missing", f"{java_command()} was not found", fix)
@@ -64,7 +65,7 @@ def java_version(output: str) -> int | None:
 def maven(jars: Path) -> None:
     """Check that Maven is installed, unless the jars are in the cache."""
     if not jars.is_dir() and shutil.which("mvn") is None:
-        raise Problem("Maven is missing", "mvn was not found and the jars are not fetched yet", _install("maven"))
+        raise Problem("Maven is missing", "mvn was not found and the jars are not fetched yet", install("maven"))
 
 
 def disk(folder: Path) -> None:
@@ -106,9 +107,10 @@ def problems(checks: Iterable[Callable[[], None]]) -> list[Problem]:
     return found
 
 
-def _install(package: str) -> str:
+def install(package: str) -> str:
+    """Return the command that installs a package of Debian, on this system."""
     if shutil.which("apt-get"):
         return f"sudo apt-get install -y {package}"
     if shutil.which("brew"):
-        return "brew install " + {"openjdk-17-jre-headless": "openjdk@17"}.get(package, "maven")
+        return "brew install " + _BREW.get(package, package)
     return f"install {package} with the system's package manager"
