@@ -16,7 +16,7 @@ REQUEST_SECONDS = Histogram(
 
 # pushed data
 PUSH_CLIENTS = Gauge("push_clients", "Clients that are connected, by transport", ["transport"])
-PUSH_MESSAGES = Counter("push_messages", "Messages to clients, each counted once for each client")
+PUSH_MESSAGES = Counter("push_messages", "Messages to clients, each counted once for each client", ["transport"])
 PUSH_DROPPED = Counter("push_clients_dropped", "Clients dropped because they read too slowly", ["transport"])
 PUSH_SECONDS = Histogram(
     "push_seconds",
@@ -25,7 +25,10 @@ PUSH_SECONDS = Histogram(
 )
 PUSH_QUERIES = Counter("push_queries", "Queries of the change feed, which are as many for one client as for all")
 PUSH_LISTENS = Gauge("push_listens", "1 while PostgreSQL notifies of changed candles; 0: they are only polled")
-PUSH_TRADES_SKIPPED = Counter("push_trades_skipped", "Trades that were too old when they were read, and not sent")
+PUSH_TRADES_SKIPPED = Counter("push_trades_skipped", "Trades that were not sent because they were read too late")
+PUSH_TRADES_ERRORS = Counter(
+    "push_trades_errors", "Errors while trades are read from Kafka; the log has each kind once"
+)
 
 # state of the platform, read from PostgreSQL
 BATCH_LAST_SUCCESS = Gauge(

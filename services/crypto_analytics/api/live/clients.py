@@ -150,5 +150,6 @@ class Hub:
         if clients:
             for client in clients:
                 client.offer(message)
-            metrics.PUSH_MESSAGES.inc(len(clients))
+            # All clients of a stream have the same transport: candle and status are of server-sent events only.
+            metrics.PUSH_MESSAGES.labels(next(iter(clients)).transport).inc(len(clients))
             metrics.PUSH_SECONDS.observe(time.monotonic() - message.arrived)

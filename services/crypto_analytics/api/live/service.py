@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 
+from crypto_analytics.api import metrics
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.database import QueryTooSlow, StoreUnavailable
 from crypto_analytics.api.intervals import Calendar
@@ -231,6 +232,7 @@ class Live:
                 for client in by_stream.pop(stream):
                     for message in pushed if stream in client.streams else ():
                         client.offer(message)
+                        metrics.PUSH_MESSAGES.labels(client.transport).inc()
         finally:
             self._joined.extend((client, stream) for stream, clients in by_stream.items() for client in clients)
 

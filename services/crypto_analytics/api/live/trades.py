@@ -38,6 +38,7 @@ class TradeFeed:
         self._aggregated: frozenset[str] = frozenset()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._reported: set[str] = set()
 
     def update(self) -> None:
         """Start or stop reading; called in the event loop when clients follow or leave streams."""
@@ -85,6 +86,9 @@ class TradeFeed:
                 return
             batch = kafka.consume(client, _BATCH, _POLL_SECONDS)
             trades = [message for message in batch if message.error() is None]
+            for error in filter(None, (message.error() for message in batch)):
+                # The client goes on by itself: after what ends it, it raises.
+                self._report(error.name(), error.str(), "check KAFKA_* and the ACLs of this login")
             if not trades:
                 continue
             if _seconds_behind(trades[0]) > _MOST_BEHIND_SECONDS:
@@ -93,7 +97,19 @@ class TradeFeed:
                 continue
             # One batch at a time: where the event loop is slow, this thread waits and then skips.
             done = asyncio.run_coroutine_threadsafe(self._publish(trades), loop)
-            done.result(_LOOP_SECONDS)
+            try:
+                done.result(_LOOP_SECONDS)
+            except TimeoutError:
+                done.cancel()
+                metrics.PUSH_TRADES_SKIPPED.inc(len(trades))
+                self._report("loop", f"the event loop took longer than {_LOOP_SECONDS:.0f} s", "give the api more CPU")
+
+    def _report(self, kind: str, cause: str, following: str) -> None:
+        """Count an error, and log the first one of each kind."""
+        metrics.PUSH_TRADES_ERRORS.inc()
+        if kind not in self._reported:
+            self._reported.add(kind)
+            self._log.warning("trades_error", kind=kind, cause=cause, next=following)
 
     async def _publish(self, trades: list[Message]) -> None:
         arrived = time.monotonic()
@@ -101,15 +117,21 @@ class TradeFeed:
             key, value = message.key(), message.value()
             if key is None or value is None:
                 continue
-            symbol = key.decode().lower()
-            if symbol not in self._symbols:
-                continue
-            is_single = value.startswith(b'{"e":"trade"')
-            if is_single:
-                self._hub.publish(Pushed(Stream(symbol, "trade", f"{symbol}@trade"), value.decode(), arrived))
-            if symbol in self._aggregated:
-                payload = aggregated(value) if is_single else value.decode()
-                self._hub.publish(Pushed(Stream(symbol, "aggTrade", f"{symbol}@aggTrade"), payload, arrived))
+            try:
+                self._publish_trade(key.decode().lower(), value, arrived)
+            except (ValueError, KeyError) as error:  # only the producer validates what is in the topic
+                self._report("value", repr(error), "see which program writes to the topic of trades")
+
+    def _publish_trade(self, symbol: str, value: bytes, arrived: float) -> None:
+        """Publish a trade. Raises ValueError or KeyError if it is none."""
+        if symbol not in self._symbols:
+            return
+        is_single = value.startswith(b'{"e":"trade"')
+        if is_single:
+            self._hub.publish(Pushed(Stream(symbol, "trade", f"{symbol}@trade"), value.decode(), arrived))
+        if symbol in self._aggregated:
+            payload = aggregated(value) if is_single else value.decode()
+            self._hub.publish(Pushed(Stream(symbol, "aggTrade", f"{symbol}@aggTrade"), payload, arrived))
 
 
 def _seconds_behind(message: Message) -> float:
