@@ -73,7 +73,7 @@ ENDPOINTS = (
         is_page=True,
     ),
     Endpoint("Prometheus", "prometheus", "PROMETHEUS_PORT", 9090, "http://{host}:{port}"),
-    Endpoint("Alertmanager", "alertmanager", "ALERTMANAGER_PORT", 9093, "http://{host}:{port}"),
+    Endpoint("Alertmanager", "alertmanager", "ALERTMANAGER_PORT", 9093, "http://{host}:{port}/api/v2/alerts"),
     Endpoint(
         "Grafana",
         "grafana",

@@ -1,7 +1,9 @@
 """Prometheus collects the metrics of every component, and an alert reaches a webhook and ends there."""
 
+import httpx
 import pytest
 
+from ops.common.loopback import LOOPBACK
 from tests.e2e import alert_receiver
 from tests.e2e.compose import Compose
 from tests.e2e.platforms import Platform
@@ -21,6 +23,12 @@ def test_every_component_is_scraped(platform: Platform) -> None:
     wait_until(jobs, 60, f"{expected} are up", every=2)
     assert [series for series, _ in platform.query("up == 0")] == []
     assert [series for series, _ in platform.query("pg_up == 0")] == []
+
+
+def test_prometheus_has_a_page(platform: Platform) -> None:
+    address = f"http://{LOOPBACK}:{platform.port('prometheus')}/"
+    answer = httpx.get(address, follow_redirects=True, timeout=10, trust_env=False).raise_for_status()
+    assert "<h2>Targets</h2>" in answer.text
 
 
 @pytest.mark.compose
