@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from crypto_analytics.api import metrics
+from crypto_analytics.api import metrics, tasks
 from crypto_analytics.api.live.messages import Pushed
 from crypto_analytics.api.live.sockets import FrameSocket
 from crypto_analytics.api.live.streams import Stream
@@ -81,13 +81,12 @@ class EventClient(Client):
 
         Raises what any of them raises, except that the client has gone.
         """
-        tasks = list(map(asyncio.create_task, (self._send_all(send), self._dropped.wait(), *others)))
+        running = list(map(asyncio.create_task, (self._send_all(send), self._dropped.wait(), *others)))
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
+            await tasks.end(running)
+            results = await asyncio.gather(*running, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, OSError):
                 raise result

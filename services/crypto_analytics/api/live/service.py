@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-from crypto_analytics.api import metrics
+from crypto_analytics.api import metrics, tasks
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.database import QueryTooSlow, StoreUnavailable
 from crypto_analytics.api.intervals import Calendar
@@ -72,11 +72,19 @@ class Live:
 
     async def run(self) -> None:
         """Follow the change feed until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(listen(self._context.settings, self._wake, self._log))
-            tasks.create_task(self._publish_changes())
-            tasks.create_task(self._statuses.run())
-            tasks.create_task(self._tick())
+        parts = (
+            listen(self._context.settings, self._wake, self._log),
+            self._publish_changes(),
+            self._statuses.run(),
+            self._tick(),
+        )
+        running = [asyncio.create_task(part) for part in parts]
+        try:
+            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await tasks.end(running)
+        for task in ended:
+            task.result()  # raises: none ends without an error
 
     async def _tick(self) -> None:
         polled = time.monotonic()

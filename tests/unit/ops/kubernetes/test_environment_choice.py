@@ -68,7 +68,7 @@ def test_the_environment_of_a_removed_cluster_or_of_another_one_is_not_kept(last
         (GOOD, "both", "default"),
         (replace(GOOD, cpus=2), "python", "default"),
         (replace(GOOD, cpus=2), "both", "lite"),
-        (replace(GOOD, memory_free=4 * GIB), "both", "lite"),
+        (replace(GOOD, memory_free=5 * GIB), "both", "lite"),
         (SMALL, "python", "lite"),
     ],
 )
