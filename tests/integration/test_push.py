@@ -312,6 +312,10 @@ def test_random_frames_end_a_connection_properly(servers: Servers, postgres: Dat
             client.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
             assert json.loads(client.recv(timeout=10)) == {"result": [], "id": 1}
         assert servers.supervisor.pid("api") == pid
+        names = "/".join(f"symbol{number}usdt@kline_1m" for number in range(1_024))
+        with connect(f"ws://{LOOPBACK}:{port}/stream?streams={names}") as client:
+            client.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+            assert len(json.loads(client.recv(timeout=10))["result"]) == 1_024
         log = servers.supervisor.log_of("api").read_text()
         assert "Exception in ASGI application" not in log
         assert metric(port, "push_clients") == 0

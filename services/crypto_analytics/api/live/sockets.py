@@ -7,12 +7,15 @@ from typing import cast
 
 from starlette.types import Scope
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 MOST_UNSENT_BYTES = 512 * 1024
 """A client of which the server holds more, besides what the kernel does, is slow."""
 _EXTENSION = "crypto_analytics.frames"
+# The library's 8 KiB are too few for the names of as many streams as a client may follow.
+http11.MAX_LINE_LENGTH = 64 * 1024
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
