@@ -244,7 +244,7 @@ help: ## Show this
 	  '  FOREVER=1            play the simulator in real time until Ctrl-C; MINUTES=n ends it' \
 	  '  VIEW=1               keep the live page open after the play, until Ctrl-C (API_PORT=8000)' \
 	  '  MONITORING=1         start Prometheus and Alertmanager too, if they are installed (PROMETHEUS_PORT, ALERTMANAGER_PORT)' \
-  '  BI=1                 start Superset with the dashboard, and stay until Ctrl-C (SUPERSET_PORT=8088)' \
+	  '  BI=1                 start Superset with the dashboard, and stay until Ctrl-C (SUPERSET_PORT=8088)' \
 	  '' 'Variables of all' \
 	  '  SYMBOLS=A,B          symbols to follow' \
 	  '  DEMO_DIR=.demo       folder of the local run and of the Python environments' \

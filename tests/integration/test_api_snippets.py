@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -16,15 +17,16 @@ SNIPPETS = dict(re.findall(r"<!-- tested: ([a-z-]+) -->\n```[a-z]+\n(.*?)```", P
 
 
 def test_the_page_has_the_snippets() -> None:
-    assert set(SNIPPETS) == {"curl", "ccxt", "python-binance"}
+    assert set(SNIPPETS) == {"curl", "ccxt", "python-binance", "pandas"}
 
 
 @pytest.mark.parametrize("name", SNIPPETS)
 def test_a_snippet_prints_candles(market: tuple[Market, str], name: str) -> None:  # noqa: F811
     data, address = market
-    program = ["sh", "-c"] if name == "curl" else [str(python_of("clients")), "-c"]
+    programs = {"curl": "sh", "pandas": sys.executable}
+    program = programs.get(name, str(python_of("clients")))
     done = subprocess.run(
-        [*program, SNIPPETS[name].replace("127.0.0.1:8000", address)],
+        [program, "-c", SNIPPETS[name].replace("127.0.0.1:8000", address)],
         env=child_environment.plain(os.environ),
         capture_output=True,
         text=True,

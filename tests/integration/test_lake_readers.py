@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,7 +32,7 @@ from crypto_analytics.runtime.health import Health
 from crypto_analytics.store.archive import RawArchive
 from crypto_analytics.store.objects import DirectoryStore, ObjectNotFound, ObjectStore, S3Store
 from ops.setup.environments import python_of
-from tests.batch_run import Batch, kline, put_official
+from tests.batch_run import Batch, Row, kline, put_official
 from tests.servers import ROOT, Servers
 from tests.stores import merge_batch
 from tests.unit.exporter.test_trades_parquet import trade
@@ -187,6 +189,22 @@ def test_duckdb_reads_the_folder(batch: Batch, table: str) -> None:
     columns, rows = wanted(batch, table)
     assert by_duckdb(str(batch.folder / "lake" / table), columns) == rows
     assert len(rows) >= 3
+
+
+def test_the_snippet_of_the_docs_reads_the_folder(batch: Batch) -> None:
+    page = (ROOT / "docs" / "read-api.md").read_text(encoding="utf-8")
+    [snippet] = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    with duckdb.connect() as connection:
+        found = connection.execute(snippet.replace(".demo/objects", str(batch.folder / "lake"))).fetchall()
+    hours: dict[tuple[str, datetime], list[Row]] = defaultdict(list)
+    for (symbol, open_time), row in batch.rows("analytics.gold_klines_5m").items():
+        hours[symbol, open_time.replace(minute=0)].append(row)
+    assert len(found) == len(hours) == 5
+    for symbol, hour, high, low, volume in found:
+        rows = hours[symbol, hour]
+        assert high == max(row["high"] for row in rows)
+        assert low == min(row["low"] for row in rows)
+        assert volume == sum(row["volume"] for row in rows)
 
 
 @pytest.mark.parametrize("table", TABLES)
