@@ -66,6 +66,7 @@ def _publish(run: "Validation", settings: GateSettings) -> tuple[str, str]:
             bucket,
             runs=settings.GE_DATA_DOCS_RUNS,
             page_files=settings.GE_PAGE_FILES,
+            dbt_docs=settings.GE_DBT_DOCS,
         )
     except Exception as error:  # noqa: BLE001  # the result of the validation does not depend on its pages
         cause = " ".join(settings.without_secrets(f"{type(error).__name__}: {error}").split())

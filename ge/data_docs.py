@@ -4,6 +4,7 @@ Great Expectations has no store for S3, so it builds the new page and the index 
 index is ever broken: new pages are uploaded before the index, and old ones are deleted after it.
 """
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from ge.gate import CHECKPOINT, RESULTS, SITE, Validation
 from ge.offline_pages import localize
 
 INDEX = "index.html"
+DBT_DOCS = "dbt/index.html"
 _WORKERS = 8  # objects that are fetched or written concurrently
 
 
@@ -27,11 +29,18 @@ class Runs(NamedTuple):
 
 
 def publish(
-    validation: Validation, store: ObjectStore, bucket: str, *, runs: int, page_files: Path | None = None
+    validation: Validation,
+    store: ObjectStore,
+    bucket: str,
+    *,
+    runs: int,
+    page_files: Path | None = None,
+    dbt_docs: Path | None = None,
 ) -> str:
     """Publish the run, keep the newest ``runs``, and return the path of its page in the site.
 
-    The pages load their scripts and styles from the site where ``page_files`` is the folder that has them.
+    The pages load their scripts and styles from the site where ``page_files`` is the folder that has them. The page
+    ``dbt_docs`` loads nothing, and is published beside them.
 
     Raises:
         Exception: the run could not be published; the site is unchanged.
@@ -46,6 +55,10 @@ def publish(
                 (folder / key).unlink()
         if page_files is not None:
             localize(folder / SITE, page_files)
+        if dbt_docs is not None:
+            page = folder / SITE / DBT_DOCS
+            page.parent.mkdir()
+            shutil.copyfile(dbt_docs, page)
         index = folder / SITE / INDEX
         before = [folder / _keys(new)[0], *_changed(store, bucket, folder)]
         list(pool.map(partial(_put, store, bucket, folder), (path for path in before if path != index)))

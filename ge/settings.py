@@ -18,6 +18,11 @@ class GateSettings(ClockSettings, PostgresSettings, ObjectStoreSettings):
         description="folder with the files of ge/page_files.json, which the Data Docs then load instead of public "
         "servers' (the image and the local run set it); empty: the pages need the internet",
     )
+    GE_DBT_DOCS: Path | None = Field(
+        None,
+        description="page of dbt docs, published beside the Data Docs as dbt/index.html (the image and the local run "
+        "set it); empty: none",
+    )
     GE_HISTORY_DAYS: PositiveInt = Field(30, description="days that the table quality_gate_runs goes back")
 
     @property

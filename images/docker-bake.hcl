@@ -89,6 +89,7 @@ target "image" {
     UV_IMAGE       = "crypto-analytics/uv:base"
     SERVICES_IMAGE = "crypto-analytics/services:base"
     PACKAGES_IMAGE = "crypto-analytics/${name}-packages:base"
+    DBT_IMAGE      = "crypto-analytics/dbt-packages:base"
     JDK_IMAGE      = "crypto-analytics/jdk:base"
     GOLANG_IMAGE   = GOLANG_IMAGE
     NPM_REGISTRY   = NPM_REGISTRY

@@ -16,11 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ops.common import child_environment
 from ops.common.errors import Problem
 from ops.common.paths import ROOT, demo_dir
-from ops.setup import npm_files
-from ops.setup.environments import python_of
+from ops.setup import dbt_docs, npm_files
 from ops.setup.npm_files import NpmFile
 
 GENERATED = "DOCS_GENERATED_DIR"  # ops/dev/docs_hooks.py reads it
@@ -68,7 +66,11 @@ def build(generated: Path, site: Path) -> None:
         Problem: MkDocs found an error or gave a warning, or a page would load something from another host.
     """
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site.absolute())]
-    _run("the site", command, {**os.environ, GENERATED: str(generated), "NO_MKDOCS_2_WARNING": "1"})
+    env = {**os.environ, GENERATED: str(generated), "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode != 0:
+        cause = f"mkdocs exited with {done.returncode}, its message is above"
+        raise Problem("the site could not be made", cause, "correct what the message names, then make docs")
     found = external_requests(site)
     if found:
         fix = "add the file to the site (SCRIPTS in ops/dev/docs_site.py), then make docs"
@@ -82,26 +84,13 @@ def external_requests(site: Path) -> list[str]:
 
 
 def add_dbt_pages(generated: Path) -> None:
-    """Write dbt's documentation of the models as one page, ``dbt/index.html``, without a database.
-
-    It has what the models' files declare: descriptions, columns with the types of their contracts, tests, lineage.
+    """Add dbt docs as one page, ``dbt/index.html``.
 
     Raises:
         Problem: dbt failed.
     """
-    target = generated.with_name(f"{generated.name}.dbt")
-    folders = ["--project-dir", "dbt", "--profiles-dir", "dbt", "--target-path", str(target), "--log-path", str(target)]
-    # The profile requires the variable, but no command connects to the database.
-    environment = {**child_environment.plain(os.environ), "POSTGRES_PASSWORD": ""}
-    dbt = str(python_of("dbt").with_name("dbt"))
-    try:
-        _run("dbt's pages", [dbt, "--quiet", "parse", *folders], environment)
-        pages = ["docs", "generate", "--static", "--empty-catalog", "--no-compile"]
-        _run("dbt's pages", [dbt, "--quiet", *pages, *folders], environment)
-        (generated / "dbt").mkdir()
-        shutil.copyfile(target / "static_index.html", generated / "dbt" / "index.html")
-    finally:
-        shutil.rmtree(target, ignore_errors=True)
+    (generated / "dbt").mkdir()
+    shutil.copyfile(dbt_docs.ensure(), generated / "dbt" / "index.html")
 
 
 def add_scripts(generated: Path) -> None:
@@ -115,13 +104,6 @@ def add_scripts(generated: Path) -> None:
     fetched = npm_files.ensure(SCRIPTS)
     for script in SCRIPTS:
         shutil.copyfile(fetched / script.path, folder / f"{script.package}.js")
-
-
-def _run(what: str, command: list[str], env: dict[str, str]) -> None:
-    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
-    if done.returncode != 0:
-        found = f"{Path(command[0]).name} exited with {done.returncode}, its message is above"
-        raise Problem(f"{what} could not be made", found, "correct what the message names, then make docs")
 
 
 if __name__ == "__main__":

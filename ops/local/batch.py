@@ -11,7 +11,7 @@ from ops.local import service_settings
 from ops.local.passwords import Passwords
 from ops.local.programs import Program, job
 from ops.local.run_folders import RunFolders
-from ops.setup import npm_files
+from ops.setup import dbt_docs, npm_files
 from ops.setup.environments import python_of
 
 SECONDS = 900
@@ -40,6 +40,7 @@ def settings(folders: RunFolders, passwords: Passwords) -> Mapping[str, str]:
         "BATCH_PYTHON_GE": str(python_of("ge")),
         "BATCH_PROJECT_DIR": str(ROOT),
         "GE_PAGE_FILES": str(npm_files.cached(npm_files.listed(PAGE_FILES)) or ""),
+        "GE_DBT_DOCS": str(dbt_docs.cached() or ""),
         "DBT_TARGET_PATH": str(folders.dbt / "target"),
         "DBT_LOG_PATH": str(folders.dbt / "logs"),
     }

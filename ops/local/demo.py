@@ -158,6 +158,7 @@ def places(folders: RunFolders) -> list[tuple[str, Path | str]]:
         ("report", folders.report / "report.json"),
         ("tables", folders.report),
         ("data docs", folders.data_docs),
+        ("dbt docs", folders.dbt_docs),
         ("raw archive", folders.objects / "raw"),
         ("logs", folders.state / "logs"),
         ("database", f"make psql{'' if folders.mode == 'play' else f' {folders.mode.upper()}=1'}"),

@@ -79,7 +79,8 @@ class Run:
     def start_servers(self) -> service_settings.TradeSource:
         """Start the servers, as far as possible in parallel; return the trade source once all are ready."""
         with self.display.phase("servers", "Kafka, PostgreSQL and the exchange are ready"):
-            self.supervisor.start(fetching_job("environments", "ops.setup.environments", "dbt", "ge"))
+            then = ("--", "-m", "ops.setup.dbt_docs")
+            self.supervisor.start(fetching_job("environments", "ops.setup.environments", "dbt", "ge", *then))
             if self.settings.BI:
                 self.supervisor.start(fetching_job("dashboard-environment", "ops.setup.environments", "superset"))
             with_spark = self.settings.with_spark

@@ -44,6 +44,11 @@ class RunFolders:
         return self.objects / "data-docs" / "site" / "index.html"
 
     @property
+    def dbt_docs(self) -> Path:
+        """The page of dbt docs, beside the Data Docs."""
+        return self.data_docs.with_name("dbt") / "index.html"
+
+    @property
     def live_page(self) -> Path:
         """The built live page, which the API serves."""
         return self.state / "live-page"

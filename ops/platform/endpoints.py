@@ -49,8 +49,10 @@ ENDPOINTS = (
     ),
     Endpoint("MinIO (S3)", "minio", "MINIO_PORT", 9000, "http://{host}:{port}", "S3_SECRET_KEY"),
     Endpoint("Data Docs", "minio", "MINIO_PORT", 9000, "http://{host}:{port}/data-docs/site/index.html"),
+    Endpoint("dbt docs", "minio", "MINIO_PORT", 9000, "http://{host}:{port}/data-docs/site/dbt/index.html"),
     Endpoint("versitygw (S3)", "versitygw", "MINIO_PORT", 9000, "http://{host}:{port}", "S3_SECRET_KEY"),
     Endpoint("Data Docs", "versitygw", "MINIO_PORT", 9000, "http://{host}:{port}/data-docs/site/index.html"),
+    Endpoint("dbt docs", "versitygw", "MINIO_PORT", 9000, "http://{host}:{port}/data-docs/site/dbt/index.html"),
     Endpoint("MinIO console", "minio", "MINIO_CONSOLE_PORT", 9001, "http://{host}:{port}", "S3_SECRET_KEY"),
     Endpoint(
         "Superset",

@@ -137,7 +137,20 @@ def data_docs(port: int, password: str) -> str:
     Raises:
         Unhealthy: the store does not answer.
     """
-    url = f"http://{LOOPBACK}:{port}/data-docs/site/index.html"
+    return _published(port, "index.html")
+
+
+def dbt_docs(port: int, password: str) -> str:
+    """Request the page of dbt docs without a login.
+
+    Raises:
+        Unhealthy: the store does not answer.
+    """
+    return _published(port, "dbt/index.html")
+
+
+def _published(port: int, page: str) -> str:
+    url = f"http://{LOOPBACK}:{port}/data-docs/site/{page}"
     try:
         status = httpx.get(url, timeout=TIMEOUT, trust_env=False).status_code
     except httpx.HTTPError as error:
@@ -264,6 +277,7 @@ _CHECKS: dict[str, Callable[[int, str], str | None]] = {
     "MinIO (S3)": s3,
     "versitygw (S3)": s3,
     "Data Docs": data_docs,
+    "dbt docs": dbt_docs,
     "MinIO console": minio_console,
     "Superset": superset,
     "Airflow": airflow_api,

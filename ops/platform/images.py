@@ -117,8 +117,9 @@ def build(names: Iterable[str] = NAMES, registry: str | None = None, report: Rep
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     started = time.monotonic()
-    packages = (f"{name}-packages" for name in wanted if name in WITH_PACKAGES)
-    done = _bake(["base", *packages], prefix, log, lambda _: None, started)
+    packages = WITH_PACKAGES & set(wanted)
+    packages |= {"dbt"} if "ge" in wanted else set()  # which generates dbt docs
+    done = _bake(["base", *(f"{name}-packages" for name in sorted(packages))], prefix, log, lambda _: None, started)
     done |= _bake(wanted, prefix, log, report, started)
     tags = {name: content_tag(_image_id(reference(name, __version__, prefix))) for name in wanted}
     for name, tag in tags.items():

@@ -6,18 +6,20 @@ import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from minio import Minio
 from moto.server import ThreadedMotoServer
+from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from crypto_analytics.jobs.buckets.access import read
 from ops.local.batch import PAGE_FILES
-from ops.setup import npm_files
+from ops.setup import dbt_docs, npm_files
 from tests.batch_run import Batch, kline, put_official
 from tests.chromium import chromium
 from tests.servers import ROOT, Servers
@@ -90,9 +92,11 @@ class Reader(threading.Thread):
                 self.looks += 1
 
 
-def test_the_newest_runs_are_published_and_no_reader_meets_a_broken_link(batch: Batch, s3: str) -> None:
+def test_the_newest_runs_are_published_and_no_reader_meets_a_broken_link(batch: Batch, s3: str, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<p>dbt docs</p>")
+
     def gate() -> str:
-        done = batch.gate(**settings(s3, GE_DATA_DOCS_RUNS="2"))
+        done = batch.gate(**settings(s3, GE_DATA_DOCS_RUNS="2", GE_DBT_DOCS=str(tmp_path / "page.html")))
         assert done.returncode == 0, done.stdout
         path: str = history(batch)[-1][1]
         assert f"docs: {BUCKET}/site/{path}" in done.stdout
@@ -119,6 +123,7 @@ def test_the_newest_runs_are_published_and_no_reader_meets_a_broken_link(batch: 
     assert set(_LINK.findall(index.text)) == {second, third}
     assert "expectations/silver_gate.html" in index.text
     assert "site/expectations/silver_gate.html" in keys
+    assert httpx.get(f"http://{s3}/{BUCKET}/site/dbt/index.html", trust_env=False).text == "<p>dbt docs</p>"
     page = httpx.get(f"http://{s3}/{BUCKET}/site/{third}", trust_env=False).text
     assert "expect_ohlc_in_order" in page or "low &lt;= open" in page or "low <= open" in page
     for asset in re.findall(r'(?:href|src)="(?:\.\./)*(static/[^"]+)"', page):
@@ -133,7 +138,8 @@ def test_the_newest_runs_are_published_and_no_reader_meets_a_broken_link(batch: 
 def test_the_pages_work_in_a_browser_without_the_internet(batch: Batch, s3: str) -> None:
     files = npm_files.ensure(npm_files.listed(PAGE_FILES))
     for _ in range(2):
-        assert batch.gate(**settings(s3, GE_DATA_DOCS_RUNS="2", GE_PAGE_FILES=str(files))).returncode == 0
+        pages = {"GE_PAGE_FILES": str(files), "GE_DBT_DOCS": str(dbt_docs.ensure())}
+        assert batch.gate(**settings(s3, GE_DATA_DOCS_RUNS="2", **pages)).returncode == 0
     site = f"http://{s3}/{BUCKET}/site"
     with chromium(1280, 1000) as driver:
         driver.get(f"{site}/index.html")
@@ -151,12 +157,31 @@ def test_the_pages_work_in_a_browser_without_the_internet(batch: Batch, s3: str)
                 "return typeof vegaEmbed === 'function' && typeof jQuery.fn.modal === 'function'"
                 " && document.querySelector('nav.navbar img').naturalWidth > 0"
             )
+        assert [one for one in driver.get_log("browser") if one["level"] == "SEVERE"] == []
+        use_dbt_docs(driver, f"{site}/dbt/index.html")
         log = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
         urls = [one["params"]["request"]["url"] for one in log if one["method"] == "Network.requestWillBeSent"]
         assert any("/static/npm/" in url for url in urls)
         own = (site, "data:", "chrome://")  # the browser's first page is one of its own
         assert [url for url in urls if not url.startswith(own)] == []
-        assert [one for one in driver.get_log("browser") if one["level"] == "SEVERE"] == []
+
+
+def use_dbt_docs(driver: webdriver.Chrome, page: str) -> None:
+    """Search for a model in dbt docs, and open the lineage graph of another."""
+    wait = WebDriverWait(driver, 30)
+    driver.get(page)
+    found = ".search-result"
+    wait.until(lambda _: driver.find_element(By.ID, "search").is_displayed())
+    driver.find_element(By.ID, "search").send_keys("reconciliation_klines_1m")
+    wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, found))
+    links = [result.get_dom_attribute("href") for result in driver.find_elements(By.CSS_SELECTOR, found)]
+    assert "#!/model/model.crypto_analytics.reconciliation_klines_1m" in links
+    driver.get(f"{page}#!/model/model.crypto_analytics.gold_klines_5m")
+    wait.until(lambda _: driver.find_element(By.CSS_SELECTOR, ".launcher-btn a").is_displayed())
+    driver.find_element(By.CSS_SELECTOR, ".launcher-btn a").click()
+    nodes = "return document.getElementById('cy')?._cyreg?.cy.nodes(':visible').map(node => node.id())"
+    shown = wait.until(lambda _: driver.execute_script(nodes))
+    assert {"model.crypto_analytics.silver_klines_1m", "model.crypto_analytics.gold_klines_5m"} <= set(shown)
 
 
 def test_a_failed_publication_keeps_a_success_and_is_reported(batch: Batch) -> None:

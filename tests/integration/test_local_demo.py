@@ -167,6 +167,7 @@ def test_a_recording_becomes_exact_candles_and_leaves_its_evidence(
     assert [row["is_complete"] for row in rows] == ["f", *["t"] * 46, "f"]
     assert len((demo.folder / "report" / "gold_klines_5m.csv").read_text().splitlines()) == 1 + report["gold_rows"]
     assert report["gold_rows"] == 9
+    assert "model.crypto_analytics.gold_klines_5m" in RunFolders(demo.folder, "play").dbt_docs.read_text()
     for text in (
         f"From trade to gold, candles by {variant}",
         "Newest 5-minute candles",

@@ -49,7 +49,9 @@ class ApiSettings(LogSettings, ClockSettings, PostgresSettings, ObjectStoreSetti
     PAGE_DIR: str = Field("", description="folder of the built live page; empty: / says where the page is missing")
     DASHBOARD_URL: str = Field("", description="address of Superset's dashboard, for the live page; empty: no link")
     AIRFLOW_URL: str = Field("", description="address of Airflow, for the live page; empty: no link")
-    DATA_DOCS_URL: str = Field("", description="address of the gate's Data Docs, for the live page; empty: no link")
+    DATA_DOCS_URL: str = Field(
+        "", description="address of the gate's Data Docs, with dbt docs beside them, for the live page; empty: no links"
+    )
     DOCS_URL: str = Field("", description="address of the documentation, for the live page; empty: no link")
 
     @field_validator("API_CORS_ORIGINS", "SYMBOLS", mode="before")

@@ -304,10 +304,11 @@ def test_every_endpoint_has_a_check_and_a_port() -> None:
         (503, "HTTP 503"),
     ],
 )
-def test_the_data_docs_are_requested_as_by_a_browser(status: int, shown_as: str) -> None:
+@pytest.mark.parametrize(("name", "page"), [("Data Docs", "index.html"), ("dbt docs", "dbt/index.html")])
+def test_the_data_docs_are_requested_as_by_a_browser(status: int, shown_as: str, name: str, page: str) -> None:
     class Store(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            assert self.path == "/data-docs/site/index.html"
+            assert self.path == f"/data-docs/site/{page}"
             assert "Authorization" not in self.headers
             self.send_response(status)
             self.end_headers()
@@ -317,7 +318,7 @@ def test_the_data_docs_are_requested_as_by_a_browser(status: int, shown_as: str)
 
     with HTTPServer(("127.0.0.1", 0), Store) as server:
         threading.Thread(target=server.handle_request).start()
-        found = health.check("Data Docs", server.server_port, "")
+        found = health.check(name, server.server_port, "")
     assert str(found).startswith(shown_as)
     assert bool(found.problem) is (status == 503)
 

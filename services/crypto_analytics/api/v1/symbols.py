@@ -1,5 +1,7 @@
 """``/v1/symbols`` and ``/v1/links``."""
 
+from urllib.parse import urljoin
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 
@@ -68,6 +70,7 @@ async def links(context: Context) -> LinkList:
         "Superset": settings.DASHBOARD_URL,
         "Airflow": settings.AIRFLOW_URL,
         "Data Docs": settings.DATA_DOCS_URL,
+        "dbt docs": settings.DATA_DOCS_URL and urljoin(settings.DATA_DOCS_URL, "dbt/index.html"),
         "Documentation": settings.DOCS_URL,
         "API": "/docs",
     }

@@ -146,7 +146,9 @@ def test_every_image_with_packages_has_its_base_and_its_lock() -> None:
     assert starts == images.WITH_PACKAGES
 
 
-@pytest.mark.parametrize(("names", "first"), [(["consumer"], ["base"]), (["ge", "kafka"], ["base", "ge-packages"])])
+@pytest.mark.parametrize(
+    ("names", "first"), [(["consumer"], ["base"]), (["ge", "kafka"], ["base", "dbt-packages", "ge-packages"])]
+)
 def test_base_images_are_built_before_the_images(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, names: list[str], first: list[str]
 ) -> None:
