@@ -123,7 +123,8 @@ def of_parameter(problem: Mapping[str, Any]) -> ApiError:
         return ApiError(400, -1105, f"Parameter '{name}' was empty.")
     if name == "interval":
         return ApiError(400, -1120, "Invalid interval.")
-    if problem["type"] in {
+    is_negative = problem["type"] == "greater_than_equal" and str(problem["input"]).startswith("-")
+    if is_negative or problem["type"] in {
         "int_parsing",
         "int_from_float",
         "int_parsing_size",

@@ -4,14 +4,15 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from crypto_analytics.api import context
-from crypto_analytics.api.intervals import INTERVALS
+from crypto_analytics.api.errors import RESPONSES
 from crypto_analytics.api.live.clients import EventClient, connected
 from crypto_analytics.api.live.service import Live
 from crypto_analytics.api.live.streams import Stream, candle_stream, status_stream
+from crypto_analytics.api.parameters import IntervalName
 
 _RETRY = b"retry: 2000\n\n"
 _KEEP_ALIVE = b": keep-alive\n\n"
@@ -64,14 +65,14 @@ class EventStream(Response):
     status_code=200,
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        400: {"description": "There is no such interval", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **RESPONSES,
     },
 )
 async def live(
-    request: Request, symbol: Annotated[str, Query(min_length=1, max_length=60)], interval: str = "1m"
+    request: Request,
+    symbol: Annotated[str, Query(min_length=1, max_length=60, description="a symbol, in letters of either case")],
+    interval: Annotated[IntervalName, Query(description="length of a candle")] = "1m",
 ) -> Any:
     """Send events ``candle`` (as of /v1/candles) and ``status`` until the client has gone."""
-    if interval not in INTERVALS:
-        return PlainTextResponse(f"interval is one of {', '.join(INTERVALS)}\n", 400)
     streams = [candle_stream(symbol, interval), status_stream(symbol)]
     return EventStream(request.app.state.live, streams, context.of(request).stopping)
