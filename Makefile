@@ -225,7 +225,7 @@ help: ## Show this
 	  '  FORMAT=table         urls: for programs, env (NAME=value for a shell) or json' \
 	  '  BI=1                 compose-up: the dashboard too' \
 	  '  MONITORING=0         up, compose-up: neither Prometheus nor Alertmanager' \
-	  '  GRAFANA=1            up: Grafana too, with the dashboards (GRAFANA_PORT=3000)' \
+	  '  GRAFANA=1            up: Grafana too, with the dashboards (GRAFANA_PORT=3300)' \
 	  '  AIRFLOW=1            compose-up: Airflow too, which runs the batch every five minutes' \
 	  '  DOCKER_SOCKET=…      compose-up AIRFLOW=1: the socket of rootless Docker' \
 	  '  TRADES_PER_SECOND=30 sizing: trades of all symbols together, on average' \
@@ -234,7 +234,7 @@ help: ## Show this
 	  '  UP_TIMEOUT_MINUTES=30' \
 	  '  KAFKA_PORT=9092 POSTGRES_PORT=5432 MINIO_PORT=9000 MINIO_CONSOLE_PORT=9001 SIM_PORT=8899' \
 	  '  AIRFLOW_PORT=8080 SUPERSET_PORT=8088 SPARK_UI_PORT=4040 API_PORT=8000' \
-	  '  PROMETHEUS_PORT=9090 ALERTMANAGER_PORT=9093 GRAFANA_PORT=3000' \
+	  '  PROMETHEUS_PORT=9090 ALERTMANAGER_PORT=9093 GRAFANA_PORT=3300' \
 	  '' 'Variables of make demo, as in: make demo REPLAY=trades.csv' \
 	  '  REPLAY=file          play a recording: trades or aggTrades archive (csv, zip), recorded stream (tsv)' \
 	  '  KLINES=file          its official klines, to reconcile with' \

@@ -41,7 +41,7 @@ class OpsSettings(SettingsGroup):
     API_PORT: Port | None = Field(None, description="port of the read API and the live page on 127.0.0.1 (8000)")
     PROMETHEUS_PORT: Port | None = Field(None, description="port of Prometheus on 127.0.0.1 (9090)")
     ALERTMANAGER_PORT: Port | None = Field(None, description="port of Alertmanager on 127.0.0.1 (9093)")
-    GRAFANA_PORT: Port | None = Field(None, description="port of Grafana on 127.0.0.1 (3000)")
+    GRAFANA_PORT: Port | None = Field(None, description="port of Grafana on 127.0.0.1 (3300)")
     SIM_PORT: Port | None = Field(None, description="port of the simulator on 127.0.0.1 (8899)")
 
     @property

@@ -26,7 +26,7 @@ EXPOSED = (
     ExposedPort("API_PORT", 8000, 30800),
     ExposedPort("PROMETHEUS_PORT", 9090, 30990),
     ExposedPort("ALERTMANAGER_PORT", 9093, 30993),
-    ExposedPort("GRAFANA_PORT", 3000, 30300),
+    ExposedPort("GRAFANA_PORT", 3300, 30300),
     ExposedPort("SIM_PORT", 8899, 30899),
 )
 

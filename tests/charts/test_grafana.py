@@ -76,4 +76,4 @@ def test_its_image_and_port_follow_the_environment() -> None:
     (outside,) = [one for one in of_kind(objects, "Service") if one["metadata"]["name"] == "grafana-external"]
     config = yaml.safe_load((ROOT / "kind-config.yaml").read_text())
     mapped = {one["containerPort"]: one["hostPort"] for one in config["nodes"][0]["extraPortMappings"]}
-    assert mapped[outside["spec"]["ports"][0]["nodePort"]] == 3000
+    assert mapped[outside["spec"]["ports"][0]["nodePort"]] == 3300
