@@ -146,6 +146,8 @@ def image(name: str, folder: Path) -> Path:
     text = (ROOT / "images" / name / "Dockerfile").read_text().replace("\\\n", " ")
     for line in re.findall(r"^COPY (?!--)(.+)$", text, re.MULTILINE):
         *sources, target = line.split()
+        if not target.startswith("/app/"):
+            continue  # a file that only the build needs
         place = folder / target.removeprefix("/app/")
         for source in sources:
             if (ROOT / source).is_dir():
