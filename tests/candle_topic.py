@@ -35,9 +35,10 @@ Message = dict[str, object]
 
 @dataclass
 class TopicView:
-    """All messages of the topic. ``latest`` is what compaction leaves: the last message of each key."""
+    """All messages of the topic."""
 
-    latest: dict[str, Message] = field(default_factory=dict)
+    live: dict[int, dict[str, Message]] = field(default_factory=dict)
+    """What compaction leaves of each partition: the last message of each key."""
     revisions: dict[str, list[int]] = field(default_factory=dict)
     """By symbol, in the order of the offsets."""
     partitions: dict[str, set[int]] = field(default_factory=dict)
@@ -49,14 +50,25 @@ class TopicView:
         if not colon:
             return  # not a message of the publisher
         self.messages += 1
+        live = self.live.setdefault(number, {})
         if value is None:
             self.tombstones += 1
-            self.latest.pop(key, None)
+            live.pop(key, None)
             return
         message = json.loads(value)
-        self.latest[key] = message
+        live[key] = message
         self.partitions.setdefault(symbol, set()).add(number)
         self.revisions.setdefault(symbol, []).append(message["revision"])
+
+    @property
+    def latest(self) -> dict[str, Message]:
+        """The last message of each key. Raises ValueError for a key that is in two partitions, which have no order."""
+        merged: dict[str, Message] = {}
+        for live in self.live.values():
+            if both := merged.keys() & live.keys():
+                raise ValueError(f"in two partitions: {sorted(both)}")
+            merged |= live
+        return merged
 
 
 def read_topic(kafka: Broker) -> TopicView:

@@ -3,6 +3,7 @@
 ``test_kill_nine.py`` has the kills; here the topic and the database are replaced under the publisher.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -15,6 +16,7 @@ from confluent_kafka.cimpl import NewPartitions
 from structlog.testing import capture_logs
 
 from crypto_analytics.publisher.__main__ import build
+from crypto_analytics.publisher.messages import partition
 from crypto_analytics.publisher.settings import PublisherSettings
 from crypto_analytics.runtime import kafka as clients
 from crypto_analytics.runtime.health import Health
@@ -214,7 +216,7 @@ def test_a_database_created_anew_leaves_no_candle_in_the_topic(
     assert found.tombstones == 3 * COUNT - 3
 
 
-def test_candles_move_with_their_symbol_when_partitions_are_added(
+def test_symbols_stay_in_their_partition_when_partitions_are_added(
     servers: Servers, kafka: Broker, postgres: Database, table: psycopg.Connection
 ) -> None:
     with publishing(kafka, postgres):
@@ -222,15 +224,40 @@ def test_candles_move_with_their_symbol_when_partitions_are_added(
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     [added] = admin.create_partitions([NewPartitions(kafka.topic_candles, 7)]).values()
     added.result(TIMEOUT)
-    with publishing(kafka, postgres):
-        wait_until_equal(servers.supervisor, kafka, table)
-    with publishing(kafka, postgres):
-        table.execute(CHANGE, [SYMBOLS[0], COUNT - 1])
+    servers.supervisor.wait_until(
+        lambda: len(admin.list_topics(kafka.topic_candles, TIMEOUT).topics[kafka.topic_candles].partitions) == 7,
+        TIMEOUT,
+        "the partitions are not there",
+    )
+    new = [f"NEW{number}USDT" for number in range(20)]
+    with publishing(kafka, postgres), capture_logs() as logs:
+        for symbol in SYMBOLS:
+            table.execute(CHANGE, [symbol, COUNT - 1])
+        table.execute(INSERT, [new, 1, 1])
         after = wait_until_equal(servers.supervisor, kafka, table)
-    moved = [symbol for symbol in SYMBOLS if len(after.partitions[symbol]) > 1]
-    assert moved
-    assert after.tombstones == COUNT * len(moved)
-    assert after.messages == before.messages + 2 * COUNT * len(moved) + 2
+    assert not [log for log in logs if log["log_level"] == "warning"]
+    assert {symbol: after.partitions[symbol] for symbol in SYMBOLS} == before.partitions
+    assert {symbol: after.partitions[symbol] for symbol in new} == {
+        symbol: {partition(symbol, 7)} for symbol in new
+    }  # the tests of partition compare it with Kafka's clients
+    assert 6 in {partition(symbol, 7) for symbol in new}
+
+
+def test_candles_in_a_partition_that_is_not_their_symbols_are_removed(
+    servers: Servers, kafka: Broker, postgres: Database, table: psycopg.Connection
+) -> None:
+    with publishing(kafka, postgres):
+        before = wait_until_equal(servers.supervisor, kafka, table)
+    [own] = before.partitions[SYMBOLS[0]]
+    producer = clients.producer(kafka.settings())
+    for key, message in list(before.live[own].items())[:10]:
+        producer.produce(kafka.topic_candles, json.dumps(message), key, partition=(own + 1) % 6)
+    assert producer.flush(TIMEOUT) == 0
+    with publishing(kafka, postgres), capture_logs() as logs:
+        servers.supervisor.wait_until(lambda: read_topic(kafka).tombstones == 10, TIMEOUT, "they are not removed")
+        table.execute(CHANGE, [SYMBOLS[0], COUNT - 1])
+        wait_until_equal(servers.supervisor, kafka, table)
+    assert [log["event"] for log in logs].count("topic_differs_from_table") == 1
 
 
 def test_a_second_publisher_waits_and_takes_over(

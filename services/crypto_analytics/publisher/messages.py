@@ -106,7 +106,7 @@ def _second_text(second: int) -> str:
 
 @lru_cache(maxsize=4096)
 def partition(symbol: str, count: int) -> int:
-    """Return the partition of the symbol's messages: the one of the key ``symbol`` in a topic of ``count`` partitions.
+    """Return the partition of a new symbol's messages: that of the key ``symbol`` in a topic of ``count`` partitions.
 
     Kafka's clients put a key into this partition by default, and the producer of the trades does. Here the key is
     longer, but the changes of one symbol must stay in order.

@@ -51,6 +51,16 @@ class PublishedTail:
         return False
 
 
+def partitions_of_symbols(tails: Mapping[tuple[str, int], PublishedTail]) -> dict[str, int]:
+    """Return the partition in which each symbol is, from its tails by symbol and partition.
+
+    A symbol stays there when partitions are added: a subscriber reads partitions in no order, so with messages of one
+    candle in two of them it could take the older one for the newer. Of several partitions it is the one with the
+    newest revision.
+    """
+    return {symbol: number for _, symbol, number in sorted((tail.revision, *pair) for pair, tail in tails.items())}
+
+
 class LiveKeys:
     """The open times of a symbol's candles in one partition whose last message is not a tombstone.
 

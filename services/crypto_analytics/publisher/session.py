@@ -11,7 +11,7 @@ from crypto_analytics.core.minutes import SECOND
 from crypto_analytics.publisher import messages
 from crypto_analytics.publisher.feed import CandleFeed
 from crypto_analytics.publisher.lag import PublishLag
-from crypto_analytics.publisher.published import LiveKeys, PublishedTail
+from crypto_analytics.publisher.published import LiveKeys, PublishedTail, partitions_of_symbols
 from crypto_analytics.publisher.topic_reader import TopicReader
 from crypto_analytics.publisher.topic_writer import TopicWriter
 from crypto_analytics.runtime import metrics
@@ -53,6 +53,7 @@ class Session:
         self._lag = lag
         self._log = log
         self._partitions = 0
+        self._partition_of: dict[str, int] = {}
         self._published: dict[str, int] = {}
 
     def wait_for_lock(self, name: str) -> None:
@@ -81,9 +82,8 @@ class Session:
         self._feed.listen()
         self._partitions = self._reader.partition_count()
         self._writer.start_after(self._reader.read(range(self._partitions), add))
-        self._published = {
-            symbol: tail.revision for (symbol, number), tail in tails.items() if self._is_of(symbol, number)
-        }
+        self._partition_of = partitions_of_symbols(tails)
+        self._published = {symbol: tails[symbol, number].revision for symbol, number in self._partition_of.items()}
         self._log.info("topic_read", symbols=len(self._published))
         if foreign:
             self._log.warning("foreign_messages_ignored", messages=foreign, next="find the program that wrote them")
@@ -92,21 +92,18 @@ class Session:
         outdated = {
             (symbol, number)
             for (symbol, number), tail in tails.items()
-            if not self._is_of(symbol, number) or tail.revision == 0 or tail.is_ahead(stored[symbol])
+            if self._partition_of[symbol] != number or tail.revision == 0 or tail.is_ahead(stored[symbol])
         }
         if any(tails[pair].revision for pair in outdated):
             self._log.warning(
                 "topic_differs_from_table",
                 symbols=sorted({symbol for symbol, _ in outdated}),
-                cause="the database was restored or created anew, or the topic has more partitions than before",
+                cause="the database was restored or created anew, or another program wrote to the topic",
                 next="nothing: the candles of these symbols are published again, and those without a row are removed",
             )
         if outdated:
             self._remove(outdated)
-            self._published.update((symbol, 0) for symbol, number in outdated if self._is_of(symbol, number))
-
-    def _is_of(self, symbol: str, number: int) -> bool:
-        return number == messages.partition(symbol, self._partitions)
+            self._published.update((symbol, 0) for symbol, number in outdated if self._partition_of[symbol] == number)
 
     def _remove(self, outdated: Collection[tuple[str, int]]) -> None:
         """Write a tombstone for each candle of ``outdated``, pairs of symbol and partition, that does not belong there.
@@ -125,7 +122,7 @@ class Session:
         for (symbol, number), live in keys.items():
             open_times = iter(live.open_times())
             while batch := list(islice(open_times, _BATCH_CANDLES)):
-                gone = self._feed.missing(symbol, batch) if self._is_of(symbol, number) else batch
+                gone = self._feed.missing(symbol, batch) if self._partition_of[symbol] == number else batch
                 for open_time in gone:
                     self._writer.send(number, messages.key(symbol, open_time), None)
                 self._flush()
@@ -182,7 +179,7 @@ class Session:
         if batch:
             self._lag.set(min(change.updated_at for change in batch) / SECOND)
         for change in batch:
-            number = messages.partition(change.symbol, self._partitions)
+            number = self._partition_of.setdefault(change.symbol, messages.partition(change.symbol, self._partitions))
             self._writer.send(number, messages.key(change.symbol, change.open_time), messages.value(change))
         self._flush()
         self._health.ready = True

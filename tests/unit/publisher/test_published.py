@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from crypto_analytics.publisher.messages import SCHEMA_VERSION, Published
-from crypto_analytics.publisher.published import LiveKeys, PublishedTail
+from crypto_analytics.publisher.published import LiveKeys, PublishedTail, partitions_of_symbols
 
 
 def message(revision: int, updated_at: str = "t") -> Published:
@@ -23,6 +23,17 @@ def test_the_revision_is_that_of_the_last_message() -> None:
     assert tail((60, message(5)), (120, message(6)), (60, message(7))).revision == 7
     # After the table was restored, its revisions start again below those of the older messages.
     assert tail((60, message(5)), (120, message(900)), (60, message(6))).revision == 6
+
+
+def test_a_symbol_is_in_the_partition_of_its_newest_revision() -> None:
+    tails = {
+        ("A", 5): tail((60, message(7)), (120, message(9))),
+        ("A", 2): tail((60, message(8))),
+        ("B", 1): tail((60, message(3)), (60, None)),  # removed
+        ("B", 0): tail((60, message(2))),
+        ("C", 4): tail((60, None)),
+    }
+    assert partitions_of_symbols(tails) == {"A": 5, "B": 0, "C": 4}
 
 
 @pytest.mark.parametrize("last", [None, Published(), Published(SCHEMA_VERSION + 1, 9)])
