@@ -1,14 +1,14 @@
-"""Run ``python -m benchmarks``: throughput, latency, push, memory, candles topic, API, Spark, dbt. Prints Markdown."""
+"""Run ``python -m benchmarks``: the platform's programs beside peers and limits. Prints Markdown."""
 
 import argparse
 import os
 import platform
 
-from benchmarks import api, candles_topic, dbt_incremental, latency, memory, push, spark, throughput
+from benchmarks import api, candles_topic, change_feed, dbt_incremental, latency, memory, push, spark, throughput
 from benchmarks.stack import stack
 from ops.setup.environments import python_of
 
-PARTS = ["throughput", "latency", "push", "memory", "candles", "api", "spark", "dbt"]
+PARTS = ["throughput", "feed", "latency", "push", "memory", "candles", "api", "spark", "dbt"]
 
 
 def main() -> int:
@@ -24,6 +24,8 @@ def main() -> int:
     with stack() as running:
         if "throughput" in wanted:
             throughput.run(running, arguments.trades, arguments.rounds)
+        if "feed" in wanted:
+            change_feed.run(running, arguments.trades, 3 * arguments.rounds)
         if "latency" in wanted:
             latency.run(running, per_second=5_000, seconds=arguments.seconds)
         if "push" in wanted:

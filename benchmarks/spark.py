@@ -97,7 +97,8 @@ def run(stack: Stack, count: int, rounds: int, seconds: float) -> None:
     rates: list[float] = []
     results: dict[str, list[BacklogResult]] = {master: [] for master in masters}
     for number in range(rounds):  # in turn, so that a slow phase of the machine affects all of them
-        rates.append(throughput.measure(stack, consumer, topic, count, 100 + number))
+        database = stack.new_database(f"spark_peer_{number}")
+        rates.append(throughput.measure(stack, consumer, topic, count, database))
         for cores, master in enumerate(masters, 1):
             results[master].append(backlog(stack, f"spark_{cores}_{number}", topic, count, SPARK_MASTER=master))
     print(

@@ -45,14 +45,13 @@ CONTENDERS = (
 )
 
 
-def measure(stack: Stack, contender: Contender, topic: str, count: int, run: int) -> float:
-    """Return the trades per second of one run in its own process.
+def measure(stack: Stack, contender: Contender, topic: str, count: int, database: str) -> float:
+    """Return the trades per second of one run in its own process, with the empty ``database``.
 
     Raises:
         subprocess.CalledProcessError: the contender failed.
         RuntimeError: the contender did not count all trades.
     """
-    database = stack.new_database(f"{contender.module}_{run}")
     wanted = round(count * contender.share)
     env = stack.env(
         topic=topic, database=database, BENCH_COUNT=str(wanted), KAFKA_CONSUMER_GROUP=database, **contender.env
@@ -76,7 +75,8 @@ def run(stack: Stack, count: int, rounds: int) -> dict[str, float]:
     rates: dict[str, list[float]] = {contender.name: [] for contender in CONTENDERS}
     for number in range(rounds):  # in turn, so that a slow phase of the machine affects all of them
         for contender in CONTENDERS:
-            rates[contender.name].append(measure(stack, contender, topic, count, number))
+            database = stack.new_database(f"{contender.module}_{number}")
+            rates[contender.name].append(measure(stack, contender, topic, count, database))
     medians = {name: statistics.median(runs) for name, runs in rates.items()}
     limit, ours, untuned, exact_peer, peer = (medians[CONTENDERS[position].name] for position in range(1, 6))
     print(f"\n| contender ({count:,} trades, median of {rounds}) | trades/s | min-max |\n|---|---:|---:|")
