@@ -9,8 +9,14 @@ const NAMES = /** @type {const} */ ([
 
 /** @returns {Colours} */
 export function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const entries = NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]);
+  // Only a property that takes a colour has light or dark decided; a variable is its text.
+  const probe = document.body.appendChild(document.createElement('span'));
+  const style = getComputedStyle(probe);
+  const entries = NAMES.map((name) => {
+    probe.style.color = `var(--${name})`;
+    return [name, style.color];
+  });
+  probe.remove();
   return /** @type {Colours} */ (Object.fromEntries(entries));
 }
 
