@@ -197,4 +197,5 @@ class TradeStream:
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     """Wait for ``event``, at most ``seconds``."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()

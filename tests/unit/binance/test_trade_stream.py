@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
+from crypto_analytics.binance import trade_stream
 from crypto_analytics.binance.errors import Blocked, Rejected
 from crypto_analytics.binance.rate_limits import ConnectionAttempts
 from crypto_analytics.binance.stream_connection import Cause
@@ -454,6 +455,23 @@ def test_an_error_of_the_listener_during_a_probe_ends_the_stream() -> None:
             with pytest.raises(ExceptionGroup) as caught:
                 await asyncio.wait_for(asyncio.shield(task), 10)
         assert str(caught.value.exceptions[0]) == "probe broken"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_cancellation_at_the_moment_of_the_event_is_not_lost(steps: int) -> None:
+    async def run() -> None:
+        event = asyncio.Event()
+        task = asyncio.create_task(trade_stream._wait(event, 10))
+        await asyncio.sleep(0.01)
+        event.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        was_done = task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() or was_done
 
     asyncio.run(run())
 
