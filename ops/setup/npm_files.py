@@ -87,7 +87,7 @@ def _fetch(package: str, version: str, files: list[NpmFile], folder: Path) -> No
         raise Problem("npm is missing", f"web pages need files of its package {name}", fix)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetched.") as temporary:
-        command = ["npm", "pack", "--silent", "--ignore-scripts", f"--pack-destination={temporary}", name]
+        command = ["npm", "pack", "--loglevel=error", "--ignore-scripts", f"--pack-destination={temporary}", name]
         env = child_environment.fetcher(os.environ)
         done = subprocess.run(
             command, cwd=temporary, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
@@ -97,11 +97,13 @@ def _fetch(package: str, version: str, files: list[NpmFile], folder: Path) -> No
             raise Problem(f"{name} could not be fetched", found, "correct what the message names, then run it again")
         (packed,) = Path(temporary).glob("*.tgz")
         with tarfile.open(packed) as archive:
+            packed_names = archive.getnames()
             for file in files:
-                member = archive.extractfile(f"package/{file.member}")
+                packed_name = f"package/{file.member}"
+                member = archive.extractfile(packed_name) if packed_name in packed_names else None
                 content = member.read() if member else b""
                 if hashlib.sha256(content).hexdigest() != file.sha256:
-                    found = f"its {file.member} has another SHA-256 than expected"
+                    found = f"its {file.member} is missing or has another SHA-256 than expected"
                     raise Problem(
                         f"{name} is not the expected package", found, "check the registry: npm config get registry"
                     )

@@ -66,6 +66,12 @@ def test_a_file_with_another_hash_is_refused_and_not_cached(registry: Path, tmp_
     assert list((tmp_path / "cache").rglob("*.js")) == []
 
 
+def test_a_package_without_the_file_is_refused(registry: Path) -> None:
+    publish(registry, "dist/other.js", CONTENT)
+    with pytest.raises(Problem, match=r"its dist/thing\.js is missing or has another SHA-256"):
+        npm_files.ensure([FILE])
+
+
 def test_a_missing_npm_is_reported_with_the_next_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CRYPTO_ANALYTICS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
