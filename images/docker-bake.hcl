@@ -58,6 +58,7 @@ target "packages" {
       { image = "ge", start = "python", lock = "requirements/ge.txt" },
       { image = "backfill", start = "services", lock = "requirements/images/backfill.txt" },
       { image = "exporter", start = "services", lock = "requirements/images/exporter.txt" },
+      { image = "npm", start = "python", lock = "requirements/images/npm.txt" },
       { image = "simulator", start = "python", lock = "requirements/images/simulator.txt" },
       { image = "tools", start = "services", lock = "requirements/images/tools.txt" },
     ]
@@ -90,6 +91,7 @@ target "image" {
     SERVICES_IMAGE = "crypto-analytics/services:base"
     PACKAGES_IMAGE = "crypto-analytics/${name}-packages:base"
     DBT_IMAGE      = "crypto-analytics/dbt-packages:base"
+    NPM_IMAGE      = "crypto-analytics/npm-packages:base"
     JDK_IMAGE      = "crypto-analytics/jdk:base"
     GOLANG_IMAGE   = GOLANG_IMAGE
     NPM_REGISTRY   = NPM_REGISTRY

@@ -5,7 +5,7 @@ target "_release" {
   contexts = merge(
     { for name in ["python", "uv", "services", "jdk"] : "crypto-analytics/${name}:base" => "target:${name}" },
     {
-      for name in ["airflow", "api", "backfill", "dbt", "exporter", "ge", "simulator", "tools"] :
+      for name in ["airflow", "api", "backfill", "dbt", "exporter", "ge", "npm", "simulator", "tools"] :
       "crypto-analytics/${name}-packages:base" => "target:${name}-packages"
     }
   )

@@ -6,7 +6,7 @@ A child gets the variables that it is known to need, and no other: one that chan
 - ``plain``: a server or a tool, which needs no setting of ours.
 - ``service``: one of the platform's programs; also the settings of .env.example that the user has set.
 - ``outside``: added for a child that connects to the real exchange: proxies and certificates.
-- ``fetcher``: pip, uv and Maven, which need a site's proxies, package index, certificates and home.
+- ``fetcher``: pip, uv, Maven and npm, which need a site's proxies, package index, certificates and home.
 - ``launcher``: the process that starts all these, and so needs the variables of each.
 - ``tests``: pytest. ``tools``: programs that drive docker, kubectl and helm, whose settings are the user's own.
 
@@ -105,7 +105,7 @@ def outside(source: Mapping[str, str]) -> dict[str, str]:
 
 
 def fetcher(source: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of pip, uv and Maven."""
+    """Return the environment of pip, uv, Maven and npm."""
     names = [*_PROXIES, *_NO_PROXY, *_CERTIFICATES, *_CACHES, *_MAVEN, *filter(_PACKAGES.fullmatch, source)]
     return {**_shared(source), **_kept(source, names), "HOME": str(user_home(source)), **python()}
 

@@ -32,6 +32,7 @@ SCRIPTS = (
         "11.12.2",
         "dist/mermaid.min.js",
         "d0830a6c05546e9edb8fe20a8f545f3e0dc7c4c3134d584bad9c13a99d7a71e0",
+        "mermaid.js",
     ),
     # Makes search work in files that are opened without a web server.
     NpmFile(
@@ -39,6 +40,7 @@ SCRIPTS = (
         "1.0.4",
         "shim/index.js",
         "e8e412dbcfea9b7e31b5ffa288d7b6035915e714c542f4176a0cdbe262fc9609",
+        "iframe-worker.js",
     ),
 )
 
@@ -99,11 +101,7 @@ def add_scripts(generated: Path) -> None:
     Raises:
         Problem: npm is missing, could not fetch a package, or a script is not the expected one.
     """
-    folder = generated / "assets" / "javascripts"
-    folder.mkdir(parents=True)
-    fetched = npm_files.ensure(SCRIPTS)
-    for script in SCRIPTS:
-        shutil.copyfile(fetched / script.path, folder / f"{script.package}.js")
+    npm_files.copy(SCRIPTS, generated / "assets" / "javascripts")
 
 
 if __name__ == "__main__":

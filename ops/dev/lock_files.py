@@ -35,6 +35,7 @@ SOURCES = {
     "images/api": [*_IN_IMAGE, "--extra", "api"],
     "images/backfill": [*_IN_IMAGE, "--extra", "backfill"],
     "images/exporter": [*_IN_IMAGE, "--extra", "exporter"],
+    "images/npm": ["requirements/images/npm.in"],
     "images/simulator": [_SIMULATOR, *_IN_IMAGE[1:]],
     "images/spark": [*_IN_IMAGE, "--extra", "spark"],
     "images/tools": [*_IN_IMAGE, "--extra", "tools"],

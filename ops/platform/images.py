@@ -53,6 +53,8 @@ NAMES = (
 )
 # The images that start from a base image of their own, <name>-packages, with the packages of one lock file.
 WITH_PACKAGES = frozenset({"airflow", "api", "backfill", "dbt", "exporter", "ge", "simulator", "tools"})
+# Those whose build uses the packages of another: dbt generates dbt docs, npm fetches the files of web pages.
+_BUILT_WITH = {"api": {"npm"}, "ge": {"dbt", "npm"}}
 _ID_DIGITS = 12
 _NAMED = re.compile(r"\bcrypto-analytics/([a-z]+):")
 _DONE = re.compile(r"naming to \S*?crypto-analytics/([a-z]+):\S+.*( done|$)")
@@ -117,8 +119,7 @@ def build(names: Iterable[str] = NAMES, registry: str | None = None, report: Rep
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     started = time.monotonic()
-    packages = WITH_PACKAGES & set(wanted)
-    packages |= {"dbt"} if "ge" in wanted else set()  # which generates dbt docs
+    packages = (WITH_PACKAGES & set(wanted)).union(*(_BUILT_WITH.get(name, ()) for name in wanted))
     done = _bake(["base", *(f"{name}-packages" for name in sorted(packages))], prefix, log, lambda _: None, started)
     done |= _bake(wanted, prefix, log, report, started)
     tags = {name: content_tag(_image_id(reference(name, __version__, prefix))) for name in wanted}

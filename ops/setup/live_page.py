@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -25,12 +24,11 @@ def build(folder: Path) -> Path:
         Problem: the library could not be fetched.
     """
     files = npm_files.listed(LIST)
-    fetched = npm_files.ensure(files)
+    npm_files.ensure(files)  # before the older page is removed
     if folder.exists():
         shutil.rmtree(folder)
     shutil.copytree(_PROJECT / "src", folder, ignore=shutil.ignore_patterns("*.d.mts"))
-    for file, entry in zip(files, json.loads(LIST.read_text(encoding="utf-8")), strict=True):
-        shutil.copyfile(fetched / file.path, folder / entry["target"])
+    npm_files.copy(files, folder)
     return folder
 
 

@@ -1,6 +1,7 @@
 """Files of npm packages that web pages load: fetched once by npm, verified by their hashes, and kept in a cache.
 
-``python -m ops.setup.npm_files LIST.json`` fetches the files of a list and prints their folder.
+``python -m ops.setup.npm_files LIST.json`` fetches the files of a list and prints their folder;
+``python -m ops.setup.npm_files LIST.json FOLDER`` copies each to its target in ``FOLDER``.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ class NpmFile(NamedTuple):
         version: its version.
         member: the file's path in the package.
         sha256: hash of the file.
+        target: the file's path in a folder that it is copied to; default: ``path``.
     """
 
     package: str
     version: str
     member: str
     sha256: str
+    target: str = ""
 
     @property
     def path(self) -> str:
@@ -54,7 +57,9 @@ class NpmFile(NamedTuple):
 
 def listed(file: Path) -> list[NpmFile]:
     """Return the files of a list: a JSON array of objects, which may have more fields."""
-    return [NpmFile(*(one[name] for name in NpmFile._fields)) for one in json.loads(file.read_text(encoding="utf-8"))]
+    fields = NpmFile._fields
+    entries = json.loads(file.read_text(encoding="utf-8"))
+    return [NpmFile(**{name: one[name] for name in fields if name in one}) for one in entries]
 
 
 def cached(files: Iterable[NpmFile]) -> Path | None:
@@ -78,6 +83,20 @@ def ensure(files: Iterable[NpmFile]) -> Path:
     for package, version in dict.fromkeys((file.package, file.version) for file in missing):
         _fetch(package, version, [file for file in missing if file[:2] == (package, version)], folder)
     return folder
+
+
+def copy(files: Iterable[NpmFile], folder: Path) -> None:
+    """Copy ``files`` to their targets in ``folder``, after fetching what is missing.
+
+    Raises:
+        Problem: npm is missing, could not fetch a package, or a file is not the expected one.
+    """
+    wanted = list(files)
+    fetched = ensure(wanted)
+    for file in wanted:
+        target = folder / (file.target or file.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(fetched / file.path, target)
 
 
 def _fetch(package: str, version: str, files: list[NpmFile], folder: Path) -> None:
@@ -113,10 +132,13 @@ def _fetch(package: str, version: str, files: list[NpmFile], folder: Path) -> No
                 unfinished.replace(folder / file.path)
 
 
-def main(file: Path) -> int:
-    """Fetch the files of the list ``file``; return the exit code."""
+def main(file: Path, folder: Path | None = None) -> int:
+    """Fetch the files of the list ``file``, and copy them to ``folder`` where one is given; return the exit code."""
     try:
-        print(ensure(listed(file)))
+        if folder is None:
+            print(ensure(listed(file)))
+        else:
+            copy(listed(file), folder)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -124,4 +146,4 @@ def main(file: Path) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1])))
+    raise SystemExit(main(*map(Path, sys.argv[1:])))

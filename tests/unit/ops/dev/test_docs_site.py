@@ -19,4 +19,4 @@ def test_requests_to_other_hosts_are_found(tmp_path: Path) -> None:
 def test_each_script_is_one_that_mkdocs_names() -> None:
     config = (ROOT / "mkdocs.yml").read_text()
     for script in docs_site.SCRIPTS:
-        assert f"assets/javascripts/{script.package}.js" in config
+        assert f"assets/javascripts/{script.target}" in config

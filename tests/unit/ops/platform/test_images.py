@@ -138,7 +138,7 @@ def test_every_image_has_a_dockerfile_and_is_baked() -> None:
 
 def test_every_image_with_packages_has_its_base_and_its_lock() -> None:
     items = re.findall(r'\{ image = "(\w+)", start = "(\w+)", lock = "(\S+)" \}', (ROOT / images.BAKE_FILE).read_text())
-    assert {name for name, _, _ in items} == images.WITH_PACKAGES
+    assert {name for name, _, _ in items} == {*images.WITH_PACKAGES, "npm"}
     for name, start, lock in items:
         assert (ROOT / lock).is_file(), name
         assert f" AS {start}\n" in (ROOT / "images/base/Dockerfile").read_text(), name
@@ -147,7 +147,8 @@ def test_every_image_with_packages_has_its_base_and_its_lock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "first"), [(["consumer"], ["base"]), (["ge", "kafka"], ["base", "dbt-packages", "ge-packages"])]
+    ("names", "first"),
+    [(["consumer"], ["base"]), (["ge", "kafka"], ["base", "dbt-packages", "ge-packages", "npm-packages"])],
 )
 def test_base_images_are_built_before_the_images(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, names: list[str], first: list[str]

@@ -3,6 +3,11 @@
 import hashlib
 import io
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -70,6 +75,44 @@ def test_a_package_without_the_file_is_refused(registry: Path) -> None:
     publish(registry, "dist/other.js", CONTENT)
     with pytest.raises(Problem, match=r"its dist/thing\.js is missing or has another SHA-256"):
         npm_files.ensure([FILE])
+
+
+def test_listed_files_are_copied_to_their_targets(registry: Path, tmp_path: Path) -> None:
+    publish(registry, FILE.member, CONTENT)
+    listing, folder = tmp_path / "list.json", tmp_path / "out"
+    listing.write_text(json.dumps([{**FILE._asdict(), "target": "a/b.js", "urls": []}]))
+    assert npm_files.main(listing, folder) == 0
+    assert {file.relative_to(folder).as_posix() for file in folder.rglob("*.*")} == {"a/b.js"}
+    assert (folder / "a" / "b.js").read_bytes() == CONTENT
+
+
+def test_the_local_run_finds_the_files_of_data_docs_at_their_targets() -> None:
+    assert all(file.target == file.path for file in npm_files.listed(ROOT / "ge" / "page_files.json"))
+
+
+@pytest.mark.parametrize(("image", "package"), [("api", "lightweight-charts"), ("ge", "bootstrap-table")])
+def test_an_image_fetches_with_the_modules_that_its_dockerfile_copies(
+    registry: Path, tmp_path: Path, image: str, package: str
+) -> None:
+    text = (ROOT / "images" / image / "Dockerfile").read_text().replace("\\\n", " ")
+    stage = text.partition("FROM ${NPM_IMAGE} ")[2].partition("\nFROM ")[0]
+    build = tmp_path / "build"
+    for line in re.findall(r"^COPY (.+)$", stage, re.MULTILINE):
+        *sources, target = line.split()
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, build / target)
+            else:
+                (build / target).mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, build / target)
+    (module,) = re.findall(r"python -m (\S+.*)$", stage, re.MULTILINE)
+    command = [sys.executable, "-m", *module.replace("/out", str(tmp_path / "out")).split()]
+    publish(registry, "unexpected", CONTENT)
+    env = {name: os.environ[name] for name in ("PATH", "CRYPTO_ANALYTICS_CACHE")}
+    done = subprocess.run(command, cwd=build, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"{package}@" in done.stderr
+    assert "is not the expected package" in done.stderr
 
 
 def test_a_missing_npm_is_reported_with_the_next_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
