@@ -482,12 +482,13 @@ def test_weight_is_counted_and_limited(market: Market) -> None:
             for path in ("/api/v3/ping", "/api/v3/klines?symbol=BTCUSDT&interval=1m", "/api/v3/exchangeInfo")
         ]
         assert used == [1, 3, 23]
-        refused = await client.get("/api/v3/ping")
+        refused = await client.get("/api/v3/ping", headers={"Origin": "https://example.com"})
         assert (refused.status_code, refused.json()["code"]) == (429, -1003)
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://example.com"  # a web page can read it
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
         assert (await client.get("/healthz")).status_code == 200
 
-    with_api(market, check, API_WEIGHT_PER_MINUTE=23)
+    with_api(market, check, API_WEIGHT_PER_MINUTE=23, API_CORS_ORIGINS="https://example.com")
 
 
 def test_the_metrics_tell_the_state(market: Market) -> None:

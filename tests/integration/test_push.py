@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 from confluent_kafka import Producer
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from crypto_analytics.core.trades import Trade, TradeColumns
@@ -319,6 +319,19 @@ def test_random_frames_end_a_connection_properly(servers: Servers, postgres: Dat
         log = servers.supervisor.log_of("api").read_text()
         assert "Exception in ASGI application" not in log
         assert metric(port, "push_clients") == 0
+
+
+def test_a_web_page_of_another_origin_has_no_websocket(servers: Servers, postgres: Database, tmp_path: Path) -> None:
+    with running_api(servers, postgres, tmp_path) as port:
+        own: Any = f"http://{LOOPBACK}:{port}"
+        other: Any = "https://example.com"
+        with connect(f"ws://{LOOPBACK}:{port}/ws", origin=own) as client:
+            client.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+            assert json.loads(client.recv(timeout=10)) == {"result": [], "id": 1}
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"ws://{LOOPBACK}:{port}/ws", origin=other)
+        assert refused.value.response.status_code == 403
+        assert b"API_CORS_ORIGINS" in refused.value.response.body
 
 
 def test_an_impossible_symbol_does_not_end_the_feed(servers: Servers, postgres: Database, tmp_path: Path) -> None:

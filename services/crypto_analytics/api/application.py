@@ -9,7 +9,7 @@ from structlog.stdlib import BoundLogger
 
 from crypto_analytics import __version__
 from crypto_analytics.api import docs_page, errors, exchange, health, live, page, v1
-from crypto_analytics.api.access import TokenRequired
+from crypto_analytics.api.access import OriginAllowed, TokenRequired
 from crypto_analytics.api.context import ApiContext
 from crypto_analytics.api.limits import RequestLimits
 from crypto_analytics.api.settings import ApiSettings
@@ -60,6 +60,8 @@ def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
     """Add the middleware; the one that is added last is the first to see a request."""
     if token := settings.API_TOKEN.get_secret_value():
         app.add_middleware(TokenRequired, token=token)
+    app.add_middleware(OriginAllowed, origins=settings.API_CORS_ORIGINS)
+    app.add_middleware(RequestLimits, limit=settings.API_WEIGHT_PER_MINUTE)
     if settings.API_CORS_ORIGINS:
         app.add_middleware(
             CORSMiddleware,
@@ -68,4 +70,3 @@ def _add_middleware(app: FastAPI, settings: ApiSettings) -> None:
             allow_headers=["Authorization", "X-MBX-TIME-UNIT"],
             expose_headers=["Retry-After", "X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M"],
         )
-    app.add_middleware(RequestLimits, limit=settings.API_WEIGHT_PER_MINUTE)

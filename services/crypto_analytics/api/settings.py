@@ -28,7 +28,8 @@ class ApiSettings(LogSettings, ClockSettings, PostgresSettings, ObjectStoreSetti
         description="token that clients send as Authorization: Bearer, or as password of HTTP Basic; empty: no login",
     )
     API_CORS_ORIGINS: Words = Field(
-        (), description="comma-separated origins of web pages that may read the API, as in https://example.com; or *"
+        (),
+        description="comma-separated origins of web pages that may read the API, as in https://example.com; or *",
     )
     API_TRUSTED_PROXIES: str = Field(
         "",
