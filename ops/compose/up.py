@@ -21,6 +21,7 @@ from ops.compose import project as compose
 from ops.compose.project import ComposeSettings, Container, Project
 from ops.platform import images, kind_node_ports, published_images, url_table
 from ops.platform.exchange_hosts import Hosts, Refused, Unreachable, choose, exchange
+from ops.platform.health import AFTER_START_SECONDS
 
 MEMORY_FREE = 2 * GIB
 AIRFLOW_MEMORY_FREE = 1 * GIB  # beside it
@@ -59,7 +60,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
     installed = compose.installation()
     if installed is None:
         raise Problem("no endpoint can be reached", "the containers have stopped again", "make compose-up")
-    return url_table.show(installed, out, hide=url_table.hide_passwords(out, requested=chosen.no_passwords))
+    hide = url_table.hide_passwords(out, requested=chosen.no_passwords)
+    return url_table.show(installed, out, hide=hide, seconds=AFTER_START_SECONDS)
 
 
 def monitored(project: Project, profile: str) -> Project:

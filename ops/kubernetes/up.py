@@ -33,6 +33,7 @@ from ops.kubernetes.kube_api import KubeApi
 from ops.kubernetes.pods import last_warnings
 from ops.kubernetes.release_progress import ReleaseProgress, shortened, snapshot
 from ops.platform import images, kind_node_ports, make_command, published_images, state_folder, url_table
+from ops.platform.health import AFTER_START_SECONDS
 
 _SHOWN_EVENTS = 8
 _SHOWN_LOG_LINES = 15
@@ -109,7 +110,8 @@ def main(settings: OpsSettings, arguments: list[str]) -> int:
         forward, urls = (make_command.target(name, settings.KUBE_CONTEXT) for name in ("forward", "urls"))
         out.print(f"to reach it from this machine: {forward}, then {urls}", markup=False, soft_wrap=True)
         return 0
-    return url_table.show(installed, out, hide=url_table.hide_passwords(out, requested=chosen.no_passwords))
+    hide = url_table.hide_passwords(out, requested=chosen.no_passwords)
+    return url_table.show(installed, out, hide=hide, seconds=AFTER_START_SECONDS)
 
 
 def make_cluster(settings: OpsSettings, arguments: list[str]) -> int:

@@ -24,6 +24,14 @@ _SPARK_SECONDS = 30.0  # the first request loads the classes of the pages
 _AIRFLOW_SECONDS = 30.0  # a login hashes the password, on a machine that may be busy
 DATABASE = "crypto_analytics"
 _BUCKET = "raw"
+_AGAIN_SECONDS = 1.0
+
+AFTER_START_SECONDS = 60.0
+"""How long to wait for endpoints after a start.
+
+A Service reaches a pod some time after the pod is ready: only then does each node change its rules. Until then a
+connection to the node's port is accepted on this machine and reset.
+"""
 
 
 class Unhealthy(Exception):
@@ -45,9 +53,22 @@ class Health:
         return self.problem or f"ok, {self.note or f'{self.seconds * 1000:.0f} ms'}"
 
 
-def check_all(installed: Installation) -> dict[str, Health]:
-    """Check all endpoints at the same time; return the results by name."""
+def check_all(installed: Installation, seconds: float = 0.0) -> dict[str, Health]:
+    """Check all endpoints at the same time; return the results by name.
+
+    What is unhealthy is checked again every second, for ``seconds`` at most.
+    """
+    deadline = time.monotonic() + seconds
     names = [endpoint.name for endpoint in installed.endpoints]
+    found: dict[str, Health] = {}
+    while True:
+        found |= _check(installed, [name for name in names if name not in found or found[name].problem])
+        if not any(one.problem for one in found.values()) or time.monotonic() >= deadline:
+            return found
+        time.sleep(_AGAIN_SECONDS)
+
+
+def _check(installed: Installation, names: list[str]) -> dict[str, Health]:
     secrets = {endpoint.name: installed.passwords.get(endpoint.secret, "") for endpoint in installed.endpoints}
     ports = {endpoint.name: installed.ports[endpoint.setting] for endpoint in installed.endpoints}
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:

@@ -28,9 +28,9 @@ def hide_passwords(out: Console, *, requested: bool) -> bool:
     return requested or not out.file.isatty()
 
 
-def show(installed: Installation, out: Console, *, hide: bool = False) -> int:
-    """Check and print the endpoints of one platform; return 1 if one of them is unhealthy."""
-    health = check_all(installed)
+def show(installed: Installation, out: Console, *, hide: bool = False, seconds: float = 0.0) -> int:
+    """Check and print the endpoints of one platform; return 1 if one of them is unhealthy after ``seconds``."""
+    health = check_all(installed, seconds)
     out.print(table(installed, health, hide=hide))
     if hide:
         out.print("passwords: make urls")

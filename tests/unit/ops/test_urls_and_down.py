@@ -85,6 +85,26 @@ def test_a_shell_reads_the_endpoints_as_variables() -> None:
         url_table.as_env([(strange, HEALTHY), (INSTALLATION, HEALTHY)])
 
 
+@pytest.mark.parametrize(("failures", "seconds", "problem"), [(2, 60, ""), (1, 0, "reset"), (10**9, 0.02, "reset")])
+def test_what_is_unhealthy_is_checked_again_within_the_time(
+    monkeypatch: pytest.MonkeyPatch, failures: int, seconds: float, problem: str
+) -> None:
+    checked: list[str] = []
+
+    def check(name: str, port: int, password: str) -> Health:
+        checked.append(name)
+        return Health("reset" if name == "Kafka" and checked.count(name) <= failures else "", 0.1)
+
+    monkeypatch.setattr(health, "check", check)
+    monkeypatch.setattr(health, "_AGAIN_SECONDS", 0)
+    found = health.check_all(INSTALLATION, seconds)
+    assert {name: one.problem for name, one in found.items() if one.problem} == ({"Kafka": problem} if problem else {})
+    assert found.keys() == {endpoint.name for endpoint in INSTALLATION.endpoints}
+    if seconds != 0.02:
+        assert checked.count("Kafka") == (failures + 1 if seconds else 1)
+    assert checked.count("PostgreSQL") == 1
+
+
 @pytest.mark.parametrize("unhealthy", ["", "Kafka"])
 @pytest.mark.parametrize("form", ["json", "env"])
 def test_urls_for_programs_print_nothing_else_and_fail_with_an_unhealthy_endpoint(
@@ -108,7 +128,7 @@ def test_open_opens_the_pages_for_people(
     installed = replace(INSTALLATION, components=frozenset({"superset", "airflow", "kafka"}))
     monkeypatch.setattr(urls, "find", lambda settings: installed)
     monkeypatch.setattr(compose, "installation", lambda: None)
-    monkeypatch.setattr(url_table, "check_all", lambda installed: HEALTHY)
+    monkeypatch.setattr(url_table, "check_all", lambda installed, seconds: HEALTHY)
     monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or has_browser)
     assert urls.open_pages(OpsSettings(), []) == (0 if has_browser else 1)
     assert opened == [f"http://127.0.0.1:8088{endpoints.DASHBOARD}", "http://127.0.0.1:8080"]
@@ -130,7 +150,7 @@ def test_open_leaves_out_a_platform_without_pages(
     )
     monkeypatch.setattr(urls, "find", lambda settings: cluster)
     monkeypatch.setattr(compose, "installation", lambda: compose_project)
-    monkeypatch.setattr(url_table, "check_all", lambda installed: HEALTHY)
+    monkeypatch.setattr(url_table, "check_all", lambda installed, seconds: HEALTHY)
     monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
     assert urls.open_pages(OpsSettings(), []) == 0
     assert opened == ["http://127.0.0.1:8080"]
@@ -143,7 +163,7 @@ def test_passwords_are_printed_to_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool, asked: bool, hides: bool
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # colours in a log do not make a terminal of it
-    monkeypatch.setattr(url_table, "check_all", lambda installation: HEALTHY)
+    monkeypatch.setattr(url_table, "check_all", lambda installed, seconds: HEALTHY)
     file = Terminal() if is_terminal else Pipe()
     out = Console(file=file, width=160)
     assert url_table.hide_passwords(out, requested=asked) is hides
@@ -154,8 +174,8 @@ def test_passwords_are_printed_to_a_terminal_only(
 
 @pytest.mark.parametrize("module", [up, compose_up])
 def test_up_and_compose_up_hide_passwords_in_a_log(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
-    shown: list[bool] = []
-    monkeypatch.setattr(url_table, "show", lambda installation, out, *, hide=False: shown.append(hide) or 0)
+    shown: list[tuple[bool, float]] = []
+    monkeypatch.setattr(url_table, "show", lambda _, out, *, hide, seconds: shown.append((hide, seconds)) or 0)
     monkeypatch.setattr(module, "console", lambda: Console(file=Pipe(), width=160))
     if module is compose_up:
         monkeypatch.setattr(compose_up, "prepare", lambda *_: None)
@@ -167,7 +187,7 @@ def test_up_and_compose_up_hide_passwords_in_a_log(monkeypatch: pytest.MonkeyPat
         without_machine(monkeypatch)
         monkeypatch.setattr(state_folder, "save_last_up", lambda last_up: None)
     assert module.main(OpsSettings(ENV="lite"), []) == 0
-    assert shown == [True]
+    assert shown == [(True, health.AFTER_START_SECONDS)]
 
 
 def without_machine(monkeypatch: pytest.MonkeyPatch) -> None:
