@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import yaml
@@ -91,16 +92,15 @@ class Browser:
         self._driver.find_element(By.ID, "password").send_keys(password)
         self._driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
 
-    def is_refused(self) -> None:
-        """Wait until the page shows that the login is refused."""
-        self._wait(lambda: "Invalid login" in self._driver.page_source, "the login is refused")
-
     def sees(self, charts: set[str]) -> None:
         """Wait until each of ``charts`` is drawn.
 
         Raises:
             AssertionError: a chart shows an error, or is not drawn in time.
         """
+        self._wait(lambda: not self._driver.find_elements(By.ID, "username"), "the login is accepted")
+        if urlsplit(self._driver.current_url).path != DASHBOARD:  # a login may lead to the front page
+            self._driver.get(f"{self._base}{DASHBOARD}")
         self._wait(lambda: all(state == "drawn" for state in self._states(charts).values()), "the charts are drawn")
 
     def _states(self, charts: set[str]) -> dict[str, str]:
@@ -118,8 +118,14 @@ class Browser:
         try:
             WebDriverWait(self._driver, SECONDS, poll_frequency=0.2).until(lambda _: condition())
         except TimeoutException as error:
-            seen = self._driver.execute_script(_STATES)
-            raise AssertionError(f"not within {SECONDS} s: {what}; the page shows {seen}") from error
+            raise AssertionError(f"not within {SECONDS} s: {what}; {self._shown()}") from error
+
+    def _shown(self) -> str:
+        """Return what a person would look at: the address, the charts, the beginning of the text, and the console."""
+        charts = self._driver.execute_script(_STATES)
+        text = self._driver.execute_script("return document.body.innerText").strip()[:300]
+        console = [entry["message"][:300] for entry in self._driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return f"{self._driver.current_url} shows {charts or repr(text)}, and its console {console}"
 
 
 @contextmanager

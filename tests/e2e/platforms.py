@@ -182,8 +182,13 @@ class Platform(ABC):
         wait_until(replaced, seconds, f"{component} is replaced and ready", every=1)
 
     def airflow(self, password: str | None = None) -> Airflow:
-        """Return a client of Airflow's API with the admin's login."""
-        return Airflow(self.port("airflow"), password or self.password("airflow", "admin"))
+        """Return a client of Airflow's API with the admin's login, once the API answers.
+
+        Nodes forward to a pod somewhat later than it is ready; after a restart of everything it takes minutes.
+        """
+        client = Airflow(self.port("airflow"), password or self.password("airflow", "admin"))
+        wait_until(client.health, 240, "Airflow answers")
+        return client
 
     @contextmanager
     def batch_paused(self) -> Iterator[None]:
@@ -196,9 +201,7 @@ class Platform(ABC):
                 self.wait_no_run(api)
             yield
         finally:
-            wait_until(
-                lambda: self._pause(paused=was), 240, "Airflow answers, also after a restart of everything", every=2
-            )
+            wait_until(lambda: self._pause(paused=was), 240, "Airflow takes the change", every=2)
 
     def _pause(self, *, paused: bool) -> bool:
         with self.airflow() as api:

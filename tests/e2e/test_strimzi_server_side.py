@@ -13,6 +13,7 @@ from ops.common.settings import NAMESPACE
 from tests.charts import rendering, strimzi
 from tests.e2e.kubernetes import Kubernetes
 from tests.e2e.programs import ProgramFailed
+from tests.e2e.waiting import wait_until
 
 pytestmark = pytest.mark.kind
 
@@ -32,7 +33,9 @@ def api(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Ite
     try:
         if own:
             kubernetes.kubectl("create", *own)
-            kubernetes.kubectl("wait", *own, "--for=condition=Established", "--timeout=60s")
+            # kubectl wait fails on a definition that has no conditions yet.
+            established = ("wait", *own, "--for=condition=Established", "--timeout=10s")
+            wait_until(lambda: kubernetes.kubectl(*established), 60, "the definitions are established")
         kubernetes.kubectl("create", "namespace", SCRATCH)
         yield kubernetes
     finally:
