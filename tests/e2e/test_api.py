@@ -1,6 +1,7 @@
 """The read API: its candles equal the table, its logins do their part and nothing else, a browser sees the page."""
 
 import json
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -141,6 +142,7 @@ def test_trades_are_pushed_as_the_exchange_sent_them(platform: Platform) -> None
     with connect(f"ws://{LOOPBACK}:{platform.port('api')}/ws/btcusdt@trade", proxy=None) as stream:
         trade = json.loads(stream.recv(timeout=60))
     assert (trade["e"], trade["s"]) == ("trade", "BTCUSDT")
+    assert abs(trade["T"] / 1000 - time.time()) < 300  # milliseconds
 
 
 @pytest.mark.kind

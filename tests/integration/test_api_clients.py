@@ -59,10 +59,11 @@ class Market:
             number,
             price=f"{97_000 + number * 7 % 97}.{number % 100:02}000000",
             quantity=f"0.{number:05}123",
-            time=milliseconds,
+            time=milliseconds * 1000 + number % 1000,  # as the producer receives it
             maker=number % 3 == 0,
         )
-        self.trades[number] = json.loads(value)
+        made = json.loads(value)
+        self.trades[number] = made | {name: made[name] // 1000 for name in ("E", "T")}
         return value
 
     def _merge(self, values: list[bytes]) -> None:

@@ -42,8 +42,9 @@ def trades(first: int, last: int) -> TradeColumns:
     )
 
 
-def trade_value(number: int) -> bytes:
-    time = (START + number * 60_000_000 // PER_MINUTE) // 1000
+def trade_value(number: int, per_second: int = 1_000_000) -> bytes:
+    """Return a trade as the producer receives it, in microseconds, or with times in another unit."""
+    time = (START + number * 60_000_000 // PER_MINUTE + 789) * per_second // 1_000_000
     return (
         f'{{"e":"trade","E":{time},"s":"BTCUSDT","t":{number},"p":"{1000 + number}.00000000","q":"0.33333333",'
         f'"T":{time},"m":{"true" if number % 2 == 0 else "false"},"M":true}}'
@@ -237,7 +238,11 @@ def test_trades_come_as_the_exchange_sent_them(servers: Servers, postgres: Datab
     kafka = servers.broker()
     with running_api(servers, postgres, tmp_path, kafka) as port:
         producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
-        with connect(f"ws://{LOOPBACK}:{port}/stream?streams=btcusdt@trade") as client:
+        in_microseconds = f"ws://{LOOPBACK}:{port}/ws/btcusdt@trade?timeUnit=MICROSECOND"
+        with (
+            connect(f"ws://{LOOPBACK}:{port}/stream?streams=btcusdt@trade") as client,
+            connect(in_microseconds) as other,
+        ):
             received = None
             number = 0
             while received is None:  # until the reader has reached the end of the topic
@@ -251,7 +256,10 @@ def test_trades_come_as_the_exchange_sent_them(servers: Servers, postgres: Datab
                     assert number < 60, "no trade arrives"
             message = json.loads(received)
             assert message["stream"] == "btcusdt@trade"
-            assert json.dumps(message["data"], separators=(",", ":")).encode() == trade_value(message["data"]["t"])
+            number = message["data"]["t"]
+            assert json.dumps(message["data"], separators=(",", ":")).encode() == trade_value(number, 1_000)
+            exact = str(other.recv(timeout=10))
+            assert exact.encode() == trade_value(json.loads(exact)["t"])
 
 
 def handshake(port: int, path: str) -> socket.socket:

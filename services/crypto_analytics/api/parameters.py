@@ -11,6 +11,7 @@ from starlette.requests import Request
 from crypto_analytics.api.context import Context
 from crypto_analytics.api.errors import ApiError
 from crypto_analytics.api.intervals import INTERVALS, Calendar, parse_offset
+from crypto_analytics.api.time_unit import MICROSECOND, MILLISECOND, Unit
 from crypto_analytics.core.minutes import to_microseconds
 from crypto_analytics.core.spot_market import is_symbol
 
@@ -154,20 +155,10 @@ def _calendar(
 Candles = Annotated[Calendar, Depends(_calendar)]
 
 
-class Unit(msgspec.Struct, frozen=True):
-    """The unit of times in an answer."""
-
-    per_second: int
-
-    def of(self, microseconds: int) -> int:
-        """Return a time in this unit."""
-        return microseconds * self.per_second // 1_000_000
-
-
 def _unit(
     x_mbx_time_unit: Annotated[str, Header(description="MICROSECOND: times in microseconds")] = "",
 ) -> Unit:
-    return Unit(1_000_000 if x_mbx_time_unit.upper() == "MICROSECOND" else 1000)
+    return MICROSECOND if x_mbx_time_unit.upper() == "MICROSECOND" else MILLISECOND
 
 
 TimeUnit = Annotated[Unit, Depends(_unit)]

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from crypto_analytics.api import responses
 from crypto_analytics.api.context import Context
 from crypto_analytics.api.errors import ApiError
-from crypto_analytics.api.parameters import End, Limit, Start, Symbol, TimeUnit, TradeId, Unit
+from crypto_analytics.api.parameters import End, Limit, Start, Symbol, TimeUnit, TradeId
+from crypto_analytics.api.time_unit import Unit
 from crypto_analytics.api.trade_archive import ArchivedTrade, TradeQuery
 from crypto_analytics.core.decimals import UNIT, format_scaled, parse_scaled
 

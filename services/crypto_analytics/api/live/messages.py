@@ -8,7 +8,9 @@ from crypto_analytics.api.intervals import Calendar
 from crypto_analytics.api.live.bars import Bar
 from crypto_analytics.api.live.sockets import frame
 from crypto_analytics.api.live.streams import Stream
+from crypto_analytics.api.time_unit import Unit
 from crypto_analytics.core.decimals import format_scaled
+from crypto_analytics.core.minutes import to_microseconds
 
 _MILLISECOND = 1_000
 _TRUNCATED = 10**8  # the exchange's quote volumes have 8 decimals, ours 16
@@ -47,16 +49,16 @@ def _quote(value: int) -> str:
     return format_scaled(value // _TRUNCATED)
 
 
-def kline(symbol: str, calendar: Calendar, start: int, bar: Bar, *, is_closed: bool, now: int) -> str:
-    """Return the payload of ``<symbol>@kline_<interval>``. Times are microseconds."""
+def kline(symbol: str, calendar: Calendar, start: int, bar: Bar, *, is_closed: bool, now: int, unit: Unit) -> str:
+    """Return the payload of ``<symbol>@kline_<interval>`` with times in ``unit``; ``start`` and ``now`` are in µs."""
     return _text(
         {
             "e": "kline",
-            "E": now // _MILLISECOND,
+            "E": unit.of(now),
             "s": symbol,
             "k": {
-                "t": start // _MILLISECOND,
-                "T": calendar.end_of(start) // _MILLISECOND - 1,
+                "t": unit.of(start),
+                "T": unit.of(calendar.end_of(start)) - 1,
                 "s": symbol,
                 "i": calendar.interval.name,
                 "f": bar.first_trade_id,
@@ -77,20 +79,33 @@ def kline(symbol: str, calendar: Calendar, start: int, bar: Bar, *, is_closed: b
     )
 
 
-def aggregated(trade: bytes) -> str:
+def trade(value: bytes, unit: Unit) -> str:
+    """Return the payload of ``<symbol>@trade`` or, of an aggregated trade, of ``<symbol>@aggTrade``.
+
+    It is the stored value as the exchange sent it, with times in ``unit``: the producer receives microseconds.
+    """
+    return _text(_event(value, unit))
+
+
+def aggregated(value: bytes, unit: Unit) -> str:
     """Return a trade as an aggregated trade of itself, the payload of ``<symbol>@aggTrade``."""
-    fields = json.loads(trade)
+    fields = _event(value, unit)
     number = fields["t"]
     own = {"e": "aggTrade", "E": fields["E"], "s": fields["s"], "a": number, "p": fields["p"], "q": fields["q"]}
     return _text({**own, "f": number, "l": number, "T": fields["T"], "m": fields["m"], "M": fields["M"]})
 
 
-def mini_ticker(symbol: str, bar: Bar, now: int) -> str:
-    """Return the payload of ``<symbol>@miniTicker``, the rolling 24 hours."""
+def _event(value: bytes, unit: Unit) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(value)
+    return fields | {name: unit.of(to_microseconds(fields[name])) for name in ("E", "T")}
+
+
+def mini_ticker(symbol: str, bar: Bar, now: int, unit: Unit) -> str:
+    """Return the payload of ``<symbol>@miniTicker``, the rolling 24 hours, with times in ``unit``."""
     return _text(
         {
             "e": "24hrMiniTicker",
-            "E": now // _MILLISECOND,
+            "E": unit.of(now),
             "s": symbol,
             "c": format_scaled(bar.close),
             "o": format_scaled(bar.open),

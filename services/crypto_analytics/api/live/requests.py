@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from crypto_analytics.api.live.streams import Stream, UnknownStream, parse
+from crypto_analytics.api.time_unit import MICROSECOND, MILLISECOND, Unit
 
 MOST_STREAMS = 1_024
 MOST_REQUESTS = 5
@@ -34,8 +35,11 @@ class Refused(Exception):
         self.code = code
 
 
-def handle(text: str, followed: set[Stream], *, has_envelope: bool) -> Effect:
-    """Return what the request ``text`` does for a client that follows ``followed``. Pure; never raises."""
+def handle(text: str, followed: set[Stream], unit: Unit = MILLISECOND, *, has_envelope: bool) -> Effect:
+    """Return what the request ``text`` does for a client that follows ``followed``, with times in ``unit``.
+
+    Pure; never raises.
+    """
     number: object = None
     try:
         try:
@@ -46,7 +50,7 @@ def handle(text: str, followed: set[Stream], *, has_envelope: bool) -> Effect:
         if not isinstance(request, dict):
             raise Refused(2, "Invalid request: expected an object with method, params and id")
         number = _id_of(request)
-        return _apply(request, number, followed, has_envelope=has_envelope)
+        return _apply(request, number, followed, unit, has_envelope=has_envelope)
     except Refused as refused:
         return Effect(_text({"error": {"code": refused.code, "msg": str(refused)}, "id": number}))
     except UnknownStream as unknown:
@@ -69,7 +73,7 @@ def _id_of(request: dict[str, Any]) -> object:
     raise Refused(2, "Invalid request: request ID must be an unsigned integer, or a string of at most 36 characters")
 
 
-def _apply(request: dict[str, Any], number: object, followed: set[Stream], *, has_envelope: bool) -> Effect:
+def _apply(request: dict[str, Any], number: object, followed: set[Stream], unit: Unit, *, has_envelope: bool) -> Effect:
     method, params = request.get("method"), request.get("params") or []
     if method not in _METHODS:
         raise Refused(2, f"Invalid request: unknown variant {str(method)[:40]}, expected one of {', '.join(_METHODS)}")
@@ -81,7 +85,7 @@ def _apply(request: dict[str, Any], number: object, followed: set[Stream], *, ha
         return _apply_property(params, number, is_new=method == "SET_PROPERTY", has_envelope=has_envelope)
     if not all(isinstance(name, str) for name in params):
         raise Refused(2, "Invalid request: names of streams are strings")
-    streams = parse_all(params)
+    streams = parse_all(params, unit)
     if method == "UNSUBSCRIBE":
         return Effect(_result(None, number), leave=streams)
     if len(followed.union(streams)) > MOST_STREAMS:
@@ -101,8 +105,8 @@ def _apply_property(params: list[Any], number: object, *, is_new: bool, has_enve
             raise Refused(0, "Unknown property")
 
 
-def parse_all(names: list[str]) -> list[Stream]:
-    """Return the streams of ``names``, each once.
+def parse_all(names: list[str], unit: Unit) -> list[Stream]:
+    """Return the streams of ``names``, each once, with times in ``unit``.
 
     Raises:
         UnknownStream: one of them does not exist.
@@ -110,7 +114,15 @@ def parse_all(names: list[str]) -> list[Stream]:
     """
     if len(names) > MOST_STREAMS:
         raise Refused(2, f"Invalid request: more than {MOST_STREAMS} streams")
-    return list(dict.fromkeys(map(parse, names)))
+    return list(dict.fromkeys(parse(name, unit) for name in names))
+
+
+def parse_unit(name: str) -> Unit:
+    """Return the unit of the parameter ``timeUnit``. Raises Refused for another one."""
+    units = {"MILLISECOND": MILLISECOND, "MICROSECOND": MICROSECOND}
+    if (unit := units.get(name.upper())) is None:
+        raise Refused(2, "Invalid request: timeUnit is MILLISECOND or MICROSECOND")
+    return unit
 
 
 class RequestRate:

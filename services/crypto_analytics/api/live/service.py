@@ -15,7 +15,7 @@ from crypto_analytics.api.live.clients import Client, Hub
 from crypto_analytics.api.live.listener import Wake, listen
 from crypto_analytics.api.live.messages import Pushed
 from crypto_analytics.api.live.statuses import Statuses
-from crypto_analytics.api.live.streams import ALL_MINI_TICKERS, EVERY_SYMBOL, Stream, parse
+from crypto_analytics.api.live.streams import EVERY_SYMBOL, Stream
 from crypto_analytics.api.live.trades import TradeFeed
 from crypto_analytics.core.minutes import MINUTE, SECOND
 from crypto_analytics.runtime.retry import backoff
@@ -198,25 +198,25 @@ class Live:
         else:
             shown = bar if candle is None else past_candles.numbers_of(candle, bar)
             now = self._context.clock()
-            payload = messages.kline(market.symbol, calendar, start, shown, is_closed=is_closed, now=now)
+            payload = messages.kline(
+                market.symbol, calendar, start, shown, is_closed=is_closed, now=now, unit=stream.unit
+            )
         return Pushed(stream, payload, arrived)
 
     async def _publish_tickers(self, market: Market, arrived: float) -> None:
-        own, every = parse(f"{market.symbol}@miniTicker"), parse(ALL_MINI_TICKERS)
-        followed = [
-            *(stream for stream in self.hub.streams(own.symbol) if stream == own),
-            *(stream for stream in self.hub.streams(EVERY_SYMBOL) if stream == every),
-        ]
+        streams = (stream for symbol in (market.symbol.lower(), EVERY_SYMBOL) for stream in self.hub.streams(symbol))
+        followed = [stream for stream in streams if stream.kind == "miniTicker"]
         if not followed:
             return
         end = market.newest + MINUTE
         bar = await self._bar(market, end - DAY, end)
         if bar is None:
             return
-        payload = messages.mini_ticker(market.symbol, bar, self._context.clock())
+        now = self._context.clock()
         for stream in followed:
-            text = messages.mini_tickers([payload]) if stream == every else payload
-            self.hub.publish(Pushed(stream, text, arrived))
+            ticker = messages.mini_ticker(market.symbol, bar, now, stream.unit)
+            payload = messages.mini_tickers([ticker]) if stream.symbol == EVERY_SYMBOL else ticker
+            self.hub.publish(Pushed(stream, payload, arrived))
 
     async def _bar(self, market: Market, start: int, end: int) -> Bar | None:
         """Return the bar of a window, up to the newest minute, after loading what is not in memory."""

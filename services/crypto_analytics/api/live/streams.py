@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from crypto_analytics.api.intervals import INTERVALS, Calendar
+from crypto_analytics.api.time_unit import MILLISECOND, Unit
 from crypto_analytics.core.minutes import MINUTE
 
 Kind = Literal["kline", "trade", "aggTrade", "miniTicker", "candle", "status"]
@@ -18,28 +19,29 @@ class Stream(NamedTuple):
     kind: Kind
     name: str
     calendar: Calendar | None = None
+    unit: Unit = MILLISECOND
 
 
 class UnknownStream(ValueError):
     """There is no such stream."""
 
 
-def parse(name: str) -> Stream:
-    """Return the stream of a name; letters of the symbol may be of either case.
+def parse(name: str, unit: Unit = MILLISECOND) -> Stream:
+    """Return the stream of a name, with times in ``unit``; letters of the symbol may be of either case.
 
     Raises:
         UnknownStream: there is none of this name.
     """
     if name == ALL_MINI_TICKERS:
-        return Stream(EVERY_SYMBOL, "miniTicker", name)
+        return Stream(EVERY_SYMBOL, "miniTicker", name, None, unit)
     symbol, _, rest = name.partition("@")
     symbol = symbol.lower()
     if symbol and rest in ("trade", "aggTrade", "miniTicker"):
-        return Stream(symbol, rest, f"{symbol}@{rest}")  # type: ignore[arg-type]
+        return Stream(symbol, rest, f"{symbol}@{rest}", None, unit)  # type: ignore[arg-type]
     interval, at, zone = rest.removeprefix("kline_").partition("@")
     offset = _OFFSETS.get(at + zone)
     if symbol and rest.startswith("kline_") and interval in INTERVALS and offset is not None:
-        return Stream(symbol, "kline", f"{symbol}@{rest}", Calendar(INTERVALS[interval], offset))
+        return Stream(symbol, "kline", f"{symbol}@{rest}", Calendar(INTERVALS[interval], offset), unit)
     raise UnknownStream(
         f"no stream {name[:60]}: there are <symbol>@kline_<interval>, <symbol>@trade, <symbol>@aggTrade, "
         f"<symbol>@miniTicker and {ALL_MINI_TICKERS}"

@@ -11,9 +11,9 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Topic
 from structlog.stdlib import BoundLogger
 
 from crypto_analytics.api import metrics
+from crypto_analytics.api.live import messages
 from crypto_analytics.api.live.clients import Hub
-from crypto_analytics.api.live.messages import Pushed, aggregated
-from crypto_analytics.api.live.streams import Stream
+from crypto_analytics.api.live.messages import Pushed
 from crypto_analytics.api.settings import ApiSettings
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.retry import backoff
@@ -35,15 +35,13 @@ class TradeFeed:
         self._hub = hub
         self._log = log
         self._symbols: frozenset[str] = frozenset()
-        self._aggregated: frozenset[str] = frozenset()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._reported: set[str] = set()
 
     def update(self) -> None:
         """Start or stop reading; called in the event loop when clients follow or leave streams."""
-        self._aggregated = frozenset(self._hub.symbols_with("aggTrade"))
-        self._symbols = self._aggregated.union(self._hub.symbols_with("trade"))
+        self._symbols = frozenset(self._hub.symbols_with("aggTrade")).union(self._hub.symbols_with("trade"))
         if self._symbols and self.is_available and (self._thread is None or not self._thread.is_alive()):
             loop = asyncio.get_running_loop()
             self._stop.clear()
@@ -119,19 +117,18 @@ class TradeFeed:
                 continue
             try:
                 self._publish_trade(key.decode().lower(), value, arrived)
-            except (ValueError, KeyError) as error:  # only the producer validates what is in the topic
+            except (ValueError, KeyError, TypeError) as error:  # only the producer validates what is in the topic
                 self._report("value", repr(error), "see which program writes to the topic of trades")
 
     def _publish_trade(self, symbol: str, value: bytes, arrived: float) -> None:
-        """Publish a trade. Raises ValueError or KeyError if it is none."""
-        if symbol not in self._symbols:
-            return
+        """Publish a trade. Raises ValueError, KeyError or TypeError if it is none."""
         is_single = value.startswith(b'{"e":"trade"')
-        if is_single:
-            self._hub.publish(Pushed(Stream(symbol, "trade", f"{symbol}@trade"), value.decode(), arrived))
-        if symbol in self._aggregated:
-            payload = aggregated(value) if is_single else value.decode()
-            self._hub.publish(Pushed(Stream(symbol, "aggTrade", f"{symbol}@aggTrade"), payload, arrived))
+        for stream in self._hub.streams(symbol):
+            if stream.kind == "trade" and is_single:
+                self._hub.publish(Pushed(stream, messages.trade(value, stream.unit), arrived))
+            elif stream.kind == "aggTrade":
+                payload = (messages.aggregated if is_single else messages.trade)(value, stream.unit)
+                self._hub.publish(Pushed(stream, payload, arrived))
 
 
 def _seconds_behind(message: Message) -> float:

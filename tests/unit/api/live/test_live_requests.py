@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_analytics.api.live.messages import aggregated
-from crypto_analytics.api.live.requests import MOST_STREAMS, RequestRate, handle
+from crypto_analytics.api.live.messages import aggregated, trade
+from crypto_analytics.api.live.requests import MOST_STREAMS, Refused, RequestRate, handle, parse_unit
 from crypto_analytics.api.live.streams import UnknownStream, parse
+from crypto_analytics.api.time_unit import MICROSECOND, MILLISECOND
 from tests.unit.trade_json import trade_json
 
 FOLLOWED = {parse("btcusdt@kline_1m"), parse("ethusdt@trade")}
@@ -106,9 +107,27 @@ def test_more_than_five_requests_a_second_are_too_many() -> None:
     assert [rate.is_exceeded() for _ in range(6)][-1]
 
 
+@pytest.mark.parametrize("stored", [1_741_046_401_271, 1_741_046_401_271_000])
+def test_times_are_in_the_unit_of_the_client(stored: int) -> None:
+    value = trade_json(7, time=stored)
+    for unit, time in ((MILLISECOND, 1_741_046_401_271), (MICROSECOND, 1_741_046_401_271_000)):
+        for payload in (trade(value, unit), aggregated(value, unit)):
+            assert json.loads(payload)["T"] == time
+    assert trade(value, MICROSECOND if stored > 10**13 else MILLISECOND) == value.decode()
+
+
+def test_subscriptions_have_the_unit_of_their_connection() -> None:
+    request = json.dumps({"method": "SUBSCRIBE", "params": ["btcusdt@trade", "btcusdt@kline_1m"], "id": 1})
+    effect = handle(request, FOLLOWED, MICROSECOND, has_envelope=False)
+    assert [stream.unit for stream in effect.follow] == [MICROSECOND, MICROSECOND]
+    assert (parse_unit("microsecond"), parse_unit("MILLISECOND")) == (MICROSECOND, MILLISECOND)
+    with pytest.raises(Refused, match="timeUnit"):
+        parse_unit("SECOND")
+
+
 def test_a_trade_is_also_an_aggregated_trade_of_itself() -> None:
-    trade = trade_json(7, price="97000.10000000", quantity="0.00001000", time=1_741_046_401_271)
-    assert json.loads(aggregated(trade)) == {
+    made = trade_json(7, price="97000.10000000", quantity="0.00001000", time=1_741_046_401_271)
+    assert json.loads(aggregated(made, MILLISECOND)) == {
         "e": "aggTrade",
         "E": 1_741_046_401_272,
         "s": "BTCUSDT",

@@ -18,7 +18,10 @@ from crypto_analytics.api.live.streams import parse
 from crypto_analytics.api.live.trades import TradeFeed
 from crypto_analytics.api.settings import ApiSettings
 
-TRADE = b'{"e":"trade","E":1,"s":"BTCUSDT","t":7,"p":"1.0","q":"2.0","T":1,"m":true,"M":true}'
+# As the producer receives it, in microseconds.
+TRADE = (
+    b'{"e":"trade","E":1741046401272345,"s":"BTCUSDT","t":7,"p":"1.0","q":"2.0","T":1741046401271999,"m":true,"M":true}'
+)
 SETTINGS = ApiSettings(
     KAFKA_BOOTSTRAP_SERVERS="kafka:9092",
     POSTGRES_USER="reader",
@@ -69,7 +72,8 @@ class Client:
 
 def test_trades_go_on_after_errors_and_after_values_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = Record(error=KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-    wrong = [Record(b"\xff", TRADE), Record(b"BTCUSDT", b'{"e":"trade"}'), Record(b"BTCUSDT", b'{"e":"trade",,')]
+    wrong = [Record(b"\xff", TRADE), Record(b"BTCUSDT", b'{"e":"trade"}'), Record(b"BTCUSDT", b'{"e":"trade",,'),
+             Record(b"BTCUSDT", b"[7]"), Record(b"BTCUSDT", TRADE.replace(b"1741046401271999", b'"x"'))]  # fmt: skip
     client = Client([[refused], [refused, *wrong, Record(b"BTCUSDT", TRADE)], [Record(b"BTCUSDT", TRADE)]])
     monkeypatch.setattr(trades.kafka, "consumer", lambda *_, **__: client)
     received: list[bytes] = []
@@ -94,7 +98,7 @@ def test_trades_go_on_after_errors_and_after_values_that_are_none(monkeypatch: p
     errors = metrics.PUSH_TRADES_ERRORS._value.get()
     with capture_logs() as logged:
         asyncio.run(run())
-    assert metrics.PUSH_TRADES_ERRORS._value.get() - errors == 5
+    assert metrics.PUSH_TRADES_ERRORS._value.get() - errors == 7
     kinds = [entry["kind"] for entry in logged if entry["event"] == "trades_error"]
     assert kinds == ["GROUP_AUTHORIZATION_FAILED", "value"]
-    assert all(b'"a":7' in event for event in received)
+    assert all(b'"a":7' in event and b'"T":1741046401271,' in event for event in received)
