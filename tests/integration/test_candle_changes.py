@@ -171,23 +171,27 @@ def older(servers: Servers, tmp_path: Path) -> Iterator[Database]:
 def test_the_migration_gives_revisions_while_older_services_write(older: Database, archive: RawArchive) -> None:
     with older.connect("writer") as writer:
         merge_batch(writer, archive, {symbol: trades([1, 2, 3]) for symbol in SYMBOLS})
-    stop = threading.Event()
+    writes, stop = threading.Event(), threading.Event()
 
     def write() -> int:
         merged = 0
         with older.connect("writer") as connection:
             while not stop.is_set():
                 merged += merge_batch(connection, archive, {"BTCUSDT": trades([4 + merged])}).trades
+                writes.set()
         return merged
 
     with ThreadPoolExecutor(1) as pool, older.connect() as owner, older.connect("reader") as reader:
         writing = pool.submit(write)
         try:
+            assert writes.wait(30)
             applied = migrations.apply(owner, MIGRATIONS, {})
+            writes.clear()
+            assert writes.wait(30)  # it goes on after the migration
         finally:
             stop.set()
         assert applied[0] == "0008_candle_changes.sql"
-        assert writing.result() > 0
+        assert writing.result() > 1
         with older.connect("writer") as writer:
             merge_batch(writer, archive, {"ETHUSDT": trades([4])})
         revisions = [revision for revision, *_ in stored(reader).values()]
