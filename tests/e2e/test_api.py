@@ -138,7 +138,7 @@ class TestLogins:
             assert refused.value.code == "AccessDenied"
 
 
-def test_trades_are_pushed_as_the_exchange_sent_them(platform: Platform) -> None:
+def test_trades_are_pushed_in_the_exchanges_form(platform: Platform) -> None:
     with connect(f"ws://{LOOPBACK}:{platform.port('api')}/ws/btcusdt@trade", proxy=None) as stream:
         trade = json.loads(stream.recv(timeout=60))
     assert (trade["e"], trade["s"]) == ("trade", "BTCUSDT")

@@ -1,4 +1,4 @@
-"""What the API tells beyond the exchange's protocol: completeness, sources, reconciliation, state."""
+"""What the API answers beyond the exchange's protocol: completeness, sources, reconciliation, state."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.unit.trade_json import trade_json
 
 
 @pytest.mark.parametrize("name", ["1m", "15m", "1h", "1d"])
-def test_v1_tells_source_and_completeness(market: Market, name: str) -> None:
+def test_v1_has_source_and_completeness(market: Market, name: str) -> None:
     async def check(client: httpx.AsyncClient) -> None:
         for symbol in SYMBOLS:
             expected = list(market.rolled_up(symbol, name).items())[-1000:]
@@ -46,7 +46,7 @@ def test_v1_tells_source_and_completeness(market: Market, name: str) -> None:
     with_api(market, check)
 
 
-def test_missing_and_absent_ids_of_a_candle_are_told(market: Market) -> None:
+def test_missing_and_absent_ids_of_a_candle_are_counted(market: Market) -> None:
     def within(symbol: str, minute: datetime) -> tuple[int, int]:
         candle = market.oracle.candles[symbol, minute]
         ids = set(range(int(candle["first_trade_id"]), int(candle["last_trade_id"]) + 1))
@@ -68,7 +68,7 @@ def test_missing_and_absent_ids_of_a_candle_are_told(market: Market) -> None:
     with_api(market, check)
 
 
-def test_the_reconciliation_of_the_batch_is_told(servers: Servers, tmp_path: Path) -> None:
+def test_the_reconciliation_of_the_batch_is_shown(servers: Servers, tmp_path: Path) -> None:
     fields = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume")
     columns = [f"{field}_difference" for field in (*fields, "taker_buy_quote_volume")]
     statuses = ["equal", "different", "official_only", "realtime_only", "incomplete"]
@@ -84,8 +84,8 @@ def test_the_reconciliation_of_the_batch_is_told(servers: Servers, tmp_path: Pat
     async def run(database: Database) -> None:
         async with api_client(api_settings(database, tmp_path, AS_OF=NOW.isoformat())) as client:
             minutes = await get(client, "/v1/candles", symbol="BTCUSDT", interval="1m")
-            told = ["equal", "different", "official only", "realtime only", None, None]
-            assert [candle["reconciled"] for candle in minutes] == told
+            shown = ["equal", "different", "official only", "realtime only", None, None]
+            assert [candle["reconciled"] for candle in minutes] == shown
             assert [candle["differences"] for candle in minutes] == [[], ["high", "quoteVolume"], [], [], [], []]
             [hour] = await get(client, "/v1/candles", symbol="BTCUSDT", interval="1h")
             assert (hour["reconciled"], hour["differences"]) == ("different", ["high", "quoteVolume"])
@@ -159,7 +159,7 @@ def test_completeness_of_a_day_is_that_of_its_minutes_and_the_pushed_status_agre
     with_api(market, check)
 
 
-def test_the_metrics_tell_the_state(market: Market) -> None:
+def test_the_metrics_have_the_state(market: Market) -> None:
     async def check(client: httpx.AsyncClient) -> None:
         lines = (await client.get("/metrics")).text.splitlines()
         found = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))

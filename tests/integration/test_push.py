@@ -234,7 +234,7 @@ def test_clients_come_back_after_kills_and_end_with_the_tables_values(private_se
         supervisor.stop("consumer")
 
 
-def test_trades_come_as_the_exchange_sent_them(servers: Servers, postgres: Database, tmp_path: Path) -> None:
+def test_trades_come_with_times_in_the_unit_of_the_client(servers: Servers, postgres: Database, tmp_path: Path) -> None:
     kafka = servers.broker()
     with running_api(servers, postgres, tmp_path, kafka) as port:
         producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})

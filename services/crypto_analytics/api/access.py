@@ -1,6 +1,6 @@
 """Who may read: a bearer token, compared in constant time. Without a configured token everyone who connects may.
 
-Web pages of other origins may only by setting, with the token or without it.
+Web pages of other origins are refused unless API_CORS_ORIGINS names them, with a token or without one.
 """
 
 from base64 import b64decode
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from crypto_analytics.api.health import OPEN_PATHS
 
 _REFUSED = b'{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}'
-_OTHER_ORIGIN = b'{"code":-2015,"msg":"Web pages of this origin are refused; API_CORS_ORIGINS names the others."}'
+_OTHER_ORIGIN = b'{"code":-2015,"msg":"Web pages of this origin are refused; next: name it in API_CORS_ORIGINS."}'
 # A browser asks for user and password after Basic, and sends them with the page's own requests as well.
 _HEADERS = {"WWW-Authenticate": 'Basic realm="the password is the API token", charset="UTF-8"'}
 

@@ -9,7 +9,7 @@ const NAMES = /** @type {const} */ ([
 
 /** @returns {Colours} */
 export function colours() {
-  // Only a property that takes a colour has light or dark decided; a variable is its text.
+  // Only a colour property resolves light-dark(); a custom property returns its text.
   const probe = document.body.appendChild(document.createElement('span'));
   const style = getComputedStyle(probe);
   const entries = NAMES.map((name) => {

@@ -80,16 +80,18 @@ def kline(symbol: str, calendar: Calendar, start: int, bar: Bar, *, is_closed: b
 
 
 def trade(value: bytes, unit: Unit) -> str:
-    """Return the payload of ``<symbol>@trade`` or, of an aggregated trade, of ``<symbol>@aggTrade``.
-
-    It is the stored value as the exchange sent it, with times in ``unit``: the producer receives microseconds.
-    """
+    """Return the payload of ``<symbol>@trade``: the stored value with times in ``unit``, not those of the producer."""
     return _text(_event(value, unit))
 
 
 def aggregated(value: bytes, unit: Unit) -> str:
-    """Return a trade as an aggregated trade of itself, the payload of ``<symbol>@aggTrade``."""
+    """Return the payload of ``<symbol>@aggTrade``: of a trade, an aggregated trade of itself.
+
+    As in ``/api/v3/aggTrades``, its id is that of its first trade, because single trades have no other.
+    """
     fields = _event(value, unit)
+    if fields["e"] == "aggTrade":
+        return _text(fields | {"a": fields["f"]})
     number = fields["t"]
     own = {"e": "aggTrade", "E": fields["E"], "s": fields["s"], "a": number, "p": fields["p"], "q": fields["q"]}
     return _text({**own, "f": number, "l": number, "T": fields["T"], "m": fields["m"], "M": fields["M"]})

@@ -36,9 +36,9 @@ class Refused(Exception):
 
 
 def handle(text: str, followed: set[Stream], unit: Unit = MILLISECOND, *, has_envelope: bool) -> Effect:
-    """Return what the request ``text`` does for a client that follows ``followed``, with times in ``unit``.
+    """Return what the request ``text`` does for a client that follows ``followed``.
 
-    Pure; never raises.
+    New streams have times in ``unit``. Pure; never raises.
     """
     number: object = None
     try:

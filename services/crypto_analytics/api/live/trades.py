@@ -1,4 +1,4 @@
-"""Trades from the end of Kafka's topic, as the exchange sent them and as aggregated ones, while somebody follows some.
+"""Trades of the stream from the end of Kafka's topic, single and as aggregated ones, while somebody follows some.
 
 A live view: nothing is read again, and no offset is committed. Where it falls behind it continues at the end.
 """
@@ -18,6 +18,7 @@ from crypto_analytics.api.settings import ApiSettings
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.retry import backoff
 
+_REPAIRED = ("source", b"rest")
 _MOST_BEHIND_SECONDS = 5.0
 _BATCH = 2_000
 _POLL_SECONDS = 0.1
@@ -113,22 +114,26 @@ class TradeFeed:
         arrived = time.monotonic()
         for message in trades:
             key, value = message.key(), message.value()
-            if key is None or value is None:
-                continue
+            if key is None or value is None or _REPAIRED in (message.headers() or []):
+                continue  # at the exchange, the ids of a stream only grow
             try:
                 self._publish_trade(key.decode().lower(), value, arrived)
-            except (ValueError, KeyError, TypeError) as error:  # only the producer validates what is in the topic
+            except (
+                ValueError,
+                KeyError,
+                TypeError,
+                RecursionError,
+            ) as error:  # only the producer validates what is in the topic
                 self._report("value", repr(error), "see which program writes to the topic of trades")
 
     def _publish_trade(self, symbol: str, value: bytes, arrived: float) -> None:
-        """Publish a trade. Raises ValueError, KeyError or TypeError if it is none."""
+        """Publish a trade. Raises ValueError, KeyError, TypeError or RecursionError if it is none."""
         is_single = value.startswith(b'{"e":"trade"')
         for stream in self._hub.streams(symbol):
             if stream.kind == "trade" and is_single:
                 self._hub.publish(Pushed(stream, messages.trade(value, stream.unit), arrived))
             elif stream.kind == "aggTrade":
-                payload = (messages.aggregated if is_single else messages.trade)(value, stream.unit)
-                self._hub.publish(Pushed(stream, payload, arrived))
+                self._hub.publish(Pushed(stream, messages.aggregated(value, stream.unit), arrived))
 
 
 def _seconds_behind(message: Message) -> float:

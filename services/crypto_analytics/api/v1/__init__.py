@@ -1,4 +1,4 @@
-"""``/v1``: what the exchange's protocol cannot tell: completeness, gaps, sources, reconciliation, quality, health."""
+"""``/v1``: what the exchange's protocol does not have: completeness, gaps, sources, reconciliation, quality, health."""
 
 from fastapi import APIRouter, Depends
 

@@ -11,6 +11,8 @@ from crypto_analytics.api.live.messages import aggregated, trade
 from crypto_analytics.api.live.requests import MOST_STREAMS, Refused, RequestRate, handle, parse_unit
 from crypto_analytics.api.live.streams import UnknownStream, parse
 from crypto_analytics.api.time_unit import MICROSECOND, MILLISECOND
+from crypto_analytics.binance.rest import AggTrade
+from crypto_analytics.producer.rest_trades import agg_trade_object
 from tests.unit.trade_json import trade_json
 
 FOLLOWED = {parse("btcusdt@kline_1m"), parse("ethusdt@trade")}
@@ -123,6 +125,14 @@ def test_subscriptions_have_the_unit_of_their_connection() -> None:
     assert (parse_unit("microsecond"), parse_unit("MILLISECOND")) == (MICROSECOND, MILLISECOND)
     with pytest.raises(Refused, match="timeUnit"):
         parse_unit("SECOND")
+
+
+def test_an_aggregated_trade_has_the_id_of_its_first_trade_as_in_rest() -> None:
+    value = agg_trade_object("BTCUSDT", AggTrade(a=5, p="2.0", q="1.5", f=70, l=72, T=1_741_046_401_271_999, m=True))
+    assert json.loads(aggregated(value, MILLISECOND)) == {
+        "e": "aggTrade", "E": 1_741_046_401_271, "s": "BTCUSDT", "a": 70, "p": "2.0", "q": "1.5", "f": 70, "l": 72,
+        "T": 1_741_046_401_271, "m": True, "M": True,
+    }  # fmt: skip
 
 
 def test_a_trade_is_also_an_aggregated_trade_of_itself() -> None:

@@ -34,8 +34,13 @@ SETTINGS = ApiSettings(
 class Record:
     """A record of Kafka, or an error in its place."""
 
-    def __init__(self, key: bytes = b"", value: bytes = b"", error: KafkaError | None = None) -> None:
-        self._key, self._value, self._error = key, value, error
+    def __init__(
+        self, key: bytes = b"", value: bytes = b"", error: KafkaError | None = None, source: bytes = b"ws"
+    ) -> None:
+        self._key, self._value, self._error, self._source = key, value, error, source
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("received_at", b"1"), ("source", self._source)]
 
     def key(self) -> bytes:
         return self._key
@@ -72,9 +77,10 @@ class Client:
 
 def test_trades_go_on_after_errors_and_after_values_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = Record(error=KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-    wrong = [Record(b"\xff", TRADE), Record(b"BTCUSDT", b'{"e":"trade"}'), Record(b"BTCUSDT", b'{"e":"trade",,'),
-             Record(b"BTCUSDT", b"[7]"), Record(b"BTCUSDT", TRADE.replace(b"1741046401271999", b'"x"'))]  # fmt: skip
-    client = Client([[refused], [refused, *wrong, Record(b"BTCUSDT", TRADE)], [Record(b"BTCUSDT", TRADE)]])
+    values = [b'{"e":"trade"}', b'{"e":"trade",,', b"[7]", b"[" * 100_000, TRADE.replace(b"1741046401271999", b'"x"')]
+    wrong = [Record(b"\xff", TRADE), *(Record(b"BTCUSDT", value) for value in values)]
+    repaired = Record(b"BTCUSDT", TRADE.replace(b'"t":7', b'"t":3'), source=b"rest")
+    client = Client([[refused], [refused, *wrong, repaired, Record(b"BTCUSDT", TRADE)], [Record(b"BTCUSDT", TRADE)]])
     monkeypatch.setattr(trades.kafka, "consumer", lambda *_, **__: client)
     received: list[bytes] = []
 
@@ -98,7 +104,7 @@ def test_trades_go_on_after_errors_and_after_values_that_are_none(monkeypatch: p
     errors = metrics.PUSH_TRADES_ERRORS._value.get()
     with capture_logs() as logged:
         asyncio.run(run())
-    assert metrics.PUSH_TRADES_ERRORS._value.get() - errors == 7
+    assert metrics.PUSH_TRADES_ERRORS._value.get() - errors == 8
     kinds = [entry["kind"] for entry in logged if entry["event"] == "trades_error"]
     assert kinds == ["GROUP_AUTHORIZATION_FAILED", "value"]
     assert all(b'"a":7' in event and b'"T":1741046401271,' in event for event in received)
