@@ -7,7 +7,7 @@ import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -185,6 +185,52 @@ def test_a_past_candle_is_pushed_as_rest_shows_it(servers: Servers, postgres: Da
         assert candle["source"] == "official"
         events = (line for line in response.iter_lines() if line.startswith("data: "))
         assert any(json.loads(line.removeprefix("data: ")) == candle for line in islice(events, 12))
+
+
+def test_an_open_candle_has_the_official_klines_of_its_minutes(
+    servers: Servers, postgres: Database, tmp_path: Path
+) -> None:
+    archive, number = RawArchive(MemoryStore(), "raw"), 15 * PER_MINUTE
+    opened = datetime.fromtimestamp(START / 10**6, UTC)
+
+    def official(minute: int, price: int) -> dict[str, Any]:
+        return {
+            "symbol": "BTCUSDT", "open_time": opened + timedelta(minutes=minute), "open": price, "high": price + 2,
+            "low": price - 1, "close": price + 1, "volume": 7, "quote_volume": 40, "trade_count": 9,
+            "taker_buy_volume": 3, "taker_buy_quote_volume": 20,
+        }  # fmt: skip
+
+    now = (opened + timedelta(minutes=30)).isoformat()
+    with (
+        postgres.connect("writer") as writer,
+        running_api(servers, postgres, tmp_path, SYMBOLS="BTCUSDT", AS_OF=now) as port,
+        live_clients(port, "btcusdt@kline_1h/btcusdt@kline_4h", 1) as [client],
+        connect(f"ws://{LOOPBACK}:{port}/ws/btcusdt@miniTicker") as tickers,
+    ):
+
+        def rest(path: str, **parameters: str | int) -> Any:
+            wanted = {"symbol": "BTCUSDT"} | parameters
+            return httpx.get(f"http://{LOOPBACK}:{port}/api/v3/{path}", params=wanted, timeout=30).json()
+
+        def is_pushed() -> bool:
+            """Change a candle, and compare what is pushed with REST."""
+            nonlocal number
+            number += 1
+            merge_batch(writer, archive, {"BTCUSDT": trades(number, number)})
+            ticker, day = json.loads(tickers.recv(timeout=10)), rest("ticker/24hr")
+            names = {"o": "openPrice", "h": "highPrice", "l": "lowPrice", "c": "lastPrice", "v": "volume"}
+            pushed = [{name: ticker[name] for name in names} == {name: day[rest] for name, rest in names.items()}]
+            for interval in ("1h", "4h"):
+                [row] = rest("klines", interval=interval, limit=1)
+                kline = client.klines.get((interval, row[0]), {"k": None})
+                pushed.append([kline.get(key) for key in "tohlcvTqnVQ"] == row[:-1])
+            return all(pushed)
+
+        put_official(writer, *(official(minute, 500 + minute) for minute in range(10)))  # before the platform's start
+        servers.supervisor.wait_until(is_pushed, 30, "the pushed candle is not the one of REST", every=0.2)
+        put_official(writer, official(15, 9_000), official(3, 10))  # one of the minute that changes all the time
+        assert not is_pushed()  # the pushed one has no news of it yet
+        servers.supervisor.wait_until(is_pushed, 30, "the official klines are not in the pushed candle", every=0.2)
 
 
 @pytest.mark.timeout(300)

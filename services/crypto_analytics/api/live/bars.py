@@ -20,7 +20,7 @@ class Bar(NamedTuple):
     """The sum of the candles of a window. Prices and volumes are scaled by 10^8, quote volumes by 10^16.
 
     ``is_complete`` is whether each of its candles is; ``missing_id_count`` counts the ids that are missing within them;
-    ``revision`` is the newest of theirs.
+    ``revision`` is the newest of theirs. ``is_official`` is whether one of them is an official kline, which has no ids.
     """
 
     open: int
@@ -32,12 +32,13 @@ class Bar(NamedTuple):
     trade_count: int
     taker_buy_volume: int
     taker_buy_quote_volume: int
-    first_trade_id: int
-    last_trade_id: int
+    first_trade_id: int | None
+    last_trade_id: int | None
     is_complete: bool
     verified_absent_count: int
     missing_id_count: int
     revision: int
+    is_official: bool = False
 
 
 def scaled(text: str) -> int:
@@ -85,12 +86,13 @@ def combined(bars: Iterable[Bar | None]) -> Bar | None:
         trade_count=sum(bar.trade_count for bar in some),
         taker_buy_volume=sum(bar.taker_buy_volume for bar in some),
         taker_buy_quote_volume=sum(bar.taker_buy_quote_volume for bar in some),
-        first_trade_id=min(bar.first_trade_id for bar in some),
-        last_trade_id=max(bar.last_trade_id for bar in some),
+        first_trade_id=min((bar.first_trade_id for bar in some if bar.first_trade_id is not None), default=None),
+        last_trade_id=max((bar.last_trade_id for bar in some if bar.last_trade_id is not None), default=None),
         is_complete=all(bar.is_complete for bar in some),
         verified_absent_count=sum(bar.verified_absent_count for bar in some),
         missing_id_count=sum(bar.missing_id_count for bar in some),
         revision=max(bar.revision for bar in some),
+        is_official=any(bar.is_official for bar in some),
     )
 
 
@@ -109,7 +111,10 @@ class Missing(NamedTuple):
 
 
 class History:
-    """The bars of one symbol, as far as they were needed. Every change of a candle has to be applied to it."""
+    """The bars of one symbol, as far as they were needed.
+
+    Every change of a candle has to be applied to it, and it has to forget each hour with changed official klines.
+    """
 
     def __init__(self) -> None:
         self._minutes: dict[int, dict[int, Bar]] = {}
@@ -121,10 +126,18 @@ class History:
         hour = open_time - open_time % HOUR
         self._hours.pop(hour, None)
         self._days.pop(open_time - open_time % DAY, None)
-        minutes = self._minutes.get(hour)
-        # What was loaded may be newer than the change.
-        if minutes is not None and (open_time not in minutes or minutes[open_time].revision < bar.revision):
-            minutes[open_time] = bar
+        minutes = self._minutes.get(hour, {})
+        known = minutes.get(open_time)
+        if known is not None and known.is_official:
+            del self._minutes[hour]  # it is read again, and the official kline stays
+        elif hour in self._minutes and (known is None or known.revision < bar.revision):
+            minutes[open_time] = bar  # what was loaded may be newer than the change
+
+    def forget(self, hour: int) -> None:
+        """Remove what is known of an hour, to be loaded again."""
+        self._minutes.pop(hour, None)
+        self._hours.pop(hour, None)
+        self._days.pop(hour - hour % DAY, None)
 
     def missing(self, start: int, end: int) -> Missing:
         """Return what has to be loaded before :meth:`bar` can return the bar of a window."""

@@ -25,17 +25,54 @@ cross join lateral (
 ) as newest
 """
 
+# A minute is the official kline if there is one, as in candle_sql. Empty minutes change no sum.
+_KNOWN: LiteralString = """
+with known as (
+    select
+        open_time,
+        coalesce(official.open, candle.open) as open,
+        coalesce(official.high, candle.high) as high,
+        coalesce(official.low, candle.low) as low,
+        coalesce(official.close, candle.close) as close,
+        coalesce(official.volume, candle.volume) as volume,
+        coalesce(official.quote_volume, candle.quote_volume) as quote_volume,
+        coalesce(official.trade_count, candle.trade_count) as trade_count,
+        coalesce(official.taker_buy_volume, candle.taker_buy_volume) as taker_buy_volume,
+        coalesce(official.taker_buy_quote_volume, candle.taker_buy_quote_volume) as taker_buy_quote_volume,
+        candle.first_trade_id,
+        candle.last_trade_id,
+        official.symbol is not null or candle.is_complete as is_complete,
+        coalesce(candle.verified_absent_count, 0) as verified_absent_count,
+        coalesce(
+            candle.last_trade_id - candle.first_trade_id + 1 - candle.trade_count - candle.verified_absent_count, 0
+        ) as missing_id_count,
+        coalesce(candle.revision, 0) as revision,
+        official.symbol is not null as is_official
+    from (
+        select *
+        from fact_realtime_trades_1m
+        where
+            symbol = %(symbol)s
+            and open_time >= timestamptz 'epoch' + %(start)s * interval '1 microsecond'
+            and open_time < timestamptz 'epoch' + %(end)s * interval '1 microsecond'
+    ) as candle
+    full join (
+        select *
+        from raw_klines
+        where
+            symbol = %(symbol)s
+            and open_time >= timestamptz 'epoch' + %(start)s * interval '1 microsecond'
+            and open_time < timestamptz 'epoch' + %(end)s * interval '1 microsecond'
+    ) as official using (open_time)
+)
+"""
+
 _MINUTES: LiteralString = """
 select
     (extract(epoch from open_time) * 1000000)::bigint, open::text, high::text, low::text, close::text, volume::text,
     quote_volume::text, trade_count, taker_buy_volume::text, taker_buy_quote_volume::text,
-    first_trade_id, last_trade_id, is_complete, verified_absent_count,
-    last_trade_id - first_trade_id + 1 - trade_count - verified_absent_count, revision
-from fact_realtime_trades_1m
-where
-    symbol = %(symbol)s
-    and open_time >= timestamptz 'epoch' + %(start)s * interval '1 microsecond'
-    and open_time < timestamptz 'epoch' + %(end)s * interval '1 microsecond'
+    first_trade_id, last_trade_id, is_complete, verified_absent_count, missing_id_count, revision, is_official
+from known
 order by open_time
 """
 
@@ -45,16 +82,20 @@ select
     min(low)::text, (array_agg(close order by open_time desc))[1]::text, sum(volume)::text, sum(quote_volume)::text,
     sum(trade_count)::bigint, sum(taker_buy_volume)::text, sum(taker_buy_quote_volume)::text,
     min(first_trade_id), max(last_trade_id), bool_and(is_complete), sum(verified_absent_count)::bigint,
-    sum(last_trade_id - first_trade_id + 1 - trade_count - verified_absent_count)::bigint, max(revision)
-from (
-    select date_bin('1 hour', open_time, timestamptz 'epoch') as hour, *
-    from fact_realtime_trades_1m
-    where
-        symbol = %(symbol)s
-        and open_time >= timestamptz 'epoch' + %(start)s * interval '1 microsecond'
-        and open_time < timestamptz 'epoch' + %(end)s * interval '1 microsecond'
-) as candle
+    sum(missing_id_count)::bigint, max(revision), bool_or(is_official)
+from (select date_bin('1 hour', open_time, timestamptz 'epoch') as hour, * from known) as minute
 group by hour
+"""
+
+# The time is that of the start of a transaction, so one is found that takes up to ten minutes.
+_OFFICIAL_HOURS: LiteralString = """
+select symbol, (extract(epoch from hour) * 1000000)::bigint, count(*), max(updated_at)
+from (
+    select symbol, date_bin('1 hour', open_time, timestamptz 'epoch') as hour, updated_at
+    from raw_klines
+    where updated_at > now() - interval '10 minutes'
+) as kline
+group by symbol, hour
 """
 
 
@@ -67,6 +108,7 @@ class Changes:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._revisions: dict[str, int] = {}
+        self._official_hours: dict[tuple[str, int], tuple[Any, ...]] = {}
         self._has_started = False
 
     async def start(self) -> dict[str, int]:
@@ -105,14 +147,21 @@ class Changes:
             counts[change.symbol] += 1
         return changes, {symbol for symbol, count in counts.items() if count == _MOST_ROWS}
 
+    async def official_hours(self) -> list[tuple[str, int]]:
+        """Return symbol and start of each hour whose official klines have changed since the call before."""
+        found = {row[:2]: row[2:] for row in await self._rows(_OFFICIAL_HOURS, ())}
+        changed = [hour for hour, state in found.items() if self._official_hours.get(hour) != state]
+        self._official_hours = found
+        return changed
+
     async def minutes(self, symbol: str, hour: Span) -> dict[int, Bar]:
         """Return the candles of a time range by their open times."""
-        rows = await self._rows(_MINUTES, {"symbol": symbol, "start": hour.start, "end": hour.end})
+        rows = await self._rows(_KNOWN + _MINUTES, {"symbol": symbol, "start": hour.start, "end": hour.end})
         return {row[0]: _bar(row[1:]) for row in rows}
 
     async def hours(self, symbol: str, span: Span) -> dict[int, Bar]:
         """Return a bar for each hour of a time range that has candles, by its start."""
-        rows = await self._rows(_HOURS, {"symbol": symbol, "start": span.start, "end": span.end})
+        rows = await self._rows(_KNOWN + _HOURS, {"symbol": symbol, "start": span.start, "end": span.end})
         return {row[0]: _bar(row[1:]) for row in rows}
 
     async def _newest(self) -> dict[str, int]:

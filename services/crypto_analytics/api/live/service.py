@@ -117,6 +117,9 @@ class Live:
             self._unpublished.clear()
         if is_poll:
             symbols |= await self._changes.changed_symbols()
+            for symbol, hour in await self._changes.official_hours():
+                if (market := self._markets.get(symbol.lower())) is not None:
+                    market.history.forget(hour)
         while symbols:
             changes, symbols = await self._changes.read(symbols)
             for change in changes:

@@ -76,6 +76,34 @@ def test_windows_equal_a_plain_sum_after_any_changes(seed: int) -> None:
         assert history.bar(start, end) == table.plain(start, end)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_official_klines_stay_whatever_changes_around_them(seed: int) -> None:
+    random = Random(seed)
+    table, history = Table(), History()
+    for minute in range(0, MINUTES, 7):
+        table.rows[START + minute * MINUTE] = bar(random, minute, minute)
+    for revision in range(MINUTES, MINUTES + 60):
+        minute = random.choice([random.choice(range(0, MINUTES, 7)), random.randrange(MINUTES)])
+        time, changed = START + minute * MINUTE, bar(random, minute, revision)
+        known = table.rows.get(time)
+        if random.random() < 0.4:  # an official kline, with or without a candle of the same minute
+            ids = {} if known is not None else {"first_trade_id": None, "last_trade_id": None}
+            table.rows[time] = changed._replace(**ids, revision=known.revision if known else 0, is_official=True)
+            history.forget(time - time % HOUR)
+        else:
+            if known is not None and known.is_official:
+                own = {name: getattr(changed, name) for name in ("first_trade_id", "last_trade_id", "revision")}
+                table.rows[time] = known._replace(**own)
+            else:
+                table.rows[time] = changed
+            history.apply(time, changed)
+        calendar = Calendar(INTERVALS[random.choice(["3m", "1h", "4h", "1d", "1w", "1M"])])
+        start = calendar.start_of(time)
+        end = min(calendar.end_of(start), START + MINUTES * MINUTE)
+        table.fill(history, start, end)
+        assert history.bar(start, end) == table.plain(start, end)
+
+
 def test_a_change_of_a_month_loads_nothing_more() -> None:
     random = Random(1)
     table, history = Table(), History()
