@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from crypto_analytics.binance.trade_decoder import BadTrade, Rules, decode_one
 from crypto_analytics.core.id_ranges import IdRanges
@@ -218,13 +218,9 @@ def _read(consumer: Consumer, scan: _PartitionScan, window: tuple[int, int], ind
                 continue
             offset = message.offset()
             if offset is not None and offset < end:
-                index.add(message.value() or b"", streamed=_is_streamed(message))
+                index.add(message.value() or b"", streamed=not kafka.is_repaired(message))
                 scan.note(message.timestamp()[1])
                 position = offset + 1
             else:
                 position = end
     consumer.unassign()
-
-
-def _is_streamed(message: Message) -> bool:
-    return ("source", b"rest") not in (message.headers() or [])

@@ -118,6 +118,11 @@ def consume(client: Consumer, count: int, seconds: float) -> list[Message]:
     return messages
 
 
+def is_repaired(message: Message) -> bool:
+    """Return whether the producer fetched the record's trade by REST to repair a gap, instead of from the stream."""
+    return ("source", b"rest") in (message.headers() or [])
+
+
 def dead_letter(
     kafka: Producer,
     topic: str,

@@ -18,7 +18,6 @@ from crypto_analytics.api.settings import ApiSettings
 from crypto_analytics.runtime import kafka
 from crypto_analytics.runtime.retry import backoff
 
-_REPAIRED = ("source", b"rest")
 _MOST_BEHIND_SECONDS = 5.0
 _BATCH = 2_000
 _POLL_SECONDS = 0.1
@@ -114,7 +113,7 @@ class TradeFeed:
         arrived = time.monotonic()
         for message in trades:
             key, value = message.key(), message.value()
-            if key is None or value is None or _REPAIRED in (message.headers() or []):
+            if key is None or value is None or kafka.is_repaired(message):
                 continue  # at the exchange, the ids of a stream only grow
             try:
                 self._publish_trade(key.decode().lower(), value, arrived)
