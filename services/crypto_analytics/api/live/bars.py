@@ -126,12 +126,14 @@ class History:
         hour = open_time - open_time % HOUR
         self._hours.pop(hour, None)
         self._days.pop(open_time - open_time % DAY, None)
-        minutes = self._minutes.get(hour, {})
+        minutes = self._minutes.get(hour)
+        if minutes is None:
+            return
         known = minutes.get(open_time)
         if known is not None and known.is_official:
-            del self._minutes[hour]  # it is read again, and the official kline stays
-        elif hour in self._minutes and (known is None or known.revision < bar.revision):
-            minutes[open_time] = bar  # what was loaded may be newer than the change
+            self.forget(hour)  # it is read again, and the official kline stays
+        elif known is None or known.revision < bar.revision:  # what was loaded may be newer than the change
+            minutes[open_time] = bar
 
     def forget(self, hour: int) -> None:
         """Remove what is known of an hour, to be loaded again."""
